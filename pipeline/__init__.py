@@ -1,0 +1,12 @@
+"""nextword-pt: Portuguese text in, a next-word model out.
+
+Each module is one room of the pipeline; `pipeline.cli` is the way in.
+"""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one sentence that says what is wrong, where, and what to do; the
+    command line prints it without a traceback and exits with status 2.
+    """

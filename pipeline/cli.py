@@ -1,0 +1,346 @@
+"""The command line: one thin command per stage, and `run`, which walks them all.
+
+TensorFlow and MLflow are imported inside the commands, so that --help answers at once.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import InputError
+
+DOCUMENTS = Path("data/documents")
+TOKENS = Path("data/tokens")
+TRAINING = Path("models/training")
+FEEDFORWARD = Path("models/feedforward")
+EVALUATION = Path("models/evaluation")
+MODEL = Path("models/nextword")
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class _Stop(click.ClickException):
+    exit_code = 2
+
+
+class _Group(click.Group):
+    """Turns what the user can mend into one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise _Stop(str(error)) from error
+        except OSError as error:
+            raise _Stop(f"{error.filename or 'A file'} cannot be used: {error.strerror}.") from error
+
+
+def _all(*decorators: Decorator) -> Decorator:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def _option(name: str, default: Any, text: str, **kwargs: Any) -> Decorator:
+    return click.option(name, default=default, show_default=True, help=text, **kwargs)
+
+
+def _folder(name: str, default: Path, text: str) -> Decorator:
+    return _option(name, default, text, type=click.Path(path_type=Path))
+
+
+_force = click.option("--force", is_flag=True, help="Do it again even if nothing has changed.")
+
+_corpus_options = _all(
+    _option("--corpus", ("data/sample",), "Text file, folder or glob; may be repeated.", multiple=True),
+    _option("--valid", (), "Glob of the files that validate; may be repeated.  [default: 5 % of the documents]", multiple=True),
+    _option("--test", (), "Glob of the files that test; may be repeated.  [default: 5 % of the documents]", multiple=True),
+)  # fmt: skip
+
+_vocabulary_options = _all(
+    _option("--vocabulary-size", 10_000, "Most tokens the model may know.", type=click.IntRange(3)),
+    _option("--min-count", 2, "Tokens rarer than this in training are unknown.", type=click.IntRange(1)),
+)  # fmt: skip
+
+_positive = click.IntRange(1)
+_above_zero = click.FloatRange(0, min_open=True)
+_training_options = _all(
+    _option("--cell", "lstm", "The recurrence.", type=click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
+    _option("--embedding", 256, "Length of a word's vector.", type=_positive),
+    _option("--units", 256, "Units of a layer.", type=_positive),
+    _option("--layers", 1, "Recurrent layers.", type=_positive),
+    _option("--dropout", 0.5, "Share of activations dropped in training.", type=click.FloatRange(0, 1, max_open=True)),
+    _option("--tied", True, "Use the embedding as output weights too.", type=bool),
+    _option("--context", 5, "Words a feedforward model sees.", type=_positive),
+    _option("--window", 35, "Steps that the gradient travels back (T).", type=_positive),
+    _option("--batch-size", 32, "Lanes of text read side by side.", type=_positive),
+    _option("--epochs", 10, "Passes over the training text, at most.", type=_positive),
+    _option("--learning-rate", 3e-3, "Adam's at the start; it falls linearly to zero.", type=_above_zero),
+    _option("--clip-norm", 1.0, "Greatest global norm of a gradient.", type=_above_zero),
+    _option("--patience", 2, "Epochs without improvement before stopping.", type=_positive),
+    _option("--seed", 1, "Makes a run repeatable.", type=int),
+)  # fmt: skip
+
+_export_options = _option("--suggestions", 5, "Words suggested.", type=_positive)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nextword-pt")
+def main() -> None:
+    """Portuguese text in, a next-word model out.
+
+    The stages, in order: ingest, tokenize, train, evaluate, export, predict. `run` walks them
+    all. Each reads the folders before it and is skipped when nothing has changed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(format="%(message)s")
+
+
+def _stage(
+    function: Callable[..., None],
+    *,
+    reads: list[Path],
+    output: Path,
+    parameters: dict[str, Any],
+    force: bool,
+    **callbacks: Callable[..., None],
+) -> bool:
+    from pipeline.manifest import run_stage
+
+    ran = run_stage(
+        function, reads=reads, output=output, parameters=parameters, force=force, **callbacks
+    )
+    click.echo(f"Wrote {output}." if ran else f"Skipped {output}: nothing has changed.")
+    return ran
+
+
+def _ingest(output: Path, *, corpus: tuple[str, ...], force: bool, **globs: tuple[str, ...]) -> None:
+    from pipeline.corpus import find_files, ingest
+    from pipeline.tracking import log_documents
+
+    globs = {split: tuple(filter(None, given)) for split, given in globs.items()}
+    _stage(
+        ingest,
+        reads=[path for path, _ in find_files(corpus)],
+        output=output,
+        parameters={"corpus": corpus, **globs},
+        force=force,
+    )
+    log_documents(output)
+
+
+def _tokenize(documents: Path, output: Path, *, force: bool, **parameters: Any) -> None:
+    from pipeline.streams import tokenize_documents
+    from pipeline.tracking import log_vocabulary
+
+    _stage(
+        tokenize_documents,
+        reads=[documents],
+        output=output,
+        parameters={"documents": documents, **parameters},
+        force=force,
+    )
+    log_vocabulary(output)
+
+
+def _train(tokens: Path, output: Path, *, force: bool, prefix: str = "", **parameters: Any) -> None:
+    from pipeline.tracking import epoch_logger, log_history
+    from pipeline.training import train
+
+    ran = _stage(
+        train,
+        reads=[tokens],
+        output=output,
+        parameters={"tokens": tokens, **parameters},
+        force=force,
+        on_epoch=epoch_logger(prefix),
+    )
+    if not ran:
+        log_history(output, prefix)
+
+
+def _evaluate(
+    training: Path, tokens: Path, output: Path, *, baselines: tuple[Path, ...], force: bool
+) -> None:
+    from pipeline.evaluation import evaluate
+    from pipeline.report import print_table
+    from pipeline.tracking import log_evaluation
+
+    _stage(
+        evaluate,
+        reads=[training, tokens, *baselines],
+        output=output,
+        parameters={"training": training, "tokens": tokens, "baselines": baselines},
+        force=force,
+    )
+    metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+    print_table(metrics)
+    log_evaluation(output, metrics)
+
+
+def _export(training: Path, output: Path, *, suggestions: int, force: bool) -> None:
+    from pipeline.export import export
+    from pipeline.tracking import log_model
+
+    _stage(
+        export,
+        reads=[training],
+        output=output,
+        parameters={"training": training, "suggestions": suggestions},
+        force=force,
+    )
+    click.echo(f"Logged as {log_model(output)}.")
+
+
+@main.command()
+@_corpus_options
+@_folder("--output", DOCUMENTS, "Folder to write.")
+@_force
+def ingest(output: Path, **options: Any) -> None:
+    """Read text files; write documents.parquet.
+
+    Reads .txt files in any encoding, undoes hard line breaks, drops exact duplicates, and
+    gives each document to one of the splits train, valid and test.
+    """
+    from pipeline import tracking
+
+    with tracking.run("ingest", _logged(options)):
+        _ingest(output, **options)
+
+
+@main.command()
+@_folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
+@_folder("--output", TOKENS, "Folder to write.")
+@_vocabulary_options
+@_force
+def tokenize(documents: Path, output: Path, **options: Any) -> None:
+    """Read documents; write vocabulary.tsv, train.npy, valid.npy and test.npy."""
+    from pipeline import tracking
+
+    with tracking.run("tokenize", _logged(options)):
+        _tokenize(documents, output, **options)
+
+
+@main.command()
+@_folder("--tokens", TOKENS, "Folder that tokenize wrote.")
+@_folder("--output", TRAINING, "Folder to write.")
+@_training_options
+@_force
+def train(tokens: Path, output: Path, **options: Any) -> None:
+    """Read tokens; write a trained model: weights, vocabulary and history.
+
+    Trains by truncated backpropagation through time: windows of T steps, the state carried
+    from each to the next.
+    """
+    from pipeline import tracking
+
+    with tracking.run("train", _logged(options)):
+        _train(tokens, output, **options)
+
+
+@main.command()
+@_folder("--training", TRAINING, "Folder of the model to evaluate.")
+@_folder("--tokens", TOKENS, "Folder that tokenize wrote.")
+@click.option(
+    "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
+    help="Folder of another trained model to stand beside it; may be repeated.",
+)  # fmt: skip
+@_folder("--output", EVALUATION, "Folder to write.")
+@_force
+def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None:
+    """Read a trained model and tokens; write metrics.json, figures/ and report.html.
+
+    A unigram model is measured beside it on the same tokens.
+    """
+    from pipeline import tracking
+
+    with tracking.run("evaluate", _logged(options)):
+        _evaluate(training, tokens, output, **options)
+
+
+@main.command()
+@_folder("--training", TRAINING, "Folder of the model to export.")
+@_folder("--output", MODEL, "Folder to write.")
+@_export_options
+@_force
+def export(training: Path, output: Path, **options: Any) -> None:
+    """Read a trained model; write a SavedModel: text in, words out."""
+    from pipeline import tracking
+
+    with tracking.run("export", _logged(options)):
+        _export(training, output, **options)
+
+
+@main.command()
+@click.argument("text")
+@_folder("--model", MODEL, "Folder of the SavedModel.")
+def predict(text: str, model: Path) -> None:
+    """Suggest the next word of TEXT; "-" reads one text a line from standard input."""
+    from pipeline import predict as inference
+
+    texts = click.get_text_stream("stdin", errors="replace").read().splitlines() if text == "-" else [text]
+    try:
+        answers = inference.suggest(inference.load(model), texts)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    for number, answer in enumerate(answers):
+        if number:
+            click.echo()
+        for word, probability in answer:
+            click.echo(f"{probability:6.1%}  {word}")
+
+
+@main.command()
+@_corpus_options
+@_vocabulary_options
+@_training_options
+@_export_options
+@_force
+def run(
+    corpus: tuple[str, ...],
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    vocabulary_size: int,
+    min_count: int,
+    suggestions: int,
+    force: bool,
+    **training: Any,
+) -> None:
+    """Walk all stages: text files in, a SavedModel in models/nextword out.
+
+    Beside the model a feedforward one of the same sizes is trained, the foil it is compared
+    with.
+    """
+    from pipeline import tracking
+
+    options = click.get_current_context().params
+    with tracking.run("run", _logged(options)):
+        _ingest(DOCUMENTS, corpus=corpus, valid=valid, test=test, force=force)
+        _tokenize(
+            DOCUMENTS, TOKENS, vocabulary_size=vocabulary_size, min_count=min_count, force=force
+        )
+        _train(TOKENS, TRAINING, force=force, **training)
+        baselines = ()
+        if training["cell"] != "feedforward":
+            foil = {**training, "cell": "feedforward", "layers": 1}
+            _train(TOKENS, FEEDFORWARD, force=force, prefix="feedforward_", **foil)
+            baselines = (FEEDFORWARD,)
+        _evaluate(TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force)
+        _export(TRAINING, MODEL, suggestions=suggestions, force=force)
+
+
+def _logged(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are parameters of an MLflow run."""
+    return {name: value for name, value in options.items() if name != "force"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A trained model, and what it is compared with, on text it has never seen."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.metrics import Meter
+from pipeline.model import load_model
+from pipeline.report import write_report
+from pipeline.tokenizer import Vocabulary, is_word
+from pipeline.windows import open_stream
+
+# Lanes that an evaluated stream is read in. Each begins without context, so few are honest
+# and many are fast.
+_LANES = 8
+
+
+def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
+    """ln p of every token by its count in the training split, add-one; shape (V,)."""
+    counts = np.array(vocabulary.counts, np.float64) + 1
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+def evaluate(
+    *, training: Path, tokens: Path, output: Path, baselines: Sequence[Path] = ()
+) -> None:
+    """Measure models on the validation and test splits; write metrics.json and report.html.
+
+    Args:
+        training: folder of the model to evaluate, as `train` wrote it.
+        tokens: folder that `tokenize` wrote.
+        output: folder to write into.
+        baselines: folders of other trained models; a unigram model is always beside them.
+
+    Raises:
+        InputError: a folder lacks its files, or a model knows another vocabulary.
+    """
+    vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
+    streams = {split: open_stream(tokens / f"{split}.npy") for split in ("valid", "test")}
+    for split, stream in streams.items():
+        if len(stream) < 2:
+            raise InputError(f"The {split} split in {tokens} holds no text to predict.")
+    suggestible = is_word(list(vocabulary.tokens)).numpy()
+
+    metrics: dict[str, dict[str, dict[str, float]]] = {split: {} for split in streams}
+
+    def add(name: str, meter: Meter, window: int) -> None:
+        for split, stream in streams.items():
+            sums = meter.measure(stream, batch_size=_LANES, window=window)
+            metrics[split][name] = sums.metrics()
+
+    models = {}
+    for folder in (training, *baselines):
+        if Vocabulary.load(folder / "vocabulary.tsv").tokens != vocabulary.tokens:
+            raise InputError(
+                f"The model in {folder} was trained with another vocabulary than {tokens}: train it "
+                "again on these tokens."
+            )
+        model = load_model(folder, batch_size=_LANES)
+        name = model.config.cell
+        if name in models:
+            name = f"{name} {folder}"
+        models[name] = folder
+        add(name, Meter(model, reset=model.reset_states, suggestible=suggestible), window=35)
+
+    unigram = tf.constant(unigram_logits(vocabulary))
+    add(
+        "unigram",
+        Meter(
+            lambda ids: tf.broadcast_to(unigram, [*tf.unstack(tf.shape(ids)), len(vocabulary)]),
+            reset=lambda: None,
+            suggestible=suggestible,
+        ),
+        window=35,
+    )
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_report(metrics, histories={n: f / "history.csv" for n, f in models.items()}, output=output)

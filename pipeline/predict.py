@@ -1,0 +1,57 @@
+"""Loads an exported SavedModel and asks it for words; needs TensorFlow alone."""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+
+def load(folder: str | Path) -> Any:
+    """The SavedModel in a folder.
+
+    Raises:
+        ValueError: the folder holds no SavedModel, or one that suggests no words.
+    """
+    try:
+        model = tf.saved_model.load(str(folder))
+        outputs = model.signatures["serving_default"].structured_outputs
+    except (OSError, KeyError, AttributeError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"{folder} holds no SavedModel with a serving_default signature: run `nextword export` "
+            "first, or name its folder."
+        ) from error
+    if not {"words", "probabilities"} <= set(outputs):
+        raise ValueError(f"The SavedModel in {folder} does not suggest words.")
+    return model
+
+
+def suggest(model: Any, texts: list[str]) -> list[list[tuple[str, float]]]:
+    """For each text its next words with their probabilities, most probable first."""
+    # Lone surrogates, which a terminal can pass on, are no UTF-8.
+    data = [text.encode("utf-8", errors="replace") for text in texts]
+    answer = model.signatures["serving_default"](text=tf.constant(data, tf.string, (len(data),)))
+    words, probabilities = answer["words"].numpy(), answer["probabilities"].numpy()
+    return [
+        [(word.decode(), float(p)) for word, p in zip(row, shares, strict=True)]
+        for row, shares in zip(words, probabilities, strict=True)
+    ]
+
+
+class _PyFunc:
+    """What `mlflow.pyfunc` and `mlflow models serve` call."""
+
+    def __init__(self, model: Any):
+        self._model = model
+
+    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Any:
+        """A DataFrame with a column `text` to one with `words` and `probabilities`, lists of k."""
+        answer = suggest(self._model, [str(text) for text in frame["text"]])
+        rows = {
+            "words": [[word for word, _ in row] for row in answer],
+            "probabilities": [[p for _, p in row] for row in answer],
+        }
+        return type(frame)(rows, index=frame.index)
+
+
+def _load_pyfunc(folder: str) -> _PyFunc:
+    return _PyFunc(load(folder))

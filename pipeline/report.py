@@ -1,0 +1,128 @@
+"""Figures and the page that shows how training went and how good the model is."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import pandas as pd
+import rich
+import rich.table
+
+matplotlib.use("agg")
+from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+
+# Columns of the comparison table: key in metrics.json, heading, format.
+_COLUMNS = (
+    ("perplexity", "Perplexity", "{:.1f}"),
+    ("perplexity_known", "… of known words", "{:.1f}"),
+    ("oov_rate", "OOV", "{:.1%}"),
+    ("top_1", "Top-1", "{:.1%}"),
+    ("top_3", "Top-3", "{:.1%}"),
+    ("top_5", "Top-5", "{:.1%}"),
+    ("top_3_words", "Top-3 of words", "{:.1%}"),
+    ("tokens", "Tokens", "{:,.0f}"),
+)
+
+_PAGE = jinja2.Template(
+    """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>nextword report</title>
+<style>
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+  th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid #8884 }
+  th:first-child, td:first-child { text-align: left }
+  .wide { overflow-x: auto }
+  img { max-width: 100%; background: #fff; border-radius: .5rem }
+</style>
+<h1>Next-word model</h1>
+{% for split, models in metrics.items() %}
+<h2>{{ "Test" if split == "test" else "Validation" }} split</h2>
+<div class="wide"><table>
+<tr><th>Model</th>{% for _, heading, _ in columns %}<th>{{ heading }}</th>{% endfor %}</tr>
+{% for name, values in models.items() %}
+<tr><td>{{ name }}</td>
+{% for key, _, form in columns %}<td>{{ form.format(values[key]) }}</td>{% endfor %}</tr>
+{% endfor %}
+</table></div>
+{% endfor %}
+<p>Perplexity is exp(nats / tokens), with unknown words predicted as one token; top-k is the
+share of all tokens, top-3 of words the share of words among the three suggested ones. A word
+out of vocabulary (OOV) is a miss.</p>
+<h2>Learning curves</h2>
+<img alt="Perplexity after each epoch" src="data:image/png;base64,{{ curves }}">
+</html>
+""",
+    autoescape=True,
+)
+
+
+def learning_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Draw training and validation perplexity against epochs as a PNG."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for number, (name, history) in enumerate(histories.items()):
+        color = f"C{number}"
+        axes.plot(history["epoch"], history["train_perplexity"], "--", color=color)
+        axes.plot(history["epoch"], history["valid_perplexity"], "o-", color=color, label=name)
+        best = history.loc[history["valid_perplexity"].idxmin()]
+        axes.annotate(
+            f"{best['valid_perplexity']:.1f}",
+            (best["epoch"], best["valid_perplexity"]),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            color=color,
+        )
+    axes.plot([], [], "k--", label="training (with dropout)")
+    axes.plot([], [], "ko-", label="validation")
+    axes.set(xlabel="epoch", ylabel="perplexity", yscale="log")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def write_report(
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
+    *,
+    histories: Mapping[str, Path],
+    output: Path,
+) -> None:
+    """Write figures/learning_curves.png and report.html.
+
+    Args:
+        metrics: split → model → metric → value.
+        histories: model → its history.csv.
+        output: folder to write into.
+    """
+    figures = output / "figures"
+    figures.mkdir()
+    curves = figures / "learning_curves.png"
+    learning_curves({name: pd.read_csv(path) for name, path in histories.items()}, curves)
+    page = _PAGE.render(
+        metrics=metrics,
+        columns=_COLUMNS,
+        curves=base64.b64encode(curves.read_bytes()).decode(),
+    )
+    (output / "report.html").write_text(page, encoding="utf-8")
+
+
+def print_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Print the comparison of `write_report` to the terminal."""
+    for split, models in metrics.items():
+        table = rich.table.Table(title=f"{split} split", title_justify="left")
+        table.add_column("model")
+        for _, heading, _ in _COLUMNS:
+            table.add_column(heading, justify="right")
+        for name, values in models.items():
+            table.add_row(name, *(form.format(values[key]) for key, _, form in _COLUMNS))
+        rich.print(table)

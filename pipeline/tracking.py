@@ -1,0 +1,114 @@
+"""What a run leaves in MLflow. The only module that imports mlflow."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+_CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
+_EXAMPLE = "O menino abriu a porta e"
+
+
+@contextlib.contextmanager
+def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
+    """One MLflow run; the one that `mlflow run` has opened, if it has.
+
+    A parameter that `mlflow run` has logged already keeps its value as typed there: MLflow
+    refuses another spelling of the same number.
+    """
+    # Creating the SQLite store logs some fifty lines of schema migrations.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with mlflow.start_run(run_name=None if "MLFLOW_RUN_ID" in os.environ else name) as active:
+        logged = mlflow.get_run(active.info.run_id).data.params
+        mlflow.log_params({k: _plain(v) for k, v in parameters.items() if k not in logged})
+        yield
+
+
+def _plain(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+
+
+def log_documents(folder: Path) -> None:
+    """The three splits of documents.parquet as datasets, with source and digest."""
+    path = folder / "documents.parquet"
+    documents = pd.read_parquet(path, columns=["doc_id", "split"])
+    for split, context in _CONTEXTS.items():
+        ids = documents.loc[documents["split"] == split, "doc_id"]
+        dataset = MetaDataset(
+            LocalArtifactDatasetSource(str(path.resolve())),
+            name=f"documents-{split}",
+            digest=hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32],
+        )
+        mlflow.log_input(dataset, context=context)
+        mlflow.log_metric(f"{split}_documents", len(ids))
+
+
+def log_vocabulary(folder: Path) -> None:
+    mlflow.log_artifact(str(folder / "vocabulary.tsv"))
+
+
+def epoch_logger(prefix: str = "") -> Callable[[Mapping[str, float]], None]:
+    """A function that logs one row of history.csv while training goes on."""
+
+    def log(row: Mapping[str, float]) -> None:
+        values = {prefix + key: value for key, value in row.items() if key != "epoch"}
+        mlflow.log_metrics(values, step=int(row["epoch"]))
+
+    return log
+
+
+def log_history(folder: Path, prefix: str = "") -> None:
+    """The rows of a training that was not run again."""
+    log = epoch_logger(prefix)
+    for row in pd.read_csv(folder / "history.csv").to_dict("records"):
+        log({str(key): value for key, value in row.items()})
+
+
+def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """metrics.json as metrics `split_model_metric`, the figures and the report."""
+    mlflow.log_metrics(
+        {
+            f"{split}_{model}_{metric}".replace("/", "_"): value
+            for split, models in metrics.items()
+            for model, values in models.items()
+            for metric, value in values.items()
+        }
+    )
+    mlflow.log_artifact(str(folder / "metrics.json"))
+    mlflow.log_artifact(str(folder / "report.html"))
+    mlflow.log_artifacts(str(folder / "figures"), "figures")
+
+
+def log_model(folder: Path) -> str:
+    """The SavedModel as an MLflow model that `mlflow models serve` can run; returns its URI."""
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, "text")]),
+        outputs=Schema(
+            [
+                ColSpec(Array(DataType.string), "words"),
+                ColSpec(Array(DataType.double), "probabilities"),
+            ]
+        ),
+    )
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in ("tensorflow", "pandas")]
+    info = mlflow.pyfunc.log_model(
+        name="nextword",
+        loader_module="predict",
+        data_path=str(folder),
+        code_paths=[str(Path(__file__).with_name("predict.py"))],
+        signature=signature,
+        input_example=pd.DataFrame({"text": [_EXAMPLE]}),
+        pip_requirements=versions,
+    )
+    return str(info.model_uri)

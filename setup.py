@@ -1,0 +1,32 @@
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name="nextword-pt",
+    version="0.1.0",
+    description="Portuguese text in, a next-word model out: Keras RNNs exported as a SavedModel",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=["pipeline"],
+    python_requires=">=3.11",
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "mlflow>=3.17,<3.18",
+        "click>=8.1",
+        "pandas>=2.2",
+        "pyarrow>=15",
+        "numpy>=2.0",
+        "charset-normalizer>=3.3",
+        "rich>=13.7",
+        "matplotlib>=3.9",
+        "jinja2>=3.1",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13", "pandas-stubs"],
+    },
+    entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},
+)
