@@ -3,9 +3,12 @@
 TensorFlow and MLflow are imported inside the commands, so that --help answers at once.
 """
 
+import contextlib
 import json
 import logging
 import os
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,9 @@ class _Group(click.Group):
         except InputError as error:
             raise _Stop(str(error)) from error
         except OSError as error:
-            raise _Stop(f"{error.filename or 'A file'} cannot be used: {error.strerror}.") from error
+            raise _Stop(
+                f"{error.filename or 'A file'} cannot be used: {error.strerror}."
+            ) from error
 
 
 def _all(*decorators: Decorator) -> Decorator:
@@ -81,9 +86,9 @@ _training_options = _all(
     _option("--tied", True, "Use the embedding as output weights too.", type=bool),
     _option("--context", 5, "Words a feedforward model sees.", type=_positive),
     _option("--window", 35, "Steps that the gradient travels back (T).", type=_positive),
-    _option("--batch-size", 32, "Lanes of text read side by side.", type=_positive),
-    _option("--epochs", 10, "Passes over the training text, at most.", type=_positive),
-    _option("--learning-rate", 3e-3, "Adam's at the start; it falls linearly to zero.", type=_above_zero),
+    _option("--batch-size", 20, "Lanes of text read side by side.", type=_positive),
+    _option("--epochs", 8, "Passes over the training text, at most.", type=_positive),
+    _option("--learning-rate", 5e-3, "Adam's at the start; it falls linearly to zero.", type=_above_zero),
     _option("--clip-norm", 1.0, "Greatest global norm of a gradient.", type=_above_zero),
     _option("--patience", 2, "Epochs without improvement before stopping.", type=_positive),
     _option("--seed", 1, "Makes a run repeatable.", type=int),
@@ -100,8 +105,26 @@ def main() -> None:
     The stages, in order: ingest, tokenize, train, evaluate, export, predict. `run` walks them
     all. Each reads the folders before it and is skipped when nothing has changed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(format="%(message)s")
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without its greetings, which no setting of its own silences."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as greetings:
+        os.dup2(greetings.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            greetings.seek(0)
+            os.write(terminal, greetings.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def _stage(
@@ -122,7 +145,18 @@ def _stage(
     return ran
 
 
-def _ingest(output: Path, *, corpus: tuple[str, ...], force: bool, **globs: tuple[str, ...]) -> None:
+def _mlflow_run() -> contextlib.AbstractContextManager[None]:
+    """An MLflow run named after the command, with its options as parameters."""
+    from pipeline import tracking
+
+    context = click.get_current_context()
+    options = {name: value for name, value in context.params.items() if name != "force"}
+    return tracking.run(str(context.info_name), options)
+
+
+def _ingest(
+    output: Path, *, corpus: tuple[str, ...], force: bool, **globs: tuple[str, ...]
+) -> None:
     from pipeline.corpus import find_files, ingest
     from pipeline.tracking import log_documents
 
@@ -138,6 +172,7 @@ def _ingest(output: Path, *, corpus: tuple[str, ...], force: bool, **globs: tupl
 
 
 def _tokenize(documents: Path, output: Path, *, force: bool, **parameters: Any) -> None:
+    _import_tensorflow()
     from pipeline.streams import tokenize_documents
     from pipeline.tracking import log_vocabulary
 
@@ -152,6 +187,7 @@ def _tokenize(documents: Path, output: Path, *, force: bool, **parameters: Any) 
 
 
 def _train(tokens: Path, output: Path, *, force: bool, prefix: str = "", **parameters: Any) -> None:
+    _import_tensorflow()
     from pipeline.tracking import epoch_logger, log_history
     from pipeline.training import train
 
@@ -170,6 +206,7 @@ def _train(tokens: Path, output: Path, *, force: bool, prefix: str = "", **param
 def _evaluate(
     training: Path, tokens: Path, output: Path, *, baselines: tuple[Path, ...], force: bool
 ) -> None:
+    _import_tensorflow()
     from pipeline.evaluation import evaluate
     from pipeline.report import print_table
     from pipeline.tracking import log_evaluation
@@ -187,6 +224,7 @@ def _evaluate(
 
 
 def _export(training: Path, output: Path, *, suggestions: int, force: bool) -> None:
+    _import_tensorflow()
     from pipeline.export import export
     from pipeline.tracking import log_model
 
@@ -210,9 +248,7 @@ def ingest(output: Path, **options: Any) -> None:
     Reads .txt files in any encoding, undoes hard line breaks, drops exact duplicates, and
     gives each document to one of the splits train, valid and test.
     """
-    from pipeline import tracking
-
-    with tracking.run("ingest", _logged(options)):
+    with _mlflow_run():
         _ingest(output, **options)
 
 
@@ -223,9 +259,7 @@ def ingest(output: Path, **options: Any) -> None:
 @_force
 def tokenize(documents: Path, output: Path, **options: Any) -> None:
     """Read documents; write vocabulary.tsv, train.npy, valid.npy and test.npy."""
-    from pipeline import tracking
-
-    with tracking.run("tokenize", _logged(options)):
+    with _mlflow_run():
         _tokenize(documents, output, **options)
 
 
@@ -240,9 +274,7 @@ def train(tokens: Path, output: Path, **options: Any) -> None:
     Trains by truncated backpropagation through time: windows of T steps, the state carried
     from each to the next.
     """
-    from pipeline import tracking
-
-    with tracking.run("train", _logged(options)):
+    with _mlflow_run():
         _train(tokens, output, **options)
 
 
@@ -260,9 +292,7 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
 
     A unigram model is measured beside it on the same tokens.
     """
-    from pipeline import tracking
-
-    with tracking.run("evaluate", _logged(options)):
+    with _mlflow_run():
         _evaluate(training, tokens, output, **options)
 
 
@@ -273,9 +303,7 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
 @_force
 def export(training: Path, output: Path, **options: Any) -> None:
     """Read a trained model; write a SavedModel: text in, words out."""
-    from pipeline import tracking
-
-    with tracking.run("export", _logged(options)):
+    with _mlflow_run():
         _export(training, output, **options)
 
 
@@ -284,11 +312,14 @@ def export(training: Path, output: Path, **options: Any) -> None:
 @_folder("--model", MODEL, "Folder of the SavedModel.")
 def predict(text: str, model: Path) -> None:
     """Suggest the next word of TEXT; "-" reads one text a line from standard input."""
-    from pipeline import predict as inference
+    _import_tensorflow()
+    from pipeline.predict import load, suggest
 
-    texts = click.get_text_stream("stdin", errors="replace").read().splitlines() if text == "-" else [text]
+    texts = [text]
+    if text == "-":
+        texts = sys.stdin.buffer.read().decode("utf-8", errors="replace").splitlines() or [""]
     try:
-        answers = inference.suggest(inference.load(model), texts)
+        answers = suggest(load(model), texts)
     except ValueError as error:
         raise InputError(str(error)) from error
     for number, answer in enumerate(answers):
@@ -302,6 +333,7 @@ def predict(text: str, model: Path) -> None:
 @_corpus_options
 @_vocabulary_options
 @_training_options
+@_option("--baseline-epochs", 3, "Passes of the feedforward model, at most.", type=_positive)
 @_export_options
 @_force
 def run(
@@ -310,6 +342,7 @@ def run(
     test: tuple[str, ...],
     vocabulary_size: int,
     min_count: int,
+    baseline_epochs: int,
     suggestions: int,
     force: bool,
     **training: Any,
@@ -319,27 +352,19 @@ def run(
     Beside the model a feedforward one of the same sizes is trained, the foil it is compared
     with.
     """
-    from pipeline import tracking
-
-    options = click.get_current_context().params
-    with tracking.run("run", _logged(options)):
+    with _mlflow_run():
         _ingest(DOCUMENTS, corpus=corpus, valid=valid, test=test, force=force)
         _tokenize(
             DOCUMENTS, TOKENS, vocabulary_size=vocabulary_size, min_count=min_count, force=force
         )
         _train(TOKENS, TRAINING, force=force, **training)
-        baselines = ()
+        baselines: tuple[Path, ...] = ()
         if training["cell"] != "feedforward":
-            foil = {**training, "cell": "feedforward", "layers": 1}
+            foil = {**training, "cell": "feedforward", "layers": 1, "epochs": baseline_epochs}
             _train(TOKENS, FEEDFORWARD, force=force, prefix="feedforward_", **foil)
             baselines = (FEEDFORWARD,)
         _evaluate(TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force)
         _export(TRAINING, MODEL, suggestions=suggestions, force=force)
-
-
-def _logged(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that are parameters of an MLflow run."""
-    return {name: value for name, value in options.items() if name != "force"}
 
 
 if __name__ == "__main__":

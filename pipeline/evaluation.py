@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.metrics import Meter
-from pipeline.model import load_model
+from pipeline.model import ModelConfig, load_model
 from pipeline.report import write_report
 from pipeline.tokenizer import Vocabulary, is_word
 from pipeline.windows import open_stream
@@ -17,6 +17,8 @@ from pipeline.windows import open_stream
 # Lanes that an evaluated stream is read in. Each begins without context, so few are honest
 # and many are fast.
 _LANES = 8
+# Steps in a window; it changes nothing but the memory that logits take.
+_WINDOW = 35
 
 
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
@@ -25,9 +27,7 @@ def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
-def evaluate(
-    *, training: Path, tokens: Path, output: Path, baselines: Sequence[Path] = ()
-) -> None:
+def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[Path] = ()) -> None:
     """Measure models on the validation and test splits; write metrics.json and report.html.
 
     Args:
@@ -39,6 +39,8 @@ def evaluate(
     Raises:
         InputError: a folder lacks its files, or a model knows another vocabulary.
     """
+    for folder in (training, *baselines):
+        ModelConfig.load(folder / "model.json")  # before anything slow, is there a model at all?
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     streams = {split: open_stream(tokens / f"{split}.npy") for split in ("valid", "test")}
     for split, stream in streams.items():
@@ -48,9 +50,9 @@ def evaluate(
 
     metrics: dict[str, dict[str, dict[str, float]]] = {split: {} for split in streams}
 
-    def add(name: str, meter: Meter, window: int) -> None:
+    def add(name: str, meter: Meter) -> None:
         for split, stream in streams.items():
-            sums = meter.measure(stream, batch_size=_LANES, window=window)
+            sums = meter.measure(stream, batch_size=_LANES, window=_WINDOW)
             metrics[split][name] = sums.metrics()
 
     models = {}
@@ -61,11 +63,11 @@ def evaluate(
                 "again on these tokens."
             )
         model = load_model(folder, batch_size=_LANES)
-        name = model.config.cell
+        name: str = model.config.cell
         if name in models:
             name = f"{name} {folder}"
         models[name] = folder
-        add(name, Meter(model, reset=model.reset_states, suggestible=suggestible), window=35)
+        add(name, Meter(model, reset=model.reset_states, suggestible=suggestible))
 
     unigram = tf.constant(unigram_logits(vocabulary))
     add(
@@ -75,7 +77,8 @@ def evaluate(
             reset=lambda: None,
             suggestible=suggestible,
         ),
-        window=35,
     )
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    write_report(metrics, histories={n: f / "history.csv" for n, f in models.items()}, output=output)
+    write_report(
+        metrics, histories={n: f / "history.csv" for n, f in models.items()}, output=output
+    )

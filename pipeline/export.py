@@ -115,8 +115,9 @@ def export(*, training: Path, output: Path, suggestions: int) -> None:
     Raises:
         InputError: there is no trained model, or no word in its vocabulary.
     """
+    model = load_model(training)
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
-    module = NextWord(load_model(training), vocabulary, suggestions=suggestions)
+    module = NextWord(model, vocabulary, suggestions=suggestions)
     if not module.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     module.vocabulary = tf.saved_model.Asset(str(training / "vocabulary.tsv"))

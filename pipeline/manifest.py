@@ -10,8 +10,10 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +22,57 @@ from pipeline import InputError
 MANIFEST = "manifest.json"
 # Libraries whose version changes what a stage writes.
 _LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
+_PACKAGE = Path(__file__).parent
 
 
 def digest(files: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of files, and of all files in folders."""
+    """SHA-256 over the names and contents of files, and of all files in folders.
+
+    Names count from the last folder that holds all of them: a move of the whole changes
+    nothing, a move within it does. The manifest of a folder is left out, and so is what does
+    not exist.
+    """
+    places = [Path(os.path.abspath(place)) for place in files]
+    roots = [place.parts if place.is_dir() else place.parent.parts for place in places]
+    common = len(os.path.commonprefix(roots))  # of tuples, so of whole names
     total = hashlib.sha256()
-    for place in files:
-        root = place if place.is_dir() else place.parent
+    for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.is_file() and path.name != MANIFEST:
+            if path.is_file() and path != place / MANIFEST:
                 with path.open("rb") as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
-                total.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+                total.update(f"{'/'.join(path.parts[common:])} {content}\n".encode())
     return total.hexdigest()
 
 
-def _sources(module: str, seen: set[str]) -> set[str]:
-    """Names of a module of this package and of all of its modules that it imports."""
-    if module in seen:
-        return seen
-    seen.add(module)
-    text = (Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8")
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline."):
-            _sources(node.module.removeprefix("pipeline."), seen)
+def _imports(path: Path) -> Iterator[Path]:
+    """The modules of this package that one file of source imports."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            source = _PACKAGE / f"{name.removeprefix('pipeline.')}.py"
+            if name.startswith("pipeline.") and source.is_file():
+                yield source
+
+
+def _sources(path: Path, seen: set[Path]) -> set[Path]:
+    """A file of source and all modules of this package that it imports, near and far."""
+    if path not in seen:
+        seen.add(path)
+        for imported in _imports(path):
+            _sources(imported, seen)
     return seen
 
 
 def code_version(function: Callable[..., Any]) -> str:
     """SHA-256 over the code a stage runs: its module, what that imports here, the libraries."""
-    modules = sorted(_sources(function.__module__.removeprefix("pipeline."), set()))
+    module = Path(str(sys.modules[function.__module__].__file__))
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
-    sources = digest(Path(__file__).parent / f"{module}.py" for module in modules)
+    sources = digest(sorted(_sources(module, set())))
     return hashlib.sha256("\n".join([sources, *versions]).encode()).hexdigest()
 
 
@@ -88,7 +109,9 @@ def run_stage(
     }
     made = _read_manifest(output)
     if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} was not made by nextword and will not be replaced: name another.")
+        raise InputError(
+            f"{output} was not made by nextword and will not be replaced: name another."
+        )
     if made and not force:
         current = {**record, "outputs": digest([output])}
         if all(made.get(key) == value for key, value in current.items()):

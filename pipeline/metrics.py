@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -33,16 +33,12 @@ class Sums:
     known: int
     known_nats: float
     words: int
-    hits: tuple[int, ...]
-    word_hits: tuple[int, ...]
+    hits: np.ndarray
+    word_hits: np.ndarray
 
     def __add__(self, other: Self) -> Self:
-        mine, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
         return type(self)(
-            *(
-                tuple(map(sum, zip(a, b, strict=True))) if isinstance(a, tuple) else a + b
-                for a, b in zip(mine, theirs, strict=True)
-            )
+            *(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self))
         )
 
     def metrics(self) -> dict[str, float]:
@@ -51,16 +47,19 @@ class Sums:
             "perplexity": perplexity(self.nats, self.tokens),
             "perplexity_known": perplexity(self.known_nats, self.known),
             "oov_rate": 1 - self.known / self.tokens,
-            **{f"top_{k}": hits / self.tokens for k, hits in zip(TOP, self.hits, strict=True)},
+            **{
+                f"top_{k}": hits / self.tokens
+                for k, hits in zip(TOP, self.hits.tolist(), strict=True)
+            },
             **{
                 f"top_{k}_words": hits / max(self.words, 1)
-                for k, hits in zip(TOP, self.word_hits, strict=True)
+                for k, hits in zip(TOP, self.word_hits.tolist(), strict=True)
             },
-            "tokens": self.tokens,
+            "tokens": int(self.tokens),
         }
 
 
-def perplexity(nats: float, tokens: int) -> float:
+def perplexity(nats: float, tokens: float) -> float:
     """exp(nats / tokens); infinite where that overflows, NaN where there is no token."""
     if not tokens:
         return math.nan
@@ -90,21 +89,20 @@ class Meter:
 
     def measure(self, stream: np.ndarray, *, batch_size: int, window: int) -> Sums:
         """Predict every token of a stream but the first, read in `batch_size` lanes."""
-        total = Sums(0, 0.0, 0, 0.0, 0, (0,) * len(TOP), (0,) * len(TOP))
+        none = np.zeros(len(TOP), np.int64)
+        total = Sums(0, 0.0, 0, 0.0, 0, none, none)
         self._reset()
         for x, y in windows(stream, batch_size=batch_size, window=window):
-            tokens, nats, known, known_nats, words, hits, word_hits = self._window(
-                tf.constant(x), tf.constant(y)
-            )
-            total += Sums(
-                int(tokens), float(nats), int(known), float(known_nats), int(words),
-                tuple(map(int, hits)), tuple(map(int, word_hits)),
-            )  # fmt: skip
+            sums: list[Any] = [value.numpy() for value in self._window(x, y)]
+            total += Sums(*sums)
         self._reset()
         return total
 
     @tf.function(
-        input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.int32)]
+        input_signature=[
+            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None, None), tf.int32),
+        ]
     )
     def _window(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, ...]:
         logits = tf.cast(self._logits(x), tf.float32)  # (B, T, V)

@@ -68,7 +68,7 @@ class LastWords(keras.layers.Layer):
         self.context, self.embedding = context, embedding
         self.state_size = self.output_size = context * embedding
 
-    def call(self, x, states):  # (B, E), [(B, context · E)]
+    def call(self, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:  # (B, E), [(B, S)]
         window = keras.ops.concatenate([states[0][:, self.embedding :], x], axis=-1)
         return window, [window]
 
@@ -126,9 +126,7 @@ class LanguageModel(keras.Model):
         x = self.dropouts[0](self.embed(ids), training=training)
         after = []
         for i, layer in enumerate(self.recurrent):
-            x, *state = layer(
-                x, initial_state=states and states[i], mask=mask, training=training
-            )
+            x, *state = layer(x, initial_state=states and states[i], mask=mask, training=training)
             x = self.dropouts[i + 1](x, training=training)
             after.append(state)
         return x, after

@@ -8,21 +8,22 @@ import jinja2
 import matplotlib
 import pandas as pd
 import rich
+import rich.box
 import rich.table
 
 matplotlib.use("agg")
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from matplotlib import pyplot as plt
 
 # Columns of the comparison table: key in metrics.json, heading, format.
 _COLUMNS = (
-    ("perplexity", "Perplexity", "{:.1f}"),
-    ("perplexity_known", "… of known words", "{:.1f}"),
+    ("perplexity", "perplexity", "{:.1f}"),
+    ("perplexity_known", "of known", "{:.1f}"),
     ("oov_rate", "OOV", "{:.1%}"),
-    ("top_1", "Top-1", "{:.1%}"),
-    ("top_3", "Top-3", "{:.1%}"),
-    ("top_5", "Top-5", "{:.1%}"),
-    ("top_3_words", "Top-3 of words", "{:.1%}"),
-    ("tokens", "Tokens", "{:,.0f}"),
+    ("top_1", "top-1", "{:.1%}"),
+    ("top_3", "top-3", "{:.1%}"),
+    ("top_5", "top-5", "{:.1%}"),
+    ("top_3_words", "words", "{:.1%}"),
+    ("tokens", "tokens", "{:,.0f}"),
 )
 
 _PAGE = jinja2.Template(
@@ -51,9 +52,10 @@ _PAGE = jinja2.Template(
 {% endfor %}
 </table></div>
 {% endfor %}
-<p>Perplexity is exp(nats / tokens), with unknown words predicted as one token; top-k is the
-share of all tokens, top-3 of words the share of words among the three suggested ones. A word
-out of vocabulary (OOV) is a miss.</p>
+<p>Perplexity is exp(nats / tokens), with unknown words predicted as one token; “of known” is
+the same over tokens in the vocabulary. Top-k is the share of all tokens that are among the k most
+probable; “words” is the share of words that are among the three words suggested. What is out of
+vocabulary (OOV) counts as a miss.</p>
 <h2>Learning curves</h2>
 <img alt="Perplexity after each epoch" src="data:image/png;base64,{{ curves }}">
 </html>
@@ -69,7 +71,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
         color = f"C{number}"
         axes.plot(history["epoch"], history["train_perplexity"], "--", color=color)
         axes.plot(history["epoch"], history["valid_perplexity"], "o-", color=color, label=name)
-        best = history.loc[history["valid_perplexity"].idxmin()]
+        best = history.iloc[int(history["valid_perplexity"].argmin())]
         axes.annotate(
             f"{best['valid_perplexity']:.1f}",
             (best["epoch"], best["valid_perplexity"]),
@@ -119,7 +121,7 @@ def write_report(
 def print_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Print the comparison of `write_report` to the terminal."""
     for split, models in metrics.items():
-        table = rich.table.Table(title=f"{split} split", title_justify="left")
+        table = rich.table.Table(title=f"{split} split", title_justify="left", box=rich.box.SIMPLE)
         table.add_column("model")
         for _, heading, _ in _COLUMNS:
             table.add_column(heading, justify="right")

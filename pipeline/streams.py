@@ -30,7 +30,9 @@ def _paragraphs(path: Path, split: str) -> Iterator[list[str]]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"No documents can be read from {path}: run `nextword ingest` first.") from error
+        raise InputError(
+            f"No documents can be read from {path}: run `nextword ingest` first."
+        ) from error
     batch: list[str] = []
     for rows in file.iter_batches(batch_size=64, columns=["split", "text"]):
         for row in rows.to_pylist():

@@ -3,16 +3,17 @@
 The same graph runs in the `tokenize` stage and inside the exported SavedModel, so a model
 can never meet a text cut differently from the one it was trained on:
 
-    >>> tokens = tokenize(tf.constant(["Dê-lhe d'água às 14h30, Sr. José..."]))
-    >>> print(tf.strings.join([tokens.values, " "]).numpy()) ...
-    Dê-lhe  d'água  às  14h30  ,  Sr.  José  …
+    >>> tokens = tokenize(tf.constant(["Dê-lhe d’água às 14h30, Sr. José..."]))
+    >>> print(*(token.decode() for token in tokens.values.numpy()))
+    Dê-lhe d'água às 14h30 , Sr. José …
 
 A line break begins a new paragraph. Regular expressions are RE2's: the leftmost match wins,
-among alternatives the first, and there is no look-around.
+among alternatives the first, and there is no look-around. So no token depends on what stands
+beyond it, and a space put between two tokens never changes them.
 """
 
-import csv
 import dataclasses
+import functools
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,53 +31,73 @@ BEGIN, BEGIN_ID = "<s>", 1
 BREAK = "\x02"
 
 # Abbreviations that keep their full stop. Forms that are also words and may end a sentence
-# ("mar.", "set.", "dez.", "min.") are left out: there the stop is more often the sentence's.
-_ABBREVIATIONS = """
-    al aprox apto arq art arts av cap caps cia cf depto dr dra dras drs ed eng etc ex exa exas
-    excia exma exmas exmo exmos fig figs fls fr gov hab ilma ilmo jr ltda núm obs pág págs pça
-    pe pp pres prof profa profas profs rev revmo rod séc sécs sr sra sras srs srta srtas sta
-    sto tb tel trav v.ex v.exa vol vols
-""".split()
+# ("mar.", "set.", "dez.", "min.", "apto.", "tb.") are left out: there the stop is more often
+# the sentence's.
+_ABBREVIATIONS = (
+    "a[.]c|a[.]m|abr|ago|aprox|arq|art|arts|av|cap|caps|cf|d[.]c|dep|depto|des|dr|dra|dras|drs|"
+    "e[.]g|ed|eng|etc|ex|exa|exas|excia|exma|exmas|exmo|exmos|fev|fig|figs|fls|fr|gen|gov|hab|"
+    "i[.]e|ilma|ilmo|inc|jan|jr|jul|jun|ltda|mme|mr|mrs|nov|núm|obs|out|p[.]ex|p[.]m|pág|págs|"
+    "pça|pp|pres|proc|prof|profa|profas|profs|rel|rev|revmo|rod|séc|sécs|sen|sr|sra|sras|srs|"
+    "srta|srtas|sta|sto|tel|ten|trav|v[.]ex|v[.]exa|v[.]g|vol|vols"
+)
 
 # RE2 runs a pattern in linear time with a machine of bounded memory, and each \p{…} costs it
 # about a thousand states; so only words are open to every alphabet, and the rest is Latin.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
 _CURRENCY = r"[A-Z]{0,3}\$"  # R$, US$, $
 _ADDRESS = (
-    r"(?:https?://|www\.)\S*[\w/]"
-    rf"|[{_LATIN}0-9._%+-]*[{_LATIN}0-9]@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{{2,}}"
-    r"|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:com|org|net|gov|edu)(?:\.(?:br|pt))?(?:/\S*[\w/])?"
+    rf"(?i:https?://|www\.)[^\s\"<>—…]*[{_LATIN}0-9/_=&#%~+-]"
+    rf"|[{_LATIN}0-9][{_LATIN}0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{{2,}}"
+    r"|[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*"
+    r"\.(?:br|pt|(?:com|org|net|gov|edu)(?:\.(?:br|pt))?)"
+    rf"(?:/(?:[^\s\"<>—…]*[{_LATIN}0-9/_=&#%~+-])?)?"
     rf"|[@#][{_LATIN}_][{_LATIN}0-9_]*"
 )
 _NUMBER = (
-    rf"[0-9]+\.?[ºª°](?:[CFs]|-[{_LATIN}]+)?"  # 1.º, 2ª-feira, 30°C
-    rf"|[0-9]+[{_LATIN}][{_LATIN}0-9]*"  # 14h30, 5km
-    r"|[0-9]+(?:[.,:/-][0-9]+)*%?"  # 1.234,56, 12/03/2020, 14:30, 50%
+    rf"[0-9]+\.?[ºª°][{_LATIN}]*(?:-[{_LATIN}]+)*"  # 1.º, 2ª-feira, 30°C
+    r"|[0-9]+(?:[.,:/$-][0-9]+)*"  # 1.234,56, 12/03/2020, 14:30, 5:000$000 (réis)
+    rf"(?:[%‰]|°[{_LATIN}]*|[{_LATIN}²³][{_LATIN}0-9²³]*(?:-[{_LATIN}]+)*)?"  # 50%, 14h30, 5km²
 )
 _ABBREVIATION = (
-    rf"(?i:{'|'.join(_ABBREVIATIONS).replace('.', '[.]')})\.[ºª]?s?"
-    rf"|[{_LATIN}]{{1,3}}\.[ºª]s?"  # n.º
+    # Some only in this case: "AL.", "PE." and "CIA." are names, "min." often ends a sentence.
+    rf"(?:(?i:{_ABBREVIATIONS})|[Aa]l|[Pp]e|[Cc]ia|Min)\.(?:[ºª]s?)?"
+    rf"|[{_LATIN}]{{1,3}}\.[ºª°]s?|[Nn]°"  # n.º
     r"|(?:[A-ZÀ-ÖØ-Þ]\.){2,}"  # E.U.A., S.A.
     r"|[BCDFGHJKLMNPQRSTVWXYZ]\."  # D. Pedro, S. Paulo; a vowel ("É.") may be a sentence
     r"|p\."  # p. ex., p. 12
 )
-_WORD = r"[\p{L}\p{M}\p{N}_]+(?:['-][\p{L}\p{M}\p{N}_]+)*"
+_WORD = r"[\p{L}\p{M}\p{N}]+(?:['_-][\p{L}\p{M}\p{N}]+)*"
+_EMOJI = r"[\x{1F1E6}-\x{1F1FF}]{2}|[\x{261D}-\x{1FAFF}][\x{1F3FB}-\x{1F3FF}]"  # 🇧🇷, 👍🏽
 _MARK = r"\S"
-_TOKEN = "|".join([_CURRENCY, _ADDRESS, _NUMBER, _ABBREVIATION, _WORD, _MARK])
+_TOKEN = "|".join([_CURRENCY, _ADDRESS, _NUMBER, _ABBREVIATION, _WORD, _EMOJI, _MARK])
 
-# (pattern, replacement), applied in this order to text that is valid UTF-8.
+_INVISIBLE = (
+    r"[\x{AD}\x{34F}\x{61C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}"
+    r"\x{FE00}-\x{FE0F}\x{FEFF}]"
+)
+_SPACE = (
+    r"[\x00-\x08\x0e-\x1f\x7f-\x{84}\x{86}-\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}"
+    r"\x{3000}]"
+)
+_LINE_BREAK = r"\n\r\x0b\x0c\x{85}\x{2028}\x{2029}"
+
+# (pattern, replacement), applied in this order to text that is valid UTF-8 in NFC.
 _FOLDS = (
-    (r"[\x{AD}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}\x{FE0F}\x{FEFF}]", ""),
-    (r"[ \t]*(?:\r\n|[\n\r\x0b\x0c\x{85}\x{2028}\x{2029}])\s*", "\n"),
-    (r"[\x00-\x08\x0e-\x1f\x7f-\x{9F}\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}]", " "),
+    (_INVISIBLE, ""),
+    (_SPACE, " "),
+    (rf"[ \t]*[{_LINE_BREAK}][ \t{_LINE_BREAK}]*", "\n"),
     (r"[“”„‟«»″]", '"'),
-    (r"[‘’‚‛′´`]", "'"),
+    (r"[‘’‚‛‹›′ʼ´`]", "'"),
+    # A full stop joins what it follows, or "Sr ." would be other tokens than "Sr.".
+    (r"[ \t]+\.", "."),
     (r"\.{2,}", "…"),
+    (r"[‐‑]", "-"),
     (r"-{2,}|[―‒]", "—"),
-    (r"‐|‑", "-"),
 )
 
 
+@functools.cache
+@tf.autograph.experimental.do_not_convert  # as a graph's code this loop would take seconds
 def _compositions() -> tuple[list[int], list[int]]:
     """Pairs (letter, combining mark) packed into one integer, and the letter they compose."""
     pairs, composed = [], []
@@ -88,15 +109,16 @@ def _compositions() -> tuple[list[int], list[int]]:
     return pairs, composed
 
 
-def _compose(text: tf.Tensor) -> tf.Tensor:
-    """NFC for letters followed by combining marks: a + ◌̃ → ã. Shape (B,) → (B,)."""
+def _repair(text: tf.Tensor) -> tf.Tensor:
+    """Valid UTF-8 whose letters and combining marks compose: a + ◌̃ → ã. Shape (B,) → (B,)."""
     pairs, composed = _compositions()
     # The table is sorted and searched, not hashed: a plain constant travels in any graph.
     order = sorted(range(len(pairs)), key=pairs.__getitem__)
     keys = tf.constant([pairs[i] for i in order], tf.int64)
     values = tf.constant([composed[i] for i in order], tf.int32)
-    codes = tf.strings.unicode_decode(text, "UTF-8")
-    for _ in range(2):  # a letter carries at most two marks in the alphabets that compose
+    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+    codes = tf.strings.unicode_decode(tf.strings.regex_replace(text, _INVISIBLE, ""), "UTF-8")
+    for _ in range(3):  # no letter is composed of more than three marks (ᾂ)
         flat, rows = codes.values, codes.value_rowids()
         follows = tf.concat([tf.equal(rows[1:], rows[:-1]), tf.zeros_like(rows[:1], tf.bool)], 0)
         after = tf.concat([flat[1:], tf.zeros_like(flat[:1])], 0)
@@ -116,18 +138,23 @@ def normalize(text: tf.Tensor) -> tf.Tensor:
     quotes, apostrophes, ellipses and spaces fold to one form, invisible characters vanish,
     and any run of line breaks becomes one "\\n".
     """
-    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-    marked = tf.reduce_any(tf.strings.regex_full_match(text, r"(?s).*\p{Mn}.*"))
-    text = tf.cond(marked, lambda: _compose(text), lambda: text)
+    # Nearly all text is valid UTF-8 without combining marks; one look tells.
+    sound = tf.strings.regex_full_match(text, r"[^\p{M}\x{D800}-\x{DFFF}]*")
+    text = tf.cond(tf.reduce_all(sound), lambda: text, lambda: _repair(text))
     for pattern, replacement in _FOLDS:
         text = tf.strings.regex_replace(text, pattern, replacement)
     return text
 
 
+def _cut(text: tf.Tensor) -> tf.RaggedTensor:
+    """Cut what `normalize` returns, shape (B,), into tokens, shape (B, None)."""
+    text = tf.strings.regex_replace(text, "\n", f" {BREAK} ")
+    return tf.strings.split(tf.strings.regex_replace(text, _TOKEN, r" \0 "))
+
+
 def tokenize(text: tf.Tensor) -> tf.RaggedTensor:
     """Cut strings of shape (B,) into tokens as people wrote them, shape (B, None)."""
-    text = tf.strings.regex_replace(normalize(text), "\n", f" {BREAK} ")
-    return tf.strings.split(tf.strings.regex_replace(text, _TOKEN, r" \0 "))
+    return _cut(normalize(text))
 
 
 def fold(tokens: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -142,7 +169,9 @@ _SENTENCE_END = r"[.!?…:\"'(\[—–-]|\x02"
 def begins_sentence(tokens: tf.RaggedTensor) -> tf.Tensor:
     """Whether each token (flat, row after row) stands where a capital says nothing."""
     before = tf.concat([[BREAK], tokens.values[:-1]], 0)
-    first = tf.concat([[True], tf.not_equal(tokens.value_rowids()[1:], tokens.value_rowids()[:-1])], 0)
+    first = tf.concat(
+        [[True], tf.not_equal(tokens.value_rowids()[1:], tokens.value_rowids()[:-1])], 0
+    )
     return first[: tf.size(tokens.values)] | tf.strings.regex_full_match(
         before[: tf.size(tokens.values)], _SENTENCE_END
     )
@@ -150,18 +179,23 @@ def begins_sentence(tokens: tf.RaggedTensor) -> tf.Tensor:
 
 def is_word(tokens: tf.Tensor) -> tf.Tensor:
     """Which tokens a person would accept as a suggested word; any shape → bool."""
-    return tf.strings.regex_full_match(tokens, rf"{_ABBREVIATION}|\p{{L}}[\p{{L}}\p{{M}}\p{{N}}'-]*")
+    # Vocabularies hold case-folded forms, "s.a." for "S.A.".
+    return tf.strings.regex_full_match(
+        tokens, rf"(?i:{_ABBREVIATION})|[^\P{{L}}ºª][\p{{L}}\p{{M}}\p{{N}}'_-]*"
+    )
 
 
-# Spacing of Portuguese text, as replacements over tokens joined by single spaces.
+# Spacing of Portuguese text, as replacements over tokens joined by single spaces. A space goes
+# only where no token could grow over the gap (for the full stop `normalize` has seen to it), so
+# `tokenize` finds the same tokens again.
 _SPACING = (
-    (r" ([,.;:!?…)\]}%]+)", r"\1"),
-    (r" ([.!?…,;:)\]}])", r"\1"),
+    (r"(^| )(\p{L}+) / (\p{L})", r"\1\2/\3"),
+    (r" ([,;:!?.…)\]}])", r"\1"),
     (r"([(\[{]) ", r"\1"),
-    (r'" ([^"\n]*?) "', r'"\1"'),
-    (r"(\p{L}|\p{N}) / (\p{L}|\p{N})", r"\1/\2"),
+    (rf'" ([^"{BREAK}]+) "', r'"\1"'),
+    (rf'(^|{BREAK} )" ', r'\1"'),  # opened here, and closed by another paragraph or never
+    (rf"' ([^'{BREAK}]+) '", r"'\1'"),
     (rf" ?{BREAK} ?", "\n"),
-    (r"^\n| $", ""),
 )
 
 
@@ -204,18 +238,28 @@ class Vocabulary:
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is missing or a row has not three fields.
+            InputError: the file is missing or holds something else.
         """
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-            tokens, displays, counts = zip(*rows, strict=True)
-            vocabulary = cls(tokens, displays, [int(count) for count in counts])
-        except (OSError, ValueError) as error:
-            raise InputError(f"No vocabulary can be read from {path}: {error}.") from error
-        if vocabulary.tokens[:2] != (UNKNOWN, BEGIN):
-            raise InputError(f"{path} does not begin with the rows {UNKNOWN} and {BEGIN}.")
-        return vocabulary
+            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"No vocabulary can be read from {path}: run `nextword tokenize` first."
+            ) from error
+        rows = [line.split("\t") for line in lines]
+        for number, row in enumerate(rows, start=1):
+            if len(row) != 3 or not row[2].isdecimal():
+                raise InputError(
+                    f"Line {number} of {path} is not a token, its display and its count: run the "
+                    "stage that writes it again."
+                )
+        tokens, displays, counts = zip(*rows, strict=True)
+        if tokens[:2] != (UNKNOWN, BEGIN):
+            raise InputError(
+                f"{path} does not begin with the rows {UNKNOWN} and {BEGIN}: run the stage that "
+                "writes it again."
+            )
+        return cls(tokens, displays, tuple(map(int, counts)))
 
 
 class Tokenizer(tf.Module):
@@ -238,6 +282,6 @@ class Tokenizer(tf.Module):
 
     def __call__(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts of shape (B,), each opened by `<s>`; shape (B, None), int32."""
-        ids = self.ids(tokenize(tf.strings.strip(text)))
+        ids = self.ids(_cut(tf.strings.strip(normalize(text))))
         begin = tf.fill([tf.shape(text)[0], 1], BEGIN_ID)
         return tf.concat([begin, ids], axis=1)

@@ -12,7 +12,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
@@ -45,7 +45,7 @@ def log_documents(folder: Path) -> None:
     documents = pd.read_parquet(path, columns=["doc_id", "split"])
     for split, context in _CONTEXTS.items():
         ids = documents.loc[documents["split"] == split, "doc_id"]
-        dataset = MetaDataset(
+        dataset = MetaDataset(  # type: ignore[abstract]
             LocalArtifactDatasetSource(str(path.resolve())),
             name=f"documents-{split}",
             digest=hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32],

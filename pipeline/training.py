@@ -60,8 +60,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             logits = self.model(x, training=True)
             nats = tf.reduce_sum(
-                counted
-                * tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(y, 0), logits)
+                counted * tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(y, 0), logits)
             )
             loss = nats / targets
         variables = self.model.trainable_variables
@@ -153,9 +152,7 @@ def train(
         model, reset=model.reset_states, suggestible=is_word(list(vocabulary.tokens)).numpy()
     )
     batches = strategy.distribute_datasets_from_function(
-        lambda context: dataset(
-            train_stream, batch_size=batch_size, window=window, context=context
-        )
+        lambda context: dataset(train_stream, batch_size=batch_size, window=window, context=context)
     )
 
     history: list[dict[str, float]] = []
@@ -183,17 +180,18 @@ def train(
                 writer.writeheader()
             writer.writerow(row)
             file.flush()
-            on_epoch(row)
             losses = [past["valid_loss"] for past in history]
             better = losses[-1] <= min(losses)
+            if better:
+                best.save()
+            on_epoch(row)
             progress.console.print(
                 f"epoch {epoch}/{epochs}  loss {row['train_loss']:.3f} nats  "
                 f"perplexity {row['train_perplexity']:.1f}, "
                 f"validation {row['valid_perplexity']:.1f}{' (best)' if better else ''}  "
-                f"{row['tokens_per_second']:,.0f} tokens/s"
+                f"{row['tokens_per_second']:,.0f} tokens/s",
+                soft_wrap=True,
             )
-            if better:
-                best.save()
             if epoch - 1 - int(np.argmin(losses)) >= patience:
                 progress.console.print(f"No better for {patience} epochs: stopped.")
                 break
@@ -223,7 +221,11 @@ def _train_epoch(
             raise InputError(
                 f"The loss is no longer finite after {int(trainer.optimizer.iterations)} windows: "
                 "lower --learning-rate or --clip-norm; "
-                + (f"the best weights so far are kept in {kept}." if kept else "no epoch was finished.")
+                + (
+                    f"the best weights so far are kept in {kept}."
+                    if kept
+                    else "no epoch was finished."
+                )
             )
         progress.update(
             bar,

@@ -1,10 +1,10 @@
 """A stream of ids cut into lanes and windows, the batches of truncated BPTT.
 
-    stream   Ele bebeu água . Ela fez café . …      batch = 2, T = 3
+stream   Ele bebeu água . Ela fez café . …      batch = 2, T = 3
 
-    lane 0   [Ele bebeu água] [. …           y = x shifted left by one
-    lane 1   [Ela fez café]   [. …
-              window 1         window 2      h carries over, the gradient stops at the bar
+lane 0   [Ele bebeu água] [. …           y = x shifted left by one
+lane 1   [Ela fez café]   [. …
+          window 1         window 2      h carries over, the gradient stops at the bar
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,9 @@ def open_stream(path: Path) -> np.ndarray:
     try:
         stream = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise InputError(f"No tokens can be read from {path}: run `nextword tokenize` first.") from error
+        raise InputError(
+            f"No tokens can be read from {path}: run `nextword tokenize` first."
+        ) from error
     if stream.ndim != 1 or stream.dtype != np.int32:
         raise InputError(f"{path} is not a vector of int32 ids; run `nextword tokenize` again.")
     return stream

@@ -1,0 +1,29 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: run test test-slow lint clean
+
+# The main job: the corpus that ships becomes a SavedModel in models/nextword.
+run: .venv/installed
+	$(BIN)/nextword run
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy pipeline
+
+.venv/installed: setup.py constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .[dev]
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info mlruns mlflow.db
+	rm -rf data/documents* data/tokens* models/training* models/feedforward* models/evaluation* models/nextword*

@@ -1,0 +1,44 @@
+import os
+
+# Before TensorFlow is imported: no greetings, and every test on the same devices.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.model import ModelConfig
+from pipeline.tokenizer import Vocabulary
+
+CELLS = ("lstm", "gru", "simple_rnn", "feedforward")
+TOKENS = ("<unk>", "<s>", ".", ",", "o", "a", "água", "brasil", "cachorro", "bebeu", "e", "ela")
+DISPLAYS = tuple("Brasil" if token == "brasil" else token for token in TOKENS)
+
+
+def config(cell: str = "lstm", **changes) -> ModelConfig:
+    """A model small enough to think about, for the vocabulary `TOKENS`."""
+    sizes = {"embedding": 6, "units": 5, "layers": 1 if cell == "feedforward" else 2}
+    options = {"dropout": 0.0, "tied": True, "context": 3, "vocabulary_size": len(TOKENS)}
+    return ModelConfig(**{"cell": cell, **sizes, **options, **changes})
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return Vocabulary(TOKENS, DISPLAYS, [3, 9, 9, 7, *range(len(TOKENS) - 4, 0, -1)])
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, vocabulary: Vocabulary) -> Path:
+    """A folder as `tokenize` writes it: a short language with a rule (o cachorro bebeu …)."""
+    folder = tmp_path / "tokens"
+    folder.mkdir()
+    vocabulary.save(folder / "vocabulary.tsv")
+    sentence = [
+        TOKENS.index(word)
+        for word in ["<s>", "o", "cachorro", "bebeu", "água", "e", "ela", ",", "a", "."]
+    ]
+    for split, repeats in (("train", 60), ("valid", 6), ("test", 6)):
+        np.save(folder / f"{split}.npy", np.array(sentence * repeats, np.int32))
+    return folder

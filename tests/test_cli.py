@@ -1,0 +1,313 @@
+"""The commands as people type them, and what a run leaves in MLflow."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+from pipeline.cli import main
+
+ROOT = Path(__file__).parents[1]
+SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
+SMALL = [
+    "--embedding",
+    "16",
+    "--units",
+    "16",
+    "--window",
+    "10",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "2",
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def store(tmp_path_factory):
+    """One MLflow store for all tests: creating it takes seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        mlflow.set_tracking_uri(uri)
+        yield uri
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def nextword(*arguments, stdin=None):
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
+
+
+def sentence_of(result):
+    """The one sentence that a refused input gets."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+# Help
+
+
+def test_help_needs_neither_tensorflow_nor_mlflow():
+    code = (
+        "import sys; from pipeline.cli import main\n"
+        "try: main(['train', '--help'])\n"
+        "finally: assert not {'tensorflow', 'keras', 'mlflow', 'pandas'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--learning-rate" in done.stdout
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_help_tells_every_default(command):
+    shown = " ".join(nextword(command, "--help").output.split())
+    for parameter in main.commands[command].params:
+        if parameter.param_type_name == "option" and not parameter.is_flag:
+            assert f"--{parameter.name.removesuffix('s')}".replace("_", "-") in shown.replace(
+                "_", "-"
+            )
+            assert parameter.help.split("  ")[0] in shown
+            if parameter.default not in (None, ()):
+                assert "[default: " in shown
+
+
+# The whole way, small
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory, store):
+    """A folder in which `nextword run` has been run on a few texts of the sample."""
+    folder = tmp_path_factory.mktemp("walked")
+    shutil.copytree(ROOT / "data/sample/animais", folder / "data/sample/animais")
+    shutil.copytree(ROOT / "data/sample/cidade", folder / "data/sample/cidade")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = nextword("run", *SMALL)
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+@pytest.fixture
+def in_walked(walked, monkeypatch):
+    monkeypatch.chdir(walked[0])
+    return walked[0]
+
+
+def test_run_leaves_what_the_design_names(walked):
+    folder, output = walked
+    for made in [
+        "data/documents/documents.parquet",
+        "data/tokens/vocabulary.tsv",
+        "data/tokens/train.npy",
+        "data/tokens/valid.npy",
+        "data/tokens/test.npy",
+        "models/training/model.json",
+        "models/training/vocabulary.tsv",
+        "models/training/checkpoints",
+        "models/training/history.csv",
+        "models/evaluation/report.html",
+        "models/evaluation/metrics.json",
+        "models/evaluation/figures/learning_curves.png",
+        "models/nextword/saved_model.pb",
+    ]:
+        assert (folder / made).exists(), made
+    assert output.count("Wrote ") == 6
+    assert "perplexity" in output
+    assert not list(folder.glob("*/*.partial")) + list(folder.glob("*/*.old"))
+
+
+def test_streams_hold_every_token_and_the_vocabulary_counts_them(in_walked):
+    vocabulary = pd.read_csv(
+        "data/tokens/vocabulary.tsv", sep="\t", quoting=3, header=None, keep_default_na=False
+    )
+    stream = np.load("data/tokens/train.npy")
+    np.testing.assert_array_equal(np.bincount(stream, minlength=len(vocabulary)), vocabulary[2])
+    documents = pd.read_parquet("data/documents/documents.parquet")
+    trained = documents[documents["split"] == "train"]["text"]
+    assert vocabulary[2][1] == sum(len(text.split("\n")) for text in trained)
+    displays = dict(zip(vocabulary[0], vocabulary[1], strict=True))
+    assert displays["lúcia"] == "Lúcia"
+    assert displays["água"] == "água"
+
+
+def test_a_second_run_skips_all_and_a_changed_option_redoes_what_follows(in_walked):
+    again = nextword("run", *SMALL)
+    assert again.exit_code == 0, again.output
+    assert again.output.count("nothing has changed") == 6
+    assert "Wrote " not in again.output
+    changed = nextword("export", "--suggestions", 7)
+    assert "Wrote models/nextword." in changed.output
+    assert "Wrote" in nextword("export", "--suggestions", 7, "--force").output
+
+
+def test_predict_suggests_what_the_savedmodel_does(in_walked):
+    result = nextword("predict", SENTENCE)
+    assert result.exit_code == 0, result.output
+    saved = tf.saved_model.load("models/nextword")
+    answer = saved.signatures["serving_default"](text=tf.constant([SENTENCE]))
+    shown = [line.split()[-1] for line in result.output.splitlines()]
+    assert shown == [word.decode() for word in answer["words"].numpy()[0]]
+
+
+def test_predict_reads_standard_input(in_walked):
+    result = nextword("predict", "-", stdin="Bom\nO cachorro\x00 latiu\n\xff".encode("latin-1"))
+    assert result.exit_code == 0, result.output
+    assert result.output.count("%") == 3 * len(nextword("predict", "Bom").output.splitlines())
+
+
+@pytest.mark.parametrize("text", ["", " ", "zzzz qqqq", "🙂🙃", "a" * 100_000, "o " * 50_000])
+def test_predict_answers_any_prompt(in_walked, text):
+    result = nextword("predict", "--", text)
+    assert result.exit_code == 0, result.output
+    assert "nan" not in result.output.lower()
+
+
+def test_mlflow_holds_the_run(in_walked, walked):
+    (run,) = mlflow.search_runs(
+        filter_string="run_name = 'run' and attributes.status = 'FINISHED'",
+        output_format="list",
+        order_by=["start_time ASC"],
+        max_results=1,
+    )
+    assert run.data.params["units"] == "16"
+    assert run.data.params["corpus"] == "data/sample"
+    metrics = json.loads(Path("models/evaluation/metrics.json").read_text())
+    assert run.data.metrics["test_lstm_perplexity"] == pytest.approx(
+        metrics["test"]["lstm"]["perplexity"]
+    )
+    client = mlflow.MlflowClient()
+    curve = client.get_metric_history(run.info.run_id, "valid_perplexity")
+    assert [point.step for point in curve] == [1, 2]
+    assert client.get_metric_history(run.info.run_id, "feedforward_valid_perplexity")
+
+    datasets = {d.tags[0].value: d.dataset for d in run.inputs.dataset_inputs}
+    assert set(datasets) == {"training", "validation", "testing"}
+    assert all("documents.parquet" in d.source and d.digest for d in datasets.values())
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"vocabulary.tsv", "report.html", "metrics.json", "figures"} <= artifacts
+
+    (model,) = run.outputs.model_outputs
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
+    assert loaded.metadata.signature.inputs.input_names() == ["text"]
+    assert loaded.input_example is not None
+    answer = loaded.predict(pd.DataFrame({"text": [SENTENCE, ""]}))
+    assert list(answer.columns) == ["words", "probabilities"]
+    assert len(answer["words"][0]) == 5
+    assert all(0 <= p <= 1 for p in answer["probabilities"][1])
+
+
+def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, monkeypatch):
+    with mlflow.start_run() as run:
+        mlflow.log_param("suggestions", "3.0")
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    result = nextword("export", "--suggestions", 3, "--output", "models/other")
+    assert result.exit_code == 0, result.output
+    params = mlflow.get_run(run.info.run_id).data.params
+    assert params == {"suggestions": "3.0", "training": "models/training", "output": "models/other"}
+
+
+# Bad input
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_no_files(here):
+    assert "no text to read at nowhere" in sentence_of(nextword("ingest", "--corpus", "nowhere"))
+    (here / "empty").mkdir()
+    assert "no text to read at empty" in sentence_of(nextword("run", "--corpus", "empty"))
+
+
+def test_an_empty_file_and_bytes_that_are_no_text(here):
+    write(here / "a/empty.txt", "")
+    write(here / "a/picture.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    assert "No file of a holds readable text" in sentence_of(nextword("ingest", "--corpus", "a"))
+
+
+def test_a_corpus_shorter_than_one_window(here):
+    write(here / "a.txt", "O gato bebeu leite.\n\nO gato dormiu.\n\n" * 5)
+    assert "less than one window" in sentence_of(nextword("run", "--corpus", "a.txt"))
+
+
+def test_a_vocabulary_larger_than_the_corpus_is_as_large_as_it_can_be(here):
+    write(here / "a.txt", "\n\n".join(f"O gato {n} bebeu leite." for n in range(60)))
+    nextword("ingest", "--corpus", "a.txt")
+    result = nextword("tokenize", "--vocabulary-size", 1_000_000)
+    assert result.exit_code == 0, result.output
+    tokens = [line.split("\t")[0] for line in Path("data/tokens/vocabulary.tsv").open()]
+    assert set(tokens) == {"<unk>", "<s>", "o", "gato", "bebeu", "leite", "."}
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("tokenize", "data/documents"),
+        ("train", "data/tokens"),
+        ("evaluate", "models/training"),
+        ("export", "models/training"),
+        ("predict olá", "models/nextword"),
+    ],
+)
+def test_a_missing_earlier_stage(here, command, missing):
+    said = sentence_of(nextword(*command.split()))
+    assert missing in said
+    assert "nextword " in said
+
+
+def test_a_wrong_savedmodel_folder(here):
+    write(here / "wrong/saved_model.pb", "no protocol buffer")
+    assert "wrong holds no SavedModel" in sentence_of(nextword("predict", "x", "--model", "wrong"))
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(here):
+    write(here / "a.txt", "O gato bebeu leite.\n\n" * 30)
+    mine = write(here / "mine/thesis.txt", "precious")
+    assert "will not be replaced" in sentence_of(
+        nextword("ingest", "--corpus", "a.txt", "--output", "mine")
+    )
+    assert mine.read_text() == "precious"
+
+
+def test_a_failed_training_keeps_the_model_that_was_there(in_walked):
+    before = Path("models/training/history.csv").read_text()
+    said = sentence_of(nextword("train", *SMALL, "--learning-rate", 1e38))
+    assert "no longer finite" in said
+    assert Path("models/training/history.csv").read_text() == before
+    assert nextword("predict", "Bom").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["train --epochs 0", "train --cell transformer", "train --dropout 1", "ingest --corpus"],
+)
+def test_options_out_of_range(here, arguments):
+    result = nextword(*arguments.split())
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+
+
+def test_a_folder_that_cannot_be_written(here):
+    write(here / "a.txt", "O gato bebeu leite.\n\n" * 30)
+    write(here / "file", "x")
+    said = sentence_of(nextword("ingest", "--corpus", "a.txt", "--output", "file/documents"))
+    assert "file" in said

@@ -1,0 +1,218 @@
+"""The SavedModel against the Keras model it was made from, and against any text."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import CELLS, TOKENS, config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import InputError
+from pipeline.export import NextWord, export
+from pipeline.model import build_model, load_model, weights
+from pipeline.predict import load, suggest
+from pipeline.tokenizer import Tokenizer
+
+TEXTS = ["", "o cachorro bebeu", "Ela bebeu água e o cachorro", "O xadrez, Brasil. E\nEla"]
+K = 4
+
+
+def write_training(folder, vocabulary, cell):
+    """A folder as `train` leaves it, with weights that no training has tamed."""
+    folder.mkdir()
+    model = build_model(config(cell, tied=False))
+    random = np.random.default_rng(2)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(size=variable.shape))
+    model.config.save(folder / "model.json")
+    vocabulary.save(folder / "vocabulary.tsv")
+    manager = tf.train.CheckpointManager(weights(model), folder / "checkpoints", max_to_keep=1)
+    manager.save()
+    return folder
+
+
+@pytest.fixture(scope="module", params=CELLS)
+def exported(request, tmp_path_factory):
+    from conftest import DISPLAYS
+
+    from pipeline.tokenizer import Vocabulary
+
+    folder = tmp_path_factory.mktemp(request.param)
+    vocabulary = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+    training = write_training(folder / "training", vocabulary, request.param)
+    (folder / "nextword").mkdir()
+    export(training=training, output=folder / "nextword", suggestions=K)
+    return load(folder / "nextword"), load_model(training)
+
+
+def probabilities(keras_model, text):
+    """What the Keras model says of the token after a text, all of V."""
+    ids = Tokenizer(TOKENS)(tf.constant([text])).to_tensor()
+    h, _ = keras_model.hidden(ids)
+    return tf.nn.softmax(keras_model.logits(keras_model.features(h)))[0].numpy()  # (T, V)
+
+
+def ask(saved, signature, **inputs):
+    return saved.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
+
+
+def test_suggestions_equal_the_keras_model(exported):
+    saved, keras_model = exported
+    answer = ask(saved, "serving_default", text=TEXTS)
+    assert answer["words"].shape == answer["probabilities"].shape == (len(TEXTS), K)
+    words = [i for i, token in enumerate(TOKENS) if token.isalpha()]
+    for text, shown, shares in zip(TEXTS, answer["words"], answer["probabilities"], strict=True):
+        expected = probabilities(keras_model, text)[-1]
+        best = sorted(words, key=lambda i: -expected[i])[:K]
+        assert [w.decode().lower() for w in shown.numpy()] == [TOKENS[i] for i in best]
+        np.testing.assert_allclose(shares, expected[best], rtol=1e-4)
+
+
+def test_names_are_displayed_as_people_write_them(exported):
+    saved, _ = exported
+    shown = {
+        w.decode()
+        for row in ask(saved, "serving_default", text=TEXTS)["words"].numpy()
+        for w in row
+    }
+    shown |= {w for row in suggest(saved, ["o", "a", "e", "ela", "água"]) for w, _ in row}
+    assert "brasil" not in shown
+    assert shown <= {"o", "a", "água", "Brasil", "cachorro", "bebeu", "e", "ela"}
+
+
+def test_word_by_word_equals_the_whole_text(exported):
+    saved, _ = exported
+    step = saved.signatures["step"]
+    text = "Ela bebeu água e o cachorro, Brasil"
+    whole = ask(saved, "serving_default", text=[text])
+    size = step.structured_input_signature[1]["state"].shape[1]
+    answer = {"state": tf.zeros((1, size))}
+    for word in text.split():
+        answer = step(text=tf.constant([word]), state=answer["state"])
+    np.testing.assert_array_equal(answer["words"], whole["words"])
+    np.testing.assert_allclose(answer["probabilities"], whole["probabilities"], rtol=1e-4)
+    # Reading nothing changes nothing.
+    again = step(text=tf.constant([""]), state=answer["state"])
+    np.testing.assert_array_equal(again["state"], answer["state"])
+    # Texts of a batch do not know of each other: one goes on, one begins.
+    state = tf.concat([answer["state"], tf.zeros((1, size))], axis=0)
+    both = step(text=tf.constant(["e ela", text]), state=state)
+    np.testing.assert_allclose(both["probabilities"][1], whole["probabilities"][0], rtol=1e-4)
+    expected = ask(saved, "serving_default", text=[text + " e ela"])
+    np.testing.assert_allclose(both["probabilities"][0], expected["probabilities"][0], rtol=1e-4)
+
+
+def test_score_is_the_log_probability_of_the_text(exported):
+    saved, keras_model = exported
+    answer = ask(saved, "score", text=TEXTS)
+    for text, nats, count in zip(TEXTS, answer["log_probability"], answer["tokens"], strict=True):
+        ids = Tokenizer(TOKENS)(tf.constant([text]))[0].numpy()
+        shares = probabilities(keras_model, text)
+        expected = sum(np.log(shares[t, ids[t + 1]]) for t in range(len(ids) - 1))
+        assert int(count) == len(ids) - 1
+        assert float(nats) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_a_long_text_is_scored_in_pieces(exported):
+    saved, _ = exported
+    sentence = "o cachorro bebeu água . "
+    text = sentence * 300  # 1500 tokens: three pieces
+    answer = ask(saved, "score", text=[text, ""])
+    assert answer["tokens"].numpy().tolist() == [1500, 0]
+    assert float(answer["log_probability"][1]) == 0
+    assert np.isfinite(answer["log_probability"][0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "zzz qqq",
+        "😀👍🏽",
+        "á" * 100_000,
+        "o cachorro " * 9_000,
+        "o\x00a",
+        "\x02",
+        "\n\n",
+        "<unk> <s>",
+    ],
+    ids=["unknown", "emoji", "long-word", "long-text", "nul", "control", "lines", "special"],
+)
+def test_any_prompt_gets_words_and_finite_shares(exported, text):
+    saved, _ = exported
+    (row,) = suggest(saved, [text])
+    assert len(row) == K
+    assert all(word and np.isfinite(p) and 0 <= p <= 1 for word, p in row)
+
+
+@settings(deadline=None, max_examples=30)
+@given(texts=st.lists(st.text(max_size=40), min_size=1, max_size=4))
+def test_any_texts_get_words(texts, some_model):
+    for row in suggest(some_model, texts):
+        assert len({word for word, _ in row}) == K
+        assert all(np.isfinite(p) for _, p in row)
+
+
+@pytest.fixture(scope="module")
+def some_model(tmp_path_factory):
+    from conftest import DISPLAYS
+
+    from pipeline.tokenizer import Vocabulary
+
+    folder = tmp_path_factory.mktemp("some")
+    vocabulary = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+    training = write_training(folder / "training", vocabulary, "lstm")
+    (folder / "nextword").mkdir()
+    export(training=training, output=folder / "nextword", suggestions=K)
+    return load(folder / "nextword")
+
+
+def test_bytes_that_are_no_text_get_words(some_model):
+    answer = ask(some_model, "serving_default", text=[b"\xff\xfe o \x80", b"o"])
+    assert np.isfinite(answer["probabilities"]).all()
+
+
+def test_it_loads_without_this_project(tmp_path, vocabulary):
+    training = write_training(tmp_path / "training", vocabulary, "lstm")
+    (tmp_path / "nextword").mkdir()
+    export(training=training, output=tmp_path / "nextword", suggestions=3)
+    code = (
+        "import sys, tensorflow as tf\n"
+        "m = tf.saved_model.load('nextword')\n"
+        "print(m.signatures['serving_default'](text=tf.constant(['o cachorro']))['words'])\n"
+        "assert not {'pipeline', 'mlflow'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "shape=(1, 3)" in done.stdout
+
+
+def test_more_words_than_there_are(tmp_path, vocabulary):
+    training = write_training(tmp_path / "training", vocabulary, "gru")
+    module = NextWord(load_model(training), vocabulary, suggestions=99)
+    assert module.suggestions == 8
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="nextword export"):
+        load(tmp_path)
+    with pytest.raises(InputError, match="No trained model"):
+        export(training=tmp_path, output=tmp_path, suggestions=3)
+
+    class Other(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])
+        def double(self, x):
+            return {"twice": 2 * x}
+
+    other = Other()
+    tf.saved_model.save(other, str(tmp_path / "other"), signatures=other.double)
+    with pytest.raises(ValueError, match="does not suggest words"):
+        load(tmp_path / "other")
