@@ -59,8 +59,8 @@ def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[
     for folder in (training, *baselines):
         if Vocabulary.load(folder / "vocabulary.tsv").tokens != vocabulary.tokens:
             raise InputError(
-                f"The model in {folder} was trained with another vocabulary than {tokens}: train it "
-                "again on these tokens."
+                f"The model in {folder} was trained with another vocabulary than {tokens}: train "
+                "it again on these tokens."
             )
         model = load_model(folder, batch_size=_LANES)
         name: str = model.config.cell

@@ -2,7 +2,8 @@
 
 The folder that a stage writes holds a manifest.json: digests of what went in (files,
 parameters, code) and of what came out. A stage writes beside its folder and is renamed into
-place when it is done, so a failure never costs what was there before.
+place when it is done, so a failure never costs what was there before: a run that dies between
+the two renames leaves a whole folder beside the place, and the next run puts it back.
 """
 
 import ast
@@ -54,9 +55,10 @@ def _imports(path: Path) -> Iterator[Path]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            source = _PACKAGE / f"{name.removeprefix('pipeline.')}.py"
-            if name.startswith("pipeline.") and source.is_file():
-                yield source
+            place = _PACKAGE.parent.joinpath(*name.split("."))
+            for source in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+                if name.split(".")[0] == _PACKAGE.name and source.is_file():
+                    yield source
 
 
 def _sources(path: Path, seen: set[Path]) -> set[Path]:
@@ -99,8 +101,15 @@ def run_stage(
         Whether it ran.
 
     Raises:
-        InputError: `output` is something this project has not made.
+        InputError: `output` is something that this stage has not made, or it is, holds or lies
+            in what the stage reads.
     """
+    output, reads = output.resolve(), list(reads)  # a link stays, what it leads to is replaced
+    for read in map(Path.resolve, reads):
+        if output == read or output in read.parents or read in output.parents:
+            raise InputError(f"{output} cannot be written, {read} is read from: name another.")
+    partial = output.with_name(output.name + ".partial")
+    _recover(output, partial)
     record = {
         "stage": function.__name__,
         "parameters": json.loads(json.dumps(parameters, default=str)),
@@ -112,12 +121,16 @@ def run_stage(
         raise InputError(
             f"{output} was not made by nextword and will not be replaced: name another."
         )
+    if made and made["stage"] != record["stage"]:
+        raise InputError(
+            f"{output} holds what {made['stage']} has made and will not be replaced by "
+            f"{record['stage']}: name another."
+        )
     if made and not force:
         current = {**record, "outputs": digest([output])}
         if all(made.get(key) == value for key, value in current.items()):
             return False
 
-    partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -142,11 +155,21 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and "stage" in manifest else None
 
 
+def _recover(folder: Path, partial: Path) -> None:
+    """Put back what a run that died in `_replace` has left beside its place, the newest first."""
+    for left in (partial, _old(folder)):
+        if not folder.exists() and _read_manifest(left):
+            left.rename(folder)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old")
+
+
 def _replace(folder: Path, new: Path) -> None:
     """Move a finished folder to its place; what stood there goes only afterwards."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_old(folder), ignore_errors=True)
     if folder.exists():
-        folder.rename(old)
+        folder.rename(_old(folder))
     new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_old(folder), ignore_errors=True)

@@ -34,7 +34,8 @@ _PAGE = jinja2.Template(
 <meta name="color-scheme" content="light dark">
 <title>nextword report</title>
 <style>
-  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto;
+    padding: 0 1rem }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums }
   th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid #8884 }
   th:first-child, td:first-child { text-align: left }

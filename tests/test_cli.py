@@ -17,18 +17,7 @@ from pipeline.cli import main
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
-SMALL = [
-    "--embedding",
-    "16",
-    "--units",
-    "16",
-    "--window",
-    "10",
-    "--batch-size",
-    "8",
-    "--epochs",
-    "2",
-]
+SMALL = "--embedding 16 --units 16 --window 10 --batch-size 8 --epochs 2".split()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,21 +101,14 @@ def in_walked(walked, monkeypatch):
 
 def test_run_leaves_what_the_design_names(walked):
     folder, output = walked
-    for made in [
-        "data/documents/documents.parquet",
-        "data/tokens/vocabulary.tsv",
-        "data/tokens/train.npy",
-        "data/tokens/valid.npy",
-        "data/tokens/test.npy",
-        "models/training/model.json",
-        "models/training/vocabulary.tsv",
-        "models/training/checkpoints",
-        "models/training/history.csv",
-        "models/evaluation/report.html",
-        "models/evaluation/metrics.json",
-        "models/evaluation/figures/learning_curves.png",
-        "models/nextword/saved_model.pb",
-    ]:
+    for made in """
+        data/documents/documents.parquet data/tokens/vocabulary.tsv data/tokens/train.npy
+        data/tokens/valid.npy data/tokens/test.npy models/training/model.json
+        models/training/vocabulary.tsv models/training/checkpoints
+        models/training/history.csv models/evaluation/report.html
+        models/evaluation/metrics.json models/evaluation/figures/learning_curves.png
+        models/nextword/saved_model.pb
+    """.split():
         assert (folder / made).exists(), made
     assert output.count("Wrote ") == 6
     assert "perplexity" in output
@@ -254,7 +236,9 @@ def test_a_vocabulary_larger_than_the_corpus_is_as_large_as_it_can_be(here):
     nextword("ingest", "--corpus", "a.txt")
     result = nextword("tokenize", "--vocabulary-size", 1_000_000)
     assert result.exit_code == 0, result.output
-    tokens = [line.split("\t")[0] for line in Path("data/tokens/vocabulary.tsv").open()]
+    tokens = [
+        line.split("\t")[0] for line in Path("data/tokens/vocabulary.tsv").read_text().splitlines()
+    ]
     assert set(tokens) == {"<unk>", "<s>", "o", "gato", "bebeu", "leite", "."}
 
 

@@ -92,7 +92,7 @@ def test_the_rate_falls_to_zero(tokens, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(tokens, tmp_path):
-    with pytest.raises(InputError, match="no longer finite .* lower --learning-rate"):
+    with pytest.raises(InputError, match=r"no longer finite .* lower --learning-rate"):
         trained(tokens, tmp_path / "out", learning_rate=1e38)
 
 
@@ -108,7 +108,7 @@ def test_the_best_weights_survive_a_loss_that_is_not_finite(tokens, tmp_path, mo
             models[0].output_bias.assign(tf.fill((len(TOKENS),), math.nan))
 
     monkeypatch.setattr("pipeline.training.build_model", remember)
-    with pytest.raises(InputError, match="best weights so far are kept in .*checkpoints"):
+    with pytest.raises(InputError, match=r"best weights so far are kept in .*checkpoints"):
         trained(tokens, tmp_path / "out", on_epoch=spoil_after_the_second)
     assert all(np.isfinite(w).all() for w in load_model(tmp_path / "out").get_weights())
 
