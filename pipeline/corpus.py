@@ -41,7 +41,7 @@ _PARAGRAPH_OPENS = re.compile(r"[—–-]|[A-ZÁÂÃÉÊÍÓÔÕÚÇ. ]+[—–]
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 
 # Pronouns that Portuguese hangs on a verb with a hyphen (disse-lhe), old spellings included.
-_CLITICS = set("me te se lhe nos vos lhes o a os as lo la los las no na mo ma to ta".split())  # noqa: SIM905
+_CLITICS = set("me te se lhe nos vos lhes o a os as lo la los las no na mo ma to ta".split())
 
 
 def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:

@@ -35,7 +35,7 @@ def digest(files: Iterable[Path]) -> str:
     """
     places = [Path(os.path.abspath(place)) for place in files]
     roots = [place.parts if place.is_dir() else place.parent.parts for place in places]
-    common = len(os.path.commonprefix(roots))  # of tuples, so of whole names
+    common = len(os.path.commonprefix(roots))  # noqa: RUF071, of tuples: whole names
     total = hashlib.sha256()
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:

@@ -17,7 +17,7 @@ from matplotlib import pyplot as plt
 # Columns of the comparison table: key in metrics.json, heading, format.
 _COLUMNS = (
     ("perplexity", "perplexity", "{:.1f}"),
-    ("perplexity_known", "of known", "{:.1f}"),
+    ("perplexity_known", "known", "{:.1f}"),
     ("oov_rate", "OOV", "{:.1%}"),
     ("top_1", "top-1", "{:.1%}"),
     ("top_3", "top-3", "{:.1%}"),
@@ -53,7 +53,7 @@ _PAGE = jinja2.Template(
 {% endfor %}
 </table></div>
 {% endfor %}
-<p>Perplexity is exp(nats / tokens), with unknown words predicted as one token; “of known” is
+<p>Perplexity is exp(nats / tokens), with unknown words predicted as one token; “known” is
 the same over tokens in the vocabulary. Top-k is the share of all tokens that are among the k most
 probable; “words” is the share of words that are among the three words suggested. What is out of
 vocabulary (OOV) counts as a miss.</p>
@@ -122,10 +122,12 @@ def write_report(
 def print_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Print the comparison of `write_report` to the terminal."""
     for split, models in metrics.items():
-        table = rich.table.Table(title=f"{split} split", title_justify="left", box=rich.box.SIMPLE)
+        table = rich.table.Table(
+            title=f"{split} split", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=0
+        )
         table.add_column("model")
         for _, heading, _ in _COLUMNS:
-            table.add_column(heading, justify="right")
+            table.add_column(f" {heading}", justify="right", no_wrap=True)
         for name, values in models.items():
             table.add_row(name, *(form.format(values[key]) for key, _, form in _COLUMNS))
         rich.print(table)
