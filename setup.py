@@ -19,14 +19,13 @@ setup(
         "pandas>=2.2",
         "pyarrow>=15",
         "numpy>=2.0",
-        "charset-normalizer>=3.3",
         "rich>=13.7",
         "matplotlib>=3.9",
         "jinja2>=3.1",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13", "pandas-stubs"],
+        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13", "pandas-stubs", "uv"],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},
 )

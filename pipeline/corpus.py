@@ -118,9 +118,9 @@ def paragraphs(text: str) -> list[str]:
     Lines are joined while they are full, which means that the first word of the next one would
     not have fitted:
 
-        Não consultes dicionários. Casmurro não está aqui no sentido que eles lhe dão,
-        mas no que lhe pôs o vulgo de homem calado.         <- "—" would have fitted
-        — Continue, disse eu acordando.
+        A vizinha contou que o cachorro da padaria tinha passado a noite na calçada,
+        debaixo do toldo, sem latir uma só vez.             <- "—" would have fitted
+        — Ele espera o padeiro, disse ela.
 
     becomes two paragraphs. Verse, dialogue and headings stop early and stay as they are; so
     does every line of a text that shows no width at which its lines were broken.
