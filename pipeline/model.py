@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.lstm import LSTM
 
 Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
 
@@ -74,6 +75,22 @@ class LastWords(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "context": self.context, "embedding": self.embedding}
+
+
+class Context(keras.layers.RNN):
+    """`LastWords` over all steps of a window at once: nothing in it needs a loop."""
+
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Any, Any, list[Any]]:
+        if mask is not None:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        before = tf.reshape(initial_state[0], (-1, self.cell.context, self.cell.embedding))
+        vectors = tf.concat([before[:, 1:], sequences], axis=1)
+        steps = tf.shape(sequences)[1]
+        shifted = [vectors[:, first : first + steps] for first in range(self.cell.context)]
+        outputs = tf.concat(shifted, axis=-1)  # (B, T, context · E)
+        return outputs[:, -1], outputs, [outputs[:, -1]]
 
 
 class LanguageModel(keras.Model):
@@ -161,13 +178,15 @@ def _recurrent(config: ModelConfig, *, stateful: bool) -> keras.layers.Layer:
     cudnn = "auto" if stateful else False
     match config.cell:
         case "lstm":
-            return keras.layers.LSTM(config.units, use_cudnn=cudnn, **options)
+            # XLA must not be asked of whoever loads an exported model, either.
+            layer = LSTM if stateful else keras.layers.LSTM
+            return layer(config.units, use_cudnn=cudnn, **options)
         case "gru":
             return keras.layers.GRU(config.units, use_cudnn=cudnn, **options)
         case "simple_rnn":
             return keras.layers.SimpleRNN(config.units, **options)
         case "feedforward":
-            return keras.layers.RNN(LastWords(config.context, config.embedding), **options)
+            return Context(LastWords(config.context, config.embedding), **options)
     raise InputError(f"There is no cell {config.cell!r}.")
 
 
