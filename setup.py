@@ -2,6 +2,8 @@ from pathlib import Path
 
 from setuptools import setup
 
+HUB = ["datasets>=5,<6"]
+
 setup(
     name="nextword-pt",
     version="0.1.0",
@@ -9,7 +11,8 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=["pipeline"],
+    packages=["pipeline", "pipeline.catalog", "pipeline.corpus"],
+    package_data={"pipeline.catalog": ["*.toml"]},
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -22,10 +25,21 @@ setup(
         "rich>=13.7",
         "matplotlib>=3.9",
         "jinja2>=3.1",
+        "pooch>=1.8",
+        "requests>=2.32",
+        "urllib3>=2",
+        "ftfy>=6.3",
+        "markdown-it-py>=3",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13", "pandas-stubs", "uv"],
+        "hub": HUB,
+        "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4"],
+        "dev": [
+            *HUB,
+            *["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
+            *["pandas-stubs", "types-requests", "uv"],
+        ],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},
 )

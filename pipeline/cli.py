@@ -65,14 +65,20 @@ def _folder(name: str, default: Path, text: str) -> Decorator:
 _force = click.option("--force", is_flag=True, help="Do it again even if nothing has changed.")
 
 _corpus_options = _all(
-    _option("--corpus", ("data/sample",), "Text file, folder or glob; may be repeated.", multiple=True),
+    _option("--corpus", ("data/sample",), "File, folder, glob, name that `nextword corpora` lists, or hf:owner/dataset; may be repeated.", multiple=True),
     _option("--valid", (), "Glob of the files that validate; may be repeated.  [default: 5 % of the documents]", multiple=True),
     _option("--test", (), "Glob of the files that test; may be repeated.  [default: 5 % of the documents]", multiple=True),
+    _option("--text-column", "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."),
+    _option("--strict", False, "Stop at a file that cannot be read, instead of skipping it.", type=bool),
+    _option("--deduplicate", True, "Drop repeated documents, and training paragraphs that stand again in valid or test.", type=bool),
 )  # fmt: skip
 
 _vocabulary_options = _all(
     _option("--vocabulary-size", 10_000, "Most tokens the model may know.", type=click.IntRange(3)),
     _option("--min-count", 2, "Tokens rarer than this in training are unknown.", type=click.IntRange(1)),
+    _option("--vocabulary", "", "File of the tokens to know instead, one a line or a vocabulary.tsv; then the two options above do not apply.  [default: none]"),
+    _option("--case", "fold", "fold: the model sees tokens in lower case; keep: as they are written.", type=click.Choice(["fold", "keep"])),
+    _option("--numbers", "keep", "keep: as they are written; class: each is <num>, which is never suggested.", type=click.Choice(["keep", "class"])),
 )  # fmt: skip
 
 _positive = click.IntRange(1)
@@ -155,32 +161,60 @@ def _mlflow_run() -> contextlib.AbstractContextManager[None]:
 
 
 def _ingest(
-    output: Path, *, corpus: tuple[str, ...], force: bool, **globs: tuple[str, ...]
+    output: Path,
+    *,
+    corpus: tuple[str, ...],
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    force: bool,
+    **options: Any,
 ) -> None:
-    from pipeline.corpus import find_files, ingest
+    _import_tensorflow()
+    from pipeline.corpus.ingest import find_corpus, ingest
     from pipeline.tracking import log_documents
 
-    globs = {split: tuple(filter(None, given)) for split, given in globs.items()}
+    # `mlflow run` passes a glob that was not given as "".
+    globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
     _stage(
         ingest,
-        reads=[path for path, _ in find_files(corpus)],
+        reads=[Path(path) for path, _ in find_corpus(corpus)],
         output=output,
-        parameters={"corpus": corpus, **globs},
+        parameters={"corpus": corpus, **globs, **options},
         force=force,
     )
+    click.echo(_documents_in_words(output))
     log_documents(output)
 
 
-def _tokenize(documents: Path, output: Path, *, force: bool, **parameters: Any) -> None:
+def _documents_in_words(folder: Path) -> str:
+    import pandas as pd
+
+    documents = pd.read_parquet(folder / "documents.parquet", columns=["split"])["split"]
+    removed = pd.read_csv(folder / "removed.csv", usecols=["paragraph"])["paragraph"]
+    counts = ", ".join(f"{split} {n:,}" for split, n in documents.value_counts().items())
+    return (
+        f"{len(documents):,} documents ({counts}); left out: {removed.isna().sum():,} repeated "
+        f"documents, {removed.notna().sum():,} training paragraphs that stand again in valid or "
+        "test."
+    )
+
+
+def _tokenize(
+    documents: Path, output: Path, *, vocabulary: str, force: bool, **options: Any
+) -> None:
     _import_tensorflow()
     from pipeline.streams import tokenize_documents
     from pipeline.tracking import log_vocabulary
 
     _stage(
         tokenize_documents,
-        reads=[documents],
+        reads=[documents, *([Path(vocabulary)] if vocabulary else [])],
         output=output,
-        parameters={"documents": documents, **parameters},
+        parameters={
+            "documents": documents,
+            "vocabulary": Path(vocabulary) if vocabulary else None,
+            **options,
+        },
         force=force,
     )
     log_vocabulary(output)
@@ -243,13 +277,32 @@ def _export(training: Path, output: Path, *, suggestions: int, force: bool) -> N
 @_folder("--output", DOCUMENTS, "Folder to write.")
 @_force
 def ingest(output: Path, **options: Any) -> None:
-    """Read text files; write documents.parquet.
+    """Read text; write documents.parquet, files.csv and removed.csv.
 
-    Reads .txt files in any encoding, undoes hard line breaks, drops exact duplicates, and
-    gives each document to one of the splits train, valid and test.
+    Reads .txt, .md, .csv, .tsv, .jsonl, .parquet and .conllu, compressed (.gz, .bz2, .xz, .zst)
+    or not, in any encoding; undoes hard line breaks, drops what stands twice, and gives each
+    document to one of the splits train, valid and test.
     """
     with _mlflow_run():
         _ingest(output, **options)
+
+
+@main.command()
+def corpora() -> None:
+    """List the corpora that --corpus knows by name."""
+    import rich
+    from rich.table import Table
+
+    from pipeline import catalog
+
+    table = Table("name", "title", "files", "MB", "licence", "source", box=None)
+    for corpus in catalog.corpora():
+        size = f"{corpus.bytes / 1e6:.1f}"
+        table.add_row(
+            *(corpus.name, corpus.title, str(len(corpus.files)), size),
+            *(corpus.licence, corpus.source),
+        )
+    rich.print(table)
 
 
 @main.command()
@@ -258,7 +311,7 @@ def ingest(output: Path, **options: Any) -> None:
 @_vocabulary_options
 @_force
 def tokenize(documents: Path, output: Path, **options: Any) -> None:
-    """Read documents; write vocabulary.tsv, train.npy, valid.npy and test.npy."""
+    """Read documents; write the vocabulary, train.npy, valid.npy and test.npy."""
     with _mlflow_run():
         _tokenize(documents, output, **options)
 
@@ -336,35 +389,27 @@ def predict(text: str, model: Path) -> None:
 @_option("--baseline-epochs", 3, "Passes of the feedforward model, at most.", type=_positive)
 @_export_options
 @_force
-def run(
-    corpus: tuple[str, ...],
-    valid: tuple[str, ...],
-    test: tuple[str, ...],
-    vocabulary_size: int,
-    min_count: int,
-    baseline_epochs: int,
-    suggestions: int,
-    force: bool,
-    **training: Any,
-) -> None:
-    """Walk all stages: text files in, a SavedModel in models/nextword out.
+def run(force: bool, baseline_epochs: int, **options: Any) -> None:
+    """Walk all stages: text in, a SavedModel in models/nextword out.
 
     Beside the model a feedforward one of the same sizes is trained, the foil it is compared
     with.
     """
+
+    def of(command: click.Command) -> dict[str, Any]:
+        return {p.name: options[p.name] for p in command.params if p.name in options}
+
     with _mlflow_run():
-        _ingest(DOCUMENTS, corpus=corpus, valid=valid, test=test, force=force)
-        _tokenize(
-            DOCUMENTS, TOKENS, vocabulary_size=vocabulary_size, min_count=min_count, force=force
-        )
-        _train(TOKENS, TRAINING, force=force, **training)
+        _ingest(DOCUMENTS, force=force, **of(ingest))
+        _tokenize(DOCUMENTS, TOKENS, force=force, **of(tokenize))
+        _train(TOKENS, TRAINING, force=force, **of(train))
         baselines: tuple[Path, ...] = ()
-        if training["cell"] != "feedforward":
-            foil = {**training, "cell": "feedforward", "layers": 1, "epochs": baseline_epochs}
+        if options["cell"] != "feedforward":
+            foil = {**of(train), "cell": "feedforward", "layers": 1, "epochs": baseline_epochs}
             _train(TOKENS, FEEDFORWARD, force=force, prefix="feedforward_", **foil)
             baselines = (FEEDFORWARD,)
-        _evaluate(TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force)
-        _export(TRAINING, MODEL, suggestions=suggestions, force=force)
+        _evaluate(TRAINING, TOKENS, EVALUATION, force=force, baselines=baselines)
+        _export(TRAINING, MODEL, force=force, **of(export))
 
 
 if __name__ == "__main__":

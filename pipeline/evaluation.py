@@ -11,7 +11,8 @@ from pipeline import InputError
 from pipeline.metrics import Meter
 from pipeline.model import ModelConfig, load_model
 from pipeline.report import write_report
-from pipeline.tokenizer import Vocabulary, is_word
+from pipeline.tokenizer import is_word
+from pipeline.vocabulary import Vocabulary
 from pipeline.windows import open_stream
 
 # Lanes that an evaluated stream is read in. Each begins without context, so few are honest
@@ -57,7 +58,7 @@ def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[
 
     models = {}
     for folder in (training, *baselines):
-        if Vocabulary.load(folder / "vocabulary.tsv").tokens != vocabulary.tokens:
+        if not vocabulary.same_ids(Vocabulary.load(folder / "vocabulary.tsv")):
             raise InputError(
                 f"The model in {folder} was trained with another vocabulary than {tokens}: train "
                 "it again on these tokens."

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.model import LanguageModel, load_model
-from pipeline.tokenizer import BEGIN_ID, Tokenizer, Vocabulary, is_word, tokenize
+from pipeline.tokenizer import Tokenizer, is_word, skip_blank
+from pipeline.vocabulary import BEGIN_ID, Vocabulary, choices_path
 
 # Positions whose logits `score` holds at once.
 _POSITIONS = 512
@@ -33,7 +34,7 @@ class NextWord(tf.Module):
     def __init__(self, model: LanguageModel, vocabulary: Vocabulary, *, suggestions: int):
         super().__init__(name="nextword")
         self.model = model
-        self.tokenizer = Tokenizer(vocabulary.tokens)
+        self.tokenizer = Tokenizer(vocabulary)
         self.displays = tf.constant(list(vocabulary.displays))
         self.suggestible = is_word(list(vocabulary.tokens))
         words = int(tf.math.count_nonzero(self.suggestible))
@@ -49,11 +50,11 @@ class NextWord(tf.Module):
     def _read(self, text: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The state after reading text (B,) from state (B, S)."""
         begins = tf.reduce_all(tf.equal(state, 0.0), axis=1)
-        text = tf.where(begins, tf.strings.regex_replace(text, r"^\s+", ""), text)
+        text = tf.where(begins, skip_blank(text), text)
         begin = tf.RaggedTensor.from_row_lengths(
             tf.fill([tf.math.count_nonzero(begins)], BEGIN_ID), tf.cast(begins, tf.int64)
         )
-        ids = tf.concat([begin, self.tokenizer.ids(tokenize(text))], axis=1)
+        ids = tf.concat([begin, self.tokenizer.ids(text)], axis=1)
         # One step of padding more than needed, since a loop over no step at all fails.
         mask = tf.sequence_mask(ids.row_lengths(), tf.reduce_max(ids.row_lengths()) + 1)
         padded = tf.pad(ids.to_tensor(), [[0, 0], [0, 1]])
@@ -116,11 +117,12 @@ def export(*, training: Path, output: Path, suggestions: int) -> None:
         InputError: there is no trained model, or no word in its vocabulary.
     """
     model = load_model(training)
-    vocabulary = Vocabulary.load(training / "vocabulary.tsv")
+    path = training / "vocabulary.tsv"
+    vocabulary = Vocabulary.load(path)
     module = NextWord(model, vocabulary, suggestions=suggestions)
     if not module.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
-    module.vocabulary = tf.saved_model.Asset(str(training / "vocabulary.tsv"))
+    module.assets = [tf.saved_model.Asset(str(p)) for p in (path, choices_path(path))]
     signatures = {
         "serving_default": module.suggest,
         "step": module.step_function(),

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from pipeline.tokenizer import UNKNOWN_ID
+from pipeline.vocabulary import UNKNOWN_ID
 from pipeline.windows import NO_TARGET, windows
 
 TOP = (1, 3, 5)

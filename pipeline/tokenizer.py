@@ -12,22 +12,15 @@ among alternatives the first, and there is no look-around. So no token depends o
 beyond it, and a space put between two tokens never changes them.
 """
 
-import dataclasses
 import functools
 import unicodedata
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Self
 
 import tensorflow as tf
 
-from pipeline import InputError
+from pipeline.vocabulary import BEGIN_ID, NUMBER, UNKNOWN_ID, Case, Numbers, Vocabulary
 
-UNKNOWN, UNKNOWN_ID = "<unk>", 0
-BEGIN, BEGIN_ID = "<s>", 1
-
-# Inside the graph this control character, which `normalize` lets through from nowhere else,
-# stands for the beginning of a paragraph. "<s>" typed by a person stays three plain tokens.
+# Inside the graph this control character, which no text brings along, stands for the beginning
+# of a paragraph. "<s>" typed by a person stays three plain tokens.
 BREAK = "\x02"
 
 # Abbreviations that keep their full stop. Forms that are also words and may end a sentence
@@ -71,29 +64,37 @@ _EMOJI = r"[\x{1F1E6}-\x{1F1FF}]{2}|[\x{261D}-\x{1FAFF}][\x{1F3FB}-\x{1F3FF}]"  
 _MARK = r"\S"
 _TOKEN = "|".join([_CURRENCY, _ADDRESS, _NUMBER, _ABBREVIATION, _WORD, _EMOJI, _MARK])
 
+# Characters, to stand between brackets. BREAK is a space too, where a person types it.
 _INVISIBLE = (
-    r"[\x{AD}\x{34F}\x{61C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}"
-    r"\x{FE00}-\x{FE0F}\x{FEFF}]"
+    r"\x{AD}\x{34F}\x{61C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}"
+    r"\x{FE00}-\x{FE0F}\x{FEFF}"
 )
 _SPACE = (
-    r"[\x00-\x08\x0e-\x1f\x7f-\x{84}\x{86}-\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}"
-    r"\x{3000}]"
+    r"\t \x00-\x01\x03-\x08\x0e-\x1f\x7f-\x{84}\x{86}-\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}"
+    r"\x{205F}\x{3000}"
 )
 _LINE_BREAK = r"\n\r\x0b\x0c\x{85}\x{2028}\x{2029}"
+_BLANK = _SPACE + _INVISIBLE
 
-# (pattern, replacement), applied in this order to text that is valid UTF-8 in NFC.
+# What is folded across white space, as (pattern, replacement), applied in this order.
+_JOINS = (
+    (BREAK, " "),
+    # A full stop joins what it follows, or "Sr ." would be other tokens than "Sr.".
+    (rf"[{_BLANK}]+\.", "."),
+    (rf"[{_BLANK}]*[{_LINE_BREAK}][{_BLANK}{_LINE_BREAK}]*", f" {BREAK} "),
+)
+# What is folded between white spaces, applied in this order to valid UTF-8 in NFC.
 _FOLDS = (
-    (_INVISIBLE, ""),
-    (_SPACE, " "),
-    (rf"[ \t]*[{_LINE_BREAK}][ \t{_LINE_BREAK}]*", "\n"),
+    (rf"[{_INVISIBLE}]", ""),
+    (rf"[{_SPACE}]", " "),
     (r"[“”„‟«»″]", '"'),
     (r"[‘’‚‛‹›′ʼ´`]", "'"),
-    # A full stop joins what it follows, or "Sr ." would be other tokens than "Sr.".
-    (r"[ \t]+\.", "."),
     (r"\.{2,}", "…"),
     (r"[‐‑]", "-"),
     (r"-{2,}|[―‒]", "—"),
 )
+# Valid UTF-8 without combining marks, but for those that vanish.
+_SOUND = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"
 
 
 @functools.cache
@@ -117,7 +118,9 @@ def _repair(text: tf.Tensor) -> tf.Tensor:
     keys = tf.constant([pairs[i] for i in order], tf.int64)
     values = tf.constant([composed[i] for i in order], tf.int32)
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-    codes = tf.strings.unicode_decode(tf.strings.regex_replace(text, _INVISIBLE, ""), "UTF-8")
+    codes = tf.strings.unicode_decode(
+        tf.strings.regex_replace(text, f"[{_INVISIBLE}]", ""), "UTF-8"
+    )
     for _ in range(3):  # no letter is composed of more than three marks (ᾂ)
         flat, rows = codes.values, codes.value_rowids()
         follows = tf.concat([tf.equal(rows[1:], rows[:-1]), tf.zeros_like(rows[:1], tf.bool)], 0)
@@ -131,50 +134,88 @@ def _repair(text: tf.Tensor) -> tf.Tensor:
     return tf.strings.unicode_encode(codes, "UTF-8")
 
 
-def normalize(text: tf.Tensor) -> tf.Tensor:
-    """One form for what is written in several; strings of shape (B,), UTF-8.
+def _repair_unsound(pieces: tf.Tensor) -> tf.Tensor:
+    """Strings of shape (N,) with those repaired that need it: few, and it is slow."""
+    unsound = tf.where(~tf.strings.regex_full_match(pieces, _SOUND))
+    return tf.tensor_scatter_nd_update(pieces, unsound, _repair(tf.gather(pieces, unsound[:, 0])))
 
-    Invalid bytes become U+FFFD, letters and combining marks compose (NFC), typographic
-    quotes, apostrophes, ellipses and spaces fold to one form, invisible characters vanish,
-    and any run of line breaks becomes one "\\n".
+
+def cut(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+    """Cut UTF-8 strings of shape (B,) into tokens, each piece between white spaces only once.
+
+    Text repeats itself: of some 180,000 pieces in a megabyte 30,000 differ, so what is done to
+    tokens costs a sixth when it is done before `put_back`.
+
+    Invalid bytes become U+FFFD, letters and combining marks compose (NFC), typographic quotes,
+    apostrophes, ellipses and spaces fold to one form, invisible characters vanish, and any run
+    of line breaks becomes one `BREAK`.
+
+    Returns:
+        The tokens of each different piece, strings of shape (D, None), and the pieces of each
+        text as row numbers of those, int32 of shape (B, None).
     """
-    # Nearly all text is valid UTF-8 without combining marks; one look tells.
-    sound = tf.strings.regex_full_match(text, r"[^\p{M}\x{D800}-\x{DFFF}]*")
-    text = tf.cond(tf.reduce_all(sound), lambda: text, lambda: _repair(text))
-    for pattern, replacement in _FOLDS:
+    for pattern, replacement in _JOINS:
         text = tf.strings.regex_replace(text, pattern, replacement)
-    return text
+    pieces = tf.strings.split(text)
+    different, places = tf.unique(pieces.values)
+    # As one string, for the regular expressions take longer to start than to run.
+    sound = tf.strings.regex_full_match(tf.strings.reduce_join(different, separator="\n"), _SOUND)
+    different = tf.cond(sound, lambda: different, lambda: _repair_unsound(different))
+    lines = tf.strings.reduce_join(different, separator="\n")
+    for pattern, replacement in (*_FOLDS, (_TOKEN, r" \0 ")):
+        lines = tf.strings.regex_replace(lines, pattern, replacement)
+    return tf.strings.split(tf.strings.split(lines, "\n")), pieces.with_values(places)
 
 
-def _cut(text: tf.Tensor) -> tf.RaggedTensor:
-    """Cut what `normalize` returns, shape (B,), into tokens, shape (B, None)."""
-    text = tf.strings.regex_replace(text, "\n", f" {BREAK} ")
-    return tf.strings.split(tf.strings.regex_replace(text, _TOKEN, r" \0 "))
+def put_back(values: tf.RaggedTensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
+    """One value per token of each text, shape (B, None), from what `cut` returned.
+
+    Args:
+        values: one per token of each different piece, shape (D, None).
+        places: row numbers of those, int32 of shape (B, None).
+    """
+    return places.with_values(tf.gather(values, places.values)).merge_dims(1, 2)
 
 
 def tokenize(text: tf.Tensor) -> tf.RaggedTensor:
     """Cut strings of shape (B,) into tokens as people wrote them, shape (B, None)."""
-    return _cut(normalize(text))
+    return put_back(*cut(text))
 
 
-def fold(tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-    """The form the model sees: case-folded tokens, same shape."""
-    return tf.ragged.map_flat_values(tf.strings.lower, tokens, encoding="utf-8")
+def skip_blank(text: tf.Tensor) -> tf.Tensor:
+    """Texts of shape (B,) from the first character that anybody sees."""
+    return tf.strings.regex_replace(text, rf"^[{_BLANK}{BREAK}{_LINE_BREAK}]+", "")
+
+
+def open_paragraph(text: tf.Tensor) -> tf.Tensor:
+    """Texts of shape (B,), stripped, each opened by a line break."""
+    text = tf.strings.regex_replace(skip_blank(text), rf"[{_BLANK}{BREAK}{_LINE_BREAK}]+$", "")
+    return tf.strings.join(["\n", text])
+
+
+def model_form(tokens: tf.Tensor, *, case: Case, numbers: Numbers) -> tf.Tensor:
+    """The form in which a model sees tokens, any shape; see `Vocabulary`."""
+    if numbers == "class":
+        tokens = tf.where(tf.strings.regex_full_match(tokens, _NUMBER), NUMBER, tokens)
+    return tf.strings.lower(tokens, encoding="utf-8") if case == "fold" else tokens
 
 
 # Where the next word is capitalised for its position, not for itself.
 _SENTENCE_END = r"[.!?…:\"'(\[—–-]|\x02"
 
 
-def begins_sentence(tokens: tf.RaggedTensor) -> tf.Tensor:
-    """Whether each token (flat, row after row) stands where a capital says nothing."""
-    before = tf.concat([[BREAK], tokens.values[:-1]], 0)
-    first = tf.concat(
-        [[True], tf.not_equal(tokens.value_rowids()[1:], tokens.value_rowids()[:-1])], 0
-    )
-    return first[: tf.size(tokens.values)] | tf.strings.regex_full_match(
-        before[: tf.size(tokens.values)], _SENTENCE_END
-    )
+def ends_sentence(tokens: tf.Tensor) -> tf.Tensor:
+    """Which tokens have a capital after them that says nothing; any shape → bool."""
+    return tf.strings.regex_full_match(tokens, _SENTENCE_END)
+
+
+def begins_sentence(ends: tf.Tensor) -> tf.Tensor:
+    """Which tokens stand where a capital says nothing: after one that ends a sentence.
+
+    Args:
+        ends: `ends_sentence` of tokens that follow each other, bool of shape (N,).
+    """
+    return tf.concat([[True], ends[:-1]], 0)[: tf.size(ends)]
 
 
 def is_word(tokens: tf.Tensor) -> tf.Tensor:
@@ -186,7 +227,7 @@ def is_word(tokens: tf.Tensor) -> tf.Tensor:
 
 
 # Spacing of Portuguese text, as replacements over tokens joined by single spaces. A space goes
-# only where no token could grow over the gap (for the full stop `normalize` has seen to it), so
+# only where no token could grow over the gap (for the full stop `cut` has seen to it), so
 # `tokenize` finds the same tokens again.
 _SPACING = (
     (r"(^| )(\p{L}+) / (\p{L})", r"\1\2/\3"),
@@ -210,64 +251,13 @@ def detokenize(tokens: tf.RaggedTensor) -> tf.Tensor:
     return text
 
 
-@dataclasses.dataclass(frozen=True)
-class Vocabulary:
-    """The tokens a model knows, in id order; rows 0 and 1 are `<unk>` and `<s>`.
-
-    Attributes:
-        tokens: case-folded forms, what the model sees.
-        displays: the form people write in mid-sentence, what suggestions show.
-        counts: occurrences in the training split.
-    """
-
-    tokens: Sequence[str]
-    displays: Sequence[str]
-    counts: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def save(self, path: Path) -> None:
-        """Write one row per id: token, display, count, separated by tabs."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            for row in zip(self.tokens, self.displays, self.counts, strict=True):
-                file.write("\t".join(map(str, row)) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: the file is missing or holds something else.
-        """
-        try:
-            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"No vocabulary can be read from {path}: run `nextword tokenize` first."
-            ) from error
-        rows = [line.split("\t") for line in lines]
-        for number, row in enumerate(rows, start=1):
-            if len(row) != 3 or not row[2].isdecimal():
-                raise InputError(
-                    f"Line {number} of {path} is not a token, its display and its count: run the "
-                    "stage that writes it again."
-                )
-        tokens, displays, counts = zip(*rows, strict=True)
-        if tokens[:2] != (UNKNOWN, BEGIN):
-            raise InputError(
-                f"{path} does not begin with the rows {UNKNOWN} and {BEGIN}: run the stage that "
-                "writes it again."
-            )
-        return cls(tokens, displays, tuple(map(int, counts)))
-
-
 class Tokenizer(tf.Module):
     """Text to ids with one vocabulary; the lookup table travels with the module."""
 
-    def __init__(self, tokens: Sequence[str]):
+    def __init__(self, vocabulary: Vocabulary):
         super().__init__(name="tokenizer")
-        keys = [*tokens]
+        self.case, self.numbers = vocabulary.case, vocabulary.numbers
+        keys = [*vocabulary.tokens]
         keys[BEGIN_ID] = BREAK
         self.table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
@@ -276,12 +266,15 @@ class Tokenizer(tf.Module):
             default_value=UNKNOWN_ID,
         )
 
-    def ids(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Ids of tokens as `tokenize` cuts them, case apart; shape (B, None), int32."""
-        return tf.ragged.map_flat_values(self.table.lookup, fold(tokens))
+    def lookup(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Ids of tokens as `tokenize` cuts them; any shape, int32."""
+        return self.table.lookup(model_form(tokens, case=self.case, numbers=self.numbers))
+
+    def ids(self, text: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of texts of shape (B,) that go on from another; shape (B, None), int32."""
+        tokens, places = cut(text)
+        return put_back(tokens.with_values(self.lookup(tokens.values)), places)
 
     def __call__(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts of shape (B,), each opened by `<s>`; shape (B, None), int32."""
-        ids = self.ids(_cut(tf.strings.strip(normalize(text))))
-        begin = tf.fill([tf.shape(text)[0], 1], BEGIN_ID)
-        return tf.concat([begin, ids], axis=1)
+        return self.ids(open_paragraph(text))

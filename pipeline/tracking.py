@@ -55,7 +55,9 @@ def log_documents(folder: Path) -> None:
 
 
 def log_vocabulary(folder: Path) -> None:
-    mlflow.log_artifact(str(folder / "vocabulary.tsv"))
+    """vocabulary.tsv, and beside it how its tokens are made."""
+    for name in ("vocabulary.tsv", "tokenizer.json"):
+        mlflow.log_artifact(str(folder / name))
 
 
 def epoch_logger(prefix: str = "") -> Callable[[Mapping[str, float]], None]:

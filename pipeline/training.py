@@ -19,7 +19,8 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.metrics import Meter, perplexity
 from pipeline.model import Cell, LanguageModel, ModelConfig, build_model, weights
-from pipeline.tokenizer import Vocabulary, is_word
+from pipeline.tokenizer import is_word
+from pipeline.vocabulary import Vocabulary
 from pipeline.windows import NO_TARGET, count_windows, dataset, open_stream
 
 # Windows between two looks at the loss: often enough for a smooth bar, rare enough not to make
@@ -94,7 +95,7 @@ def train(
     seed: int,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> None:
-    """Train a model; write model.json, vocabulary.tsv, checkpoints/ and history.csv.
+    """Train a model; write model.json, the vocabulary, checkpoints/ and history.csv.
 
     Args:
         tokens: folder that `tokenize` wrote.

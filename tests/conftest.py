@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.model import ModelConfig
-from pipeline.tokenizer import Vocabulary
+from pipeline.vocabulary import Vocabulary
 
 CELLS = ("lstm", "gru", "simple_rnn", "feedforward")
 TOKENS = ("<unk>", "<s>", ".", ",", "o", "a", "água", "brasil", "cachorro", "bebeu", "e", "ela")

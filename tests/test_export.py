@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, config
+from conftest import CELLS, DISPLAYS, TOKENS, config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +15,11 @@ from pipeline.export import NextWord, export
 from pipeline.model import build_model, load_model, weights
 from pipeline.predict import load, suggest
 from pipeline.tokenizer import Tokenizer
+from pipeline.vocabulary import Vocabulary
 
 TEXTS = ["", "o cachorro bebeu", "Ela bebeu água e o cachorro", "O xadrez, Brasil. E\nEla"]
 K = 4
+VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
 
 
 def write_training(folder, vocabulary, cell):
@@ -36,13 +38,8 @@ def write_training(folder, vocabulary, cell):
 
 @pytest.fixture(scope="module", params=CELLS)
 def exported(request, tmp_path_factory):
-    from conftest import DISPLAYS
-
-    from pipeline.tokenizer import Vocabulary
-
     folder = tmp_path_factory.mktemp(request.param)
-    vocabulary = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
-    training = write_training(folder / "training", vocabulary, request.param)
+    training = write_training(folder / "training", VOCABULARY, request.param)
     (folder / "nextword").mkdir()
     export(training=training, output=folder / "nextword", suggestions=K)
     return load(folder / "nextword"), load_model(training)
@@ -50,7 +47,7 @@ def exported(request, tmp_path_factory):
 
 def probabilities(keras_model, text):
     """What the Keras model says of the token after a text, all of V."""
-    ids = Tokenizer(TOKENS)(tf.constant([text])).to_tensor()
+    ids = Tokenizer(VOCABULARY)(tf.constant([text])).to_tensor()
     h, _ = keras_model.hidden(ids)
     return tf.nn.softmax(keras_model.logits(keras_model.features(h)))[0].numpy()  # (T, V)
 
@@ -109,7 +106,7 @@ def test_score_is_the_log_probability_of_the_text(exported):
     saved, keras_model = exported
     answer = ask(saved, "score", text=TEXTS)
     for text, nats, count in zip(TEXTS, answer["log_probability"], answer["tokens"], strict=True):
-        ids = Tokenizer(TOKENS)(tf.constant([text]))[0].numpy()
+        ids = Tokenizer(VOCABULARY)(tf.constant([text]))[0].numpy()
         shares = probabilities(keras_model, text)
         expected = sum(np.log(shares[t, ids[t + 1]]) for t in range(len(ids) - 1))
         assert int(count) == len(ids) - 1
@@ -157,13 +154,8 @@ def test_any_texts_get_words(texts, some_model):
 
 @pytest.fixture(scope="module")
 def some_model(tmp_path_factory):
-    from conftest import DISPLAYS
-
-    from pipeline.tokenizer import Vocabulary
-
     folder = tmp_path_factory.mktemp("some")
-    vocabulary = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
-    training = write_training(folder / "training", vocabulary, "lstm")
+    training = write_training(folder / "training", VOCABULARY, "lstm")
     (folder / "nextword").mkdir()
     export(training=training, output=folder / "nextword", suggestions=K)
     return load(folder / "nextword")

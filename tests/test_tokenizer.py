@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 
 from pipeline import InputError, tokenizer
 from pipeline.tokenizer import (
-    BEGIN_ID,
     BREAK,
-    UNKNOWN_ID,
     Tokenizer,
-    Vocabulary,
     begins_sentence,
     detokenize,
-    fold,
+    ends_sentence,
     is_word,
+    model_form,
+    open_paragraph,
+    skip_blank,
     tokenize,
 )
+from pipeline.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 TEXT = tf.TensorSpec((None,), tf.string)
 TOKENS = tf.RaggedTensorSpec((None, None), tf.string)
@@ -412,12 +413,26 @@ def test_no_rows():
     tokens = tokenize(tf.constant([], tf.string))
     assert tokens.shape.as_list() == [0, None]
     assert detokenize(tokens).shape == (0,)
-    assert begins_sentence(tokens).shape == (0,)
+    assert begins_sentence(ends_sentence(tokens.values)).shape == (0,)
 
 
-def test_fold_is_lower_case():
-    tokens = fold(tokenize(tf.constant(["ÁGUA D'Água Sr. E.U.A. R$ 14H30 ÇÃO"])))
-    assert decoded(tokens) == [["água", "d'água", "sr.", "e.u.a.", "r$", "14h30", "ção"]]
+def as_seen(tokens: str, **choices) -> str:
+    choices = {"case": "fold", "numbers": "keep", **choices}
+    return b" ".join(model_form(tf.constant(tokens.split(" ")), **choices).numpy()).decode()
+
+
+def test_a_model_sees_tokens_in_lower_case_or_as_they_are_written():
+    tokens = "ÁGUA D'Água Sr. E.U.A. R$ 14H30 ÇÃO"
+    assert as_seen(tokens) == "água d'água sr. e.u.a. r$ 14h30 ção"
+    assert as_seen(tokens, case="keep") == tokens
+
+
+def test_a_model_sees_numbers_as_one_class():
+    numbers = "7 1888 1.234,56 14h30 50% 1.º 2ª 12/03/2020 2020-03-12 600$000 30°C 5km² 2x1 5‰"
+    others = "covid-19 ½ R$ ana_2@uni.pt www.1.com # n.º nº º ° % - + XIX Dois a1 3m.com.br < num >"
+    assert set(as_seen(numbers, numbers="class").split()) == {"<num>"}
+    assert as_seen(others, numbers="class", case="keep") == others
+    assert as_seen(f"{numbers} {others}", case="keep") == f"{numbers} {others}"
 
 
 # Pieces that are tempted to join into other tokens when they meet.
@@ -475,6 +490,13 @@ def test_tokenizing_again_changes_nothing(text):
     tokens = tokenize_in_graph(tf.constant([text]))
     again = tokenize_in_graph(detokenize_in_graph(tokens))
     assert decoded(again) == decoded(tokens)
+
+
+@quick
+@given(ANY_TEXT)
+def test_tokens_between_spaces_are_cut_alike(text):
+    [tokens] = cut(text)
+    assert cut(" ".join(tokens).replace(BREAK, "\n")) == [tokens]
 
 
 @quick
@@ -537,12 +559,44 @@ def test_well_spaced_text_comes_back(text):
 SPECIAL = ("<unk>", "<s>")
 
 
+def vocabulary_of(*tokens: str, **choices) -> Vocabulary:
+    tokens = (*SPECIAL, *tokens)
+    return Vocabulary(tokens, tokens, (1,) * len(tokens), **choices)
+
+
 def test_vocabulary_comes_back_from_its_file(tmp_path):
     tokens = (*SPECIAL, '"', "'", "\\", "#", ",", "água", "d'água", "…", "\u2026", "\ufffd")
     vocabulary = Vocabulary(tokens, (*SPECIAL, *map(str.upper, tokens[2:])), tuple(range(12)))
     vocabulary.save(tmp_path / "vocabulary.tsv")
     assert Vocabulary.load(tmp_path / "vocabulary.tsv") == vocabulary
     assert len(vocabulary) == 12
+
+
+@pytest.mark.parametrize("case", ["fold", "keep"])
+@pytest.mark.parametrize("numbers", ["keep", "class"])
+def test_choices_come_back_with_the_vocabulary(tmp_path, case, numbers):
+    vocabulary = vocabulary_of("Água", case=case, numbers=numbers)
+    vocabulary.save(tmp_path / "vocabulary.tsv")
+    loaded = Vocabulary.load(tmp_path / "vocabulary.tsv")
+    assert (loaded.case, loaded.numbers) == (case, numbers)
+    assert loaded.same_ids(vocabulary)
+    assert loaded.same_ids(vocabulary_of("Água")) == ((case, numbers) == ("fold", "keep"))
+    assert not loaded.same_ids(vocabulary_of("Café", case=case, numbers=numbers))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "[]", "{", '{"case": "fold"}', '{"case": "upper", "numbers": "keep"}', "\xff"],
+)
+def test_choices_that_are_missing_or_strange_are_told_in_one_sentence(tmp_path, content):
+    vocabulary_of("água").save(tmp_path / "vocabulary.tsv")
+    choices = tmp_path / "tokenizer.json"
+    choices.unlink()
+    if content is not None:
+        choices.write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match="run `nextword tokenize` again") as raised:
+        Vocabulary.load(tmp_path / "vocabulary.tsv")
+    assert str(choices) in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -573,7 +627,7 @@ def test_a_file_that_is_no_vocabulary_is_told_in_one_sentence(tmp_path, content)
 
 
 def test_ids():
-    to_ids = Tokenizer((*SPECIAL, "água", "boa", "."))
+    to_ids = Tokenizer(vocabulary_of("água", "boa", "."))
     texts = ["Água boa.", "água ruim\nboa", "", "\n \u2028 Boa\n\u00a0", "a\u0301gua"]
     assert to_ids(tf.constant(texts)).to_list() == [
         [BEGIN_ID, 2, 3, 4],
@@ -585,11 +639,55 @@ def test_ids():
 
 
 def test_special_tokens_typed_by_a_person_are_plain_tokens():
-    to_ids = Tokenizer((*SPECIAL, "<", "s", ">", "unk"))
-    assert to_ids(tf.constant(["<s> <unk>", "\x02"])).to_list() == [
+    to_ids = Tokenizer(vocabulary_of("<", "s", ">", "unk", "num", "<num>", numbers="class"))
+    assert to_ids(tf.constant(["<s> <unk>", "\x02", "<num> 50%"])).to_list() == [
         [BEGIN_ID, 2, 3, 4, 2, 5, 4],
         [BEGIN_ID],
+        [BEGIN_ID, 2, 6, 4, 7],
     ]
+
+
+def test_ids_of_a_text_that_goes_on_are_those_of_the_whole():
+    to_ids = Tokenizer(vocabulary_of("água", "boa", "."))
+    first, then = to_ids(tf.constant(["Água"])), to_ids.ids(tf.constant(["\nBoa."]))
+    assert [*first[0].numpy(), *then[0].numpy()] == to_ids(tf.constant(["Água\nBoa."])).to_list()[0]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\u2028", "\u00a0\t\r\n\u200b", "\x02\ufeff\x85"])
+def test_what_nobody_sees_at_the_ends_is_skipped(blank):
+    text = tf.constant([f"{blank}Um\u2028dois.{blank}", blank])
+    assert skip_blank(text).numpy().tolist() == [f"Um\u2028dois.{blank}".encode(), b""]
+    assert open_paragraph(text).numpy().tolist() == ["\nUm\u2028dois.".encode(), b"\n"]
+
+
+CHOICES = [{"case": c, "numbers": n} for c in ("fold", "keep") for n in ("keep", "class")]
+
+
+@pytest.fixture(scope="module", params=CHOICES, ids=lambda choices: "-".join(choices.values()))
+def tokenizers(request, tmp_path_factory):
+    """A tokenizer that knows the table's tokens: eager, in a graph, and come back from a file."""
+    tokens = tokenize_in_graph(tf.constant([text for text, _ in CASES])).values
+    seen = sorted({form.decode() for form in model_form(tokens, **request.param).numpy()})
+    eager = Tokenizer(vocabulary_of(*(token for token in seen if token != BREAK), **request.param))
+    module = tf.Module()
+    module.tokenizer = eager
+    module.ids = tf.function(eager.__call__, input_signature=[TEXT], autograph=False)
+    folder = str(tmp_path_factory.mktemp("module"))
+    tf.saved_model.save(module, folder)
+    return eager, module.ids, tf.saved_model.load(folder).ids
+
+
+def test_every_token_of_the_table_is_known(tokenizers):
+    ids = tokenizers[0](tf.constant([text for text, _ in CASES]))
+    assert UNKNOWN_ID not in ids.values.numpy()
+
+
+@settings(quick, max_examples=25)
+@given(st.lists(ANY_TEXT | st.sampled_from([text for text, _ in CASES]), min_size=1, max_size=9))
+@example([text for text, _ in CASES])
+def test_ids_are_the_same_eagerly_in_a_graph_and_loaded(tokenizers, texts):
+    eager, *others = (ids(tf.constant(texts)).to_list() for ids in tokenizers)
+    assert others == [eager, eager]
 
 
 @pytest.mark.parametrize(
@@ -599,7 +697,7 @@ def test_special_tokens_typed_by_a_person_are_plain_tokens():
         ("Sr. sr. etc. Exmo. D. d. E.U.A. e.u.a. S.A. p. n.º Ex.ª a.C. p.ex.", True),
         (". , … ! ? ; : — – - \" ' ( ) / & % § º ª _ < > 😍", False),
         ("1 14h30 1.234,56 50% 1.º 2ª 12/03/2020 30°C ½", False),
-        ("<unk> <s> \x02 R$ US$ $ €", False),
+        ("<unk> <s> <num> \x02 R$ US$ $ €", False),
         ("ana@exemplo.com www.exemplo.com exemplo.com.br https://exemplo.org @ana #praia", False),
     ],
 )
@@ -610,9 +708,9 @@ def test_is_word(tokens, expected):
 
 
 def test_every_kind_of_token_is_judged_alike_when_folded():
-    tokens = fold(tokenize(tf.constant([text for text, _ in CASES])))
-    surface = tokenize(tf.constant([text for text, _ in CASES]))
-    assert is_word(tokens.values).numpy().tolist() == is_word(surface.values).numpy().tolist()
+    surface = tokenize(tf.constant([text for text, _ in CASES])).values
+    folded = model_form(surface, case="fold", numbers="keep")
+    assert is_word(folded).numpy().tolist() == is_word(surface).numpy().tolist()
 
 
 @pytest.mark.parametrize(
@@ -628,27 +726,29 @@ def test_every_kind_of_token_is_judged_alike_when_folded():
     ],
 )
 def test_begins_sentence(text, opening):
-    tokens = tokenize(tf.constant([text]))
-    first = tf.boolean_mask(tokens.values, begins_sentence(tokens)).numpy()
+    tokens = tokenize(tf.constant([text])).values
+    first = tf.boolean_mask(tokens, begins_sentence(ends_sentence(tokens))).numpy()
     assert b" ".join(first).decode() == opening
 
 
-def test_begins_sentence_in_every_row():
-    tokens = tokenize(tf.constant(["Um dois", "", "Três", "Quatro cinco"]))
-    assert begins_sentence(tokens).numpy().tolist() == [True, False, True, True, False]
+def test_every_text_begins_a_sentence():
+    texts = tf.constant(["Um dois", "", "Três", "Quatro cinco"])
+    tokens = tokenize(open_paragraph(texts)).values
+    words = tf.not_equal(tokens, BREAK)
+    opens = tf.boolean_mask(begins_sentence(ends_sentence(tokens)), words)
+    assert opens.numpy().tolist() == [True, False, True, True, False]
 
 
 @pytest.mark.parametrize(
     ("function", "signature"),
     [
         (tokenize, TEXT),
-        (Tokenizer((*SPECIAL, "água")), TEXT),
+        (Tokenizer(vocabulary_of("água", numbers="class")), TEXT),
         (is_word, TEXT),
-        (fold, TOKENS),
-        (begins_sentence, TOKENS),
+        (ends_sentence, TEXT),
         (detokenize, TOKENS),
     ],
-    ids=["tokenize", "Tokenizer", "is_word", "fold", "begins_sentence", "detokenize"],
+    ids=["tokenize", "Tokenizer", "is_word", "ends_sentence", "detokenize"],
 )
 def test_the_graph_holds_core_operations_only(function, signature):
     graph = (

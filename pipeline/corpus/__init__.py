@@ -1,0 +1,1 @@
+"""From files to clean documents, split for training and honest testing."""

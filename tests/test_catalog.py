@@ -1,0 +1,276 @@
+"""The catalogue, and downloads from a real server that may behave badly."""
+
+import hashlib
+import http.server
+import re
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from pipeline import InputError
+from pipeline.catalog import CACHE_VARIABLE, Corpus, File, corpora, fetch, find
+
+TEXTS = {
+    "contos/manhã.txt": "A padaria abriu cedo e o cheiro de pão encheu a rua.\n".encode() * 4000,
+    "contos/tarde.txt": "O cachorro da vizinha dormia à sombra do muro.\n".encode() * 3000,
+    "poemas/noite.txt": b"",
+    "leia.txt": "Três textos para experimentar.\n".encode(),
+}
+MANHA = "contos/manhã.txt"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves TEXTS; `behaviour` says for which names it does something else."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviour: dict[str, str] = {}
+        self.requests: list[tuple[str, str | None]] = []  # name, Range
+        self.closing = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/txt/"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        name = unquote(self.path).removeprefix("/txt/")
+        asked = self.headers["Range"]
+        behaviour = self.server.behaviour.get(name, "")
+        tried = name in [before for before, _ in self.server.requests]
+        self.server.requests.append((name, asked))
+        body, start = TEXTS[name], 0
+        if behaviour == "404":
+            self.send_error(404)
+            return
+        if behaviour == "500 once" and not tried:
+            self.send_error(500)
+            return
+        if behaviour == "lie":
+            body = body[::-1]
+        if behaviour == "endless":
+            body *= 50
+        if asked and behaviour != "no ranges":
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        else:
+            self.send_response(200)
+        body = body[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if behaviour == "truncate" or (behaviour == "truncate once" and not tried):
+            body = body[: len(body) // 2]
+        if behaviour == "stall":
+            self.wfile.write(body[: len(body) // 2])
+            self.server.closing.wait(20)
+            return
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.closing.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def corpus(url: str) -> Corpus:
+    files = {
+        name: File(hashlib.sha256(text).hexdigest(), len(text)) for name, text in TEXTS.items()
+    }
+    return Corpus("textos", "Textos", "CC0", "https://example.org", "", url, files)
+
+
+def texts_in(folder: Path) -> dict[str, bytes]:
+    """What stands in a folder under the names of the corpus."""
+    return {name: (folder / name).read_bytes() for name in TEXTS if (folder / name).exists()}
+
+
+def cached(cache: Path) -> dict[str, bytes]:
+    (folder,) = (cache / "textos").iterdir()
+    return texts_in(folder)
+
+
+def went_on(server: Server) -> bool:
+    """Whether a second half of MANHA was asked for; the last chunk before it may be lost."""
+    starts = [asked for name, asked in server.requests if name == MANHA and asked]
+    half = len(TEXTS[MANHA]) // 2
+    return len(starts) == 1 and half / 2 < int(starts[0][len("bytes=") : -1]) <= half
+
+
+def test_fetches_everything_once(server: Server, tmp_path: Path) -> None:
+    folder = fetch(corpus(server.url), cache=tmp_path)
+    assert texts_in(folder) == TEXTS
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == sorted(
+        Path(name).name for name in TEXTS
+    )
+    # What is empty needs no request.
+    assert sorted(name for name, _ in server.requests) == sorted(filter(TEXTS.get, TEXTS))
+    server.requests.clear()
+    assert fetch(corpus(server.url), cache=tmp_path) == folder
+    assert server.requests == []
+
+
+def test_a_damaged_file_is_fetched_again(server: Server, tmp_path: Path) -> None:
+    folder = fetch(corpus(server.url), cache=tmp_path)
+    (folder / MANHA).write_bytes(TEXTS[MANHA][::-1])
+    server.requests.clear()
+    assert texts_in(fetch(corpus(server.url), cache=tmp_path)) == TEXTS
+    assert server.requests == [(MANHA, None)]
+
+
+def test_a_changed_list_leaves_nothing_of_the_old_one(server: Server, tmp_path: Path) -> None:
+    old = corpus(server.url)
+    new = Corpus(**{**vars(old), "files": {MANHA: old.files[MANHA]}})
+    fetch(old, cache=tmp_path)
+    assert set(texts_in(fetch(new, cache=tmp_path))) == {MANHA}
+
+
+def test_a_broken_connection_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    server.behaviour[MANHA] = "truncate"
+    with pytest.raises(InputError, match=r"contos/manhã\.txt .* the connection broke off"):
+        fetch(corpus(server.url), cache=tmp_path, retries=0)
+    assert MANHA not in cached(tmp_path)
+    server.behaviour.clear()
+    server.requests.clear()
+    assert texts_in(fetch(corpus(server.url), cache=tmp_path)) == TEXTS
+    assert went_on(server)
+
+
+def test_goes_on_by_itself(server: Server, tmp_path: Path) -> None:
+    server.behaviour = {MANHA: "truncate once", "leia.txt": "500 once"}
+    assert texts_in(fetch(corpus(server.url), cache=tmp_path, retries=1)) == TEXTS
+    assert went_on(server)
+
+
+@pytest.mark.parametrize("left", [TEXTS[MANHA][:1000], b"#" * 1000, TEXTS[MANHA] + b"#"])
+@pytest.mark.parametrize("behaviour", ["", "no ranges"])
+def test_whatever_is_left_of_a_download_ends_well(
+    server: Server, tmp_path: Path, behaviour: str, left: bytes
+) -> None:
+    folder = fetch(corpus(server.url), cache=tmp_path)
+    (folder / MANHA).unlink()
+    (folder / f"{MANHA}.part").write_bytes(left)
+    server.behaviour[MANHA] = behaviour
+    assert texts_in(fetch(corpus(server.url), cache=tmp_path, retries=1)) == TEXTS
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_whole_part_needs_no_request(server: Server, tmp_path: Path) -> None:
+    folder = fetch(corpus(server.url), cache=tmp_path)
+    (folder / MANHA).rename(folder / f"{MANHA}.part")
+    server.requests.clear()
+    assert texts_in(fetch(corpus(server.url), cache=tmp_path)) == TEXTS
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "says"),
+    [
+        ("404", "the server answered 404 Not Found"),
+        ("lie", "what came is not the file with SHA-256"),
+        ("endless", "what came is not the file with SHA-256"),
+        ("stall", r"nothing came for 0\.3 s"),
+    ],
+)
+def test_a_bad_server_is_named_and_leaves_nothing_wrong(
+    server: Server, tmp_path: Path, behaviour: str, says: str
+) -> None:
+    server.behaviour[MANHA] = behaviour
+    address = re.escape(f"{server.url}contos/manh%C3%A3.txt")
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=f"{MANHA} of the corpus textos .* {address}: {says}"):
+        fetch(corpus(server.url), cache=tmp_path, timeout=0.3, retries=0)
+    assert time.perf_counter() - start < 5
+    kept = cached(tmp_path)
+    assert MANHA not in kept
+    assert kept.items() <= TEXTS.items()
+    server.behaviour.clear()
+    assert texts_in(fetch(corpus(server.url), cache=tmp_path)) == TEXTS
+
+
+def test_no_server(server: Server, tmp_path: Path) -> None:
+    url = server.url
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(InputError, match="the server cannot be reached; check the network"):
+        fetch(corpus(url), cache=tmp_path, retries=0)
+
+
+def test_a_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=rf"cannot be used \(.*\); .* {CACHE_VARIABLE}"):
+        fetch(corpus(server.url), cache=tmp_path / "file")
+    assert server.requests == []
+
+
+def test_the_environment_names_the_cache(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    assert fetch(corpus(server.url)).is_relative_to(tmp_path / "textos")
+
+
+def test_says_how_far_it_is(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch(corpus(server.url), cache=tmp_path)
+    assert f"textos {len(TEXTS)}/{len(TEXTS)} files" in capsys.readouterr().out
+    fetch(corpus(server.url), cache=tmp_path)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("corpus", corpora(), ids=lambda corpus: corpus.name)
+def test_the_catalogue_is_sound(corpus: Corpus) -> None:
+    assert find(corpus.name) == corpus
+    assert re.fullmatch(r"[a-z0-9-]+", corpus.name)
+    assert corpus.title
+    assert corpus.licence
+    assert corpus.source.startswith("https://")
+    # A commit, or another version that never changes: a branch would break the hashes.
+    assert re.fullmatch(r"https://\S+/", corpus.url)
+    assert re.search(r"/[0-9a-f]{40}/", corpus.url)
+    assert corpus.files
+    for name, file in corpus.files.items():
+        assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+        assert file.bytes > 0
+        assert not Path(name).is_absolute()
+        assert ".." not in Path(name).parts
+
+
+def test_an_unknown_name() -> None:
+    assert find("nenhum") is None
+
+
+def test_machado_is_what_it_says() -> None:
+    folder = Path(__file__).parents[2] / "shared" / "corpora" / "machado"
+    if not folder.is_dir():
+        pytest.skip("the Machado corpus does not lie beside the repository")
+    machado = find("machado")
+    assert machado is not None
+    assert len(machado.files) == 116
+    for name, file in machado.files.items():
+        letters = unicodedata.normalize("NFD", name)  # the copy has no accents in its names
+        plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        text = (folder / plain).read_bytes()
+        assert (hashlib.sha256(text).hexdigest(), len(text)) == (file.sha256, file.bytes), name

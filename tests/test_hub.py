@@ -1,0 +1,133 @@
+"""Hugging Face data sets, read with the real library from local folders, offline."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import InputError
+from pipeline.hub import _parse, read
+
+# `datasets` reads both when it is imported, which the first test does.
+os.environ["HF_HUB_OFFLINE"] = "1"
+pytestmark = pytest.mark.usefixtures("home")
+
+TEXTS = ["O padeiro abriu a porta.", "Choveu a tarde inteira.", "A menina leu a carta."]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Locks of the library go here instead of into the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+        yield
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> None:
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def write_parquet(path: Path, rows: list[dict]) -> None:
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.mark.parametrize(("ending", "write"), [("jsonl", write_jsonl), ("parquet", write_parquet)])
+def test_reads_the_column_of_the_training_split(
+    tmp_path: Path, ending: str, write: Callable[[Path, list[dict]], None]
+) -> None:
+    write(tmp_path / f"train.{ending}", [{"id": n, "texto": t} for n, t in enumerate(TEXTS)])
+    write(tmp_path / f"test.{ending}", [{"id": 9, "texto": "Fim."}])
+    assert list(read(f"hf:{tmp_path}", text_column="texto")) == TEXTS
+    assert list(read(f"hf:{tmp_path}#test", text_column="texto")) == ["Fim."]
+    with pytest.raises(InputError, match="has no column text: give one of id, texto as"):
+        next(read(f"hf:{tmp_path}", text_column="text"))
+    with pytest.raises(InputError, match=r"has no split dev: .* \(train, test\)"):
+        next(read(f"hf:{tmp_path}#dev", text_column="texto"))
+    with pytest.raises(InputError, match=r"The column id of .* holds no text but int"):
+        next(read(f"hf:{tmp_path}", text_column="id"))
+
+
+def test_a_relative_folder_and_rows_without_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cartas").mkdir()
+    rows = [{"text": TEXTS[0]}, {"text": None}, {"text": ""}, {"text": TEXTS[1]}]
+    write_jsonl(Path("cartas/test.jsonl"), rows)  # one split only, of another name
+    assert list(read("hf:./cartas", text_column="text")) == [TEXTS[0], "", TEXTS[1]]
+
+
+def test_a_file_is_read_as_it_comes(tmp_path: Path) -> None:
+    """Rows arrive before the end of the file is read: a broken end is met late."""
+    text = TEXTS[0] * 1000
+    line = json.dumps({"text": text}) + "\n"
+    (tmp_path / "train.jsonl").write_text(line * 2000 + '{"text": \n', encoding="utf-8")
+    rows = read(f"hf:{tmp_path}", text_column="text")
+    assert next(rows) == text
+    with pytest.raises(InputError, match="cannot be read from Hugging Face"):
+        list(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("hf:ninguem/nada", "Couldn't reach 'ninguem/nada' on the Hub .*check the name"),
+        ("hf:./nada", "names no folder"),
+        ("hf:", "names no data set: write hf:owner/dataset"),
+        ("hf:a//b", "names no data set"),
+    ],
+)
+def test_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=says) as caught:
+        next(read(name, text_column="text"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        next(read(f"hf:{tmp_path}", text_column="text"))
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("hf:dataset", ("dataset", None, None, None)),
+        ("owner/dataset", ("owner/dataset", None, None, None)),
+        (
+            "hf:wikimedia/wikipedia/20231101.pt",
+            ("wikimedia/wikipedia", "20231101.pt", None, None),
+        ),
+        (
+            "hf:owner/dataset/pt@refs/pr/1#validation",
+            ("owner/dataset", "pt", "refs/pr/1", "validation"),
+        ),
+        ("hf:dataset@v1.0", ("dataset", None, "v1.0", None)),
+    ],
+)
+def test_names(name: str, parts: tuple[str | None, ...]) -> None:
+    assert _parse(name) == parts
+
+
+def test_without_the_library(tmp_path: Path) -> None:
+    (tmp_path / "datasets.py").write_text("raise ImportError('not installed')\n", encoding="utf-8")
+    code = "from pipeline.hub import read; next(read('hf:a/b', text_column='text'))"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{tmp_path}:{root}"},
+        capture_output=True,
+        text=True,
+    )
+    assert "InputError: hf:a/b needs the datasets library: pip install nextword-pt[hub]." in (
+        done.stderr
+    )

@@ -1,0 +1,360 @@
+"""From files to documents: the stage, its splits, and what it removes."""
+
+import csv
+import functools
+import gzip
+import hashlib
+import http.server
+import logging
+import textwrap
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import InputError, catalog
+from pipeline.corpus.ingest import file_table, ingest, read
+from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Splits
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+
+# From files to documents.parquet
+
+
+def write(folder: Path, texts: dict[str, str]) -> Path:
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def document(number: int, lines: int = 3) -> str:
+    return "".join(f"Documento {number}, parágrafo {line}.\n" for line in range(lines))
+
+
+def ingested(folder: Path, **globs: tuple[str, ...]) -> pd.DataFrame:
+    output = folder.with_name("documents")
+    output.mkdir(exist_ok=True)
+    ingest(corpus=[str(folder)], output=output, **globs)
+    return pd.read_parquet(output / "documents.parquet")
+
+
+def removed(folder: Path) -> list[list[str]]:
+    with (folder / "documents" / "removed.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["source", "paragraph", "found_in", "text"]
+    return rows
+
+
+def splits(table: pd.DataFrame) -> dict[str, str]:
+    """The split of each source that stands in one split only."""
+    found = table.groupby("source")["split"].agg(list)
+    return {source: split for source, (split, *more) in found.items() if not more}
+
+
+def test_ingest_writes_the_columns_that_the_next_stage_reads(tmp_path: Path) -> None:
+    folder = write(tmp_path / "corpus", {"a/b.txt": "Um.\r\n\r\n  Dois   e meio.\nTre\u0302s.\n"})
+    table = ingested(folder)
+    assert list(table.columns) == ["doc_id", "source", "split", "text"]
+    assert list(table["source"]) == ["a/b.txt"] * 3
+    assert list(table["split"]) == list(SPLITS)
+    assert list(table["text"]) == ["Um.", "Dois e meio.", "Três."]
+    assert list(table["doc_id"]) == [
+        hashlib.sha256(text.encode()).hexdigest() for text in table["text"]
+    ]
+
+
+def test_ingest_puts_one_paragraph_on_a_line(tmp_path: Path) -> None:
+    prose = SAMPLE.joinpath("animais/01-o-cachorro-da-padaria.txt").read_text(encoding="utf-8")
+    expected = [paragraph for paragraph in prose.split("\n") if paragraph]
+    wrapped = "\n\n".join(textwrap.fill(p, 70, break_on_hyphens=False) for p in expected)
+    table = ingested(write(tmp_path / "corpus", {"a.txt": wrapped}))
+    assert "\n".join(table["text"]).split("\n") == expected
+
+
+@settings(deadline=None)  # the first call builds the tokenizer's graph
+@given(st.lists(st.integers(1, 25), min_size=1, max_size=FEW_DOCUMENTS - 1))
+def test_few_documents_are_cut_and_nothing_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int]
+) -> None:
+    texts = {f"{n}.txt": document(n, lines) for n, lines in enumerate(lengths)}
+    folder = write(tmp_path_factory.mktemp("few") / "corpus", texts)
+    possible = max(lengths) >= 3 or len(lengths) >= 3
+    if not possible:
+        with pytest.raises(InputError, match="No document is left for the"):
+            ingested(folder)
+        return
+    table = ingested(folder)
+    assert set(table["split"]) == set(SPLITS)
+    order = {split: place for place, split in enumerate(SPLITS)}
+    for source, rows in table.groupby("source"):
+        rows = sorted(zip(rows["split"], rows["text"], strict=True), key=lambda row: order[row[0]])
+        assert "\n".join(text for _, text in rows) + "\n" == texts[source]
+
+
+def test_the_last_two_tenths_of_a_long_document_are_held_out(tmp_path: Path) -> None:
+    table = ingested(write(tmp_path / "corpus", {"a.txt": document(1, 100)}))
+    assert {split: len(text.split("\n")) for split, text in table[["split", "text"]].values} == {
+        "train": 80,
+        "valid": 10,
+        "test": 10,
+    }
+
+
+@pytest.mark.parametrize("count", [FEW_DOCUMENTS, 30, 60])
+def test_many_documents_stay_whole_and_no_split_is_empty(tmp_path: Path, count: int) -> None:
+    # Twelve corpora: with 20 documents chance leaves the test split empty in one of three.
+    for trial in range(12):
+        texts = {f"{n}.txt": document(1000 * trial + n) for n in range(count)}
+        table = ingested(write(tmp_path / str(trial) / "corpus", texts))
+        assert len(splits(table)) == count
+        assert set(table["split"]) == set(SPLITS)
+
+
+def test_a_twentieth_of_many_documents_validates_and_another_tests(tmp_path: Path) -> None:
+    table = ingested(write(tmp_path / "corpus", {f"{n}.txt": document(n) for n in range(1000)}))
+    counts = table["split"].value_counts()
+    assert 30 <= counts["valid"] <= 70
+    assert 30 <= counts["test"] <= 70
+
+
+def test_adding_files_moves_no_document_to_another_split(tmp_path: Path) -> None:
+    folder = write(tmp_path / "corpus", {f"{n}.txt": document(n) for n in range(200)})
+    before = splits(ingested(folder))
+    write(folder, {f"0/{n}.txt": document(n) for n in range(200, 300)})
+    after = splits(ingested(folder))
+    assert len(after) == 300
+    assert {source: after[source] for source in before} == before
+
+
+def test_neither_names_nor_order_decide_the_split(tmp_path: Path) -> None:
+    # Twelve corpora: in most of them chance leaves a split empty.
+    for trial in range(12):
+        texts = [document(1000 * trial + n) for n in range(FEW_DOCUMENTS)]
+        tables = [
+            ingested(
+                write(tmp_path / f"{trial}{way}" / "corpus", dict(zip(found, texts, strict=True)))
+            )
+            for way, found in (
+                ("up", [f"{n:02}.txt" for n in range(FEW_DOCUMENTS)]),
+                ("down", [f"x/{99 - n}.txt" for n in range(FEW_DOCUMENTS)]),
+            )
+        ]
+        one, two = (dict(zip(table["doc_id"], table["split"], strict=True)) for table in tables)
+        assert one == two
+
+
+def test_globs_choose_the_files_of_a_split(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "corpus",
+        {name: document(n) for n, name in enumerate(["a.txt", "b.txt", "x/a.txt", "x/c.txt"])},
+    )
+    assert splits(ingested(folder, valid=("x/a.txt",), test=("b.txt",))) == {
+        "a.txt": "train",
+        "b.txt": "test",
+        "x/a.txt": "valid",
+        "x/c.txt": "train",
+    }
+    # What both name tests.
+    assert splits(ingested(folder, valid=("x/*",), test=("*c.txt",))) == {
+        "a.txt": "train",
+        "b.txt": "train",
+        "x/a.txt": "valid",
+        "x/c.txt": "test",
+    }
+
+
+def test_one_glob_leaves_the_other_split_as_it_was(tmp_path: Path) -> None:
+    folder = write(tmp_path / "corpus", {f"{n}.txt": document(n) for n in range(300)})
+    whole = splits(ingested(folder))
+    chosen = splits(ingested(folder, valid=("1?.txt",)))
+    assert {name for name, split in chosen.items() if split == "valid"} == {
+        f"1{n}.txt" for n in range(10)
+    }
+    tested = {name for name, split in whole.items() if split == "test"}
+    assert tested - {f"1{n}.txt" for n in range(10)} == {
+        name for name, split in chosen.items() if split == "test"
+    }
+
+
+def test_a_glob_that_matches_nothing_is_named_beside_a_name_that_could(tmp_path: Path) -> None:
+    folder = write(tmp_path / "corpus", {"x/a.txt": document(1), "x/b.txt": document(2)})
+    with pytest.raises(InputError, match=r"matches 'c\.txt'.*such as 'x/[ab]\.txt'"):
+        ingested(folder, valid=("x/a.txt",), test=("c.txt",))
+
+
+def test_globs_that_leave_nothing_to_train_on(tmp_path: Path) -> None:
+    folder = write(tmp_path / "corpus", {"a.txt": document(1), "b.txt": document(2)})
+    with pytest.raises(InputError, match="No document is left for the train split"):
+        ingested(folder, valid=("a.txt",), test=("b.txt",))
+
+
+def test_of_files_with_the_same_text_one_stays(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "corpus",
+        {
+            "a.txt": document(1),
+            "b.txt": document(1).replace("\n", "\r\n\r\n"),
+            "c.txt": document(2),
+        },
+    )
+    table = ingested(folder)
+    assert set(table["source"]) == {"a.txt", "c.txt"}
+    assert removed(tmp_path) == [["b.txt", "", "a.txt", ""]]
+    ingest(corpus=[str(folder)], output=tmp_path / "documents", deduplicate=False)
+    kept = pd.read_parquet(tmp_path / "documents" / "documents.parquet")
+    assert set(kept["source"]) == {"a.txt", "b.txt", "c.txt"}
+
+
+def test_of_files_with_the_same_text_the_one_named_by_a_glob_stays(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "corpus",
+        {"a.txt": document(1), "b.txt": document(1), "c.txt": document(2), "d.txt": document(3)},
+    )
+    assert splits(ingested(folder, valid=("c.txt",), test=("b.txt",))) == {
+        "b.txt": "test",
+        "c.txt": "valid",
+        "d.txt": "train",
+    }
+
+
+def test_files_that_hold_no_text_are_named_and_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path / "corpus", {"bom.txt": document(1), "vazio.txt": "\n \n"})
+    (folder / "imagem.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
+    table = ingested(folder)
+    assert set(table["source"]) == {"bom.txt"}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Skipped {folder / 'imagem.txt'}: its bytes are no text.",
+        f"Skipped {folder / 'vazio.txt'}: it is empty.",
+    ]
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_a_damaged_file_is_read_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write(tmp_path / "corpus", {"a.txt": document(1)})
+    with (folder / "a.txt").open("ab") as file:
+        file.write("A avó não põe açúcar.".encode() + b"\xe9")
+    assert "A avó não põe açúcar.\ufffd" in "\n".join(ingested(folder)["text"])
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder / 'a.txt'} holds 1 characters that cannot be read."
+    ]
+
+
+def test_a_corpus_without_a_readable_file(tmp_path: Path) -> None:
+    folder = write(tmp_path / "corpus", {"vazio.txt": ""})
+    with pytest.raises(InputError, match="holds readable text"):
+        ingested(folder)
+
+
+def test_the_sample_becomes_documents(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    ingest(corpus=[str(SAMPLE)], output=tmp_path)
+    table = pd.read_parquet(tmp_path / "documents.parquet")
+    assert len(table) == len(list(SAMPLE.rglob("*.txt")))
+    assert set(table["split"]) == set(SPLITS)
+    assert not caplog.records
+
+
+def test_training_text_that_stands_again_in_held_out_text_is_removed_and_told(tmp_path: Path):
+    again = "Ninguém sabia ao certo quem tocava o piano à tarde, nem mesmo o médico da rua."
+    texts = {f"{n:02}.txt": document(n, lines=5) for n in range(FEW_DOCUMENTS + 5)}
+    texts["03.txt"] += f"Ele escreveu: «{again}» E calou-se.\n"
+    texts["prova.txt"] = f"{document(99)}{again}\n"
+    folder = write(tmp_path / "corpus", texts)
+    table = ingested(folder, test=("prova.txt",), valid=("04.txt",))
+    assert removed(tmp_path) == [
+        ["03.txt", "6", "prova.txt (test)", f"Ele escreveu: «{again}» E calou-se."[:100]]
+    ]
+    (text,) = table.loc[table["source"] == "03.txt", "text"]
+    assert text + "\n" == document(3, lines=5)
+    assert again in table.loc[table["source"] == "prova.txt", "text"].item()
+    for doc_id, text in zip(table["doc_id"], table["text"], strict=True):
+        assert doc_id == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_corpus_of_many_formats(tmp_path: Path):
+    folder = tmp_path / "corpus"
+    write(folder, {"a.txt": document(1), "notas.md": "# Título\n\nUm *dia* de sol.\n"})
+    with gzip.open(folder / "b.txt.gz", "wt", encoding="cp1252") as file:
+        file.write(document(2))
+    rows = pd.DataFrame({"texto": [f"Linha {n} da tabela." for n in range(30)], "nota": 1})
+    rows.to_csv(folder / "c.csv", index=False)
+    rows.assign(texto=rows["texto"] + " E mais.").to_parquet(folder / "d.parquet")
+    table = ingested(folder, text_column="texto")
+    assert len(table) == 3 + 30 + 30
+    files = pd.read_csv(tmp_path / "documents" / "files.csv", keep_default_na=False)
+    told = {Path(p).name: tuple(r) for p, *r in files[["path", "encoding", "documents"]].values}
+    assert told == {
+        "a.txt": ("utf-8", 1),
+        "b.txt.gz": ("cp1252", 1),
+        "c.csv": ("utf-8", 30),
+        "d.parquet": ("utf-8", 30),
+        "notas.md": ("utf-8", 1),
+    }
+    with pytest.raises(InputError, match=r"no column 'text': .*--text-column \(texto, nota\)"):
+        ingested(folder)
+
+
+def test_strict_stops_at_a_file_that_cannot_be_read(tmp_path: Path):
+    folder = write(tmp_path / "corpus", {"a.txt": document(1)})
+    (folder / "imagem.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
+    with pytest.raises(InputError, match=r"imagem\.txt cannot be read: its bytes are no text"):
+        ingested(folder, strict=True)
+
+
+def test_a_named_corpus_is_downloaded_and_its_globs_name_its_files(tmp_path: Path, monkeypatch):
+    """The catalogue's real download, from a server on this machine."""
+    shelf = write(tmp_path / "shelf", {f"conto/{n}.txt": document(n) for n in range(25)})
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(shelf))
+    monkeypatch.setenv(catalog.CACHE_VARIABLE, str(tmp_path / "cache"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        files = {
+            path.relative_to(shelf).as_posix(): catalog.File(
+                hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
+            )
+            for path in shelf.rglob("*.txt")
+        }
+        url = f"http://127.0.0.1:{server.server_port}/"
+        found = catalog.Corpus("teste", "Contos", "CC0", url, "", url, files)
+        monkeypatch.setattr(catalog, "find", {"teste": found}.get)
+        output = tmp_path / "documents"
+        output.mkdir()
+        ingest(corpus=["teste"], output=output, test=("conto/7.txt",))
+        server.shutdown()
+    table = pd.read_parquet(output / "documents.parquet")
+    assert set(table["source"]) == set(files)
+    assert table.loc[table["split"] == "test", "source"].tolist() == ["conto/7.txt"]
+
+
+def test_a_hugging_face_data_set(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    rows = pd.DataFrame({"texto": [f"Linha {n} do conjunto.\nE outra." for n in range(40)]})
+    (tmp_path / "set").mkdir()
+    rows.to_json(tmp_path / "set/train.jsonl", orient="records", lines=True, force_ascii=False)
+    output = tmp_path / "documents"
+    output.mkdir()
+    name = f"hf:{tmp_path / 'set'}"
+    ingest(corpus=[name], output=output, text_column="texto")
+    table = pd.read_parquet(output / "documents.parquet")
+    assert sorted(table["text"]) == sorted(rows["texto"])
+    assert set(table["source"]) == {name}
+
+
+def test_a_large_file_is_read_in_pieces_and_no_frame_is_large(tmp_path: Path):
+    paragraph = "O rio desce devagar a serra e leva nas águas folhas e poeira. "
+    lines = [f"{n} {paragraph * 8}" for n in range(40_000)]
+    (tmp_path / "longo.txt").write_text("\n".join(lines), encoding="utf-8")
+    files = file_table([str(tmp_path / "longo.txt")], Splits())
+    sizes = [
+        frame["text"].str.len().sum() for frame in read([files], text_column="text", strict=True)
+    ]
+    assert len(sizes) >= 2
+    assert max(sizes) < 2 * 8 * 2**20
+    assert sum(sizes) > 0.95 * sum(map(len, lines))
