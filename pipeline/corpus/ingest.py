@@ -312,7 +312,6 @@ def _progress() -> rich.progress.Progress:
         rich.progress.BarColumn(),
         rich.progress.TransferSpeedColumn(),
         rich.progress.TimeRemainingColumn(),
-        transient=True,
     )
 
 
