@@ -8,7 +8,7 @@ serves one device, several, and many machines.
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
@@ -21,7 +21,7 @@ from pipeline.metrics import Meter, perplexity
 from pipeline.model import Cell, LanguageModel, ModelConfig, build_model, weights
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import Vocabulary
-from pipeline.windows import NO_TARGET, count_windows, dataset, open_stream
+from pipeline.windows import NO_TARGET, count_windows, distribute, open_stream
 
 # Windows between two looks at the loss: often enough for a smooth bar, rare enough not to make
 # a GPU wait.
@@ -152,16 +152,15 @@ def train(
     meter = Meter(
         model, reset=model.reset_states, suggestible=is_word(list(vocabulary.tokens)).numpy()
     )
-    batches = strategy.distribute_datasets_from_function(
-        lambda context: dataset(train_stream, batch_size=batch_size, window=window, context=context)
-    )
-
     history: list[dict[str, float]] = []
     with _progress() as progress, (output / "history.csv").open("w", newline="") as file:
         bar = progress.add_task("", total=epochs * steps, report="")
         for epoch in range(1, epochs + 1):
             progress.update(bar, description=f"epoch {epoch}/{epochs}")
             start = time.perf_counter()
+            batches = distribute(
+                train_stream, batch_size=batch_size, window=window, strategy=strategy
+            )
             nats, targets, norm = _train_epoch(trainer, batches, progress, bar, best)
             seconds = time.perf_counter() - start
             valid = meter.measure(valid_stream, batch_size=batch_size, window=window)
@@ -200,7 +199,7 @@ def train(
 
 def _train_epoch(
     trainer: Trainer,
-    batches: tf.distribute.DistributedDataset,
+    batches: Iterable[tuple[tf.Tensor, tf.Tensor]],
     progress: rich.progress.Progress,
     bar: rich.progress.TaskID,
     best: tf.train.CheckpointManager,

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.streams import StreamWriter
-from pipeline.windows import NO_TARGET, count_windows, dataset, open_stream, windows
+from pipeline.windows import (
+    NO_TARGET,
+    count_windows,
+    distribute,
+    lanes_of,
+    open_stream,
+    windows,
+)
 
 
 def test_the_drawing_of_the_lecture():
@@ -38,19 +45,25 @@ def test_every_token_but_the_first_is_a_target_once(tokens, batch_size, window):
     np.testing.assert_array_equal(np.diff(y, axis=1)[counted[:, 1:]], 1)
 
 
-@pytest.mark.parametrize(("replicas", "pipelines"), [(1, 1), (2, 1), (4, 2)])
-def test_replicas_share_the_lanes(replicas, pipelines):
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_replicas_share_the_lanes(replicas):
+    for ids in next(windows(np.arange(101, dtype=np.int32), batch_size=8, window=6)):
+        shares = [lanes_of(ids, replica=r, replicas=replicas) for r in range(replicas)]
+        assert {len(share) for share in shares} == {8 // replicas}
+        np.testing.assert_array_equal(np.concatenate(shares), ids)
+
+
+@pytest.mark.parametrize(
+    "strategy", [tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0"])]
+)
+def test_a_strategy_is_given_the_windows(strategy):
     stream = np.arange(101, dtype=np.int32)
-    whole = list(windows(stream, batch_size=8, window=6))
-    shares = []
-    for pipeline in range(pipelines):
-        context = tf.distribute.InputContext(pipelines, pipeline, replicas)
-        batches = dataset(stream, batch_size=8, window=6, context=context)
-        shares.append([x.numpy() for x, _ in batches])
-    local = replicas // pipelines
-    for number, (x, _) in enumerate(whole):
-        together = [part for share in shares for part in share[number * local :][:local]]
-        np.testing.assert_array_equal(np.concatenate(together), x)
+    given = distribute(stream, batch_size=8, window=6, strategy=strategy)
+    expected = windows(stream, batch_size=8, window=6)
+    for pair, arrays in zip(given, expected, strict=True):
+        for values, array in zip(pair, arrays, strict=True):
+            (local,) = strategy.experimental_local_results(values)
+            np.testing.assert_array_equal(local, array)
 
 
 def test_streams_are_written_in_pieces_and_opened_as_memory_maps(tmp_path):
