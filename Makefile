@@ -7,13 +7,13 @@ BIN := .venv/bin
 run: .venv/installed
 	$(BIN)/nextword run
 
-test: .venv/installed
+test: .venv/tested
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: .venv/installed
+test-slow: .venv/tested
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/installed
+lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipeline
@@ -21,6 +21,10 @@ lint: .venv/installed
 .venv/installed: setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
+	touch $@
+
+.venv/tested: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .[dev]
 	touch $@
 
