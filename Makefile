@@ -30,4 +30,4 @@ lint: .venv/tested
 
 clean:
 	rm -rf .venv build *.egg-info mlruns mlflow.db
-	rm -rf data/documents* data/tokens* models/training* models/feedforward* models/evaluation* models/nextword*
+	rm -rf data/documents* data/tokens* data/inspection* models/training* models/feedforward* models/evaluation* models/nextword*

@@ -19,6 +19,7 @@ import click
 from pipeline import InputError
 
 DOCUMENTS = Path("data/documents")
+INSPECTION = Path("data/inspection")
 TOKENS = Path("data/tokens")
 TRAINING = Path("models/training")
 FEEDFORWARD = Path("models/feedforward")
@@ -321,6 +322,29 @@ def corpora() -> None:
             *(corpus.licence, corpus.source),
         )
     rich.print(table)
+
+
+@main.command()
+@_folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
+@_folder("--output", INSPECTION, "Folder to write.")
+@_force
+def inspect(documents: Path, output: Path, force: bool) -> None:
+    """Read documents; write inspection.json and figures/oov.png.
+
+    Tells of sizes, OOV rates by vocabulary size, overlap of the splits, and documents that look
+    suspicious: another language, boilerplate, damaged letters.
+    """
+    _import_tensorflow()
+    from pipeline.inspection import inspect_documents, print_inspection
+
+    _stage(
+        inspect_documents,
+        reads=[documents],
+        output=output,
+        parameters={"documents": documents},
+        force=force,
+    )
+    print_inspection(json.loads((output / "inspection.json").read_text(encoding="utf-8")))
 
 
 @main.command()
