@@ -352,7 +352,7 @@ def version(package: Path) -> str:
     """code_version(ingest) as a copy of the package sees it."""
     code = (
         "from pipeline.manifest import code_version\n"
-        "from pipeline.corpus import ingest\n"
+        "from pipeline.corpus.ingest import ingest\n"
         "print(code_version(ingest))"
     )
     done = subprocess.run(
@@ -370,7 +370,7 @@ def test_code_version_follows_what_the_stage_imports(tmp_path: Path) -> None:
     with (package / "windows.py").open("a") as file:
         file.write("# other\n")
     assert version(package) == first
-    with (package / "corpus.py").open("a") as file:
+    with (package / "corpus" / "ingest.py").open("a") as file:
         file.write("# other\n")
     second = version(package)
     assert second != first
@@ -378,8 +378,10 @@ def test_code_version_follows_what_the_stage_imports(tmp_path: Path) -> None:
     for number, line in enumerate(
         ["from pipeline.one import X", "from pipeline import one", "import pipeline.one"]
     ):
-        source = (Path(pipeline.__file__).parent / "corpus.py").read_text(encoding="utf-8")
-        (package / "corpus.py").write_text(f"{source}\n{line}\n", encoding="utf-8")
+        source = (Path(pipeline.__file__).parent / "corpus" / "ingest.py").read_text(
+            encoding="utf-8"
+        )
+        (package / "corpus" / "ingest.py").write_text(f"{source}\n{line}\n", encoding="utf-8")
         (package / "one.py").write_text("from pipeline.two import X\n")
         shutil.rmtree(package / "two", ignore_errors=True)
         (package / "two").mkdir()
