@@ -123,7 +123,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 def _keep_freed_memory() -> None:
     """Let glibc keep what TensorFlow frees: the next window asks for as much again.
 
-    Given back, every page is zeroed anew, which takes up to a third of a CPU's time.
+    What goes back to the kernel comes back page by page, each zeroed anew.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
