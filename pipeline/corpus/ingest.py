@@ -56,16 +56,14 @@ def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         InputError: one of them does not exist or cannot be had.
     """
-    found: dict[str, str] = {}
+    data_sets = [name for name in corpus if name.startswith(hub.PREFIX)]
+    places = []
     for name in corpus:
-        if name.startswith(hub.PREFIX):
-            found.setdefault(name, name)
-            continue
-        known = None if Path(name).exists() else catalog.find(name)
-        place = str(catalog.fetch(known)) if known else name
-        for path, source in find_files([place]):
-            found.setdefault(str(path), source)
-    return list(found.items())
+        if name not in data_sets:
+            known = None if Path(name).exists() else catalog.find(name)
+            places.append(str(catalog.fetch(known)) if known else name)
+    files = [(str(path), source) for path, source in find_files(places)]
+    return [*files, *((name, name) for name in dict.fromkeys(data_sets))]
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
