@@ -17,7 +17,8 @@ import unicodedata
 
 import tensorflow as tf
 
-from pipeline.vocabulary import BEGIN_ID, NUMBER, UNKNOWN_ID, Case, Numbers, Vocabulary
+from pipeline.subword import Segmenter
+from pipeline.vocabulary import BEGIN_ID, MARK, NUMBER, UNKNOWN_ID, Case, Numbers, Vocabulary
 
 # Inside the graph this control character, which no text brings along, stands for the beginning
 # of a paragraph. "<s>" typed by a person stays three plain tokens.
@@ -27,11 +28,11 @@ BREAK = "\x02"
 # ("mar.", "set.", "dez.", "min.", "apto.", "tb.") are left out: there the stop is more often
 # the sentence's.
 _ABBREVIATIONS = (
-    "a[.]c|a[.]m|abr|ago|aprox|arq|art|arts|av|cap|caps|cf|d[.]c|dep|depto|des|dr|dra|dras|drs|"
-    "e[.]g|ed|eng|etc|ex|exa|exas|excia|exma|exmas|exmo|exmos|fev|fig|figs|fls|fr|gen|gov|hab|"
-    "i[.]e|ilma|ilmo|inc|jan|jr|jul|jun|ltda|mme|mr|mrs|nov|núm|obs|out|p[.]ex|p[.]m|pág|págs|"
-    "pça|pp|pres|proc|prof|profa|profas|profs|rel|rev|revmo|rod|séc|sécs|sen|sr|sra|sras|srs|"
-    "srta|srtas|sta|sto|tel|ten|trav|v[.]ex|v[.]exa|v[.]g|vol|vols"
+    "abr|ago|aprox|arq|art|arts|av|cap|caps|cf|dep|depto|des|dr|dra|dras|drs|ed|eng|etc|ex|exa|"
+    "exas|excia|exma|exmas|exmo|exmos|fev|fig|figs|fls|fr|gen|gov|hab|ilma|ilmo|inc|jan|jr|jul|"
+    "jun|ltda|mme|mr|mrs|nov|núm|obs|out|p[.]ex|pág|págs|pça|pp|pres|proc|prof|profa|profas|"
+    "profs|rel|rev|revmo|rod|sáb|séc|sécs|sen|sr|sra|sras|srs|srta|srtas|sta|sto|tel|ten|trav|"
+    "v[.]ex|v[.]exa|vol|vols"
 )
 
 # RE2 runs a pattern in linear time with a machine of bounded memory, and each \p{…} costs it
@@ -55,7 +56,7 @@ _ABBREVIATION = (
     # Some only in this case: "AL.", "PE." and "CIA." are names, "min." often ends a sentence.
     rf"(?:(?i:{_ABBREVIATIONS})|[Aa]l|[Pp]e|[Cc]ia|Min)\.(?:[ºª]s?)?"
     rf"|[{_LATIN}]{{1,3}}\.[ºª°]s?|[Nn]°"  # n.º
-    r"|(?:[A-ZÀ-ÖØ-Þ]\.){2,}"  # E.U.A., S.A.
+    rf"|(?:[{_LATIN}]\.){{2,}}"  # E.U.A., S.A., a.C., q.b.
     r"|[BCDFGHJKLMNPQRSTVWXYZ]\."  # D. Pedro, S. Paulo; a vowel ("É.") may be a sentence
     r"|p\."  # p. ex., p. 12
 )
@@ -252,12 +253,17 @@ def detokenize(tokens: tf.RaggedTensor) -> tf.Tensor:
 
 
 class Tokenizer(tf.Module):
-    """Text to ids with one vocabulary; the lookup table travels with the module."""
+    """Text to ids with one vocabulary; what it looks up travels with the module."""
 
     def __init__(self, vocabulary: Vocabulary):
         super().__init__(name="tokenizer")
         self.case, self.numbers = vocabulary.case, vocabulary.numbers
         keys = [*vocabulary.tokens]
+        if vocabulary.unit == "subword":
+            keys[BEGIN_ID] = BREAK + MARK
+            self.segment = Segmenter(keys, vocabulary.scores)
+            return
+        self.segment = None
         keys[BEGIN_ID] = BREAK
         self.table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
@@ -267,13 +273,21 @@ class Tokenizer(tf.Module):
         )
 
     def lookup(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Ids of tokens as `tokenize` cuts them; any shape, int32."""
+        """Ids of tokens as `tokenize` cuts them, where a token has one id; any shape, int32."""
         return self.table.lookup(model_form(tokens, case=self.case, numbers=self.numbers))
+
+    def pieces(self, tokens: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of tokens of shape (N,), where a token has several; shape (N, None), int32."""
+        different, places = tf.unique(model_form(tokens, case=self.case, numbers=self.numbers))
+        return tf.gather(self.segment(different), places)
 
     def ids(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts of shape (B,) that go on from another; shape (B, None), int32."""
         tokens, places = cut(text)
-        return put_back(tokens.with_values(self.lookup(tokens.values)), places)
+        if self.segment is None:
+            return put_back(tokens.with_values(self.lookup(tokens.values)), places)
+        pieces = tokens.with_values(self.pieces(tokens.values))
+        return put_back(pieces.merge_dims(1, 2), places)
 
     def __call__(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts of shape (B,), each opened by `<s>`; shape (B, None), int32."""
