@@ -11,7 +11,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=["pipeline", "pipeline.catalog", "pipeline.corpus"],
+    packages=["pipeline", "pipeline.catalog", "pipeline.corpus", "pipeline.spark", "pipeline.training"],
     package_data={"pipeline.catalog": ["*.toml"]},
     python_requires=">=3.11",
     install_requires=[
@@ -28,6 +28,7 @@ setup(
         "pooch>=1.8",
         "requests>=2.32",
         "urllib3>=2",
+        "psutil>=5.9",
         "ftfy>=6.3",
         "markdown-it-py>=3",
     ],

@@ -10,3 +10,17 @@ class InputError(ValueError):
     The message is one sentence that says what is wrong, where, and what to do; the
     command line prints it without a traceback and exits with status 2.
     """
+
+
+class Interrupted(Exception):
+    """A signal ended long work after all of it had been saved.
+
+    The message is one sentence that says how to go on.
+
+    Attributes:
+        signal: the number of the signal; the command line exits with status 128 + signal.
+    """
+
+    def __init__(self, message: str, *, signal: int):
+        super().__init__(message)
+        self.signal = signal

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from pipeline import InputError
+from pipeline import InputError, Interrupted
 
 DOCUMENTS = Path("data/documents")
 INSPECTION = Path("data/inspection")
@@ -30,7 +30,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class _Stop(click.ClickException):
-    exit_code = 2
+    def __init__(self, message: str, *, exit_code: int = 2):
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 class _Group(click.Group):
@@ -41,6 +43,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             raise _Stop(str(error)) from error
+        except Interrupted as error:
+            raise _Stop(str(error), exit_code=128 + error.signal) from error
         except OSError as error:
             raise _Stop(
                 f"{error.filename or 'A file'} cannot be used: {error.strerror}."
@@ -84,6 +88,20 @@ _vocabulary_options = _all(
 )  # fmt: skip
 
 _positive = click.IntRange(1)
+
+
+class _Steps(click.ParamType):
+    """A number of steps, or one of some words."""
+
+    name = "steps"
+
+    def __init__(self, *words: str):
+        self.words = words
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        return value if value in self.words else _positive.convert(value, param, ctx)
+
+
 _above_zero = click.FloatRange(0, min_open=True)
 _training_options = _all(
     _option("--cell", "lstm", "The recurrence.", type=click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
@@ -93,14 +111,19 @@ _training_options = _all(
     _option("--dropout", 0.5, "Share of activations dropped in training.", type=click.FloatRange(0, 1, max_open=True)),
     _option("--tied", True, "Use the embedding as output weights too.", type=bool),
     _option("--context", 5, "Words a feedforward model sees.", type=_positive),
-    _option("--window", 35, "Steps that the gradient travels back (T).", type=_positive),
+    _option("--window", 35, "Steps that the gradient travels back (T), or full: whole paragraphs, or documents with --reset document.", type=_Steps("full")),
+    _option("--stride", "", "Steps between two updates (k₁ ≤ T); 1 is the lecture's sum at every step.  [default: the window]", type=_Steps("")),
+    _option("--reset", "never", "Forget the state only where an epoch begins, or where each document does.", type=click.Choice(["never", "document"])),
     _option("--batch-size", 20, "Lanes of text read side by side.", type=_positive),
     _option("--epochs", 7, "Passes over the training text, at most.", type=_positive),
     _option("--learning-rate", 5e-3, "Adam's at the start; it falls linearly to zero.", type=_above_zero),
     _option("--clip-norm", 1.0, "Greatest global norm of a gradient.", type=_above_zero),
     _option("--patience", 2, "Epochs without improvement before stopping.", type=_positive),
     _option("--seed", 1, "Makes a run repeatable.", type=int),
+    _option("--strategy", "auto", "one device; mirrored: all GPUs, or CPUs, of this machine; multiworker: the machines of TF_CONFIG; auto: what there is.", type=click.Choice(["auto", "one", "mirrored", "multiworker"])),
 )  # fmt: skip
+
+_resume = click.option("--resume", is_flag=True, help="Go on with a training that broke off.")
 
 _export_options = _option("--suggestions", 5, "Words suggested.", type=_positive)
 
@@ -159,12 +182,19 @@ def _stage(
     output: Path,
     parameters: dict[str, Any],
     force: bool,
+    resume: bool | None = None,
     **callbacks: Callable[..., None],
 ) -> bool:
     from pipeline.manifest import run_stage
 
     ran = run_stage(
-        function, reads=reads, output=output, parameters=parameters, force=force, **callbacks
+        function,
+        reads=reads,
+        output=output,
+        parameters=parameters,
+        force=force,
+        resume=resume,
+        **callbacks,
     )
     click.echo(f"Wrote {output}." if ran else f"Skipped {output}: nothing has changed.")
     return ran
@@ -239,18 +269,36 @@ def _tokenize(
     log_vocabulary(output)
 
 
-def _train(tokens: Path, output: Path, *, force: bool, prefix: str = "", **parameters: Any) -> None:
-    _import_tensorflow()
-    from pipeline.tracking import epoch_logger, log_history
-    from pipeline.training import train
+def _train(
+    tokens: Path,
+    output: Path,
+    *,
+    force: bool,
+    resume: bool,
+    stride: int | str,
+    prefix: str = "",
+    **options: Any,
+) -> None:
+    from pipeline.manifest import is_current, partial_of
+    from pipeline.tracking import epoch_logger, log_history, windows_logger
+    from pipeline.training import strategies
+    from pipeline.training.train import train
 
+    # `mlflow run` passes a stride that was not given as "".
+    parameters = {"tokens": tokens, "stride": stride or None, **options}
+    if not strategies.is_chief():
+        if not is_current(train, reads=[tokens], output=output, parameters=parameters):
+            train(output=partial_of(output), **parameters)
+        return
     ran = _stage(
         train,
         reads=[tokens],
         output=output,
-        parameters={"tokens": tokens, **parameters},
+        parameters=parameters,
         force=force,
+        resume=resume,
         on_epoch=epoch_logger(prefix),
+        on_windows=windows_logger(prefix),
     )
     if not ran:
         log_history(output, prefix)
@@ -362,14 +410,18 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
 @_folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @_folder("--output", TRAINING, "Folder to write.")
 @_training_options
+@_resume
 @_force
 def train(tokens: Path, output: Path, **options: Any) -> None:
     """Read tokens; write a trained model: weights, vocabulary and history.
 
     Trains by truncated backpropagation through time: windows of T steps, the state carried
-    from each to the next.
+    from each to the next. Ctrl-C saves before it stops, and --resume goes on from there.
     """
-    with _mlflow_run():
+    _import_tensorflow()
+    from pipeline.training.strategies import is_chief
+
+    with _mlflow_run() if is_chief() else contextlib.nullcontext():
         _train(tokens, output, **options)
 
 
@@ -430,6 +482,7 @@ def predict(text: str, model: Path) -> None:
 @_training_options
 @_option("--baseline-epochs", 2, "Passes of the feedforward model, at most.", type=_positive)
 @_export_options
+@_resume
 @_force
 def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     """Walk all stages: text in, a SavedModel in models/nextword out.
@@ -437,6 +490,14 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     Beside the model a feedforward one of the same sizes is trained, the foil it is compared
     with.
     """
+    _import_tensorflow()
+    from pipeline.training.strategies import workers
+
+    if workers() > 1:
+        raise InputError(
+            "TF_CONFIG names several machines: run the other stages on one of them, and "
+            "`nextword train` on all."
+        )
 
     def of(command: click.Command) -> dict[str, Any]:
         return {p.name: options[p.name] for p in command.params if p.name in options}

@@ -21,6 +21,8 @@ from typing import Any
 from pipeline import InputError
 
 MANIFEST = "manifest.json"
+# What a stage was asked for, beside what it has reached so far.
+_STARTED = "started.json"
 # Libraries whose version changes what a stage writes.
 _LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
 _PACKAGE = Path(__file__).parent
@@ -85,6 +87,7 @@ def run_stage(
     output: Path,
     parameters: Mapping[str, Any],
     force: bool = False,
+    resume: bool | None = None,
     **callbacks: Callable[..., None],
 ) -> bool:
     """Run a stage unless its folder already holds what it would write.
@@ -95,27 +98,24 @@ def run_stage(
         output: where that folder is moved to when the function returns.
         parameters: JSON values and paths; they decide, with `reads` and the code, whether the
             stage is current.
-        force: run even if it is.
+        force: run even if it is, and even if a run that broke off lies there.
+        resume: of a stage that can go on where it broke off: go on, or begin anew; None for any
+            other stage, which always begins anew.
 
     Returns:
         Whether it ran.
 
     Raises:
         InputError: `output` is something that this stage has not made, or it is, holds or lies
-            in what the stage reads.
+            in what the stage reads; or a run broke off that is not asked to go on, or cannot.
     """
     output, reads = output.resolve(), list(reads)  # a link stays, what it leads to is replaced
     for read in map(Path.resolve, reads):
         if output == read or output in read.parents or read in output.parents:
             raise InputError(f"{output} cannot be written, {read} is read from: name another.")
-    partial = output.with_name(output.name + ".partial")
+    partial = partial_of(output)
     _recover(output, partial)
-    record = {
-        "stage": function.__name__,
-        "parameters": json.loads(json.dumps(parameters, default=str)),
-        "inputs": digest(reads),
-        "code": code_version(function),
-    }
+    record = _record(function, reads, parameters)
     made = _read_manifest(output)
     if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(
@@ -126,24 +126,87 @@ def run_stage(
             f"{output} holds what {made['stage']} has made and will not be replaced by "
             f"{record['stage']}: name another."
         )
-    if made and not force:
-        current = {**record, "outputs": digest([output])}
-        if all(made.get(key) == value for key, value in current.items()):
-            return False
+    if not force and _is_current(output, record):
+        return False
 
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    if not (resume and not force and _goes_on(partial, record)):
+        if resume is False and not force and (partial / _STARTED).exists():
+            raise InputError(
+                f"{partial} holds a run that broke off: go on with --resume, or begin anew with "
+                "--force."
+            )
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        (partial / _STARTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     try:
         function(output=partial, **parameters, **callbacks)
     except BaseException:
         # What a long stage had reached stays; an empty folder would help nobody.
-        if not any(partial.iterdir()):
-            partial.rmdir()
+        if [path.name for path in partial.iterdir()] == [_STARTED]:
+            shutil.rmtree(partial)
         raise
+    (partial / _STARTED).unlink()
     made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = {**record, "outputs": digest([partial]), "made": made_at}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     _replace(output, partial)
+    return True
+
+
+def is_current(
+    function: Callable[..., None],
+    *,
+    reads: Iterable[Path],
+    output: Path,
+    parameters: Mapping[str, Any],
+) -> bool:
+    """Whether `run_stage` would skip a stage."""
+    return _is_current(output, _record(function, reads, parameters))
+
+
+def partial_of(output: Path) -> Path:
+    """The folder in which a stage writes before it takes its place."""
+    return output.with_name(output.name + ".partial")
+
+
+def _record(
+    function: Callable[..., None], reads: Iterable[Path], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "stage": function.__name__,
+        "parameters": json.loads(json.dumps(parameters, default=str)),
+        "inputs": digest(reads),
+        "code": code_version(function),
+    }
+
+
+def _is_current(output: Path, record: Mapping[str, Any]) -> bool:
+    made = _read_manifest(output)
+    if made is None:
+        return False
+    current = {**record, "outputs": digest([output])}
+    return all(made.get(key) == value for key, value in current.items())
+
+
+def _goes_on(partial: Path, record: Mapping[str, Any]) -> bool:
+    """Whether a run broke off that was asked for the same.
+
+    Raises:
+        InputError: it was asked for something else.
+    """
+    try:
+        started = json.loads((partial / _STARTED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    changed = [key for key in record if started.get(key) != record[key]]
+    if "parameters" in changed:
+        before, now = started["parameters"], record["parameters"]
+        changed = [f"--{key.replace('_', '-')}" for key in now if before.get(key) != now[key]]
+    if changed:
+        raise InputError(
+            f"{partial} cannot go on, for {', '.join(changed)} changed since it began: change it "
+            "back, or begin anew with --force."
+        )
     return True
 
 

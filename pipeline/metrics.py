@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.vocabulary import UNKNOWN_ID
-from pipeline.windows import NO_TARGET, windows
+from pipeline.windows import NO_TARGET, even_lanes, windows
 
 TOP = (1, 3, 5)
 
@@ -92,8 +92,9 @@ class Meter:
         none = np.zeros(len(TOP), np.int64)
         total = Sums(0, 0.0, 0, 0.0, 0, none, none)
         self._reset()
-        for x, y in windows(stream, batch_size=batch_size, window=window):
-            sums: list[Any] = [value.numpy() for value in self._window(x, y)]
+        lanes = even_lanes(len(stream), batch_size=batch_size)
+        for batch in windows(stream, lanes, window=window, stride=window):
+            sums: list[Any] = [value.numpy() for value in self._window(batch.x, batch.y)]
             total += Sums(*sums)
         self._reset()
         return total

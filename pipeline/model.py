@@ -11,8 +11,13 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.lstm import LSTM
+from pipeline.softmax import AdaptiveSoftmax, cutoffs
+from pipeline.windows import NO_TARGET
 
 Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
+Softmax = Literal["full", "adaptive"]
+# What layers compute in; their weights, the softmax and the loss are float32 in all of them.
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +33,9 @@ class ModelConfig:
         dropout: share of activations dropped before and after every layer.
         tied: the output weights are the embedding's (Press & Wolf 2017; Inan et al. 2017).
         context: words a `feedforward` model sees (Bengio et al. 2003).
+        softmax: over all V scores at once, or in two steps, cheaper to train where V is large
+            (Grave et al. 2017). An adaptive softmax that is `tied` shares its clusters, too
+            (Baevski & Auli 2019).
     """
 
     cell: Cell
@@ -38,6 +46,7 @@ class ModelConfig:
     dropout: float
     tied: bool
     context: int
+    softmax: Softmax = "full"
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
@@ -100,29 +109,44 @@ class LanguageModel(keras.Model):
     Keras) until `reset_states`; without, `hidden` takes and returns it.
     """
 
-    def __init__(self, config: ModelConfig, *, stateful: bool):
-        super().__init__(name=config.cell)
+    def __init__(self, config: ModelConfig, *, stateful: bool, precision: Precision):
+        super().__init__(name=config.cell, dtype=precision)
         self.config = config
-        # ±0.1 keeps the first logits near zero, also where the embedding is the output matrix.
-        self.embed = keras.layers.Embedding(
-            config.vocabulary_size,
-            config.embedding,
-            embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
-        )
-        self.dropouts = [keras.layers.Dropout(config.dropout) for _ in range(config.layers + 1)]
-        self.recurrent = [_recurrent(config, stateful=stateful) for _ in range(config.layers)]
+        width = config.embedding if config.tied else config.units  # of features
+        self.adaptive = self.output_weights = None
+        if config.softmax == "adaptive":
+            ends = cutoffs(config.vocabulary_size)
+            self.adaptive = AdaptiveSoftmax(ends, width=width, dtype=precision)
+        if self.adaptive and config.tied:
+            self.embed = self.adaptive
+        else:
+            # ±0.1 keeps the first logits near zero where this is the output matrix, too.
+            self.embed = keras.layers.Embedding(
+                config.vocabulary_size,
+                config.embedding,
+                embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
+                dtype=precision,
+            )
+
+        def dropout() -> keras.layers.Layer:
+            return keras.layers.Dropout(config.dropout, dtype=precision)
+
+        self.dropouts = [dropout() for _ in range(config.layers + 1)]
+        self.recurrent = [
+            _recurrent(config, stateful=stateful, precision=precision) for _ in range(config.layers)
+        ]
         self.readout = []
-        width = config.units
         if config.cell == "feedforward":
-            self.readout += [keras.layers.Dense(config.units, activation="tanh")]
-            self.readout += [keras.layers.Dropout(config.dropout)]
-        if config.tied and width != config.embedding:
-            self.readout += [keras.layers.Dense(config.embedding)]
-            width = config.embedding
-        self.output_weights = (
-            None if config.tied else self.add_weight((config.vocabulary_size, width), name="output")
-        )
-        self.output_bias = self.add_weight((config.vocabulary_size,), "zeros", name="output_bias")
+            dense = keras.layers.Dense(config.units, activation="tanh", dtype=precision)
+            self.readout += [dense, dropout()]
+        if width != config.units:
+            self.readout += [keras.layers.Dense(width, dtype=precision)]
+        if not self.adaptive:
+            if not config.tied:
+                shape = (config.vocabulary_size, width)
+                self.output_weights = self.add_weight(shape, name="output")
+            size = (config.vocabulary_size,)
+            self.output_bias = self.add_weight(size, "zeros", autocast=False, name="output_bias")
 
     def hidden(
         self,
@@ -155,15 +179,42 @@ class LanguageModel(keras.Model):
         return h
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
-        """(…, width) to (…, V)."""
-        weights = self.embed.embeddings if self.output_weights is None else self.output_weights
+        """(…, width) to (…, V), float32; of an adaptive softmax, the logarithms of p."""
         flat = tf.reshape(features, (-1, features.shape[-1]))
-        scores = tf.matmul(flat, tf.convert_to_tensor(weights), transpose_b=True) + self.output_bias
+        if self.adaptive:
+            scores = self.adaptive.log_probabilities(flat)
+        else:
+            weights = self.embed.embeddings if self.output_weights is None else self.output_weights
+            matrix = tf.cast(weights.value, flat.dtype)
+            scores = tf.cast(tf.matmul(flat, matrix, transpose_b=True), self.variable_dtype)
+            scores += self.output_bias.value
         return tf.reshape(scores, tf.concat([tf.shape(features)[:-1], [scores.shape[-1]]], 0))
 
     def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
         h, _ = self.hidden(ids, training=training)
         return self.logits(self.features(h, training=training))
+
+    def nats(self, h: tf.Tensor, targets: tf.Tensor, *, training: bool = False) -> tf.Tensor:
+        """−ln p(target) of steps: h (B, T, H) of `hidden` and int32 (B, T) to float32 (B, T).
+
+        It is 0 where the target is `NO_TARGET`.
+        """
+        features = self.features(h, training=training)
+        counted = tf.not_equal(targets, NO_TARGET)
+        targets = tf.where(counted, targets, 0)
+        if self.adaptive:
+            flat = tf.reshape(features, (-1, features.shape[-1]))
+            nats = self.adaptive.nats(flat, tf.reshape(targets, (-1,)))
+            nats = tf.reshape(nats, tf.shape(targets))
+        else:
+            logits = self.logits(features)
+            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.where(counted, nats, tf.zeros_like(nats))
+
+    @property
+    def states(self) -> list[keras.Variable]:
+        """Every layer's own state, variables of shape (B, units); two of each LSTM, h and c."""
+        return [state for layer in self.recurrent for state in layer.states]
 
     def reset_states(self) -> None:
         """Forget what was read: h = 0 in every layer."""
@@ -171,9 +222,10 @@ class LanguageModel(keras.Model):
             layer.reset_states()
 
 
-def _recurrent(config: ModelConfig, *, stateful: bool) -> keras.layers.Layer:
+def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> keras.layers.Layer:
     # tanh, sigmoid, bias, no recurrent dropout, no unrolling: what cuDNN's kernels compute.
-    options = {"return_sequences": True, "return_state": True, "stateful": stateful}
+    options: dict[str, Any] = {"return_sequences": True, "return_state": True}
+    options |= {"stateful": stateful, "dtype": precision}
     # An exported model must run where there is no GPU, wherever it was exported.
     cudnn = "auto" if stateful else False
     match config.cell:
@@ -186,21 +238,26 @@ def _recurrent(config: ModelConfig, *, stateful: bool) -> keras.layers.Layer:
         case "simple_rnn":
             return keras.layers.SimpleRNN(config.units, **options)
         case "feedforward":
-            return Context(LastWords(config.context, config.embedding), **options)
+            cell = LastWords(config.context, config.embedding, dtype=precision)
+            return Context(cell, **options)
     raise InputError(f"There is no cell {config.cell!r}.")
 
 
-def build_model(config: ModelConfig, *, batch_size: int | None = None) -> LanguageModel:
+def build_model(
+    config: ModelConfig, *, batch_size: int | None = None, precision: Precision = "float32"
+) -> LanguageModel:
     """A model with fresh weights.
 
     Args:
         config: what it is made of.
         batch_size: lanes of a stateful model, for training and evaluation; None for a
             stateless one, for export.
+        precision: what its layers compute in; the weights are float32 in any case, so that
+            every other precision can load them.
     """
     if config.cell == "feedforward" and config.layers != 1:
         raise InputError("A feedforward model has one layer: leave --layers at 1.")
-    model = LanguageModel(config, stateful=batch_size is not None)
+    model = LanguageModel(config, stateful=batch_size is not None, precision=precision)
     model(tf.zeros((batch_size or 1, 1), tf.int32))
     if batch_size:
         model.reset_states()

@@ -29,7 +29,9 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     """
     # Creating the SQLite store logs some fifty lines of schema migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with mlflow.start_run(run_name=None if "MLFLOW_RUN_ID" in os.environ else name) as active:
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    name_of_new = None if "MLFLOW_RUN_ID" in os.environ else name
+    with mlflow.start_run(run_name=name_of_new, log_system_metrics=True) as active:
         logged = mlflow.get_run(active.info.run_id).data.params
         mlflow.log_params({k: _plain(v) for k, v in parameters.items() if k not in logged})
         yield
@@ -66,6 +68,17 @@ def epoch_logger(prefix: str = "") -> Callable[[Mapping[str, float]], None]:
     def log(row: Mapping[str, float]) -> None:
         values = {prefix + key: value for key, value in row.items() if key != "epoch"}
         mlflow.log_metrics(values, step=int(row["epoch"]))
+
+    return log
+
+
+def windows_logger(prefix: str = "") -> Callable[[int, Mapping[str, float]], None]:
+    """A function that logs how an epoch goes; the step is the number of windows learned from."""
+
+    def log(number: int, figures: Mapping[str, float]) -> None:
+        mlflow.log_metrics(
+            {f"{prefix}windows_{key}": value for key, value in figures.items()}, step=number
+        )
 
     return log
 

@@ -5,25 +5,97 @@ stream   Ele bebeu água . Ela fez café . …      batch = 2, T = 3
 lane 0   [Ele bebeu água] [. …           y = x shifted left by one
 lane 1   [Ela fez café]   [. …
           window 1         window 2      h carries over, the gradient stops at the bar
+
+With a stride k₁ < T windows overlap: each begins k₁ steps after the one before it, and only its
+last k₁ outputs, which no window has predicted yet, have targets.
 """
 
-from collections.abc import Iterator
+import dataclasses
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.vocabulary import BEGIN_ID
 
 NO_TARGET = -1
+
+# A stretch of the stream, from a first token up to and without an end. Every token of it but the
+# first is predicted.
+Span = tuple[int, int]
+
+# Ids of a stream, or sequences of one batch after the other, looked at at once.
+_CHUNK = 2**20
+_POOL = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """What one update learns from.
+
+    Attributes:
+        x: int32 ids, (B, T).
+        y: int32, (B, K), the targets of the last K ≤ T steps; `NO_TARGET` where there is none.
+        begins: bool, (B,), lanes that read a new text, whose state is to be forgotten before.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    begins: np.ndarray
+
+
+class Shards:
+    """Vectors of ids that are read as one stream.
+
+    Args:
+        shards: int32 ids, each of shape (tokens,), in order.
+    """
+
+    def __init__(self, shards: Iterable[np.ndarray]):
+        self._shards = [shard for shard in shards if len(shard)]
+        self._starts = np.cumsum([0, *map(len, self._shards)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """The ids of a slice, or at places of any shape, in that shape."""
+        if isinstance(index, slice):
+            index = range(*index.indices(len(self)))
+        places = np.asarray(index, np.int64)
+        places = np.where(places < 0, places + len(self), places)
+        if ((places < 0) | (places >= len(self))).any():
+            raise IndexError(f"A stream of {len(self)} ids has none at {index}.")
+        shard = np.searchsorted(self._starts, places, side="right") - 1
+        ids = np.empty(places.shape, np.int32)
+        for number in np.unique(shard):
+            here = shard == number
+            ids[here] = self._shards[number][places[here] - self._starts[number]]
+        return ids[()]
 
 
 def open_stream(path: Path) -> np.ndarray:
     """The int32 ids of one split, shape (tokens,), memory-mapped.
 
+    Where there is no train.npy, but train-00000.npy, train-00001.npy, …, as Spark writes them,
+    those are the stream.
+
     Raises:
         InputError: the file is missing or is no vector of ids.
     """
+    shards = [] if path.exists() else sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
+    if shards:
+        # It has len() and [], which is what a stream is read by.
+        return Shards(map(_open, shards))  # type: ignore[return-value]
+    return _open(path)
+
+
+def _open(path: Path) -> np.ndarray:
     try:
         stream = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
@@ -35,59 +107,137 @@ def open_stream(path: Path) -> np.ndarray:
     return stream
 
 
-def windows(
-    stream: np.ndarray, *, batch_size: int, window: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield x, y of shape (batch, time), window after window.
+def even_lanes(tokens: int, *, batch_size: int) -> list[list[Span]]:
+    """A stream of `tokens` cut into lanes equally long; the last ones may be shorter, or empty."""
+    targets = tokens - 1
+    length = -(-targets // batch_size)
+    starts = range(0, batch_size * length, length) if length else [0] * batch_size
+    return [[(a, min(a + length, targets) + 1)] if a < targets else [] for a in starts]
 
-    Every token but the first is a target exactly once. Lanes are equally long: the last ones
-    are padded with targets `NO_TARGET`, and the last window may be shorter than `window`.
+
+def document_lanes(
+    documents: Iterable[Span], *, batch_size: int, window: int, stride: int
+) -> list[list[Span]]:
+    """Whole documents spread over lanes, the longest first, each into the lane with least text."""
+    heap: list[tuple[int, int, list[Span]]] = [(0, lane, []) for lane in range(batch_size)]
+    for span in sorted(documents, key=lambda span: (span[0] - span[1], span)):
+        count, lane, spans = heap[0]
+        spans.append(span)
+        count += _count([span], window=window, stride=stride)
+        heapq.heapreplace(heap, (count, lane, spans))
+    return [sorted(spans) for _, _, spans in sorted(heap, key=lambda entry: entry[1])]
+
+
+def paragraphs(stream: np.ndarray) -> Iterator[Span]:
+    """The paragraphs of a stream, each with the `<s>` that ends it."""
+    start = 0
+    for first in range(0, len(stream), _CHUNK):
+        for found in np.flatnonzero(stream[first : first + _CHUNK] == BEGIN_ID).tolist():
+            if first + found > start:
+                yield start, first + found + 1
+                start = first + found
+    if len(stream) - start > 1:
+        yield start, len(stream)
+
+
+def documents(lengths: np.ndarray) -> Iterator[Span]:
+    """The documents of a stream, each with the `<s>` that begins the next.
+
+    Args:
+        lengths: tokens of each, in order.
+    """
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    for start, end in itertools.pairwise([0, *ends]):
+        end = min(end + 1, ends[-1])
+        if end - start > 1:
+            yield start, end
+
+
+def _count(spans: Sequence[Span], *, window: int, stride: int) -> int:
+    return sum(1 + max(0, -(-(end - 1 - first - window) // stride)) for first, end in spans)
+
+
+def count_windows(lanes: Sequence[Sequence[Span]], *, window: int, stride: int) -> int:
+    """How many windows `windows` yields."""
+    return max(_count(spans, window=window, stride=stride) for spans in lanes)
+
+
+def windows(
+    stream: np.ndarray, lanes: Sequence[Sequence[Span]], *, window: int, stride: int
+) -> Iterator[Window]:
+    """Windows of T steps, each `stride` steps after the one before it.
+
+    The first window of a span has targets for all of its outputs. Where a lane has ended, or a
+    span within its last window, targets are `NO_TARGET`.
 
     Args:
         stream: int32 ids, shape (tokens,).
-        batch_size: lanes that the whole stream is cut into.
+        lanes: what each lane reads, one span after the other.
         window: T, steps in a window.
+        stride: k₁ ≤ T.
     """
-    targets = len(stream) - 1
-    length = -(-targets // batch_size)
-    starts = np.arange(batch_size)[:, None] * length
-    for first in range(0, length, window):
-        steps = np.arange(first, min(first + window, length))
-        at = starts + steps  # (batch, time)
-        inside = at < targets
-        at = np.minimum(at, targets - 1)
-        yield stream[at], np.where(inside, stream[at + 1], NO_TARGET)
+
+    def walk(spans: Sequence[Span]) -> Iterator[tuple[int, int, bool]]:
+        for first, end in spans:
+            for i in range(_count([(first, end)], window=window, stride=stride)):
+                yield first + i * stride, end, i == 0
+
+    steps = np.arange(window)
+    for places in itertools.zip_longest(*map(walk, lanes), fillvalue=(0, 1, False)):
+        start, end, begins = (np.array(column) for column in zip(*places, strict=True))
+        at = start[:, None] + steps  # (B, T)
+        counted = (at + 1 < end[:, None]) & (begins[:, None] | (steps >= window - stride))
+        last = end[:, None] - 1
+        y = np.where(counted, stream[np.minimum(at + 1, last)], NO_TARGET)
+        outputs = window if begins.any() else stride
+        yield Window(stream[np.minimum(at, last)], y[:, window - outputs :], begins)
 
 
-def count_windows(stream: np.ndarray, *, batch_size: int, window: int) -> int:
-    """How many windows `windows` yields."""
-    length = -(-(len(stream) - 1) // batch_size)
-    return -(-length // window)
+def sequences(stream: np.ndarray, spans: Iterable[Span], *, batch_size: int) -> Iterator[Window]:
+    """Whole spans as windows, as many side by side as a batch holds, of about equal length.
+
+    T is the longest of the batch, rounded up so that few lengths occur: each is compiled anew.
+    """
+    spans = iter(spans)
+    while pool := list(itertools.islice(spans, _POOL * batch_size)):
+        pool.sort(key=lambda span: (span[1] - span[0], span))
+        for i in range(0, len(pool), batch_size):
+            batch = pool[i : i + batch_size]
+            lanes = [[span] for span in batch] + [[] for _ in range(batch_size - len(batch))]
+            longest = max(end - 1 - first for first, end in batch)
+            window = _round_up(longest)
+            yield from windows(stream, lanes, window=window, stride=window)
+
+
+def _round_up(length: int) -> int:
+    """The next 8, 12, 16, 24, 32, 48, …"""
+    power = max(8, 1 << (length - 1).bit_length())
+    return power * 3 // 4 if length <= power * 3 // 4 and power > 8 else power
 
 
 def distribute(
-    stream: np.ndarray, *, batch_size: int, window: int, strategy: tf.distribute.Strategy
-) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """The windows of a stream, x and y, each spread over the replicas of a strategy.
+    batches: Iterable[Window], strategy: tf.distribute.Strategy
+) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """x, y and begins of windows, each spread over the replicas of a strategy.
 
     A replica reads on in its own lanes. This is no tf.data pipeline: a window is cut out of a
     memory map in microseconds, and tf.data's threads slowed the training step down by a fifth on
     two cores (TF 2.21), while its tuner could miss the end of an epoch by 20 s.
     """
     replicas = strategy.num_replicas_in_sync
-    for pair in windows(stream, batch_size=batch_size, window=window):
-        x, y = (
-            strategy.experimental_distribute_values_from_function(
-                lambda context, ids=ids: tf.constant(
-                    lanes_of(ids, replica=context.replica_id_in_sync_group, replicas=replicas)
-                )
+
+    def spread(lanes: np.ndarray) -> tf.Tensor:
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(
+                lanes_of(lanes, replica=context.replica_id_in_sync_group, replicas=replicas)
             )
-            for ids in pair
         )
-        yield x, y
+
+    for window in batches:
+        yield spread(window.x), spread(window.y), spread(window.begins)
 
 
-def lanes_of(ids: np.ndarray, *, replica: int, replicas: int) -> np.ndarray:
-    """The lanes of a batch (batch, time) that one of several replicas reads."""
-    share = len(ids) // replicas
-    return ids[replica * share : (replica + 1) * share]
+def lanes_of(lanes: np.ndarray, *, replica: int, replicas: int) -> np.ndarray:
+    """The lanes of a batch (batch, …) that one of several replicas reads."""
+    share = len(lanes) // replicas
+    return lanes[replica * share : (replica + 1) * share]

@@ -82,12 +82,7 @@ def test_a_recurrent_model_remembers_further(cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradient_of_a_window_equals_finite_differences(cell, tied):
     keras.utils.set_random_seed(3)
-    previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    try:
-        model = build_model(config(cell, layers=1, tied=tied), batch_size=2)
-    finally:
-        keras.config.set_dtype_policy(previous)
+    model = build_model(config(cell, layers=1, tied=tied), batch_size=2, precision="float64")
     x = ids(2, 4)
     assert model(x).dtype == tf.float64
     y = ids(2, 4, seed=1)

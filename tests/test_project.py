@@ -33,7 +33,7 @@ def test_defaults_of_mlproject_are_those_of_the_command_line(entry):
         assert type(given) is type(default) or isinstance(given, Path)
     # What a person can set at the command line, `mlflow run -P` can set too.
     left_out = set(options) - set(point["parameters"])
-    assert left_out <= {"force", "baselines"}
+    assert left_out <= {"force", "resume", "baselines"}
 
 
 def test_every_stage_has_an_entry_point():

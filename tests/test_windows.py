@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,48 +8,126 @@ from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.streams import StreamWriter
+from pipeline.vocabulary import BEGIN_ID
 from pipeline.windows import (
     NO_TARGET,
     count_windows,
     distribute,
+    document_lanes,
+    documents,
+    even_lanes,
     lanes_of,
     open_stream,
+    paragraphs,
+    sequences,
     windows,
 )
 
 
+def cut(stream, *, batch_size, window, stride=None):
+    lanes = even_lanes(len(stream), batch_size=batch_size)
+    return list(windows(stream, lanes, window=window, stride=stride or window))
+
+
+def targets(batches):
+    """The targets of windows, in no order."""
+    return sorted(np.concatenate([batch.y[batch.y != NO_TARGET] for batch in batches]).tolist())
+
+
 def test_the_drawing_of_the_lecture():
-    stream = np.arange(13, dtype=np.int32)
-    (x1, y1), (x2, y2) = windows(stream, batch_size=2, window=3)
-    np.testing.assert_array_equal(x1, [[0, 1, 2], [6, 7, 8]])
-    np.testing.assert_array_equal(y1, [[1, 2, 3], [7, 8, 9]])
-    np.testing.assert_array_equal(x2, [[3, 4, 5], [9, 10, 11]])
-    np.testing.assert_array_equal(y2, [[4, 5, 6], [10, 11, 12]])
+    first, second = cut(np.arange(13, dtype=np.int32), batch_size=2, window=3)
+    np.testing.assert_array_equal(first.x, [[0, 1, 2], [6, 7, 8]])
+    np.testing.assert_array_equal(first.y, [[1, 2, 3], [7, 8, 9]])
+    np.testing.assert_array_equal(first.begins, [True, True])
+    np.testing.assert_array_equal(second.x, [[3, 4, 5], [9, 10, 11]])
+    np.testing.assert_array_equal(second.y, [[4, 5, 6], [10, 11, 12]])
+    np.testing.assert_array_equal(second.begins, [False, False])
 
 
 def test_a_stream_that_does_not_divide_is_padded_without_targets():
     stream = np.arange(8, dtype=np.int32)  # seven targets in two lanes of four
-    batches = list(windows(stream, batch_size=2, window=3))
-    assert [x.shape for x, _ in batches] == [(2, 3), (2, 1)]
-    np.testing.assert_array_equal(batches[1][1], [[4], [NO_TARGET]])
+    _, last = cut(stream, batch_size=2, window=3)
+    np.testing.assert_array_equal(last.y, [[4, *2 * [NO_TARGET]], 3 * [NO_TARGET]])
 
 
-@given(tokens=st.integers(2, 200), batch_size=st.integers(1, 9), window=st.integers(1, 40))
-def test_every_token_but_the_first_is_a_target_once(tokens, batch_size, window):
+def test_with_a_stride_windows_overlap_and_predict_what_none_has_before():
+    batches = cut(np.arange(9, dtype=np.int32), batch_size=1, window=4, stride=2)
+    assert [batch.x.tolist() for batch in batches] == [
+        [[0, 1, 2, 3]],
+        [[2, 3, 4, 5]],
+        [[4, 5, 6, 7]],
+    ]
+    assert [batch.y.tolist() for batch in batches] == [[[1, 2, 3, 4]], [[5, 6]], [[7, 8]]]
+
+
+sizes = st.tuples(st.integers(1, 40), st.integers(1, 40)).map(sorted)
+
+
+@given(tokens=st.integers(2, 200), batch_size=st.integers(1, 9), size=sizes)
+def test_every_token_but_the_first_is_a_target_once(tokens, batch_size, size):
+    stride, window = size
     stream = np.arange(tokens, dtype=np.int32)
-    batches = list(windows(stream, batch_size=batch_size, window=window))
-    assert len(batches) == count_windows(stream, batch_size=batch_size, window=window)
-    x, y = (np.concatenate(parts, axis=1) for parts in zip(*batches, strict=True))
-    counted = y != NO_TARGET
-    assert sorted(y[counted]) == list(range(1, tokens))
-    np.testing.assert_array_equal(x[counted] + 1, y[counted])
-    # A lane reads on without a gap.
-    np.testing.assert_array_equal(np.diff(y, axis=1)[counted[:, 1:]], 1)
+    batches = cut(stream, batch_size=batch_size, window=window, stride=stride)
+    lanes = even_lanes(tokens, batch_size=batch_size)
+    assert len(batches) == count_windows(lanes, window=window, stride=stride)
+    assert targets(batches) == list(range(1, tokens))
+    for batch in batches:
+        assert batch.x.shape == (batch_size, window)
+        x = batch.x[:, window - batch.y.shape[1] :]
+        counted = batch.y != NO_TARGET
+        np.testing.assert_array_equal(x[counted] + 1, batch.y[counted])
+    for before, after in itertools.pairwise(batches):  # a lane reads on, `stride` later
+        shared = min(window - stride, window)
+        goes_on = after.y[:, -1] != NO_TARGET
+        np.testing.assert_array_equal(before.x[goes_on, stride:], after.x[goes_on, :shared])
+        assert not after.begins.any()
+
+
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=2, max_size=20),
+    batch_size=st.integers(1, 5),
+    size=sizes,
+)
+def test_documents_begin_in_windows_of_their_own(lengths, batch_size, size):
+    stride, window = size
+    stream = np.arange(sum(lengths), dtype=np.int32)
+    spans = list(documents(np.array(lengths, np.int32)))
+    lanes = document_lanes(spans, batch_size=batch_size, window=window, stride=stride)
+    batches = list(windows(stream, lanes, window=window, stride=stride))
+    assert targets(batches) == list(range(1, len(stream)))
+    starts = {first for first, _ in spans}
+    begun = [int(first) for batch in batches for first in batch.x[batch.begins, 0]]
+    assert sorted(begun) == sorted(starts)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 5))
+def test_paragraphs_are_whole_sequences(begins, batch_size):
+    """Ids 1 begin paragraphs, also where nothing follows or the stream begins without one."""
+    stream = np.where(begins, BEGIN_ID, 5).astype(np.int32)
+    spans = list(paragraphs(stream))
+    predicted = sorted(at for first, end in spans for at in range(first + 1, end))
+    assert predicted == list(range(1, len(stream)))
+    assert all(stream[first] == BEGIN_ID for first, _ in spans[1:])
+    batches = list(sequences(stream, spans, batch_size=batch_size))
+    assert len(batches) == -(-len(spans) // batch_size)
+    assert sum(int((batch.y != NO_TARGET).sum()) for batch in batches) == len(stream) - 1
+
+
+def test_sequences_have_few_lengths():
+    lengths = np.arange(2, 400)
+    stream = np.arange(lengths.sum(), dtype=np.int32)
+    batches = list(sequences(stream, documents(lengths), batch_size=4))
+    assert targets(batches) == list(range(1, len(stream)))
+    widths = [batch.x.shape[1] for batch in batches]
+    assert set(widths) == {8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512}
+    padding = sum(int((batch.y == NO_TARGET).sum()) for batch in batches)
+    assert padding < len(stream) / 3
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 4])
 def test_replicas_share_the_lanes(replicas):
-    for ids in next(windows(np.arange(101, dtype=np.int32), batch_size=8, window=6)):
+    window = cut(np.arange(101, dtype=np.int32), batch_size=8, window=6)[0]
+    for ids in (window.x, window.y, window.begins):
         shares = [lanes_of(ids, replica=r, replicas=replicas) for r in range(replicas)]
         assert {len(share) for share in shares} == {8 // replicas}
         np.testing.assert_array_equal(np.concatenate(shares), ids)
@@ -57,11 +137,9 @@ def test_replicas_share_the_lanes(replicas):
     "strategy", [tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0"])]
 )
 def test_a_strategy_is_given_the_windows(strategy):
-    stream = np.arange(101, dtype=np.int32)
-    given = distribute(stream, batch_size=8, window=6, strategy=strategy)
-    expected = windows(stream, batch_size=8, window=6)
-    for pair, arrays in zip(given, expected, strict=True):
-        for values, array in zip(pair, arrays, strict=True):
+    batches = cut(np.arange(101, dtype=np.int32), batch_size=8, window=6)
+    for spread, window in zip(distribute(batches, strategy), batches, strict=True):
+        for values, array in zip(spread, (window.x, window.y, window.begins), strict=True):
             (local,) = strategy.experimental_local_results(values)
             np.testing.assert_array_equal(local, array)
 

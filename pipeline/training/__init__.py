@@ -1,0 +1,1 @@
+"""Training: truncated BPTT, checkpoints that survive anything, one device or many machines."""

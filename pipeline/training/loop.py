@@ -1,0 +1,223 @@
+"""The loop over windows and epochs: it watches the loss, saves, stops and goes back."""
+
+import contextlib
+import itertools
+import logging
+import math
+import resource
+import signal
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import rich.progress
+import tensorflow as tf
+
+from pipeline import InputError, Interrupted
+from pipeline.metrics import perplexity
+from pipeline.training import strategies
+from pipeline.training.checkpoints import Checkpoints, Position
+from pipeline.training.text import Text
+from pipeline.training.trainer import Trainer
+from pipeline.windows import distribute
+
+log = logging.getLogger(__name__)
+
+# Windows between two looks at the loss: often enough for a smooth bar, rare enough not to make
+# a GPU wait.
+_LOOK_EVERY = 10
+# Windows between two checkpoints. Not seconds: after a loss that ran away training goes on from
+# the last one, and the same seed must give the same weights.
+_SAVE_EVERY = 500
+# Windows between two calls of `on_windows`.
+_TELL_EVERY = 100
+# The loss runs away when its recent mean exceeds the usual one by so many nats.
+_SPIKE = 2.0
+_HALVINGS = 3
+
+
+class RanAway(Exception):
+    """The loss is not finite any more, or far above what it was."""
+
+
+class Loop:
+    """Epoch after epoch of one training, from any position.
+
+    Attributes:
+        position: where it is.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        text: Text,
+        checkpoints: Checkpoints,
+        position: Position,
+        *,
+        epochs: int,
+        rate: float,
+        progress: rich.progress.Progress,
+        signals: list[int],
+        on_windows: Callable[[int, dict[str, float]], None],
+    ):
+        self._trainer, self._text, self._checkpoints = trainer, text, checkpoints
+        self.position, self._rate, self._signals = position, rate, signals
+        self._progress, self._on_windows = progress, on_windows
+        self._total = epochs * text.windows
+        self._bar = progress.add_task("", total=self._total, completed=self._done, report="")
+
+    @property
+    def _done(self) -> int:
+        return (self.position.epoch - 1) * self._text.windows + self.position.window
+
+    def _learning_rate(self) -> float:
+        return self._rate * (1 - self._done / self._total) / 2**self.position.halvings
+
+    def epoch(self) -> dict[str, float]:
+        """Learn from what is left of an epoch; returns its row of history.csv.
+
+        Raises:
+            RanAway: the loss does not fall, it flies.
+            Interrupted: a signal came.
+        """
+        epochs = self._total // self._text.windows
+        position, waiting = self.position, []
+        self._progress.update(self._bar, description=f"epoch {position.epoch}/{epochs}")
+        left = itertools.islice(self._text.epoch(), position.window, None)
+        looked = time.perf_counter()
+        for x, y, begins in distribute(left, self._trainer.strategy):
+            self._trainer.optimizer.learning_rate = self._learning_rate()
+            waiting.append(self._trainer.step(x, y, begins))
+            position.window += 1
+            saves = position.window % _SAVE_EVERY == 0
+            if self._signals or saves or position.window % _LOOK_EVERY == 0:
+                self._look(waiting)
+                waiting = []
+                position.seconds += time.perf_counter() - looked
+                looked = time.perf_counter()
+                self._report()
+            if saves:
+                self._save()
+            if self._signals:
+                self._stop()
+        self._look(waiting)
+        position.seconds += time.perf_counter() - looked
+        return {"epoch": position.epoch, **self._figures()}
+
+    def _look(self, waiting: list[tuple[tf.Tensor, ...]]) -> None:
+        """Add up what windows brought, and see whether all is well."""
+        position = self.position
+        for nats, targets, norm in waiting:
+            position.nats += float(nats)
+            position.targets += float(targets)
+            position.norms += float(norm)
+            loss = float(nats) / float(targets)
+            if not (math.isfinite(loss) and math.isfinite(float(norm))):
+                raise RanAway("The loss is no longer finite")
+            recent, usual = position.recent or loss, position.usual or loss
+            position.recent = recent + (loss - recent) / 10
+            position.usual = usual + (loss - usual) / 100
+            if position.recent > position.usual + _SPIKE:
+                raise RanAway(f"The loss rose by more than {_SPIKE:g} nats")
+
+    def _figures(self) -> dict[str, float]:
+        position = self.position
+        return {
+            "train_loss": position.nats / position.targets,
+            "train_perplexity": perplexity(position.nats, position.targets),
+            "learning_rate": self._learning_rate(),
+            "gradient_norm": position.norms / position.window,
+            "tokens_per_second": position.targets / position.seconds,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+    def _report(self) -> None:
+        figures = self._figures()
+        self._progress.update(
+            self._bar,
+            completed=self._done,
+            report=f"{figures['tokens_per_second']:,.0f} tokens/s  "
+            f"loss {figures['train_loss']:.3f}  perplexity {figures['train_perplexity']:.1f}",
+        )
+        if self.position.window % _TELL_EVERY == 0:
+            self._on_windows(self._done, figures)
+
+    def _save(self) -> None:
+        # A loss tells of the weights before its window, not of what the window made of them.
+        if not math.isfinite(tf.linalg.global_norm(self._trainer.model.trainable_variables)):
+            raise RanAway("The weights are no longer finite")
+        self._checkpoints.save(self.position)
+
+    def next_epoch(self, history: list[dict[str, float]]) -> None:
+        """Save that an epoch is over and measured."""
+        before = self.position
+        self.position = Position(
+            epoch=before.epoch + 1,
+            recent=before.recent,
+            usual=before.usual,
+            halvings=before.halvings,
+            history=history,
+        )
+        self._save()
+        if self._signals:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Save and leave.
+
+        Raises:
+            Interrupted: always.
+        """
+        kept = "the last checkpoint"
+        if strategies.workers() == 1:  # of several workers each may have been told elsewhere
+            self._save()
+            kept = "it"
+        raise Interrupted(
+            f"Stopped in epoch {self.position.epoch} after {self.position.window} of "
+            f"{self._text.windows} windows: the same command with --resume goes on from {kept}.",
+            signal=self._signals[0],
+        )
+
+    def go_back(self, error: RanAway, *, best: str | None) -> None:
+        """Back to the last checkpoint, with half the learning rate.
+
+        Raises:
+            InputError: it was halved often enough.
+        """
+        failed = self.position
+        kept = f"the best weights so far are kept in {best}" if best else "no epoch was finished"
+        restored = self._checkpoints.restore() if failed.halvings < _HALVINGS else None
+        if restored is None:
+            raise InputError(
+                f"{error} after {self._done} windows, with an eighth of the learning rate too: "
+                f"lower --learning-rate or --clip-norm; {kept}."
+            )
+        log.warning(
+            "%s after %d windows: back to epoch %d, window %d, with half the learning rate.",
+            *(error, self._done, restored.epoch, restored.window),
+        )
+        restored.halvings = failed.halvings + 1
+        self.position = restored
+        self._checkpoints.save(restored)
+
+
+@contextlib.contextmanager
+def signals_to_stop() -> Iterator[list[int]]:
+    """Signals to stop that have come; a second one is not waited with."""
+    received: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: types.FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM):
+            before[name] = signal.signal(name, note)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

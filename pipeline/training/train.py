@@ -1,0 +1,196 @@
+"""The stage that trains a model: one loop for one device, several, and many machines."""
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import rich.progress
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.metrics import Meter, perplexity
+from pipeline.model import Cell, ModelConfig, build_model, weights
+from pipeline.tokenizer import is_word
+from pipeline.training import strategies
+from pipeline.training.checkpoints import Checkpoints, Position
+from pipeline.training.loop import Loop, RanAway, signals_to_stop
+from pipeline.training.text import Reset, Size, Text
+from pipeline.training.trainer import Trainer
+from pipeline.vocabulary import Vocabulary
+from pipeline.windows import open_stream
+
+# Lanes and steps in which the validation split is read, whatever the training batch and devices.
+_VALID_LANES, _VALID_WINDOW = 8, 35
+
+
+def train(
+    *,
+    tokens: Path,
+    output: Path,
+    cell: Cell,
+    embedding: int,
+    units: int,
+    layers: int,
+    dropout: float,
+    tied: bool,
+    context: int,
+    window: Size,
+    stride: int | None,
+    reset: Reset,
+    batch_size: int,
+    epochs: int,
+    learning_rate: float,
+    clip_norm: float,
+    patience: int,
+    seed: int,
+    strategy: strategies.Strategy,
+    on_windows: Callable[[int, dict[str, float]], None] = lambda number, row: None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> None:
+    """Train a model; write model.json, the vocabulary, checkpoints/ and history.csv.
+
+    While it trains, resume/ holds all that is needed to go on: called with the same arguments
+    and such a folder, it ends with the same weights as if it had never stopped.
+
+    Args:
+        tokens: folder that `tokenize` wrote.
+        output: folder to write into.
+        cell, embedding, units, layers, dropout, tied, context: see `ModelConfig`.
+        window: T, steps that the gradient travels back; `full` for whole paragraphs, or with
+            `reset` whole documents, each from an empty state.
+        stride: k₁ ≤ T, steps between two updates; None for T.
+        reset: forget the state at no text's beginning but an epoch's, or at each document's.
+        batch_size: lanes read side by side.
+        epochs: at most so many passes over the training split.
+        learning_rate: of Adam (Kingma & Ba 2015) at the start; it falls linearly to zero.
+        clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
+        patience: epochs without a better validation perplexity before training stops.
+        seed: fixes weights, dropout and so, on a CPU, the result bit for bit.
+        strategy: see `strategies.make`.
+        on_windows: called now and then with the number of windows learned from, and what the
+            loss is by then.
+        on_epoch: called with each row of history.csv.
+
+    Raises:
+        InputError: too little text for one window, a checkpoint that cannot be written, or a
+            loss that ran away again with an eighth of the learning rate.
+        Interrupted: SIGINT or SIGTERM came; what was learned is saved.
+    """
+    distribution = strategies.make(strategy)
+    replicas, chief = distribution.num_replicas_in_sync, strategies.is_chief()
+    if batch_size % replicas:
+        raise InputError(
+            f"{batch_size} lanes cannot be spread evenly over {replicas} devices: choose a "
+            f"--batch-size that {replicas} divides."
+        )
+    vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
+    text = Text(tokens, window=window, stride=stride, reset=reset, batch_size=batch_size)
+    valid_stream = open_stream(tokens / "valid.npy")
+    if len(valid_stream) < 2:
+        raise InputError(f"The validation split in {tokens} holds no text to predict.")
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    config = ModelConfig(
+        cell=cell,
+        vocabulary_size=len(vocabulary),
+        embedding=embedding,
+        units=units,
+        layers=layers,
+        dropout=dropout,
+        tied=tied,
+        context=context,
+    )
+    with distribution.scope():
+        model = build_model(config, batch_size=batch_size // replicas)
+        trainer = Trainer(
+            model, keras.optimizers.Adam(learning_rate), clip_norm=clip_norm, stride=stride
+        )
+    # Validation is read in lanes of its own, so that it does not depend on batch and devices.
+    reader = build_model(config, batch_size=_VALID_LANES)
+    suggestible = is_word(list(vocabulary.tokens)).numpy()
+    meter = Meter(reader, reset=reader.reset_states, suggestible=suggestible)
+
+    if chief:
+        config.save(output / "model.json")
+        vocabulary.save(output / "vocabulary.tsv")
+    best = tf.train.CheckpointManager(weights(model), str(output / "checkpoints"), max_to_keep=1)
+    checkpoints = Checkpoints(output / "resume", trainer, writes=chief)
+    position = checkpoints.restore()
+    if position is None:
+        position = Position()
+        checkpoints.save(position)
+    for row in position.history:
+        on_epoch(row)
+
+    with _progress(disable=not chief) as progress, signals_to_stop() as signals:
+        loop = Loop(
+            trainer, text, checkpoints, position, epochs=epochs, rate=learning_rate,
+            progress=progress, signals=signals, on_windows=on_windows,
+        )  # fmt: skip
+        while loop.position.epoch <= epochs and not _is_stalled(loop.position.history, patience):
+            try:
+                row = loop.epoch()
+            except RanAway as error:
+                loop.go_back(error, best=best.latest_checkpoint)
+                continue
+            except tf.errors.OpError as error:
+                if strategies.workers() == 1:
+                    raise
+                raise InputError(
+                    f"Another worker was lost ({error.message.splitlines()[0]}): start all of them "
+                    "again with --resume."
+                ) from error
+            for mine, learned in zip(
+                reader.trainable_variables, model.trainable_variables, strict=True
+            ):
+                mine.assign(learned)
+            valid = meter.measure(valid_stream, batch_size=_VALID_LANES, window=_VALID_WINDOW)
+            row["valid_loss"] = valid.nats / valid.tokens
+            row["valid_perplexity"] = perplexity(valid.nats, valid.tokens)
+            history = [*loop.position.history, row]
+            better = row["valid_loss"] <= min(past["valid_loss"] for past in history)
+            if chief:
+                if better:
+                    best.save(checkpoint_number=len(history))
+                _write_history(history, output / "history.csv")
+            loop.next_epoch(history)
+            on_epoch(row)
+            progress.console.print(
+                f"epoch {len(history)}/{epochs}  loss {row['train_loss']:.3f} nats  "
+                f"perplexity {row['train_perplexity']:.1f}, "
+                f"validation {row['valid_perplexity']:.1f}{' (best)' if better else ''}  "
+                f"{row['tokens_per_second']:,.0f} tokens/s",
+                soft_wrap=True,
+            )
+        if loop.position.epoch <= epochs:
+            progress.console.print(f"No better for {patience} epochs: stopped.")
+    if chief:
+        shutil.rmtree(output / "resume")
+
+
+def _is_stalled(history: list[dict[str, float]], patience: int) -> bool:
+    losses = [row["valid_loss"] for row in history]
+    return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+
+
+def _write_history(history: list[dict[str, float]], path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    partial.rename(path)
+
+
+def _progress(*, disable: bool) -> rich.progress.Progress:
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.TextColumn("{task.fields[report]}"),
+        rich.progress.TimeRemainingColumn(),
+        disable=disable,
+    )

@@ -1,0 +1,93 @@
+"""One update of truncated backpropagation through time (Werbos 1990; Williams & Peng 1990).
+
+The gradient of the losses of a window reaches back through its T steps and no further; the state
+after the first k₁ of them opens the next window. With k₁ = T windows stand side by side; with
+k₁ = 1 every update is the sum of the lecture,
+
+    ∂E_t/∂θ = Σ_j ∂E_t/∂h_t · ∂h_t/∂h_j · ∂h_j/∂θ  over the last T steps j.
+"""
+
+import keras
+import tensorflow as tf
+
+from pipeline.model import LanguageModel
+from pipeline.windows import NO_TARGET
+
+
+class Trainer:
+    """One model, its optimizer, and the step that a window takes through both.
+
+    Args:
+        model: stateful, built in the scope of the strategy it is trained under.
+        optimizer: built in that scope too.
+        clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
+        stride: k₁, steps after which the next window begins; None if windows do not overlap.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        optimizer: keras.Optimizer,
+        *,
+        clip_norm: float,
+        stride: int | None = None,
+    ):
+        self.model, self.optimizer = model, optimizer
+        self.clip_norm, self.stride = clip_norm, stride
+        self.strategy = tf.distribute.get_strategy()
+        optimizer.build(model.trainable_variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(
+        self, x: tf.Tensor, y: tf.Tensor, begins: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Learn from one window.
+
+        Args:
+            x: ids, int32 (B, T), spread over the replicas, as all arguments.
+            y: targets of the last K ≤ T steps, int32 (B, K).
+            begins: bool (B,), lanes that forget their state before.
+
+        Returns:
+            Σ nats and number of targets of the whole batch, gradient norm before clipping.
+        """
+        nats, targets, norm = self.strategy.run(self._replica_step, (x, y, begins))
+        reduce = self.strategy.reduce
+        return (
+            reduce(tf.distribute.ReduceOp.SUM, nats, axis=None),
+            reduce(tf.distribute.ReduceOp.MEAN, targets, axis=None),
+            reduce(tf.distribute.ReduceOp.MEAN, norm, axis=None),
+        )
+
+    def _replica_step(
+        self, x: tf.Tensor, y: tf.Tensor, begins: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        replicas = tf.distribute.get_replica_context()
+        counted = tf.reduce_sum(tf.cast(tf.not_equal(y, NO_TARGET), tf.float32))
+        targets = replicas.all_reduce(tf.distribute.ReduceOp.SUM, counted)
+        for state in self.model.states:
+            state.assign(tf.where(begins[:, None], tf.zeros_like(state), state))
+        with tf.GradientTape() as tape:
+            h = self._read(x)[:, -tf.shape(y)[1] :]
+            nats = tf.reduce_sum(self.model.nats(h, y, training=True))
+            loss = nats / targets
+        variables = self.model.trainable_variables
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        # Clip what all replicas found together, then hand each its share: the optimizer adds
+        # the shares up again.
+        gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm)
+        share = 1.0 / replicas.num_replicas_in_sync
+        self.optimizer.apply([g * share for g in gradients], variables)
+        return nats, targets, norm
+
+    def _read(self, x: tf.Tensor) -> tf.Tensor:
+        """h of every step (B, T, H); the layers keep the state of the k₁-th."""
+        if self.stride is None or x.shape[1] == self.stride:
+            return self.model.hidden(x, training=True)[0]
+        first, carried = self.model.hidden(x[:, : self.stride], training=True)
+        rest, _ = self.model.hidden(x[:, self.stride :], states=carried, training=True)
+        flat = [part for layer in carried for part in layer]
+        for state, value in zip(self.model.states, flat, strict=True):
+            state.assign(value)
+        return tf.concat([first, rest], axis=1)
