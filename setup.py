@@ -3,6 +3,8 @@ from pathlib import Path
 from setuptools import setup
 
 HUB = ["datasets>=5,<6"]
+SUBWORD = ["sentencepiece>=0.2.3"]
+SPARK = ["pyspark>=4,<5"]
 
 setup(
     name="nextword-pt",
@@ -11,7 +13,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=["pipeline", "pipeline.catalog", "pipeline.corpus", "pipeline.spark", "pipeline.training"],
+    packages=["pipeline", *(f"pipeline.{p}" for p in ("catalog", "corpus", "spark", "training"))],
     package_data={"pipeline.catalog": ["*.toml"]},
     python_requires=">=3.11",
     install_requires=[
@@ -35,11 +37,13 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "hub": HUB,
-        "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4"],
+        "subword": SUBWORD,
+        "spark": SPARK,
+        "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6"],
         "dev": [
-            *HUB,
+            *[*HUB, *SUBWORD, *SPARK],
             *["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
-            *["pandas-stubs", "types-requests", "uv"],
+            *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
         ],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},

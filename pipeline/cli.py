@@ -83,6 +83,7 @@ _vocabulary_options = _all(
     _option("--vocabulary-size", 10_000, "Most tokens the model may know.", type=click.IntRange(3)),
     _option("--min-count", 2, "Tokens rarer than this in training are unknown.", type=click.IntRange(1)),
     _option("--vocabulary", "", "File of the tokens to know instead, one a line or a vocabulary.tsv; then the two options above do not apply.  [default: none]"),
+    _option("--unit", "word", "word: each token is known or <unk>; subword: words are cut into pieces, and none is unknown.", type=click.Choice(["word", "subword"])),
     _option("--case", "fold", "fold: the model sees tokens in lower case; keep: as they are written.", type=click.Choice(["fold", "keep"])),
     _option("--numbers", "keep", "keep: as they are written; class: each is <num>, which is never suggested.", type=click.Choice(["keep", "class"])),
 )  # fmt: skip
@@ -103,14 +104,26 @@ class _Steps(click.ParamType):
 
 
 _above_zero = click.FloatRange(0, min_open=True)
-_training_options = _all(
+_model_options = _all(
     _option("--cell", "lstm", "The recurrence.", type=click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
     _option("--embedding", 256, "Length of a word's vector.", type=_positive),
     _option("--units", 256, "Units of a layer.", type=_positive),
     _option("--layers", 1, "Recurrent layers.", type=_positive),
     _option("--dropout", 0.5, "Share of activations dropped in training.", type=click.FloatRange(0, 1, max_open=True)),
     _option("--tied", True, "Use the embedding as output weights too.", type=bool),
+    _option("--softmax", "full", "Over all words at once, or adaptive: in clusters, faster to train with 50,000 words and more.", type=click.Choice(["full", "adaptive"])),
     _option("--context", 5, "Words a feedforward model sees.", type=_positive),
+)  # fmt: skip
+
+_precision = _option(
+    "--precision",
+    "float32",
+    "What layers compute in; weights and the loss stay float32.",
+    type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
+)
+
+_training_options = _all(
+    _model_options,
     _option("--window", 35, "Steps that the gradient travels back (T), or full: whole paragraphs, or documents with --reset document.", type=_Steps("full")),
     _option("--stride", "", "Steps between two updates (k₁ ≤ T); 1 is the lecture's sum at every step.  [default: the window]", type=_Steps("")),
     _option("--reset", "never", "Forget the state only where an epoch begins, or where each document does.", type=click.Choice(["never", "document"])),
@@ -120,6 +133,7 @@ _training_options = _all(
     _option("--clip-norm", 1.0, "Greatest global norm of a gradient.", type=_above_zero),
     _option("--patience", 2, "Epochs without improvement before stopping.", type=_positive),
     _option("--seed", 1, "Makes a run repeatable.", type=int),
+    _precision,
     _option("--strategy", "auto", "one device; mirrored: all GPUs, or CPUs, of this machine; multiworker: the machines of TF_CONFIG; auto: what there is.", type=click.Choice(["auto", "one", "mirrored", "multiworker"])),
 )  # fmt: skip
 
@@ -423,6 +437,19 @@ def train(tokens: Path, output: Path, **options: Any) -> None:
 
     with _mlflow_run() if is_chief() else contextlib.nullcontext():
         _train(tokens, output, **options)
+
+
+@main.command()
+@_model_options
+@_precision
+def devices(precision: Any, **sizes: Any) -> None:
+    """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
+    _import_tensorflow()
+    from pipeline.devices import allow_growth, describe, print_description
+    from pipeline.model import ModelConfig
+
+    allow_growth()
+    print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))
 
 
 @main.command()

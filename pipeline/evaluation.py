@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.metrics import Meter
+from pipeline.metrics import Meter, Sums, perplexity
 from pipeline.model import ModelConfig, load_model
 from pipeline.report import write_report
 from pipeline.tokenizer import is_word
@@ -20,12 +20,34 @@ from pipeline.windows import open_stream
 _LANES = 8
 # Steps in a window; it changes nothing but the memory that logits take.
 _WINDOW = 35
+# Ids of a stream looked at at once.
+_CHUNK = 2**20
 
 
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
     """ln p of every token by its count in the training split, add-one; shape (V,)."""
     counts = np.array(vocabulary.counts, np.float64) + 1
     return np.log(counts / counts.sum()).astype(np.float32)
+
+
+def of_pieces(sums: Sums, words: int) -> dict[str, float]:
+    """The metrics of a stream of pieces.
+
+    perplexity and top-k are of pieces. `perplexity_per_word` is exp(nats / words), which can be
+    compared with the perplexity of a model of words. Suggested words are not measured.
+
+    Args:
+        sums: over its pieces.
+        words: targets that close a word, or begin a paragraph.
+    """
+    metrics = {k: v for k, v in sums.metrics().items() if not k.endswith("_words")}
+    return {**metrics, "perplexity_per_word": perplexity(sums.nats, words), "words": words}
+
+
+def _words(stream: np.ndarray, closes: np.ndarray) -> int:
+    """The ids of a stream, without the first, that close a word."""
+    starts = range(1, len(stream), _CHUNK)
+    return sum(int(np.count_nonzero(closes[stream[i : i + _CHUNK]])) for i in starts)
 
 
 def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[Path] = ()) -> None:
@@ -48,13 +70,18 @@ def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[
         if len(stream) < 2:
             raise InputError(f"The {split} split in {tokens} holds no text to predict.")
     suggestible = is_word(list(vocabulary.tokens)).numpy()
+    closes = np.array(vocabulary.closes())
 
     metrics: dict[str, dict[str, dict[str, float]]] = {split: {} for split in streams}
 
     def add(name: str, meter: Meter) -> None:
         for split, stream in streams.items():
             sums = meter.measure(stream, batch_size=_LANES, window=_WINDOW)
-            metrics[split][name] = sums.metrics()
+            metrics[split][name] = (
+                sums.metrics()
+                if vocabulary.unit == "word"
+                else of_pieces(sums, _words(stream, closes))
+            )
 
     models = {}
     for folder in (training, *baselines):

@@ -11,10 +11,15 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.model import LanguageModel, load_model
 from pipeline.tokenizer import Tokenizer, is_word, skip_blank
-from pipeline.vocabulary import BEGIN_ID, Vocabulary, choices_path
+from pipeline.vocabulary import BEGIN_ID, MARK, Vocabulary, choices_path
 
 # Positions whose logits `score` holds at once.
 _POSITIONS = 512
+# Of subwords: the most pieces of a suggested word, and the beginnings that are followed at once.
+_PIECES = 4
+_BEAM = 16
+# What a word's later pieces are made of.
+_LETTERS = r"[\p{L}\p{M}\p{N}'_.-]*"
 
 _TEXT = tf.TensorSpec((None,), tf.string, name="text")
 
@@ -36,7 +41,16 @@ class NextWord(tf.Module):
         self.model = model
         self.tokenizer = Tokenizer(vocabulary)
         self.displays = tf.constant(list(vocabulary.displays))
-        self.suggestible = is_word(list(vocabulary.tokens))
+        self.closes = tf.constant(vocabulary.closes())
+        self.tokens = tf.constant(list(vocabulary.tokens))
+        self.unit = vocabulary.unit
+        if self.unit == "word":
+            self.suggestible = is_word(self.tokens)
+        else:
+            spelled = vocabulary.spellings()
+            begins = is_word(spelled) & tf.not_equal(self.displays, "")
+            self.suggestible, self.begins = begins & self.closes, begins & ~self.closes
+            self.follows = tf.strings.regex_full_match(spelled, _LETTERS)
         words = int(tf.math.count_nonzero(self.suggestible))
         self.suggestions = min(suggestions, words)
         _, states = model.hidden(tf.zeros((1, 1), tf.int32))
@@ -46,6 +60,13 @@ class NextWord(tf.Module):
     def _unpack(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
         parts = iter(tf.split(state, [size for layer in self.sizes for size in layer], axis=1))
         return [[next(parts) for _ in layer] for layer in self.sizes]
+
+    def _advance(
+        self, state: tf.Tensor, ids: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """The state after ids (B, T) that follow state (B, S)."""
+        _, states = self.model.hidden(ids, states=self._unpack(state), mask=mask)
+        return tf.concat([part for layer in states for part in layer], axis=1)
 
     def _read(self, text: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The state after reading text (B,) from state (B, S)."""
@@ -57,17 +78,77 @@ class NextWord(tf.Module):
         ids = tf.concat([begin, self.tokenizer.ids(text)], axis=1)
         # One step of padding more than needed, since a loop over no step at all fails.
         mask = tf.sequence_mask(ids.row_lengths(), tf.reduce_max(ids.row_lengths()) + 1)
-        padded = tf.pad(ids.to_tensor(), [[0, 0], [0, 1]])
-        _, states = self.model.hidden(padded, states=self._unpack(state), mask=mask)
-        return tf.concat([part for layer in states for part in layer], axis=1)
+        return self._advance(state, tf.pad(ids.to_tensor(), [[0, 0], [0, 1]]), mask)
+
+    def _probabilities(self, state: tf.Tensor) -> tf.Tensor:
+        """Of every id after state (B, S), (B, V)."""
+        h = self._unpack(state)[-1][0]  # y_t = f₂(h_t; φ)
+        return tf.nn.softmax(self.model.logits(self.model.features(h)))
 
     def _suggest(self, state: tf.Tensor) -> dict[str, tf.Tensor]:
         """The k most probable words after state (B, S)."""
-        h = self._unpack(state)[-1][0]  # y_t = f₂(h_t; φ)
-        probabilities = tf.nn.softmax(self.model.logits(self.model.features(h)))
+        probabilities = self._probabilities(state)
         of_words = tf.where(self.suggestible, probabilities, -1.0)
         best, ids = tf.math.top_k(of_words, self.suggestions)
-        return {"words": tf.gather(self.displays, ids), "probabilities": best}
+        words = tf.gather(self.displays, ids)
+        if self.unit == "subword":
+            longer, shares = self._longer_words(state, probabilities)
+            words, shares = tf.concat([words, longer], 1), tf.concat([best, shares], 1)
+            best, places = tf.math.top_k(shares, self.suggestions)
+            words = tf.gather(words, places, batch_dims=1)
+        return {"words": words, "probabilities": best}
+
+    def _path(self, words: tf.Tensor) -> tf.Tensor:
+        """The pieces of words of any shape, joined by line breaks."""
+        pieces = tf.gather(self.tokens, self.tokenizer.segment(tf.reshape(words, (-1,))))
+        joined = tf.strings.reduce_join(pieces, axis=1, separator="\n")
+        return tf.reshape(joined, tf.shape(words))
+
+    def _longer_words(
+        self, state: tf.Tensor, probabilities: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Words of two pieces or more after state (B, S), found by a beam search.
+
+        p(word) is the product over its pieces, of which the last says that the word ends. The
+        model knows words cut in one way only; what is spelled in another is left out.
+
+        Args:
+            state: (B, S).
+            probabilities: of every id after it, (B, V).
+
+        Returns:
+            Words and their probabilities, -1 for what is no word: (B, N).
+        """
+        shares, ids = tf.math.top_k(tf.where(self.begins, probabilities, 0.0), _BEAM)
+        paths = tf.gather(self.tokens, ids)
+        state = tf.repeat(state, _BEAM, axis=0)
+        ended = []
+        for _ in range(_PIECES - 1):
+            state = self._advance(state, tf.reshape(ids, (-1, 1)))
+            after = tf.reshape(self._probabilities(state), (-1, _BEAM, len(self.tokens)))
+            joint = shares[..., None] * after  # (B, beam, V)
+            ended.append(self._grow(paths, tf.where(self.closes & self.follows, joint, 0.0))[:2])
+            paths, shares, ids, parents = self._grow(
+                paths, tf.where(~self.closes & self.follows, joint, 0.0)
+            )
+            states = tf.reshape(state, (-1, _BEAM, self.state_size))
+            state = tf.reshape(tf.gather(states, parents, batch_dims=1), (-1, self.state_size))
+        paths, shares = (tf.concat(parts, axis=1) for parts in zip(*ended, strict=True))
+        words = tf.strings.regex_replace(paths, f"[\n{MARK}]", "")
+        return words, tf.where(is_word(words) & tf.equal(self._path(words), paths), shares, -1.0)
+
+    def _grow(self, paths: tf.Tensor, joint: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The most probable of all beginnings (B, beam) with one more piece (B, beam, V).
+
+        Returns:
+            Their pieces, their probabilities, the last piece, and what it was put to: (B, beam).
+        """
+        size = len(self.tokens)
+        shares, places = tf.math.top_k(tf.reshape(joint, (-1, _BEAM * size)), _BEAM)
+        ids, parents = places % size, places // size
+        before = tf.gather(paths, parents, batch_dims=1)
+        paths = tf.strings.join([before, tf.gather(self.tokens, ids)], separator="\n")
+        return paths, shares, ids, parents
 
     @tf.function(input_signature=[_TEXT])
     def suggest(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,7 +183,9 @@ class NextWord(tf.Module):
             )
         nats = tf.cond(nats.size() > 0, nats.concat, lambda: tf.zeros((0,)))
         rows = tf.RaggedTensor.from_row_lengths(nats, lengths)
-        return {"log_probability": -tf.reduce_sum(rows, axis=1), "tokens": lengths}
+        closed = ids.with_values(tf.cast(tf.gather(self.closes, ids.values), tf.int32))
+        tokens = tf.reduce_sum(closed, axis=1) - 1  # without the first <s>
+        return {"log_probability": -tf.reduce_sum(rows, axis=1), "tokens": tokens}
 
 
 def export(*, training: Path, output: Path, suggestions: int) -> None:

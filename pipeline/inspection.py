@@ -23,7 +23,7 @@ import tensorflow as tf
 from rich.markup import escape
 
 from pipeline import InputError
-from pipeline.corpus.ingest import read_parquet
+from pipeline.corpus.documents import parts, read_parquet
 from pipeline.corpus.overlap import Tokens
 from pipeline.corpus.splits import SPLITS
 from pipeline.streams import side_by_side
@@ -173,7 +173,7 @@ def inspect_documents(*, documents: Path, output: Path) -> None:
     path = documents / "documents.parquet"
     texts = dict.fromkeys(("source", "paragraph", "found_in"), str)
     try:
-        pyarrow.parquet.read_schema(path)
+        pyarrow.parquet.read_schema(parts(path)[0])
         files, removed = (
             pd.read_csv(documents / name, dtype=texts, keep_default_na=False)
             for name in ("files.csv", "removed.csv")

@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 # Columns of the comparison table: key in metrics.json, heading, format.
 _COLUMNS = (
     ("perplexity", "perplexity", "{:.1f}"),
+    ("perplexity_per_word", "per word", "{:.1f}"),
     ("perplexity_known", "known", "{:.1f}"),
     ("oov_rate", "OOV", "{:.1%}"),
     ("top_1", "top-1", "{:.1%}"),
@@ -56,13 +57,22 @@ _PAGE = jinja2.Template(
 <p>Perplexity is exp(nats / tokens), with unknown words predicted as one token; “known” is
 the same over tokens in the vocabulary. Top-k is the share of all tokens that are among the k most
 probable; “words” is the share of words that are among the three words suggested. What is out of
-vocabulary (OOV) counts as a miss.</p>
+vocabulary (OOV) counts as a miss. Where words are cut into pieces, tokens are pieces, and “per
+word” is exp(nats / words), which can be compared with the perplexity of a model of words.</p>
 <h2>Learning curves</h2>
 <img alt="Perplexity after each epoch" src="data:image/png;base64,{{ curves }}">
 </html>
 """,
     autoescape=True,
 )
+
+
+def _columns(
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> list[tuple[str, str, str]]:
+    """The columns that these metrics have."""
+    keys = {key for models in metrics.values() for values in models.values() for key in values}
+    return [column for column in _COLUMNS if column[0] in keys]
 
 
 def learning_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
@@ -113,7 +123,7 @@ def write_report(
     learning_curves({name: pd.read_csv(path) for name, path in histories.items()}, curves)
     page = _PAGE.render(
         metrics=metrics,
-        columns=_COLUMNS,
+        columns=_columns(metrics),
         curves=base64.b64encode(curves.read_bytes()).decode(),
     )
     (output / "report.html").write_text(page, encoding="utf-8")
@@ -121,13 +131,14 @@ def write_report(
 
 def print_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Print the comparison of `write_report` to the terminal."""
+    columns = _columns(metrics)
     for split, models in metrics.items():
         table = rich.table.Table(
             title=f"{split} split", title_justify="left", box=rich.box.SIMPLE_HEAD, padding=0
         )
         table.add_column("model")
-        for _, heading, _ in _COLUMNS:
+        for _, heading, _ in columns:
             table.add_column(f" {heading}", justify="right", no_wrap=True)
         for name, values in models.items():
-            table.add_row(name, *(form.format(values[key]) for key, _, form in _COLUMNS))
+            table.add_row(name, *(form.format(values[key]) for key, _, form in columns))
         rich.print(table)

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-# The head's size that cost least at V = 50,000 (benchmarks/softmax.py); each cluster is four
-# times as large, with vectors a quarter as wide.
+# The head holds most of any text and costs little beside an LSTM of some hundred units; each
+# cluster ends at four times as many ids as the part before, with vectors a quarter as wide.
 _HEAD, _GROWTH = 4_000, 4
 _NARROWEST = 8
 
@@ -65,6 +65,8 @@ class AdaptiveSoftmax(keras.layers.Layer):
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """Ids of any shape to their vectors (…, E)."""
+        # Keras asks with floats when a model is saved, as it may ask an Embedding.
+        ids = tf.cast(ids, tf.int32)
         vectors = tf.gather(self._cast(self.tables[0]), tf.minimum(ids, self.cutoffs[0] - 1))
         for i in range(self.clusters):
             start, end = self.cutoffs[i], self.cutoffs[i + 1]

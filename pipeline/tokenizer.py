@@ -258,19 +258,19 @@ class Tokenizer(tf.Module):
     def __init__(self, vocabulary: Vocabulary):
         super().__init__(name="tokenizer")
         self.case, self.numbers = vocabulary.case, vocabulary.numbers
+        self.unit = vocabulary.unit
         keys = [*vocabulary.tokens]
-        if vocabulary.unit == "subword":
+        if self.unit == "subword":
             keys[BEGIN_ID] = BREAK + MARK
             self.segment = Segmenter(keys, vocabulary.scores)
-            return
-        self.segment = None
-        keys[BEGIN_ID] = BREAK
-        self.table = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(
-                tf.constant(keys), tf.range(len(keys), dtype=tf.int32)
-            ),
-            default_value=UNKNOWN_ID,
-        )
+        else:
+            keys[BEGIN_ID] = BREAK
+            self.table = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(
+                    tf.constant(keys), tf.range(len(keys), dtype=tf.int32)
+                ),
+                default_value=UNKNOWN_ID,
+            )
 
     def lookup(self, tokens: tf.Tensor) -> tf.Tensor:
         """Ids of tokens as `tokenize` cuts them, where a token has one id; any shape, int32."""
@@ -284,7 +284,7 @@ class Tokenizer(tf.Module):
     def ids(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts of shape (B,) that go on from another; shape (B, None), int32."""
         tokens, places = cut(text)
-        if self.segment is None:
+        if self.unit == "word":
             return put_back(tokens.with_values(self.lookup(tokens.values)), places)
         pieces = tokens.with_values(self.pieces(tokens.values))
         return put_back(pieces.merge_dims(1, 2), places)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -13,9 +14,14 @@ BEGIN, BEGIN_ID = "<s>", 1
 # Every number is this token where the vocabulary has them as one class. What a person types can
 # never be mistaken for it: "<num>" is cut into three tokens.
 NUMBER = "<num>"
+# A piece of a word that ends with it closes the word; SentencePiece's sign.
+MARK = "▁"
+# The pieces that stand for one byte each.
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 Case = Literal["fold", "keep"]
 Numbers = Literal["keep", "class"]
+Unit = Literal["word", "subword"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +29,14 @@ class Vocabulary:
     """The tokens a model knows, in id order; rows 0 and 1 are `<unk>` and `<s>`.
 
     Attributes:
-        tokens: what the model sees.
-        displays: the form people write in mid-sentence, what suggestions show.
+        tokens: what the model sees: words, or pieces of words.
+        displays: the form people write in mid-sentence, what suggestions show; nothing for a
+            piece that no word of training begins with.
         counts: occurrences in the training split.
         case: "fold", the model sees tokens in lower case; "keep", as they are written.
         numbers: "keep", the model sees numbers as they are written; "class", each as `<num>`.
+        unit: "word", every token has one id; "subword", as many as it has pieces.
+        scores: for subwords ln p of each piece, by which tokens are cut; else empty.
     """
 
     tokens: Sequence[str]
@@ -35,23 +44,39 @@ class Vocabulary:
     counts: Sequence[int]
     case: Case = "fold"
     numbers: Numbers = "keep"
+    unit: Unit = "word"
+    scores: Sequence[float] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def same_ids(self, other: "Vocabulary") -> bool:
         """Whether any text has the same ids in both."""
-        return (self.tokens, self.case, self.numbers) == (other.tokens, other.case, other.numbers)
+        mine, others = ((v.tokens, v.case, v.numbers, v.unit, v.scores) for v in (self, other))
+        return mine == others
+
+    def closes(self) -> list[bool]:
+        """Whether each id ends a token; all do but the pieces of words that others follow."""
+        if self.unit == "word":
+            return [True] * len(self)
+        return [i <= BEGIN_ID or token.endswith(MARK) for i, token in enumerate(self.tokens)]
+
+    def spellings(self) -> list[str]:
+        """The letters of each token, without `MARK`."""
+        return [token.removesuffix(MARK) for token in self.tokens]
 
     def save(self, path: Path) -> None:
-        """Write one row per id: token, display, count, separated by tabs.
+        """Write one row per id: token, display, count, separated by tabs; for subwords also ln p.
 
-        `case` and `numbers` go into tokenizer.json beside it.
+        The choices go into tokenizer.json beside it.
         """
+        columns = [self.tokens, self.displays, self.counts]
+        if self.unit == "subword":
+            columns.append(self.scores)
         with path.open("w", encoding="utf-8", newline="") as file:
-            for row in zip(self.tokens, self.displays, self.counts, strict=True):
+            for row in zip(*columns, strict=True):
                 file.write("\t".join(map(str, row)) + "\n")
-        choices = {"case": self.case, "numbers": self.numbers}
+        choices = {"case": self.case, "numbers": self.numbers, "unit": self.unit}
         choices_path(path).write_text(json.dumps(choices, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -69,19 +94,41 @@ class Vocabulary:
             ) from error
         rows = [line.split("\t") for line in lines]
         for number, row in enumerate(rows, start=1):
-            if len(row) != 3 or not row[2].isdecimal():
+            if not _is_row(row) or len(row) != len(rows[0]):
                 raise InputError(
                     f"Line {number} of {path} is not a token, its display and its count: run the "
                     "stage that writes it again."
                 )
-        tokens, displays, counts = zip(*rows, strict=True)
+        tokens, displays, counts, *scores = zip(*rows, strict=True)
         if tokens[:2] != (UNKNOWN, BEGIN):
             raise InputError(
                 f"{path} does not begin with the rows {UNKNOWN} and {BEGIN}: run the stage that "
                 "writes it again."
             )
-        case, numbers = _load_choices(choices_path(path))
-        return cls(tokens, displays, tuple(map(int, counts)), case, numbers)
+        case, numbers, unit = _load_choices(choices_path(path))
+        whole = bool(scores) and {MARK, *BYTES} <= set(tokens)
+        if (unit == "subword") != whole:
+            raise InputError(
+                f"{path} does not fit {choices_path(path)}: run the stage that writes them again."
+            )
+        return cls(
+            tokens,
+            displays,
+            tuple(map(int, counts)),
+            case,
+            numbers,
+            unit,
+            tuple(float(score) for column in scores for score in column),
+        )
+
+
+def _is_row(row: Sequence[str]) -> bool:
+    if len(row) not in (3, 4) or not row[2].isdecimal():
+        return False
+    try:
+        return all(math.isfinite(float(score)) for score in row[3:])
+    except ValueError:
+        return False
 
 
 def choices_path(path: Path) -> Path:
@@ -89,16 +136,16 @@ def choices_path(path: Path) -> Path:
     return path.with_name("tokenizer.json")
 
 
-def _load_choices(path: Path) -> tuple[Case, Numbers]:
+def _load_choices(path: Path) -> tuple[Case, Numbers, Unit]:
     try:
         choices = json.loads(path.read_text(encoding="utf-8"))
-        case, numbers = choices["case"], choices["numbers"]
+        case, numbers, unit = choices["case"], choices["numbers"], choices["unit"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"The tokenizer's choices cannot be read from {path}: run `nextword tokenize` again."
         ) from error
-    if case not in get_args(Case) or numbers not in get_args(Numbers):
+    if case not in get_args(Case) or numbers not in get_args(Numbers) or unit not in get_args(Unit):
         raise InputError(
             f"{path} has choices that no tokenizer knows: run `nextword tokenize` again."
         )
-    return case, numbers
+    return case, numbers, unit

@@ -11,21 +11,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
+from pipeline import export as exporting
 from pipeline.export import NextWord, export
 from pipeline.model import build_model, load_model, weights
 from pipeline.predict import load, suggest
-from pipeline.tokenizer import Tokenizer
-from pipeline.vocabulary import Vocabulary
+from pipeline.tokenizer import Tokenizer, is_word
+from pipeline.vocabulary import BYTES, MARK, Vocabulary
 
 TEXTS = ["", "o cachorro bebeu", "Ela bebeu água e o cachorro", "O xadrez, Brasil. E\nEla"]
 K = 4
 VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+# Pieces that close words and pieces that others follow: casa|s, brasil|eir|o.
+PIECES = dict(
+    zip(
+        "casa▁ cas a▁ s▁ brasil▁ brasil eiro▁ casa o▁ .▁ ▁ 1▁ eir b a s 1".split(),
+        [-3, -3.5, -2, -2.1, -5, -5.5, -4, -3.1, -2.2, -1.5, -2.5, -6, -4.5, -7, -7, -7, -7],
+        strict=True,
+    )
+)
+NOT_FIRST = ("eiro▁", "eir", "b")
+SHOWN = {"brasil▁": "Brasil"} | dict.fromkeys(NOT_FIRST, "")
+SUBWORDS = Vocabulary(
+    ("<unk>", "<s>", *PIECES, *BYTES),
+    ("<unk>", "<s>", *(SHOWN.get(p, p.removesuffix(MARK)) for p in PIECES), *[""] * 256),
+    [1] * (len(PIECES) + 258),
+    unit="subword",
+    scores=(0.0, 0.0, *PIECES.values(), *[0.0] * 256),
+)
 
 
 def write_training(folder, vocabulary, cell):
     """A folder as `train` leaves it, with weights that no training has tamed."""
     folder.mkdir()
-    model = build_model(config(cell, tied=False))
+    model = build_model(config(cell, tied=False, vocabulary_size=len(vocabulary)))
     random = np.random.default_rng(2)
     for variable in model.trainable_variables:
         variable.assign(random.normal(size=variable.shape))
@@ -185,6 +203,100 @@ def test_it_loads_without_this_project(tmp_path, vocabulary):
     )
     assert done.returncode == 0, done.stderr
     assert "shape=(1, 3)" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def of_pieces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pieces")
+    training = write_training(folder / "training", SUBWORDS, "gru")
+    (folder / "nextword").mkdir()
+    export(training=training, output=folder / "nextword", suggestions=3)
+    return load(folder / "nextword"), load_model(training)
+
+
+def spelled_words(keras_model, text: str) -> dict[str, float]:
+    """Every word of at most `_PIECES` pieces with its probability after a text."""
+    tokenizer = Tokenizer(SUBWORDS)
+    before = tokenizer(tf.constant([text]))[0].numpy().tolist()
+    letters = [i for i, p in enumerate(SUBWORDS.tokens) if p in PIECES]
+    closes = SUBWORDS.closes()
+    paths = [[i] for i in letters if SUBWORDS.displays[i]]
+    ended = []
+    for _ in range(exporting._PIECES):
+        ended += [path for path in paths if closes[path[-1]]]
+        paths = [[*path, i] for path in paths if not closes[path[-1]] for i in letters]
+    spelled = ["".join(SUBWORDS.tokens[i] for i in path)[:-1] for path in ended]
+    cut = tokenizer.segment(tf.constant(spelled)).to_list()
+    sound = is_word(tf.constant(spelled)).numpy()
+    words = {}
+    rows = [(w, p) for w, p, c, s in zip(spelled, ended, cut, sound, strict=True) if p == c and s]
+    ids = tf.ragged.constant([before + path for _, path in rows]).to_tensor()
+    h, _ = keras_model.hidden(ids[:, :-1])
+    nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
+    for row, (word, path) in enumerate(rows):
+        places = range(len(before) - 1, len(before) - 1 + len(path))
+        share = sum(nats[row, t, i] for t, i in zip(places, path, strict=True))
+        words["Brasil" if word == "brasil" else word] = float(np.exp(share))
+    return words
+
+
+def test_words_of_several_pieces_have_their_probability(of_pieces):
+    saved, keras_model = of_pieces
+    texts = ["", "casa", "A casa. Brasileiro", "o bar 😀"]
+    several = False
+    for text, row in zip(texts, suggest(saved, texts), strict=True):
+        words = spelled_words(keras_model, text)
+        assert len({word for word, _ in row}) == 3
+        assert [p for _, p in row] == sorted((p for _, p in row), reverse=True)
+        for word, p in row:
+            assert p == pytest.approx(words[word], rel=1e-3)
+        several |= any(word + MARK not in PIECES for word, _ in row)
+    assert several
+
+
+def test_a_beam_that_is_wide_enough_misses_no_word(of_pieces, monkeypatch):
+    monkeypatch.setattr(exporting, "_BEAM", 100)
+    monkeypatch.setattr(exporting, "_PIECES", 3)
+    _, keras_model = of_pieces
+    wide = NextWord(keras_model, SUBWORDS, suggestions=3)
+    for text in ("", "casa do Brasil"):
+        words = spelled_words(keras_model, text)
+        answer = wide.suggest(tf.constant([text]))
+        best = sorted(words, key=lambda word: -words[word])[:3]
+        assert [word.decode() for word in answer["words"][0].numpy()] == best
+        np.testing.assert_allclose(
+            answer["probabilities"][0], [words[word] for word in best], rtol=1e-3
+        )
+
+
+def test_pieces_keep_the_contract_of_the_signatures(of_pieces):
+    saved, keras_model = of_pieces
+    text = "Brasileiro: 😀 casa.\nCasas"
+    answer = ask(saved, "score", text=[text, ""])
+    assert answer["tokens"].numpy().tolist() == [7, 0]  # Brasileiro : 😀 casa . ¶ Casas
+    ids = Tokenizer(SUBWORDS)(tf.constant([text])).numpy()
+    assert 0 not in ids
+    h, _ = keras_model.hidden(ids)
+    nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h)))[0].numpy()
+    expected = sum(nats[t, i] for t, i in enumerate(ids[0, 1:]))
+    assert float(answer["log_probability"][0]) == pytest.approx(float(expected), rel=1e-4)
+
+    step = saved.signatures["step"]
+    state = tf.zeros((1, step.structured_input_signature[1]["state"].shape[1]))
+    for word in text.replace("\n", " \n").split(" "):
+        after = step(text=tf.constant([word]), state=state)
+        state = after["state"]
+    whole = ask(saved, "serving_default", text=[text])
+    assert after["words"].numpy().tolist() == whole["words"].numpy().tolist()
+    np.testing.assert_allclose(after["probabilities"], whole["probabilities"], rtol=1e-4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(texts=st.lists(st.text(max_size=20), min_size=1, max_size=3))
+def test_any_texts_get_words_of_pieces(texts, of_pieces):
+    for row in suggest(of_pieces[0], texts):
+        assert len({word for word, _ in row}) == 3
+        assert all(np.isfinite(p) and 0 <= p <= 1 for _, p in row)
 
 
 def test_more_words_than_there_are(tmp_path, vocabulary):

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import http.server
 import logging
+import subprocess
+import sys
 import textwrap
 import threading
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError, catalog
+from pipeline.corpus.documents import parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest, read
 from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Splits
 
@@ -193,6 +196,23 @@ def test_globs_that_leave_nothing_to_train_on(tmp_path: Path) -> None:
         ingested(folder, valid=("a.txt",), test=("b.txt",))
 
 
+def test_documents_in_parts_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "documents.parquet"
+    folder.mkdir()
+    texts = [["Um.", "Dois."], [""], ["Três."], ["Quatro.", "Cinco."]]
+    for number in (2, 0, 3, 1):
+        frame = pd.DataFrame({"split": "train", "text": texts[number]})
+        path = folder / f"part-{number:05}.parquet"
+        counts = write_parquet([frame, frame[:0]], path, ("split", "text"))
+        assert counts == {"train": len(list(filter(None, texts[number]))), "valid": 0, "test": 0}
+    expected = [text for part in texts for text in part if text]
+    assert pd.concat(read_parquet(folder))["text"].tolist() == expected
+    assert pd.read_parquet(folder)["text"].tolist() == expected
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="run `nextword ingest` first"):
+        parts(tmp_path / "empty")
+
+
 def test_of_files_with_the_same_text_one_stays(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "corpus",
@@ -358,3 +378,9 @@ def test_a_large_file_is_read_in_pieces_and_no_frame_is_large(tmp_path: Path):
     assert len(sizes) >= 2
     assert max(sizes) < 2 * 8 * 2**20
     assert sum(sizes) > 0.95 * sum(map(len, lines))
+
+
+def test_files_are_read_without_tensorflow() -> None:
+    """A worker that reads files starts the sooner, and has the more memory for text."""
+    code = "import sys, pipeline.corpus.ingest; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

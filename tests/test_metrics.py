@@ -7,7 +7,7 @@ from conftest import CELLS, TOKENS, config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation import unigram_logits
+from pipeline.evaluation import of_pieces, unigram_logits
 from pipeline.metrics import Meter, perplexity
 from pipeline.model import build_model
 from pipeline.tokenizer import is_word
@@ -64,6 +64,18 @@ def test_sums_of_two_streams_add_up():
     assert both.tokens == 4
     assert both.metrics()["perplexity"] == pytest.approx(6, rel=1e-5)
     np.testing.assert_array_equal(both.hits, a.hits + b.hits)
+
+
+def test_pieces_and_words_share_their_nats():
+    meter = meter_of(np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2]))
+    sums = meter.measure(np.array([1, 4, 3, 2, 5, 3], np.int32), batch_size=1, window=2)
+    got = of_pieces(sums, 3)
+    nats = -sum(math.log(p) for p in (0.15, 0.06, 0.25, 0.2, 0.06))
+    assert got["perplexity"] == pytest.approx(math.exp(nats / 5), rel=1e-6)
+    assert got["perplexity_per_word"] == pytest.approx(math.exp(nats / 3), rel=1e-6)
+    assert (got["tokens"], got["words"], got["oov_rate"]) == (5, 3, 0)
+    assert got["top_3"] == sums.metrics()["top_3"]
+    assert not any("_words" in name for name in got)  # which pieces are words is not measured
 
 
 def test_perplexity_at_the_edges():

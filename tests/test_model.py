@@ -175,18 +175,6 @@ def test_tied_models_have_no_output_matrix():
     assert projected(ids(1, 2)).shape == (1, 2, 12)
 
 
-def test_the_lstm_meets_the_conditions_of_cudnn():
-    for cell in ("lstm", "gru"):
-        for layer in build_model(config(cell), batch_size=2).recurrent:
-            assert layer.use_cudnn == "auto"
-            assert layer.activation is keras.activations.tanh
-            assert layer.recurrent_activation is keras.activations.sigmoid
-            assert layer.recurrent_dropout == 0
-            assert layer.use_bias
-            assert not layer.unroll
-            assert getattr(layer, "reset_after", True)
-
-
 def test_weights_travel_through_a_folder(tmp_path):
     model = build_model(config(), batch_size=4)
     model.config.save(tmp_path / "model.json")

@@ -10,8 +10,9 @@ from conftest import config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.export import NextWord
-from pipeline.model import build_model, load_model, weights
+from pipeline.export import export
+from pipeline.model import build_model, weights
+from pipeline.predict import load
 from pipeline.softmax import AdaptiveSoftmax, cutoffs
 from pipeline.vocabulary import Vocabulary
 from pipeline.windows import NO_TARGET
@@ -190,14 +191,13 @@ def test_an_adaptive_model_travels_and_is_exported(tmp_path):
     manager = tf.train.CheckpointManager(weights(model), tmp_path / "checkpoints", max_to_keep=1)
     manager.save()
 
-    loaded = load_model(tmp_path)
     words = ["<unk>", "<s>", *(f"p{i}" for i in range(4_098))]
-    vocabulary = Vocabulary(tuple(words), tuple(words), [1] * len(words))
-    exported = NextWord(loaded, vocabulary, suggestions=3)
-    text = f"{words[2]} {words[4_060]} {words[2]}"
+    Vocabulary(tuple(words), tuple(words), [1] * len(words)).save(tmp_path / "vocabulary.tsv")
+    export(training=tmp_path, output=tmp_path / "nextword", suggestions=3)
+    score = load(tmp_path / "nextword").signatures["score"]
+    scored = score(text=tf.constant([f"{words[2]} {words[4_060]} {words[2]}"]))
+    assert int(scored["tokens"][0]) == 3
     ids = tf.constant([[1, 2, 4_060, 2]])
     h, _ = model.hidden(ids[:, :-1])
-    score = exported.score(tf.constant([text]))
-    assert int(score["tokens"][0]) == 3
     expected = -float(tf.reduce_sum(model.nats(h, ids[:, 1:])))
-    assert float(score["log_probability"][0]) == pytest.approx(expected, rel=1e-5)
+    assert float(scored["log_probability"][0]) == pytest.approx(expected, rel=1e-5)

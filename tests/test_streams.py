@@ -2,21 +2,25 @@
 
 import collections
 import logging
+import threading
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from test_export import write_training
 
-from pipeline import InputError, streams
+from pipeline import InputError, counting, streams
 from pipeline.export import export
 from pipeline.model import load_model
 from pipeline.predict import load
-from pipeline.streams import tokenize_documents
+from pipeline.streams import StreamWriter, side_by_side, tokenize_documents
 from pipeline.tokenizer import Tokenizer, tokenize
 from pipeline.vocabulary import Vocabulary
+from pipeline.windows import open_stream
 
 TEXTS = {
     "train": [
@@ -84,11 +88,27 @@ def test_the_size_of_batches_and_row_groups_changes_nothing(run, tmp_path, monke
     for batch, group in ((2**20, 1000), (1, 1000), (100, 7), (1, 1)):
         monkeypatch.setattr(streams, "_BATCH", batch)
         monkeypatch.setattr(streams, "_CHUNK", 13)
+        monkeypatch.setattr(counting, "_CHUNK", 13)
         documents = write_documents(tmp_path / "many", many, row_group_size=group)
         vocabulary, written = run(documents)
         found = (vocabulary, {split: ids.tolist() for split, ids in written.items()})
         expected = expected or found
         assert found == expected
+
+
+def test_documents_in_parts_are_read_as_one(run, tmp_path):
+    whole = write_documents(tmp_path / "whole", row_group_size=2)
+    table = pyarrow.parquet.read_table(whole / "documents.parquet")
+    parts = tmp_path / "parts" / "documents.parquet"
+    parts.mkdir(parents=True)
+    for number, (start, end) in enumerate([(0, 3), (3, 3), (3, len(table))]):
+        part = table.slice(start, end - start)
+        pyarrow.parquet.write_table(part, parts / f"part-{number:05}.parquet", row_group_size=2)
+    vocabulary, written = run(whole)
+    again, rewritten = run(parts.parent)
+    assert again == vocabulary
+    for split, ids in written.items():
+        np.testing.assert_array_equal(rewritten[split], ids)
 
 
 def test_the_most_frequent_tokens_are_known(run):
@@ -184,6 +204,9 @@ def test_documents_that_cannot_be_used_are_told_in_one_sentence(run, tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), folder / "documents.parquet")
     with pytest.raises(InputError, match="nextword ingest"):
         run(folder)
+    (tmp_path / "none" / "documents.parquet").mkdir(parents=True)  # a folder without parts
+    with pytest.raises(InputError, match="nextword ingest"):
+        run(tmp_path / "none")
     with pytest.raises(InputError, match="holds no text"):
         run(write_documents(folder, {**TEXTS, "train": ["", "\u200b"]}))
     with pytest.raises(InputError, match="--min-count"):
@@ -215,3 +238,72 @@ def test_an_exported_model_reads_the_ids_of_the_streams(run, tmp_path):
     texts = tf.constant(["Ela", "\u2028Ela", "\u200b\n\u00a0Ela", "\x02\x85 Ela"])
     shares = signatures["serving_default"](text=texts)["probabilities"].numpy()
     assert (shares == shares[0]).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_as_many_items_side_by_side_as_tensorflow_has_threads(monkeypatch, threads):
+    """Items wait for each other until all threads are there: more or fewer would not do."""
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(threads))
+    here, most, lock = 0, 0, threading.Lock()
+    together = threading.Barrier(threads, timeout=10)
+
+    def function(item):
+        nonlocal here, most
+        with lock:
+            here += 1
+            most = max(most, here)
+        together.wait()
+        with lock:
+            here -= 1
+        return item * item
+
+    items = range(3 * threads)
+    assert list(side_by_side(function, items)) == [(item, item * item) for item in items]
+    assert most == threads
+
+
+# Streams in shards
+
+
+def write_shards(folder, shards):
+    for number, ids in enumerate(shards):
+        with StreamWriter(folder / f"train-{number:05}.npy") as writer:
+            writer.append(np.array(ids, np.int32))
+
+
+@given(
+    shards=st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=9), min_size=1, max_size=12),
+    data=st.data(),
+)
+def test_shards_are_read_as_one_stream(tmp_path_factory, shards, data):
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards(folder, shards)
+    stream = open_stream(folder / "train.npy")
+    whole = np.array([token for ids in shards for token in ids], np.int32)
+    assert len(stream) == len(whole)
+    places = data.draw(st.slices(len(whole)))
+    np.testing.assert_array_equal(stream[places], whole[places])
+    if len(whole):
+        size = len(whole)
+        shape = data.draw(st.lists(st.integers(0, 4), max_size=3))
+        places = np.random.default_rng(data.draw(st.integers(0, 99))).integers(-size, size, shape)
+        found = stream[places]
+        assert found.dtype == np.int32
+        assert np.shape(found) == tuple(shape)
+        np.testing.assert_array_equal(found, whole[places])
+    for beyond in (len(whole), -len(whole) - 1):
+        with pytest.raises(IndexError):
+            stream[np.array([beyond])]
+
+
+def test_a_whole_stream_comes_before_its_shards(tmp_path):
+    write_shards(tmp_path, [[1], [2, 3]])
+    np.save(tmp_path / "train.npy", np.array([4], np.int32))
+    assert open_stream(tmp_path / "train.npy").tolist() == [4]
+
+
+def test_a_shard_that_is_no_stream_is_refused(tmp_path):
+    write_shards(tmp_path, [[1], [2, 3]])
+    (tmp_path / "train-00001.npy").write_text("água")
+    with pytest.raises(InputError, match=r"train-00001\.npy: run `nextword tokenize`"):
+        open_stream(tmp_path / "train.npy")

@@ -23,6 +23,7 @@ OPTIONS = {
     "layers": 1,
     "dropout": 0.2,
     "tied": True,
+    "softmax": "full",
     "context": 3,
     "window": 5,
     "stride": None,
@@ -33,6 +34,7 @@ OPTIONS = {
     "clip_norm": 1.0,
     "patience": 2,
     "seed": 1,
+    "precision": "float32",
     "strategy": "one",
 }
 
@@ -52,6 +54,32 @@ def test_every_cell_learns(tokens, tmp_path, cell):
     for row in history:
         assert row["valid_perplexity"] == pytest.approx(math.exp(row["valid_loss"]), rel=1e-6)
         assert row["train_perplexity"] == pytest.approx(math.exp(row["train_loss"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_learns_as_well(tokens, tmp_path, precision):
+    history = trained(tokens, tmp_path / "out", precision=precision)
+    assert history[-1]["valid_perplexity"] < history[0]["valid_perplexity"] < len(TOKENS)
+    assert all(math.isfinite(row["gradient_norm"]) for row in history)
+    model = load_model(tmp_path / "out")
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"window": "full"}, {"window": 4, "stride": 2}, {"softmax": "adaptive"}],
+    ids=str,
+)
+def test_windows_and_softmax_of_every_kind_learn(tokens, tmp_path, changes):
+    history = trained(tokens, tmp_path / "out", epochs=3, patience=9, **changes)
+    assert history[-1]["valid_perplexity"] < history[0]["valid_perplexity"] < len(TOKENS)
+
+
+def test_a_stride_that_does_not_fit_is_refused(tokens, tmp_path):
+    with pytest.raises(InputError, match="would leave out text between windows of 5"):
+        trained(tokens, tmp_path / "a", stride=6)
+    with pytest.raises(InputError, match="Whole paragraphs do not overlap"):
+        trained(tokens, tmp_path / "b", window="full", stride=1)
 
 
 def test_the_same_seed_gives_the_same_weights(tokens, tmp_path):

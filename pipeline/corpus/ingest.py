@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 import rich.progress
 
 from pipeline import InputError, catalog, hub
+from pipeline.corpus.documents import DOCUMENTS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
-from pipeline.corpus.overlap import drop_overlap, held_out_ngrams
 from pipeline.corpus.reading import Document, read_file, read_texts
 from pipeline.corpus.splits import SPLITS, Census, Splits, digest
 
@@ -41,7 +39,6 @@ READ = {
     "note": "str",
 }
 CLEAN = ("file", "document", "source", "doc_id", "text")
-DOCUMENTS = ("doc_id", "source", "split", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 
 # Letters of a removed paragraph that removed.csv shows.
@@ -163,8 +160,7 @@ def drop_duplicates(
         yield frame.loc[kept]
 
 
-def removed_rows(frame: pd.DataFrame) -> list[tuple]:
-    """Rows of removed.csv, from the column `removed` that `drop_overlap` has added."""
+def _removed_rows(frame: pd.DataFrame) -> list[tuple]:
     return [
         (source, paragraph, found_in, text[:_SHOWN])
         for source, removed in zip(frame["source"], frame["removed"], strict=True)
@@ -172,29 +168,11 @@ def removed_rows(frame: pd.DataFrame) -> list[tuple]:
     ]
 
 
-def write_parquet(frames: Frames, path: Path, columns: Sequence[str]) -> dict[str, int]:
-    """Write the columns of frames, a row group each; returns the documents of each split."""
-    schema = pa.schema(
-        [(name, pa.int64() if READ.get(name) == "int64" else pa.string()) for name in columns]
-    )
-    counts = dict.fromkeys(SPLITS, 0)
-    with pa.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for frame in frames:
-            frame = frame[frame["text"] != ""]
-            if "split" in frame:
-                for split, number in frame["split"].value_counts().items():
-                    counts[str(split)] += number
-            if len(frame):
-                table = pa.Table.from_pandas(frame[list(columns)], schema, preserve_index=False)
-                writer.write_table(table)
-    return counts
-
-
-def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
-    """The row groups that `write_parquet` wrote."""
-    with pa.parquet.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group).to_pandas()
+def tell_removed(frames: Frames, removed: Callable[..., object]) -> Iterator[pd.DataFrame]:
+    """Pass documents on that `drop_overlap` has seen; `removed` takes rows of removed.csv."""
+    for frame in frames:
+        removed(_removed_rows(frame))
+        yield frame
 
 
 def ingest(
@@ -226,6 +204,9 @@ def ingest(
     Raises:
         InputError: nothing readable, a glob that matches nothing, or a split left empty.
     """
+    # It needs TensorFlow, which a machine that only reads files does without.
+    from pipeline.corpus.overlap import drop_overlap, held_out_ngrams
+
     splits = Splits(valid, test)
     files = file_table(corpus, splits)
     census, clean = Census(splits), output / "clean.parquet"
@@ -252,7 +233,7 @@ def ingest(
         if deduplicate:
             held_out = held_out_ngrams(frame[frame["split"] != "train"] for frame in frames)
             frames = drop_overlap(splits.assign(read_parquet(clean)), held_out=held_out)
-            frames = _tell_removed(frames, removed.writerows)
+            frames = tell_removed(frames, removed.writerows)
         counts = write_parquet(
             _watch(frames, bar, "comparing splits", letters),
             output / "documents.parquet",
@@ -260,12 +241,6 @@ def ingest(
         )
     clean.unlink()
     check(counts, corpus)
-
-
-def _tell_removed(frames: Frames, removed: Callable[..., object]) -> Iterator[pd.DataFrame]:
-    for frame in frames:
-        removed(removed_rows(frame))
-        yield frame
 
 
 def tell_files(files: pd.DataFrame, told: Sequence[pd.DataFrame], path: Path) -> int:

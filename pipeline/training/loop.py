@@ -112,9 +112,10 @@ class Loop:
         for nats, targets, norm in waiting:
             position.nats += float(nats)
             position.targets += float(targets)
-            position.norms += float(norm)
+            # A float16 gradient that overflows is skipped, and scaled less the next time.
+            position.norms += float(norm) if math.isfinite(float(norm)) else 0.0
             loss = float(nats) / float(targets)
-            if not (math.isfinite(loss) and math.isfinite(float(norm))):
+            if not math.isfinite(loss):
                 raise RanAway("The loss is no longer finite")
             recent, usual = position.recent or loss, position.usual or loss
             position.recent = recent + (loss - recent) / 10

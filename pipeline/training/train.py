@@ -11,8 +11,9 @@ import rich.progress
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.devices import allow_growth
 from pipeline.metrics import Meter, perplexity
-from pipeline.model import Cell, ModelConfig, build_model, weights
+from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
 from pipeline.tokenizer import is_word
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
@@ -36,6 +37,7 @@ def train(
     layers: int,
     dropout: float,
     tied: bool,
+    softmax: Softmax,
     context: int,
     window: Size,
     stride: int | None,
@@ -46,6 +48,7 @@ def train(
     clip_norm: float,
     patience: int,
     seed: int,
+    precision: Precision,
     strategy: strategies.Strategy,
     on_windows: Callable[[int, dict[str, float]], None] = lambda number, row: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
@@ -58,7 +61,7 @@ def train(
     Args:
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
-        cell, embedding, units, layers, dropout, tied, context: see `ModelConfig`.
+        cell, embedding, units, layers, dropout, tied, softmax, context: see `ModelConfig`.
         window: T, steps that the gradient travels back; `full` for whole paragraphs, or with
             `reset` whole documents, each from an empty state.
         stride: k₁ ≤ T, steps between two updates; None for T.
@@ -69,6 +72,8 @@ def train(
         clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
         patience: epochs without a better validation perplexity before training stops.
         seed: fixes weights, dropout and so, on a CPU, the result bit for bit.
+        precision: what layers compute in; weights and the loss stay float32 (Micikevicius et al.
+            2018).
         strategy: see `strategies.make`.
         on_windows: called now and then with the number of windows learned from, and what the
             loss is by then.
@@ -79,6 +84,8 @@ def train(
             loss that ran away again with an eighth of the learning rate.
         Interrupted: SIGINT or SIGTERM came; what was learned is saved.
     """
+    if strategies.workers() == 1:  # nothing may come before the strategy of several machines
+        allow_growth()
     distribution = strategies.make(strategy)
     replicas, chief = distribution.num_replicas_in_sync, strategies.is_chief()
     if batch_size % replicas:
@@ -102,13 +109,15 @@ def train(
         layers=layers,
         dropout=dropout,
         tied=tied,
+        softmax=softmax,
         context=context,
     )
     with distribution.scope():
-        model = build_model(config, batch_size=batch_size // replicas)
-        trainer = Trainer(
-            model, keras.optimizers.Adam(learning_rate), clip_norm=clip_norm, stride=stride
-        )
+        model = build_model(config, batch_size=batch_size // replicas, precision=precision)
+        optimizer: keras.Optimizer = keras.optimizers.Adam(learning_rate)
+        if precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        trainer = Trainer(model, optimizer, clip_norm=clip_norm, stride=stride)
     # Validation is read in lanes of its own, so that it does not depend on batch and devices.
     reader = build_model(config, batch_size=_VALID_LANES)
     suggestible = is_word(list(vocabulary.tokens)).numpy()

@@ -67,19 +67,21 @@ class Trainer:
         targets = replicas.all_reduce(tf.distribute.ReduceOp.SUM, counted)
         for state in self.model.states:
             state.assign(tf.where(begins[:, None], tf.zeros_like(state), state))
+        # With float16 gradients would vanish: the loss is scaled up, and the optimizer scales back.
+        scale = self.optimizer.scale_loss(tf.constant(1.0))
         with tf.GradientTape() as tape:
             h = self._read(x)[:, -tf.shape(y)[1] :]
             nats = tf.reduce_sum(self.model.nats(h, y, training=True))
-            loss = nats / targets
+            loss = scale * nats / targets
         variables = self.model.trainable_variables
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
         # Clip what all replicas found together, then hand each its share: the optimizer adds
         # the shares up again.
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm)
+        gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm * scale)
         share = 1.0 / replicas.num_replicas_in_sync
         self.optimizer.apply([g * share for g in gradients], variables)
-        return nats, targets, norm
+        return nats, targets, norm / scale
 
     def _read(self, x: tf.Tensor) -> tf.Tensor:
         """h of every step (B, T, H); the layers keep the state of the k₁-th."""

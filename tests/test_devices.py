@@ -1,0 +1,157 @@
+"""What devices say of cuDNN against what Keras does; training in mixed precision."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import CELLS, config
+
+from pipeline import devices
+from pipeline.devices import cudnn_obstacles, describe, find_devices
+from pipeline.model import build_model, load_model, weights
+
+NO_GPU = "TensorFlow sees no GPU."
+MIXED = ("mixed_float16", "mixed_bfloat16")
+
+
+@pytest.fixture
+def cudnn(monkeypatch):
+    """Calls of cuDNN's kernel by a Keras that believes in a GPU; Keras then goes on without."""
+    calls = []
+
+    def kernel(**arguments):
+        calls.append(arguments)
+        raise tf.errors.NotFoundError(None, None, "no GPU")
+
+    list_devices = tf.config.list_logical_devices
+    monkeypatch.setattr(
+        tf.config,
+        "list_logical_devices",
+        lambda kind=None: ["GPU:0"] if kind == "GPU" else list_devices(kind),
+    )
+    monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", kernel)
+    return calls
+
+
+@pytest.mark.parametrize("precision", ["float32", *MIXED])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_the_layers_as_built_run_by_cudnn(cudnn, cell, precision):
+    model = build_model(config(cell), batch_size=2, precision=precision)
+    assert [cudnn_obstacles(layer) for layer in model.recurrent] == [[], []]
+    cudnn.clear()
+    model.hidden(tf.zeros((2, 3), tf.int32), training=True)
+    assert [call["rnn_mode"] for call in cudnn] == [cell] * 2
+    assert {call["input"].dtype.name for call in cudnn} == {precision.removeprefix("mixed_")}
+
+
+def test_without_a_gpu_that_is_the_only_obstacle():
+    for cell in ("lstm", "gru"):
+        for layer in build_model(config(cell), batch_size=2).recurrent:
+            assert cudnn_obstacles(layer) == [NO_GPU]
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "obstacle"),
+    [
+        (keras.layers.LSTM, {}, None),
+        (keras.layers.GRU, {}, None),
+        (keras.layers.LSTM, {"use_cudnn": False}, "told not to"),
+        (keras.layers.LSTM, {"activation": "relu"}, "activation is not tanh"),
+        (keras.layers.LSTM, {"recurrent_activation": "hard_sigmoid"}, "not sigmoid"),
+        (keras.layers.LSTM, {"recurrent_dropout": 0.1}, "recurrent dropout"),
+        (keras.layers.GRU, {"unroll": True}, "unrolled"),
+        (keras.layers.GRU, {"use_bias": False}, "no bias"),
+        (keras.layers.GRU, {"reset_after": False}, "reset gate"),
+        (keras.layers.SimpleRNN, {}, "LSTM and GRU only"),
+    ],
+)
+def test_obstacles_are_those_of_keras(cudnn, layer, options, obstacle):
+    made = layer(3, **options)
+    made(tf.zeros((1, 2, 4)))
+    found = cudnn_obstacles(made)
+    assert bool(cudnn) == (not found)
+    if obstacle is None:
+        assert found == []
+    else:
+        assert len(found) == 1
+        assert obstacle in found[0]
+
+
+def test_an_exported_model_needs_no_gpu(cudnn):
+    model = build_model(config())
+    model(tf.zeros((1, 3), tf.int32))
+    assert not cudnn
+
+
+def test_a_machine_without_gpu_is_described():
+    described = describe(config(), precision="float32")
+    assert described.without_cudnn == (NO_GPU,)
+    assert "XLA" in described.recurrence
+    assert [device.name for device in described.devices] == ["CPU:0"]
+    assert described.devices[0].memory > 2**28
+    assert described.precision == "float32: all devices know it."
+    assert "float32 may be faster" in describe(config(), precision="mixed_float16").precision
+    assert "no recurrence" in describe(config("feedforward"), precision="float32").recurrence
+    assert "own loop" in describe(config("simple_rnn"), precision="float32").recurrence
+
+
+def test_a_gpu_is_described(cudnn, monkeypatch):
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    listed, grown = tf.config.list_physical_devices, []
+    monkeypatch.setattr(
+        tf.config,
+        "list_physical_devices",
+        lambda kind=None: [gpu] if kind == "GPU" else listed(kind),
+    )
+    details = {"device_name": "Tesla V100", "compute_capability": (7, 0)}
+    experimental = tf.config.experimental
+    monkeypatch.setattr(experimental, "get_device_details", lambda device: details)
+    monkeypatch.setattr(experimental, "set_memory_growth", lambda *args: grown.append(args))
+    devices.allow_growth()
+    assert grown == [(gpu, True)]
+    assert find_devices()[1] == devices.Device("GPU:0", "Tesla V100", None, (7, 0))
+    described = describe(config(), precision="mixed_float16")
+    assert described.without_cudnn == ()
+    assert "cuDNN computes" in described.recurrence
+    assert "by tensor cores" in described.precision
+    assert "V100 has no tensor cores" in describe(config(), precision="mixed_bfloat16").precision
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+@pytest.mark.parametrize("precision", MIXED)
+@pytest.mark.parametrize("cell", CELLS)
+def test_mixed_precision_learns_nearly_the_same(cell, precision, softmax):
+    options = {"layers": 1, "softmax": softmax, "vocabulary_size": 4_050}
+    exact = build_model(config(cell, **options), batch_size=2)
+    mixed = build_model(config(cell, **options), batch_size=2, precision=precision)
+    for variable, source in zip(mixed.weights, exact.weights, strict=True):
+        variable.assign(source)
+    x, y = tf.constant([[4, 4_040], [7, 2]]), tf.constant([[4_049, 2], [8, 4_010]])
+
+    def learned(model):
+        with tf.GradientTape() as tape:
+            h, _ = model.hidden(x, training=True)
+            nats = model.nats(h, y, training=True)
+        gradients = tape.gradient(nats, model.trainable_variables)
+        return h, nats, tf.concat([tf.reshape(tf.convert_to_tensor(g), -1) for g in gradients], 0)
+
+    (h, nats, gradient), (_, exact_nats, exact_gradient) = learned(mixed), learned(exact)
+    assert h.dtype.name == precision.removeprefix("mixed_")
+    assert nats.dtype == mixed(x).dtype == gradient.dtype == tf.float32
+    np.testing.assert_allclose(nats, exact_nats, rtol=1e-2)
+    apart = tf.norm(gradient - exact_gradient) / tf.norm(exact_gradient)
+    assert 0 < float(apart) < 0.02
+
+
+def test_a_model_trained_in_mixed_precision_is_loaded_in_float32(tmp_path):
+    mixed = build_model(config(), batch_size=3, precision="mixed_float16")
+    mixed.config.save(tmp_path / "model.json")
+    manager = tf.train.CheckpointManager(weights(mixed), tmp_path / "checkpoints", max_to_keep=1)
+    manager.save()
+    loaded = load_model(tmp_path)
+    assert loaded(tf.zeros((1, 2), tf.int32)).dtype == tf.float32
+    for layer in loaded.recurrent:
+        assert layer.compute_dtype == "float32"
+    for variable, source in zip(loaded.trainable_variables, mixed.trainable_variables, strict=True):
+        assert variable.dtype == source.dtype == "float32"
+        np.testing.assert_array_equal(variable, source)
