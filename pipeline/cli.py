@@ -79,6 +79,11 @@ _corpus_options = _all(
     _option("--deduplicate", True, "Drop repeated documents, and training paragraphs that stand again in valid or test.", type=bool),
 )  # fmt: skip
 
+_engine_options = _all(
+    _option("--engine", "local", "Where it runs: on this machine, or on Spark (docs/cluster.md).", type=click.Choice(["local", "spark"])),
+    _option("--spark-master", "local[*]", "Address of the Spark master; empty for the session that is there already."),
+)  # fmt: skip
+
 _vocabulary_options = _all(
     _option("--vocabulary-size", 10_000, "Most tokens the model may know.", type=click.IntRange(3)),
     _option("--min-count", 2, "Tokens rarer than this in training are unknown.", type=click.IntRange(1)),
@@ -229,6 +234,8 @@ def _ingest(
     corpus: tuple[str, ...],
     valid: tuple[str, ...],
     test: tuple[str, ...],
+    engine: str,
+    spark_master: str,
     force: bool,
     **options: Any,
 ) -> None:
@@ -238,8 +245,13 @@ def _ingest(
 
     # `mlflow run` passes a glob that was not given as "".
     globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
+    stage = ingest
+    if engine == "spark":
+        from pipeline import spark
+
+        stage, options["master"] = spark.ingest, spark_master
     _stage(
-        ingest,
+        stage,
         reads=[Path(path) for path, _ in find_corpus(corpus)],
         output=output,
         parameters={"corpus": corpus, **globs, **options},
@@ -263,14 +275,26 @@ def _documents_in_words(folder: Path) -> str:
 
 
 def _tokenize(
-    documents: Path, output: Path, *, vocabulary: str, force: bool, **options: Any
+    documents: Path,
+    output: Path,
+    *,
+    vocabulary: str,
+    engine: str,
+    spark_master: str,
+    force: bool,
+    **options: Any,
 ) -> None:
     _import_tensorflow()
     from pipeline.streams import tokenize_documents
     from pipeline.tracking import log_vocabulary
 
+    stage = tokenize_documents
+    if engine == "spark":
+        from pipeline import spark
+
+        stage, options["master"] = spark.tokenize_documents, spark_master
     _stage(
-        tokenize_documents,
+        stage,
         reads=[documents, *([Path(vocabulary)] if vocabulary else [])],
         output=output,
         parameters={
@@ -355,6 +379,7 @@ def _export(training: Path, output: Path, *, suggestions: int, force: bool) -> N
 
 @main.command()
 @_corpus_options
+@_engine_options
 @_folder("--output", DOCUMENTS, "Folder to write.")
 @_force
 def ingest(output: Path, **options: Any) -> None:
@@ -413,6 +438,7 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
 @_folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
 @_folder("--output", TOKENS, "Folder to write.")
 @_vocabulary_options
+@_engine_options
 @_force
 def tokenize(documents: Path, output: Path, **options: Any) -> None:
     """Read documents; write the vocabulary, train.npy, valid.npy and test.npy."""
@@ -506,6 +532,7 @@ def predict(text: str, model: Path) -> None:
 @main.command()
 @_corpus_options
 @_vocabulary_options
+@_engine_options
 @_training_options
 @_option("--baseline-epochs", 2, "Passes of the feedforward model, at most.", type=_positive)
 @_export_options

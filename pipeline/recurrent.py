@@ -165,7 +165,7 @@ class LSTM(_Compiled, keras.layers.LSTM):
     recurrence = LongShortRecurrence
 
 
-@tf.function(reduce_retracing=True)  # outside of a graph, the tape would look into the loops
+@tf.function  # outside of a graph, the tape would look into the loops
 def _scan(
     recurrence: type[Recurrence],
     x: tf.Tensor,
@@ -202,7 +202,7 @@ def _scan(
     return tf.transpose(outputs, (1, 0, 2)), last
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True)
 def _forward(
     recurrence: type[Recurrence],
     a: tf.Tensor,
@@ -229,7 +229,7 @@ def _forward(
     return found[: recurrence.states], found[recurrence.states :]
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True)
 def _backward(
     recurrence: type[Recurrence],
     before: Tensors,

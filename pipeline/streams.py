@@ -26,6 +26,7 @@ from pipeline.corpus.splits import SPLITS
 from pipeline.counting import Forms, build_vocabulary, read_listed
 from pipeline.subword import in_chunks
 from pipeline.tokenizer import (
+    BREAK,
     Tokenizer,
     begins_sentence,
     cut,
@@ -125,22 +126,24 @@ def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tup
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
-def _number(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+def _number(text: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Number the tokens of texts, of shape (B,), as they are met.
 
     Returns:
-        The F different tokens; the texts as their numbers, one after the other; how often each
-        stands; and how often where its case is its own.
+        The F different tokens; the texts as their numbers, one after the other; the paragraphs of
+        each text, (B,); how often each token stands; and how often where its case is its own.
     """
     tokens, places = cut(open_paragraph(text))
     forms, numbers = tf.unique(tokens.values)
-    stream = put_back(tokens.with_values(numbers), places).values
+    rows = put_back(tokens.with_values(numbers), places)
+    stream = rows.values
+    breaks = rows.with_values(tf.cast(tf.gather(tf.equal(forms, BREAK), stream), tf.int32))
     # Every text is opened by BREAK, so what stands before it in the batch says nothing.
     opens = begins_sentence(tf.gather(ends_sentence(forms), stream))
     inside = tf.boolean_mask(stream, ~opens)
     size = tf.size(forms)
     counts = [tf.math.bincount(n, minlength=size, maxlength=size) for n in (stream, inside)]
-    return forms, stream, *counts
+    return forms, stream, tf.reduce_sum(breaks, axis=1), *counts
 
 
 def number_batch(batch: tuple[str, list[bytes]]) -> list[np.ndarray]:
@@ -161,8 +164,9 @@ def tokenize_documents(
 ) -> None:
     """Write vocabulary.tsv, tokenizer.json, and train.npy, valid.npy and test.npy.
 
-    The streams are int32 ids of shape (tokens,). Memory holds each different token once, and a
-    few megabytes of text.
+    The streams are int32 ids of shape (tokens,); train.documents.npy and the like tell how many
+    paragraphs each document of a stream has, int32 of shape (documents,). Memory holds each
+    different token once, and a few megabytes of text.
 
     Args:
         documents: folder that `ingest` wrote.
@@ -187,15 +191,19 @@ def tokenize_documents(
     forms = Forms()
     with contextlib.ExitStack() as stack:
         streams = {
-            split: stack.enter_context(StreamWriter(output / f"{split}.npy")) for split in SPLITS
+            name: stack.enter_context(StreamWriter(output / f"{name}.npy"))
+            for split in SPLITS
+            for name in (split, f"{split}.documents")
         }
         progress = stack.enter_context(_progress())
         bar = progress.add_task("tokenize", total=size, report="")
         start, done = time.perf_counter(), 0
 
-        for (split, batch), (found, stream, *counts) in side_by_side(number_batch, batches(groups)):
+        for (split, batch), numbered in side_by_side(number_batch, batches(groups)):
+            found, stream, paragraphs, *counts = numbered
             counted = np.stack(counts) if split == "train" else np.zeros((2, len(found)), np.int64)
             streams[split].append(forms.add(found.tolist(), counted)[stream])
+            streams[f"{split}.documents"].append(paragraphs)
             done += sum(map(len, batch))
             speed = done / 1e6 / (time.perf_counter() - start)
             progress.update(bar, completed=done, report=f"{speed:.1f} MB/s")

@@ -140,17 +140,17 @@ def paragraphs(stream: np.ndarray) -> Iterator[Span]:
         yield start, len(stream)
 
 
-def documents(lengths: np.ndarray) -> Iterator[Span]:
+def documents(stream: np.ndarray, counts: Iterable[int]) -> Iterator[Span]:
     """The documents of a stream, each with the `<s>` that begins the next.
 
     Args:
-        lengths: tokens of each, in order.
+        stream: int32 ids, shape (tokens,).
+        counts: paragraphs of each document, in order.
     """
-    ends = np.cumsum(lengths, dtype=np.int64).tolist()
-    for start, end in itertools.pairwise([0, *ends]):
-        end = min(end + 1, ends[-1])
-        if end - start > 1:
-            yield start, end
+    spans = paragraphs(stream)
+    for count in counts:
+        if group := list(itertools.islice(spans, count)):
+            yield group[0][0], group[-1][1]
 
 
 def _count(spans: Sequence[Span], *, window: int, stride: int) -> int:

@@ -126,6 +126,8 @@ def assert_equal(
         ids = open_stream(far_tokens / f"{split}.npy")[:]
         assert ids.dtype == np.int32
         np.testing.assert_array_equal(ids, np.load(tokens / f"{split}.npy"))
+        counts = open_stream(far_tokens / f"{split}.documents.npy")[:]
+        np.testing.assert_array_equal(counts, np.load(tokens / f"{split}.documents.npy"))
     left = [path for folder in (far_documents, far_tokens) for path in folder.rglob(".*")]
     assert not left
     return far_documents, far_tokens

@@ -67,7 +67,13 @@ def test_half_precision_learns_as_well(tokens, tmp_path, precision):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"window": "full"}, {"window": 4, "stride": 2}, {"softmax": "adaptive"}],
+    [
+        {"window": "full"},
+        {"window": "full", "reset": "document"},
+        {"reset": "document"},
+        {"window": 4, "stride": 2},
+        {"softmax": "adaptive"},
+    ],
     ids=str,
 )
 def test_windows_and_softmax_of_every_kind_learn(tokens, tmp_path, changes):

@@ -90,14 +90,19 @@ def test_every_token_but_the_first_is_a_target_once(tokens, batch_size, size):
 )
 def test_documents_begin_in_windows_of_their_own(lengths, batch_size, size):
     stride, window = size
-    stream = np.arange(sum(lengths), dtype=np.int32)
-    spans = list(documents(np.array(lengths, np.int32)))
+    stream = np.arange(5, 5 + sum(lengths), dtype=np.int32)
+    begins = np.cumsum([0, *lengths[:-1]])
+    ids = stream.copy()
+    ids[begins] = BEGIN_ID
+    half = len(lengths) // 2  # one document of so many paragraphs, others of one
+    spans = list(documents(ids, [half] * (half > 0) + [1] * (len(lengths) - half)))
     lanes = document_lanes(spans, batch_size=batch_size, window=window, stride=stride)
     batches = list(windows(stream, lanes, window=window, stride=stride))
-    assert targets(batches) == list(range(1, len(stream)))
-    starts = {first for first, _ in spans}
+    assert targets(batches) == stream[1:].tolist()
+    starts = stream[begins[[0, *range(half, len(lengths))] if half else slice(None)]]
     begun = [int(first) for batch in batches for first in batch.x[batch.begins, 0]]
-    assert sorted(begun) == sorted(starts)
+    # A last paragraph without a token has nothing to predict.
+    assert sorted(begun) == sorted(set(starts) - ({stream[-1]} if lengths[-1] == 1 else set()))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 5))
@@ -114,9 +119,10 @@ def test_paragraphs_are_whole_sequences(begins, batch_size):
 
 
 def test_sequences_have_few_lengths():
-    lengths = np.arange(2, 400)
-    stream = np.arange(lengths.sum(), dtype=np.int32)
-    batches = list(sequences(stream, documents(lengths), batch_size=4))
+    ends = np.cumsum(range(2, 400)).tolist()
+    stream = np.arange(ends[-1], dtype=np.int32)
+    spans = zip([0, *ends], [end + 1 for end in ends[:-1]] + ends[-1:], strict=False)
+    batches = list(sequences(stream, spans, batch_size=4))
     assert targets(batches) == list(range(1, len(stream)))
     widths = [batch.x.shape[1] for batch in batches]
     assert set(widths) == {8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512}

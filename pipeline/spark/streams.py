@@ -15,7 +15,7 @@ from pyspark.sql import functions as sql
 from pipeline.corpus.ingest import Frames
 from pipeline.corpus.splits import SPLITS
 from pipeline.spark.session import beside, map_frames, one_thread, session, sweep, watch
-from pipeline.vocabulary import Case, Numbers, Unit, Vocabulary
+from pipeline.vocabulary import BEGIN_ID, Case, Numbers, Unit, Vocabulary
 
 if TYPE_CHECKING:  # it needs TensorFlow, which workers import only when they have been told how
     from pipeline.streams import RowGroup
@@ -110,7 +110,7 @@ def _count(frames: Frames, *, shards: "Broadcast[list[list[RowGroup]]]") -> Iter
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
         forms = Forms()
         training = (batch for batch in batches(shards.value[shard]) if batch[0] == "train")
-        for _, (found, _, *counts) in side_by_side(number_batch, training):
+        for _, (found, _, _, *counts) in side_by_side(number_batch, training):
             forms.add(found.tolist(), np.stack(counts))
         total, inside = forms.counts[:, : len(forms.numbers)]
         yield pd.DataFrame({"form": [*forms.numbers], "total": total, "inside": inside})
@@ -132,15 +132,18 @@ def _write_shards(
 
     tokenizer = Tokenizer(vocabulary)
 
-    def number(batch: tuple[str, list[bytes]]) -> np.ndarray:
-        return tokenizer(tf.constant(batch[1])).values.numpy()
+    def number(batch: tuple[str, list[bytes]]) -> tuple[np.ndarray, np.ndarray]:
+        ids = tokenizer(tf.constant(batch[1]))
+        begins = tf.cast(tf.equal(ids, BEGIN_ID), tf.int32)
+        return ids.values.numpy(), tf.reduce_sum(begins, axis=1).numpy()
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
         with contextlib.ExitStack() as stack:
             streams = {}
-            for split in SPLITS:
-                path = stack.enter_context(beside(folder / f"{split}-{shard:05}.npy"))
-                streams[split] = stack.enter_context(StreamWriter(path))
-            for (split, _), ids in side_by_side(number, batches(shards.value[shard])):
+            for name in (*SPLITS, *(f"{split}.documents" for split in SPLITS)):
+                path = stack.enter_context(beside(folder / f"{name}-{shard:05}.npy"))
+                streams[name] = stack.enter_context(StreamWriter(path))
+            for (split, _), (ids, paragraphs) in side_by_side(number, batches(shards.value[shard])):
                 streams[split].append(ids)
+                streams[f"{split}.documents"].append(paragraphs)
         yield pd.DataFrame({"shard": [shard]})

@@ -74,7 +74,7 @@ class Text:
 
     def _sequences(self) -> Iterator[tuple[int, int]]:
         if self._documents:
-            return documents(open_stream(self._documents))
+            return documents(self._stream, open_stream(self._documents)[:].tolist())
         return paragraphs(self._stream)
 
     def epoch(self) -> Iterator[Window]:
