@@ -63,7 +63,7 @@ def describe(config: ModelConfig, *, precision: Precision) -> Description:
         recurrence = "There is no recurrence: all steps of a window are one product of matrices."
     elif not reasons:
         recurrence = "cuDNN computes all steps of a window in one kernel."
-    elif config.cell == "lstm" and not tf.config.list_logical_devices("GPU"):
+    elif not tf.config.list_logical_devices("GPU"):
         recurrence = "XLA compiles the loop over the steps of a window for the CPU."
     else:
         recurrence = "TensorFlow's own loop runs over the steps of a window."

@@ -9,8 +9,7 @@ from typing import Any, Literal, Self
 import keras
 import tensorflow as tf
 
-from pipeline import InputError
-from pipeline.lstm import LSTM
+from pipeline import InputError, recurrent
 from pipeline.softmax import AdaptiveSoftmax, cutoffs
 from pipeline.windows import NO_TARGET
 
@@ -228,15 +227,15 @@ def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> 
     options |= {"stateful": stateful, "dtype": precision}
     # An exported model must run where there is no GPU, wherever it was exported.
     cudnn = "auto" if stateful else False
+    # XLA must not be asked of whoever loads an exported model, either.
+    layers: Any = recurrent if stateful else keras.layers
     match config.cell:
         case "lstm":
-            # XLA must not be asked of whoever loads an exported model, either.
-            layer = LSTM if stateful else keras.layers.LSTM
-            return layer(config.units, use_cudnn=cudnn, **options)
+            return layers.LSTM(config.units, use_cudnn=cudnn, **options)
         case "gru":
-            return keras.layers.GRU(config.units, use_cudnn=cudnn, **options)
+            return layers.GRU(config.units, use_cudnn=cudnn, **options)
         case "simple_rnn":
-            return keras.layers.SimpleRNN(config.units, **options)
+            return layers.SimpleRNN(config.units, **options)
         case "feedforward":
             cell = LastWords(config.context, config.embedding, dtype=precision)
             return Context(cell, **options)
