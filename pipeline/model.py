@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from pipeline import InputError, recurrent
+from pipeline.cross_entropy import cross_entropy
 from pipeline.softmax import AdaptiveSoftmax, cutoffs
 from pipeline.windows import NO_TARGET
 
@@ -177,16 +178,19 @@ class LanguageModel(keras.Model):
             h = layer(h, training=training) if isinstance(layer, keras.layers.Dropout) else layer(h)
         return h
 
+    def _output(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """The output matrix (V, width) and its bias (V,)."""
+        weights = self.embed.embeddings if self.output_weights is None else self.output_weights
+        return tf.cast(weights.value, dtype), tf.convert_to_tensor(self.output_bias.value)
+
     def logits(self, features: tf.Tensor) -> tf.Tensor:
         """(…, width) to (…, V), float32; of an adaptive softmax, the logarithms of p."""
         flat = tf.reshape(features, (-1, features.shape[-1]))
         if self.adaptive:
             scores = self.adaptive.log_probabilities(flat)
         else:
-            weights = self.embed.embeddings if self.output_weights is None else self.output_weights
-            matrix = tf.cast(weights.value, flat.dtype)
-            scores = tf.cast(tf.matmul(flat, matrix, transpose_b=True), self.variable_dtype)
-            scores += self.output_bias.value
+            matrix, bias = self._output(flat.dtype)
+            scores = tf.cast(tf.matmul(flat, matrix, transpose_b=True), bias.dtype) + bias
         return tf.reshape(scores, tf.concat([tf.shape(features)[:-1], [scores.shape[-1]]], 0))
 
     def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -200,14 +204,13 @@ class LanguageModel(keras.Model):
         """
         features = self.features(h, training=training)
         counted = tf.not_equal(targets, NO_TARGET)
-        targets = tf.where(counted, targets, 0)
+        flat = tf.reshape(features, (-1, features.shape[-1]))
+        ids = tf.reshape(tf.where(counted, targets, 0), (-1,))
         if self.adaptive:
-            flat = tf.reshape(features, (-1, features.shape[-1]))
-            nats = self.adaptive.nats(flat, tf.reshape(targets, (-1,)))
-            nats = tf.reshape(nats, tf.shape(targets))
+            nats = self.adaptive.nats(flat, ids)
         else:
-            logits = self.logits(features)
-            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            nats = cross_entropy(flat, *self._output(flat.dtype), ids)
+        nats = tf.reshape(nats, tf.shape(targets))
         return tf.where(counted, nats, tf.zeros_like(nats))
 
     @property
