@@ -60,12 +60,9 @@ def _cross_entropy(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor, targets: t
         d_x: list[tf.Tensor] = []
         d_weights, d_bias = tf.zeros_like(weights), tf.zeros_like(bias)
         for piece, e in zip(pieces, exponentials, strict=True):
+            share = shares[piece, None]
             with tf.control_dependencies(d_x[-1:]):
-                d_x.append(tf.matmul(e, weights) * shares[piece, None])
-        # The loops over time wait for d_x and leave cores free, which these can have.
-        for piece, e in zip(pieces, exponentials, strict=True):
-            with tf.control_dependencies([d_x[-1], d_weights]):
-                share = tf.identity(shares[piece, None])
+                d_x.append(tf.matmul(e, weights) * share)
             d_weights += tf.matmul(e, x[piece] * share, transpose_a=True)
             d_bias += tf.matmul(share, e, transpose_a=True)[0]
         up_x = up[:, None] * x

@@ -133,6 +133,7 @@ def assert_equal(
     return far_documents, far_tokens
 
 
+@pytest.mark.slow
 def test_documents_and_streams_equal_those_of_one_machine(
     here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,7 @@ def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("stride", [1, 4])
 def test_the_state_is_carried_and_the_gradient_cut(cell, stride):
     """Every window's gradient is that of its last outputs, from the state its first step had.
 
