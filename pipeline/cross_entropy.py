@@ -1,9 +1,8 @@
 """−ln softmax(x Wᵀ + b) at the targets, some rows at a time.
 
 All scores of a window, (B · T, V), are by far the largest tensor of a training step. Their pieces
-stay in a core's cache and in memory that the allocator keeps, and of each only the exponentials e
-are held until the derivative is taken. With s their sum over the vocabulary and u the derivative
-by the nats,
+stay in memory that the allocator keeps, and of each only the exponentials e are held until the
+derivative is taken. With s their sum over the vocabulary and u the derivative by the nats,
 
     ∂E/∂x = u (e W / s − W_y)    ∂E/∂W = eᵀ (u x / s) − Σ_y u x    ∂E/∂b = eᵀ (u / s) − Σ_y u
 

@@ -13,6 +13,7 @@ from test_streams import TEXTS, stream_texts, write_documents
 
 from pipeline import InputError, subword
 from pipeline.pieces import piece_vocabulary, train_pieces
+from pipeline.corpus.splits import SPLITS
 from pipeline.streams import tokenize_documents
 from pipeline.subword import Segmenter, in_chunks
 from pipeline.tokenizer import BREAK, Tokenizer, tokenize
@@ -265,13 +266,9 @@ def test_streams_hold_pieces(tmp_path):
         numbers="class",
         unit="subword",
     )
-    assert sorted(path.name for path in output.iterdir()) == [
-        "test.npy",
-        "tokenizer.json",
-        "train.npy",
-        "valid.npy",
-        "vocabulary.tsv",
-    ]
+    streams = {f"{split}{kind}.npy" for split in SPLITS for kind in ("", ".documents")}
+    written = {path.name for path in output.iterdir()}
+    assert written == streams | {"tokenizer.json", "vocabulary.tsv"}
     vocabulary = Vocabulary.load(output / "vocabulary.tsv")
     to_ids = Tokenizer(vocabulary)
     for split in TEXTS:
