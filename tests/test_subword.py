@@ -12,8 +12,8 @@ from sentencepiece import sentencepiece_model_pb2 as protobuf
 from test_streams import TEXTS, stream_texts, write_documents
 
 from pipeline import InputError, subword
-from pipeline.pieces import piece_vocabulary, train_pieces
 from pipeline.corpus.splits import SPLITS
+from pipeline.pieces import piece_vocabulary, train_pieces
 from pipeline.streams import tokenize_documents
 from pipeline.subword import Segmenter, in_chunks
 from pipeline.tokenizer import BREAK, Tokenizer, tokenize
