@@ -104,6 +104,7 @@ class Loop:
                 self._stop()
         self._look(waiting)
         position.seconds += time.perf_counter() - looked
+        self._report()
         return {"epoch": position.epoch, **self._figures()}
 
     def _look(self, waiting: list[tuple[tf.Tensor, ...]]) -> None:
