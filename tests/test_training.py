@@ -154,7 +154,7 @@ def test_after_a_loss_that_ran_away_half_the_rate(
     """Weights spoilt after the second epoch: back to that epoch's end, and on."""
 
     def spoil(row):
-        if row["epoch"] == 2 and not caplog.records:
+        if row["epoch"] == 2 and "back to epoch" not in caplog.text:
             bias = np.zeros(len(TOKENS))
             bias[0] = spoilt  # of <unk>, which never comes
             built[0].output_bias.assign(bias)
