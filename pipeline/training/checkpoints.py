@@ -102,7 +102,10 @@ class Checkpoints:
         for path in found:
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            except (OSError, ValueError, AssertionError, tf.errors.OpError) as error:
+            except (
+                *(OSError, ValueError, AssertionError, tf.errors.OpError),
+                *(LookupError, RuntimeError),  # what TensorFlow's reader makes of a cut file
+            ) as error:
                 log.warning("The checkpoint %s cannot be read: %s.", path, _reason(error))
                 continue
             self._spread_states()
