@@ -162,29 +162,3 @@ def test_a_checkpoint_cut_short_is_passed_over(start, whole, tmp_path):
     out, _ = process.communicate()
     assert process.returncode == 2
     assert re.search(r"No checkpoint in .* can be read: begin anew with --force", out), out
-
-
-@pytest.mark.slow
-def test_a_full_disk_costs_nothing_that_was_there(tokens, tmp_path, start, whole):
-    """A limit on the size of files stands for the disk that is full."""
-    process = start("full")
-    wait_for_windows(process, 20)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    resume = tmp_path / "full.partial" / "resume"
-    before = {p.name: p.read_bytes() for p in resume.iterdir() if p.is_file()}
-    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n" + TRAIN
-    words = list(map(str, command(tokens, tmp_path / "full", "--resume")))
-    words[2] = limited.replace("cli.main", "cli._mlflow_run = cli.contextlib.nullcontext\ncli.main")
-    result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode == 2, result.stdout + result.stderr
-    told = result.stderr
-    assert re.search(r"No checkpoint can be written into .*File too large.*: make room", told), told
-    assert "Traceback" not in told
-    after = {p.name: p.read_bytes() for p in resume.iterdir() if p.is_file()}
-    assert before.items() <= after.items()
-    process = start("full", "--resume")
-    out, _ = process.communicate()
-    assert process.returncode == 0, out
-    for mine, theirs in zip(weights(tmp_path / "full"), whole, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
