@@ -8,18 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.metrics import Meter, Sums, perplexity
+from pipeline.metrics import LANES, Meter, Sums, perplexity
 from pipeline.model import ModelConfig, load_model
 from pipeline.report import write_report
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import Vocabulary
 from pipeline.windows import open_stream
 
-# Lanes that an evaluated stream is read in. Each begins without context, so few are honest
-# and many are fast.
-_LANES = 8
-# Steps in a window; it changes nothing but the memory that logits take.
-_WINDOW = 35
 # Ids of a stream looked at at once.
 _CHUNK = 2**20
 
@@ -76,7 +71,7 @@ def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[
 
     def add(name: str, meter: Meter) -> None:
         for split, stream in streams.items():
-            sums = meter.measure(stream, batch_size=_LANES, window=_WINDOW)
+            sums = meter.measure(stream)
             metrics[split][name] = (
                 sums.metrics()
                 if vocabulary.unit == "word"
@@ -90,7 +85,7 @@ def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[
                 f"The model in {folder} was trained with another vocabulary than {tokens}: train "
                 "it again on these tokens."
             )
-        model = load_model(folder, batch_size=_LANES)
+        model = load_model(folder, batch_size=LANES)
         name: str = model.config.cell
         if name in models:
             name = f"{name} {folder}"

@@ -12,6 +12,11 @@ from pipeline.vocabulary import UNKNOWN_ID
 from pipeline.windows import NO_TARGET, even_lanes, windows
 
 TOP = (1, 3, 5)
+# Lanes that a measured stream is read in. Each begins without context, so few are honest and
+# many are fast.
+LANES = 8
+# Steps in a window; it changes nothing but the memory that logits take.
+_WINDOW = 35
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +92,9 @@ class Meter:
         self._logits, self._reset = logits, reset
         self._suggestible = tf.constant(suggestible)
 
-    def measure(self, stream: np.ndarray, *, batch_size: int, window: int) -> Sums:
+    def measure(
+        self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
+    ) -> Sums:
         """Predict every token of a stream but the first, read in `batch_size` lanes."""
         none = np.zeros(len(TOP), np.int64)
         total = Sums(0, 0.0, 0, 0.0, 0, none, none)

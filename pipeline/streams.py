@@ -17,13 +17,13 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet
-import rich.progress
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.corpus.documents import parts
 from pipeline.corpus.splits import SPLITS
 from pipeline.counting import Forms, build_vocabulary, read_listed
+from pipeline.progress import progress_bar
 from pipeline.subword import in_chunks
 from pipeline.tokenizer import (
     BREAK,
@@ -195,7 +195,7 @@ def tokenize_documents(
             for split in SPLITS
             for name in (split, f"{split}.documents")
         }
-        progress = stack.enter_context(_progress())
+        progress = stack.enter_context(progress_bar())
         bar = progress.add_task("tokenize", total=size, report="")
         start, done = time.perf_counter(), 0
 
@@ -241,15 +241,6 @@ def _write_pieces(path: Path, pieces: tf.RaggedTensor) -> None:
         for first in range(0, len(stream), _CHUNK):
             writer.append(tf.gather(pieces, stream[first : first + _CHUNK]).values.numpy())
     longer.replace(path)
-
-
-def _progress() -> rich.progress.Progress:
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.TextColumn("{task.fields[report]}"),
-        rich.progress.TimeRemainingColumn(),
-    )
 
 
 class StreamWriter:

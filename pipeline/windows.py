@@ -217,24 +217,25 @@ def _round_up(length: int) -> int:
 
 def distribute(
     batches: Iterable[Window], strategy: tf.distribute.Strategy
-) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+) -> Iterator[tuple[tf.Tensor, ...]]:
     """x, y and begins of windows, each spread over the replicas of a strategy.
 
     A replica reads on in its own lanes. This is no tf.data pipeline: a window is cut out of a
     memory map in microseconds, and tf.data's threads slowed the training step down by a fifth on
     two cores (TF 2.21), while its tuner could miss the end of an epoch by 20 s.
     """
-    replicas = strategy.num_replicas_in_sync
-
-    def spread(lanes: np.ndarray) -> tf.Tensor:
-        return strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(
-                lanes_of(lanes, replica=context.replica_id_in_sync_group, replicas=replicas)
-            )
-        )
-
     for window in batches:
-        yield spread(window.x), spread(window.y), spread(window.begins)
+        yield tuple(spread(lanes, strategy) for lanes in (window.x, window.y, window.begins))
+
+
+def spread(lanes: np.ndarray, strategy: tf.distribute.Strategy) -> tf.Tensor:
+    """The lanes of a batch (batch, …), each replica's own for it."""
+    replicas = strategy.num_replicas_in_sync
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(
+            lanes_of(lanes, replica=context.replica_id_in_sync_group, replicas=replicas)
+        )
+    )
 
 
 def lanes_of(lanes: np.ndarray, *, replica: int, replicas: int) -> np.ndarray:

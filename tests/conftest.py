@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipeline.model import ModelConfig
 from pipeline.vocabulary import Vocabulary
@@ -22,6 +23,27 @@ def config(cell: str = "lstm", **changes) -> ModelConfig:
     sizes = {"embedding": 6, "units": 5, "layers": 1 if cell == "feedforward" else 2}
     options = {"dropout": 0.0, "tied": True, "context": 3, "vocabulary_size": len(TOKENS)}
     return ModelConfig(**{"cell": cell, **sizes, **options, **changes})
+
+
+def slopes(loss, variables):
+    """The derivative of a loss along one direction: by autodiff, and by finite differences."""
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = [tf.convert_to_tensor(g) for g in tape.gradient(value, variables)]
+    random = np.random.default_rng(5)
+    direction = [random.normal(size=v.shape) for v in variables]
+    start = [v.numpy() for v in variables]
+    step = 1e-5
+
+    def moved(by):
+        for v, s, d in zip(variables, start, direction, strict=True):
+            v.assign(s + by * d)
+        return float(loss())
+
+    difference = (moved(step) - moved(-step)) / (2 * step)
+    moved(0)
+    slope = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradients, direction, strict=True))
+    return slope, difference
 
 
 @pytest.fixture

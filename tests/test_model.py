@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, config
+from conftest import CELLS, config, slopes
 
 from pipeline import InputError
 from pipeline.model import ModelConfig, build_model, load_model, weights
@@ -92,22 +92,7 @@ def test_gradient_of_a_window_equals_finite_differences(cell, tied):
         logits = model(x)
         return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
 
-    with tf.GradientTape() as tape:
-        value = loss()
-    variables = model.trainable_variables
-    gradients = [tf.convert_to_tensor(g) for g in tape.gradient(value, variables)]
-    random = np.random.default_rng(5)
-    direction = [random.normal(size=v.shape) for v in variables]
-    start = [v.numpy() for v in variables]
-    step = 1e-5
-
-    def moved(by: float) -> float:
-        for v, s, d in zip(variables, start, direction, strict=True):
-            v.assign(s + by * d)
-        return float(loss())
-
-    difference = (moved(step) - moved(-step)) / (2 * step)
-    slope = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradients, direction, strict=True))
+    slope, difference = slopes(loss, model.trainable_variables)
     assert difference == pytest.approx(slope, rel=1e-6)
 
 

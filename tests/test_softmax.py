@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import config
+from conftest import config, slopes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,27 +112,11 @@ def test_the_gradient_is_that_of_the_log_probabilities(softmax, targets):
 
 def test_the_gradient_of_shared_weights_equals_finite_differences(softmax):
     ids, targets = tf.constant([0, 3, 5, 9, 14, 2]), tf.constant([9, 4, 0, 14, 8, 3])
-    variables = softmax.trainable_variables
 
     def loss() -> tf.Tensor:
         return tf.reduce_sum(softmax.nats(tf.tanh(softmax(ids)), targets))
 
-    with tf.GradientTape() as tape:
-        value = loss()
-    gradients = [tf.convert_to_tensor(g) for g in tape.gradient(value, variables)]
-    random = np.random.default_rng(5)
-    direction = [random.normal(size=v.shape) for v in variables]
-    start = [v.numpy() for v in variables]
-    step = 1e-5
-
-    def moved(by: float) -> float:
-        for v, s, d in zip(variables, start, direction, strict=True):
-            v.assign(s + by * d)
-        return float(loss())
-
-    difference = (moved(step) - moved(-step)) / (2 * step)
-    moved(0)
-    slope = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradients, direction, strict=True))
+    slope, difference = slopes(loss, softmax.trainable_variables)
     assert difference == pytest.approx(slope, rel=1e-7)
 
 

@@ -18,6 +18,7 @@ from pipeline.corpus.documents import DOCUMENTS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
 from pipeline.corpus.reading import Document, read_file, read_texts
 from pipeline.corpus.splits import SPLITS, Census, Splits, digest
+from pipeline.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def ingest(
     told: list[pd.DataFrame] = []
     with (
         (output / "removed.csv").open("w", newline="", encoding="utf-8") as file,
-        _progress() as bar,
+        progress_bar(rich.progress.TransferSpeedColumn()) as bar,
     ):
         removed = csv.writer(file)
         removed.writerow(REMOVED)
@@ -224,9 +225,7 @@ def ingest(
             frames = drop_duplicates(frames, removed.writerows)
         frames = census.count(_watch(frames, bar, "reading", size))
         write_parquet(frames, clean, CLEAN)
-        letters = tell_files(files, told, output / "files.csv")
-        if not letters:
-            raise InputError(f"No file of {', '.join(corpus)} holds readable text.")
+        letters = tell_files(files, told, output / "files.csv", corpus)
 
         splits = census.decide()
         frames = splits.assign(read_parquet(clean))
@@ -243,13 +242,19 @@ def ingest(
     check(counts, corpus)
 
 
-def tell_files(files: pd.DataFrame, told: Sequence[pd.DataFrame], path: Path) -> int:
+def tell_files(
+    files: pd.DataFrame, told: Sequence[pd.DataFrame], path: Path, corpus: Sequence[str]
+) -> int:
     """Write files.csv and log what was skipped or is damaged; returns the letters that were read.
 
     Args:
         files: what was read.
         told: what `tell` has gathered.
         path: files.csv.
+        corpus: what named the files.
+
+    Raises:
+        InputError: none holds readable text.
     """
     table = files.merge(summarise(pd.concat(told)), on=["file", "source"]).drop(columns="file")
     table.to_csv(path, index=False)
@@ -262,7 +267,9 @@ def tell_files(files: pd.DataFrame, told: Sequence[pd.DataFrame], path: Path) ->
     ):
         for row in table[table[column] > 0].itertuples():
             log.warning("%s holds %d %s.", row.path, getattr(row, column), what)
-    return int(table["letters"].sum())
+    if letters := int(table["letters"].sum()):
+        return letters
+    raise InputError(f"No file of {', '.join(corpus)} holds readable text.")
 
 
 def check(counts: dict[str, int], corpus: Sequence[str]) -> None:
@@ -277,15 +284,6 @@ def check(counts: dict[str, int], corpus: Sequence[str]) -> None:
                 f"No document is left for the {split} split of {', '.join(corpus)}: add text, or "
                 "choose the files of each split with --valid and --test."
             )
-
-
-def _progress() -> rich.progress.Progress:
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.TransferSpeedColumn(),
-        rich.progress.TimeRemainingColumn(),
-    )
 
 
 def _watch(

@@ -13,7 +13,7 @@ from pyspark import Broadcast, TaskContext
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 
-from pipeline import InputError, hub
+from pipeline import hub
 from pipeline.corpus.documents import DOCUMENTS, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
@@ -82,9 +82,7 @@ def ingest(
         step("reading")
         documents = _read(spark, files, text_column=text_column, strict=strict).persist()
         told = map_frames(documents, _tell, _TOLD).toPandas()
-        letters = tell_files(files, [told], output / "files.csv")
-        if not letters:
-            raise InputError(f"No file of {', '.join(corpus)} holds readable text.")
+        letters = tell_files(files, [told], output / "files.csv", corpus)
 
         step("comparing documents")
         partitions = max(letters // _PARTITION, spark.sparkContext.defaultParallelism)

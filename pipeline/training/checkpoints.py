@@ -4,13 +4,12 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.training.trainer import Trainer
-from pipeline.windows import lanes_of
+from pipeline.windows import spread
 
 log = logging.getLogger(__name__)
 
@@ -118,24 +117,12 @@ class Checkpoints:
 
     def _spread_states(self) -> None:
         strategy, states = self._trainer.strategy, self._trainer.model.states
-        replicas = strategy.num_replicas_in_sync
 
         def assign(values: list[tf.Tensor]) -> None:
             for state, value in zip(states, values, strict=True):
                 state.assign(value)
 
-        def lanes(whole: tf.Variable) -> Any:
-            return strategy.experimental_distribute_values_from_function(
-                lambda context: tf.constant(
-                    lanes_of(
-                        whole.numpy(),
-                        replica=context.replica_id_in_sync_group,
-                        replicas=replicas,
-                    )
-                )
-            )
-
-        strategy.run(assign, ([lanes(whole) for whole in self._states],))
+        strategy.run(assign, ([spread(whole.numpy(), strategy) for whole in self._states],))
 
 
 def _reason(error: Exception) -> str:

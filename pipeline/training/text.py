@@ -44,11 +44,11 @@ class Text:
         self._stream = open_stream(tokens / "train.npy")
         self._window, self._batch_size = window, batch_size
         self._documents = tokens / "train.documents.npy" if reset == "document" else None
-        if window == "full" and stride is not None:
-            raise InputError(
-                "Whole paragraphs do not overlap: give --stride with a --window of steps only."
-            )
         if window == "full":
+            if stride is not None:
+                raise InputError(
+                    "Whole paragraphs do not overlap: give --stride with a --window of steps only."
+                )
             spans = sum(1 for _ in self._sequences())
             self.windows = -(-spans // batch_size)
             return

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import rich.progress
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.devices import allow_growth
-from pipeline.metrics import Meter, perplexity
+from pipeline.metrics import LANES, Meter, perplexity
 from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
+from pipeline.progress import progress_bar
 from pipeline.tokenizer import is_word
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
@@ -22,9 +22,6 @@ from pipeline.training.text import Reset, Size, Text
 from pipeline.training.trainer import Trainer
 from pipeline.vocabulary import Vocabulary
 from pipeline.windows import open_stream
-
-# Lanes and steps in which the validation split is read, whatever the training batch and devices.
-_VALID_LANES, _VALID_WINDOW = 8, 35
 
 
 def train(
@@ -119,7 +116,7 @@ def train(
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         trainer = Trainer(model, optimizer, clip_norm=clip_norm, stride=stride)
     # Validation is read in lanes of its own, so that it does not depend on batch and devices.
-    reader = build_model(config, batch_size=_VALID_LANES)
+    reader = build_model(config, batch_size=LANES)
     suggestible = is_word(list(vocabulary.tokens)).numpy()
     meter = Meter(reader, reset=reader.reset_states, suggestible=suggestible)
 
@@ -135,7 +132,7 @@ def train(
     for row in position.history:
         on_epoch(row)
 
-    with _progress(disable=not chief) as progress, signals_to_stop() as signals:
+    with progress_bar(disable=not chief) as progress, signals_to_stop() as signals:
         loop = Loop(
             trainer, text, checkpoints, position, epochs=epochs, rate=learning_rate,
             progress=progress, signals=signals, on_windows=on_windows,
@@ -157,7 +154,7 @@ def train(
                 reader.trainable_variables, model.trainable_variables, strict=True
             ):
                 mine.assign(learned)
-            valid = meter.measure(valid_stream, batch_size=_VALID_LANES, window=_VALID_WINDOW)
+            valid = meter.measure(valid_stream)
             row["valid_loss"] = valid.nats / valid.tokens
             row["valid_perplexity"] = perplexity(valid.nats, valid.tokens)
             history = [*loop.position.history, row]
@@ -193,13 +190,3 @@ def _write_history(history: list[dict[str, float]], path: Path) -> None:
         writer.writeheader()
         writer.writerows(history)
     partial.rename(path)
-
-
-def _progress(*, disable: bool) -> rich.progress.Progress:
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.TextColumn("{task.fields[report]}"),
-        rich.progress.TimeRemainingColumn(),
-        disable=disable,
-    )
