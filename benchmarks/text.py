@@ -38,23 +38,23 @@ SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 BATCH = 2**21
 
 
-def read(paths: list[Path], *, size: int) -> list[str]:
+def read(paths: list[Path], *, size: int) -> Iterator[str]:
     """Documents of `size` bytes in all, or little more, one paragraph a line."""
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*.txt"))]
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in sorted(files)]
     if not any(map(str.strip, texts)):
         raise SystemExit("The corpus holds no text: name a folder with .txt files by --corpus.")
-    chance, documents = random.Random(1), []
+    chance = random.Random(1)
     for turn in itertools.count():
         for text in texts:
             paragraphs = [line.split() for line in text.split("\n") if line.strip()]
             for words in paragraphs if turn else ():
                 chance.shuffle(words)
-            documents.append("\n".join(map(" ".join, paragraphs)))
-            size -= len(documents[-1].encode())
+            document = "\n".join(map(" ".join, paragraphs))
+            yield document
+            size -= len(document.encode())
             if size <= 0:
-                return documents
-    raise AssertionError
+                return
 
 
 def batches(documents: list[str]) -> Iterator[list[str]]:
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    documents = read(options.corpus, size=int(options.megabytes * 1e6))
+    documents = list(read(options.corpus, size=int(options.megabytes * 1e6)))
     with tempfile.TemporaryDirectory() as folder:
         measure(documents, folder=Path(folder), rounds=options.rounds)
 

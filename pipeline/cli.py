@@ -26,6 +26,33 @@ FEEDFORWARD = Path("models/feedforward")
 EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
 
+# What a training costs, and what it is worth: benchmarks/README.md has the figures.
+# fmt: off
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {
+        "embedding": 256, "units": 256, "layers": 1,
+        "dropout": 0.5, "variational": False, "word_dropout": 0.0, "weight_dropout": 0.0,
+        "window": 35, "batch_size": 20, "epochs": 7,
+        "learning_rate": 5e-3, "warmup": 0.05, "schedule": "linear", "clip_norm": 1.0,
+        "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.0,
+    },
+    "cpu-hour": {
+        "embedding": 256, "units": 512, "layers": 1,
+        "dropout": 0.35, "variational": True, "word_dropout": 0.0, "weight_dropout": 0.0,
+        "window": 35, "batch_size": 32, "epochs": 8,
+        "learning_rate": 3e-3, "warmup": 0.02, "schedule": "cosine", "clip_norm": 1.0,
+        "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.999,
+    },
+    "gpu": {
+        "embedding": 512, "units": 1150, "layers": 2,
+        "dropout": 0.5, "variational": True, "word_dropout": 0.1, "weight_dropout": 0.5,
+        "window": 70, "batch_size": 64, "epochs": 40,
+        "learning_rate": 2e-3, "warmup": 0.02, "schedule": "cosine", "clip_norm": 0.25,
+        "activation_regularization": 2.0, "temporal_regularization": 1.0, "averaging": 0.999,
+    },
+}
+# fmt: on
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -108,13 +135,37 @@ class _Steps(click.ParamType):
         return value if value in self.words else _positive.convert(value, param, ctx)
 
 
+class _OfPreset(click.ParamType):
+    """A value of another type, or none for the one that the preset has."""
+
+    def __init__(self, kind: Any):
+        self.kind = click.types.convert_type(kind)
+        self.name = self.kind.name
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        value = PRESETS[ctx.params["preset"]][param.name] if value == "" else value
+        return self.kind.convert(value, param, ctx)
+
+
+def _preset_option(name: str, text: str, kind: Any) -> Decorator:
+    key = name.removeprefix("--").replace("-", "_")
+    values = ", ".join(f"{preset}: {options[key]}" for preset, options in PRESETS.items())
+    return click.option(name, default="", help=f"{text}  [{values}]", type=_OfPreset(kind))
+
+
 _above_zero = click.FloatRange(0, min_open=True)
+_share = click.FloatRange(0, 1, max_open=True)
+_preset = _option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu.", type=click.Choice(list(PRESETS)), is_eager=True)  # fmt: skip
 _model_options = _all(
+    _preset,
     _option("--cell", "lstm", "The recurrence.", type=click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
-    _option("--embedding", 256, "Length of a word's vector.", type=_positive),
-    _option("--units", 256, "Units of a layer.", type=_positive),
-    _option("--layers", 1, "Recurrent layers.", type=_positive),
-    _option("--dropout", 0.5, "Share of activations dropped in training.", type=click.FloatRange(0, 1, max_open=True)),
+    _preset_option("--embedding", "Length of a word's vector.", _positive),
+    _preset_option("--units", "Units of a layer.", _positive),
+    _preset_option("--layers", "Recurrent layers.", _positive),
+    _preset_option("--dropout", "Share of activations dropped in training.", _share),
+    _preset_option("--variational", "Drop the same activations at all steps of a window.", bool),
+    _preset_option("--word-dropout", "Share of the words whose vectors are dropped for a window.", _share),
+    _preset_option("--weight-dropout", "Share of the recurrent weights dropped for a window.", _share),
     _option("--tied", True, "Use the embedding as output weights too.", type=bool),
     _option("--softmax", "full", "Over all words at once, or adaptive: in clusters, faster to train with 50,000 words and more.", type=click.Choice(["full", "adaptive"])),
     _option("--context", 5, "Words a feedforward model sees.", type=_positive),
@@ -129,13 +180,18 @@ _precision = _option(
 
 _training_options = _all(
     _model_options,
-    _option("--window", 35, "Steps that the gradient travels back (T), or full: whole paragraphs, or documents with --reset document.", type=_Steps("full")),
+    _preset_option("--window", "Steps that the gradient travels back (T), or full: whole paragraphs, or documents with --reset document.", _Steps("full")),
     _option("--stride", "", "Steps between two updates (k₁ ≤ T); 1 is the lecture's sum at every step.  [default: the window]", type=_Steps("")),
     _option("--reset", "never", "Forget the state only where an epoch begins, or where each document does.", type=click.Choice(["never", "document"])),
-    _option("--batch-size", 20, "Lanes of text read side by side.", type=_positive),
-    _option("--epochs", 7, "Passes over the training text, at most.", type=_positive),
-    _option("--learning-rate", 5e-3, "Adam's at the start; it falls linearly to zero.", type=_above_zero),
-    _option("--clip-norm", 1.0, "Greatest global norm of a gradient.", type=_above_zero),
+    _preset_option("--batch-size", "Lanes of text read side by side.", _positive),
+    _preset_option("--epochs", "Passes over the training text, at most.", _positive),
+    _preset_option("--learning-rate", "Adam's greatest.", _above_zero),
+    _preset_option("--warmup", "Share of the training in which the learning rate rises from zero.", _share),
+    _preset_option("--schedule", "How it falls to zero then.", click.Choice(["linear", "cosine"])),
+    _preset_option("--activation-regularization", "α: weight of the mean square of the last layer's activations.", click.FloatRange(0)),
+    _preset_option("--temporal-regularization", "β: weight of the mean square of their changes.", click.FloatRange(0)),
+    _preset_option("--averaging", "Validate and keep averages of the weights; so much of an average each update leaves, 0 for none.", _share),
+    _preset_option("--clip-norm", "Greatest global norm of a gradient.", _above_zero),
     _option("--patience", 2, "Epochs without improvement before stopping.", type=_positive),
     _option("--seed", 1, "Makes a run repeatable.", type=int),
     _precision,
@@ -178,6 +234,9 @@ def _import_tensorflow() -> None:
     """Import TensorFlow without its greetings, which no setting of its own silences."""
     _keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow turns oneDNN's products of matrices on by itself only where there is AVX-512; with
+    # AVX2 they are faster as well (benchmarks/README.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as greetings:
         os.dup2(greetings.fileno(), 2)
@@ -314,6 +373,7 @@ def _train(
     force: bool,
     resume: bool,
     stride: int | str,
+    preset: str,
     prefix: str = "",
     **options: Any,
 ) -> None:
@@ -468,7 +528,7 @@ def train(tokens: Path, output: Path, **options: Any) -> None:
 @main.command()
 @_model_options
 @_precision
-def devices(precision: Any, **sizes: Any) -> None:
+def devices(preset: str, precision: Any, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     _import_tensorflow()
     from pipeline.devices import allow_growth, describe, print_description

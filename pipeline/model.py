@@ -31,6 +31,12 @@ class ModelConfig:
         units: H, length of a layer's hidden state (for `feedforward`, its hidden layer).
         layers: recurrent layers, one upon the other.
         dropout: share of activations dropped before and after every layer.
+        variational: the same activations are dropped at all steps of a window (Gal & Ghahramani
+            2016), not others at each (Zaremba et al. 2014).
+        word_dropout: share of the vocabulary whose vectors are dropped for a window (Gal &
+            Ghahramani 2016, §4.2).
+        weight_dropout: share of the recurrent weights dropped for a window (DropConnect; Merity et
+            al. 2018, §2); no layer but a recurrent one has any.
         tied: the output weights are the embedding's (Press & Wolf 2017; Inan et al. 2017).
         context: words a `feedforward` model sees (Bengio et al. 2003).
         softmax: over all V scores at once, or in two steps, cheaper to train where V is large
@@ -47,6 +53,9 @@ class ModelConfig:
     tied: bool
     context: int
     softmax: Softmax = "full"
+    variational: bool = False
+    word_dropout: float = 0.0
+    weight_dropout: float = 0.0
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
@@ -128,8 +137,12 @@ class LanguageModel(keras.Model):
                 dtype=precision,
             )
 
+        same = (None, 1, None) if config.variational else None  # at all steps
+
         def dropout() -> keras.layers.Layer:
-            return keras.layers.Dropout(config.dropout, dtype=precision)
+            return keras.layers.Dropout(config.dropout, noise_shape=same, dtype=precision)
+
+        self.word_dropout = keras.layers.Dropout(config.word_dropout, dtype=precision)
 
         self.dropouts = [dropout() for _ in range(config.layers + 1)]
         self.recurrent = [
@@ -164,7 +177,12 @@ class LanguageModel(keras.Model):
             mask: bool, (B, T); a step that is False leaves the state as it is.
             training: drop activations.
         """
-        x = self.dropouts[0](self.embed(ids), training=training)
+        x = self.embed(ids)
+        if training and self.config.word_dropout:
+            ones = tf.ones((self.config.vocabulary_size, 1), x.dtype)
+            kept = self.word_dropout(ones, training=training)
+            x *= tf.gather(kept, ids)
+        x = self.dropouts[0](x, training=training)
         after = []
         for i, layer in enumerate(self.recurrent):
             x, *state = layer(x, initial_state=states and states[i], mask=mask, training=training)
@@ -175,7 +193,7 @@ class LanguageModel(keras.Model):
     def features(self, h: tf.Tensor, *, training: bool = False) -> tf.Tensor:
         """The part of f₂ before the vocabulary: h (…, H) to (…, width of the output matrix)."""
         for layer in self.readout:
-            h = layer(h, training=training) if isinstance(layer, keras.layers.Dropout) else layer(h)
+            h = layer(h) if isinstance(layer, keras.layers.Dense) else layer(h, training=training)
         return h
 
     def _output(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -232,6 +250,8 @@ def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> 
     cudnn = "auto" if stateful else False
     # XLA must not be asked of whoever loads an exported model, either.
     layers: Any = recurrent if stateful else keras.layers
+    if stateful and config.cell != "feedforward":
+        options["weight_dropout"] = config.weight_dropout
     match config.cell:
         case "lstm":
             return layers.LSTM(config.units, use_cudnn=cudnn, **options)

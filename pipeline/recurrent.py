@@ -129,12 +129,34 @@ class LongShortRecurrence(Recurrence):
 
 
 class _Compiled(keras.layers.RNN):
-    """The loop of a Keras layer over full windows; with a mask or on a GPU it is Keras's own."""
+    """The loop of a Keras layer over full windows; with a mask or on a GPU it is Keras's own.
+
+    Args:
+        weight_dropout: share of the recurrent weights that are dropped in training, anew for each
+            call (DropConnect; Wan et al. 2013; for recurrent layers Merity et al. 2018, §2).
+    """
 
     recurrence: type[Recurrence]
 
+    def __init__(self, units: int, *, weight_dropout: float = 0.0, **kwargs: Any):
+        super().__init__(units, **kwargs)
+        self.weight_dropout = weight_dropout
+        if weight_dropout:
+            self.seed_generator = keras.random.SeedGenerator()
+
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Any, Any, list[Any]]:
+        if not (training and self.weight_dropout):
+            return self._loop(sequences, initial_state, mask, training)
+        weights = self.cell.recurrent_kernel
+        kept = keras.random.dropout(weights, self.weight_dropout, seed=self.seed_generator)
+        # In this scope the weights are those, for cuDNN's kernels too.
+        with keras.StatelessScope(state_mapping=[(weights, kept)]):
+            return self._loop(sequences, initial_state, mask, training)
+
+    def _loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool
     ) -> tuple[Any, Any, list[Any]]:
         if mask is not None or tf.config.list_logical_devices("GPU"):
             return super().inner_loop(sequences, initial_state, mask, training=training)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import importlib.metadata
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     """One MLflow run; the one that `mlflow run` has opened, if it has.
 
     A parameter that `mlflow run` has logged already keeps its value as typed there: MLflow
-    refuses another spelling of the same number.
+    refuses another spelling of the same number. What all of them came to stands in options.json.
     """
     # Creating the SQLite store logs some fifty lines of schema migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -34,6 +35,7 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     with mlflow.start_run(run_name=name_of_new, log_system_metrics=True) as active:
         logged = mlflow.get_run(active.info.run_id).data.params
         mlflow.log_params({k: _plain(v) for k, v in parameters.items() if k not in logged})
+        mlflow.log_dict(json.loads(json.dumps(parameters, default=str)), "options.json")
         yield
 
 

@@ -186,3 +186,61 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_a_feedforward_model_has_one_layer():
     with pytest.raises(InputError, match="--layers"):
         build_model(config("feedforward", layers=2))
+
+
+# Dropout
+
+
+def zeros(x: tf.Tensor) -> np.ndarray:
+    return np.asarray(x) == 0
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
+def test_variational_dropout_drops_the_same_activations_at_all_steps_of_a_window(cell):
+    options = {"layers": 1, "units": 40, "embedding": 40, "dropout": 0.5}
+    same = build_model(config(cell, variational=True, **options), batch_size=3)
+    x = ids(3, 20)
+    dropped = zeros(same.hidden(x, training=True)[0])  # (B, T, H)
+    np.testing.assert_array_equal(dropped, np.repeat(dropped[:, :1], 20, axis=1))
+    assert 0.3 < dropped.mean() < 0.7
+    assert (dropped[0] != dropped[1]).any()
+    assert (dropped != zeros(same.hidden(x, training=True)[0])).any()  # another in each window
+    other = build_model(config(cell, **options), batch_size=3)
+    dropped = zeros(other.hidden(x, training=True)[0])
+    assert (dropped != dropped[:, :1]).any()
+    assert not zeros(same.hidden(x)[0]).any()
+
+
+def test_word_dropout_drops_whole_vectors_of_the_same_words():
+    model = build_model(config("feedforward", context=1, word_dropout=0.5), batch_size=4)
+    x = ids(4, 50)
+    h = model.hidden(x, training=True)[0].numpy()  # with one word of context, its vector
+    vectors = model.embed(x).numpy()
+    kept = {}
+    for word in range(12):
+        here = x.numpy() == word
+        kept[word] = bool(h[here].any())
+        np.testing.assert_allclose(h[here], 2 * vectors[here] * kept[word], rtol=1e-6)
+    assert 0 < sum(kept.values()) < 12
+    np.testing.assert_array_equal(model.hidden(x)[0], vectors)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple_rnn"])
+def test_weight_dropout_drops_recurrent_weights_in_training_only(cell):
+    """The gradient by a weight that is dropped is zero, whatever the window."""
+    model = build_model(config(cell, layers=1, weight_dropout=0.5), batch_size=3)
+    plain = build_model(config(cell, layers=1), batch_size=3)
+    for theirs, mine in zip(plain.trainable_variables, model.trainable_variables, strict=True):
+        theirs.assign(mine)
+    x = ids(3, 8)
+    np.testing.assert_array_equal(model.hidden(x)[0], plain.hidden(x)[0])
+    for subject in (model, plain):
+        subject.reset_states()
+    weight = model.recurrent[0].cell.recurrent_kernel
+    with tf.GradientTape() as tape:
+        h, _ = model.hidden(x, training=True)
+    dropped = zeros(tape.gradient(h, weight.value))
+    assert 0.2 < dropped.mean() < 0.8
+    # What is left is twice as large, as by hand.
+    plain.recurrent[0].cell.recurrent_kernel.assign(np.where(dropped, 0, 2 * weight.numpy()))
+    np.testing.assert_allclose(plain.hidden(x)[0], h, rtol=1e-5, atol=1e-6)

@@ -26,10 +26,18 @@ def gradients_of(trainer, x, y, begins):
     return [b - v.numpy() for b, v in zip(before, trainer.model.trainable_variables, strict=True)]
 
 
-def trainer_of(cell, *, batch_size=1, stride=None, rate=1.0, **changes):
+def trainer_of(cell, *, batch_size=1, stride=None, rate=1.0, penalties=(0, 0), **changes):
     keras.utils.set_random_seed(1)
     model = build_model(config(cell, **changes), batch_size=batch_size)
-    return Trainer(model, keras.optimizers.SGD(rate), clip_norm=1e9, stride=stride)
+    alpha, beta = penalties
+    return Trainer(
+        model,
+        keras.optimizers.SGD(rate),
+        clip_norm=1e9,
+        stride=stride,
+        activation_regularization=alpha,
+        temporal_regularization=beta,
+    )
 
 
 def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
@@ -151,3 +159,47 @@ def test_a_lane_that_begins_forgets_and_the_others_do_not():
     for before, after in zip(once, trainer.model.states, strict=True):
         np.testing.assert_allclose(before[1], after[1], atol=1e-7)
         assert np.abs(before[0] - after[0]).max() > 1e-4
+
+
+def test_activations_and_their_changes_cost_what_the_paper_says():
+    """The gradient grows by that of α · mean(h²) + β · mean((h_t − h_{t-1})²), taken apart."""
+    x, y = np.array([[4, 5, 6, 2]], np.int32), np.array([[5, 6, 2, 1]], np.int32)
+    model = trainer_of("simple_rnn", layers=1).model  # the weights of all three are the same
+    with tf.GradientTape() as tape:
+        h, _ = model.hidden(tf.constant(x))
+        changes = [h[0, t] - h[0, t - 1] for t in (1, 2, 3)]
+        size = 4 * h.shape[2]
+        loss = 2.0 * tf.reduce_sum(h**2) / size
+        loss += 3.0 * sum(tf.reduce_sum(c**2) for c in changes) / (size - h.shape[2])
+    variables = model.trainable_variables
+    zero = tf.UnconnectedGradients.ZERO
+    gradients = tape.gradient(loss, [v.value for v in variables], unconnected_gradients=zero)
+    expected = [tf.convert_to_tensor(g).numpy() for g in gradients]
+    assert max(abs(e).max() for e in expected) > 1e-3
+    plain = gradients_of(trainer_of("simple_rnn", layers=1), x, y, [True])
+    penalized = trainer_of("simple_rnn", layers=1, penalties=(2.0, 3.0))
+    found = gradients_of(penalized, x, y, [True])
+    for with_penalty, without, more in zip(found, plain, expected, strict=True):
+        np.testing.assert_allclose(with_penalty - without, more, rtol=1e-3, atol=1e-6)
+
+
+def test_averages_of_the_weights_are_what_is_judged():
+    """After each update, average ← m · average + (1 − m) · weights; those go their own way."""
+    keras.utils.set_random_seed(1)
+    model, judged = (build_model(config(layers=1), batch_size=1) for _ in range(2))
+    optimizer = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+    trainer = Trainer(model, optimizer, clip_norm=1e9)
+    x, y = np.array([[4, 5, 6, 2]], np.int32), np.array([[5, 6, 2, 1]], np.int32)
+    average = None
+    for _ in range(3):
+        trainer.step(*map(tf.constant, (x, y, [True])))
+        weights = [v.numpy() for v in model.trainable_variables]
+        if average is None:
+            average = weights
+        average = [0.75 * a + 0.25 * w for a, w in zip(average, weights, strict=True)]
+        trainer.copy_weights(judged)
+        for theirs, mine, expected, before in zip(
+            judged.trainable_variables, model.trainable_variables, average, weights, strict=True
+        ):
+            np.testing.assert_allclose(theirs, expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_array_equal(mine, before)

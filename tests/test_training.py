@@ -12,7 +12,7 @@ from pipeline import InputError
 from pipeline.evaluation import evaluate
 from pipeline.metrics import Meter
 from pipeline.model import build_model, load_model
-from pipeline.tokenizer import is_word
+from pipeline.training.loop import Schedule
 from pipeline.training.train import train
 from pipeline.windows import open_stream
 
@@ -25,12 +25,20 @@ OPTIONS = {
     "tied": True,
     "softmax": "full",
     "context": 3,
+    "variational": False,
+    "word_dropout": 0.0,
+    "weight_dropout": 0.0,
     "window": 5,
     "stride": None,
     "reset": "never",
     "batch_size": 4,
     "epochs": 4,
     "learning_rate": 0.02,
+    "warmup": 0.0,
+    "schedule": "linear",
+    "activation_regularization": 0.0,
+    "temporal_regularization": 0.0,
+    "averaging": 0.0,
     "clip_norm": 1.0,
     "patience": 2,
     "seed": 1,
@@ -111,9 +119,8 @@ def test_the_best_weights_are_kept(misleading, tmp_path):
     losses = [row["valid_loss"] for row in history]
     assert losses[-1] > min(losses)
     model = load_model(tmp_path / "out", batch_size=8)
-    meter = Meter(model, reset=model.reset_states, suggestible=is_word(list(TOKENS)).numpy())
-    sums = meter.measure(open_stream(tokens / "valid.npy"), batch_size=8, window=35)
-    assert sums.nats / sums.tokens == pytest.approx(min(losses), rel=1e-5)
+    nats = Meter(model, reset=model.reset_states).nats(open_stream(tokens / "valid.npy"))
+    assert nats.mean() == pytest.approx(min(losses), rel=1e-5)
 
 
 def test_training_stops_when_validation_gets_no_better(misleading, tmp_path):
@@ -125,6 +132,32 @@ def test_training_stops_when_validation_gets_no_better(misleading, tmp_path):
 def test_the_rate_falls_to_zero(tokens, tmp_path):
     rates = [row["learning_rate"] for row in trained(tokens, tmp_path / "out", patience=9)]
     np.testing.assert_allclose(rates, [0.015, 0.01, 0.005, 0], atol=1e-8)
+
+
+def test_the_rate_rises_then_falls():
+    line = Schedule(0.8, warmup=0.2, fall="linear")
+    np.testing.assert_allclose(
+        [line.rate(done) for done in (0.05, 0.1, 0.2, 0.6, 1)], [0.2, 0.4, 0.8, 0.4, 0], atol=1e-12
+    )
+    assert 0 < line.rate(0) < 0.01
+    wave = Schedule(0.8, warmup=0, fall="cosine")
+    expected = [0.8, 0.4 * (1 + math.sqrt(0.5)), 0.4, 0.4 * (1 - math.sqrt(0.5)), 0]
+    np.testing.assert_allclose([wave.rate(i / 4) for i in range(5)], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"variational": True, "word_dropout": 0.1, "weight_dropout": 0.3},
+        {"activation_regularization": 2.0, "temporal_regularization": 1.0},
+        {"averaging": 0.9, "warmup": 0.1, "schedule": "cosine"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_regularizes_learns_as_well(tokens, tmp_path, changes):
+    history = trained(tokens, tmp_path / "out", patience=9, **changes)
+    assert history[-1]["valid_perplexity"] < history[0]["valid_perplexity"] < 1.5 * len(TOKENS)
+    load_model(tmp_path / "out")
 
 
 def test_a_loss_that_runs_away_stops_with_a_sentence(tokens, tmp_path):

@@ -1,6 +1,7 @@
 """The loop over windows and epochs: it watches the loss, saves, stops and goes back."""
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import math
@@ -10,7 +11,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import rich.progress
 import tensorflow as tf
@@ -25,6 +26,8 @@ from pipeline.windows import distribute
 
 log = logging.getLogger(__name__)
 
+Fall = Literal["linear", "cosine"]
+
 # Windows between two looks at the loss: often enough for a smooth bar, rare enough not to make
 # a GPU wait.
 _LOOK_EVERY = 10
@@ -36,6 +39,30 @@ _TELL_EVERY = 100
 # The loss runs away when its recent mean exceeds the usual one by so many nats.
 _SPIKE = 2.0
 _HALVINGS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """The learning rate in the course of a training.
+
+    Attributes:
+        peak: the greatest learning rate.
+        warmup: share of the training in which it rises to that from zero (Goyal et al. 2017,
+            §2.2); then it falls to zero.
+        fall: in a straight line, or as half a cosine (Loshchilov & Hutter 2017).
+    """
+
+    peak: float
+    warmup: float
+    fall: Fall
+
+    def rate(self, done: float) -> float:
+        """The learning rate when a share of the training is done."""
+        if done < self.warmup:
+            # It is never zero: the first update shall teach something.
+            return self.peak * max(done / self.warmup, 1e-3)
+        left = (1 - done) / (1 - self.warmup)
+        return self.peak * (left if self.fall == "linear" else (1 - math.cos(math.pi * left)) / 2)
 
 
 class RanAway(Exception):
@@ -57,13 +84,13 @@ class Loop:
         position: Position,
         *,
         epochs: int,
-        rate: float,
+        schedule: Schedule,
         progress: rich.progress.Progress,
         signals: list[int],
         on_windows: Callable[[int, dict[str, float]], None],
     ):
         self._trainer, self._text, self._checkpoints = trainer, text, checkpoints
-        self.position, self._rate, self._signals = position, rate, signals
+        self.position, self._schedule, self._signals = position, schedule, signals
         self._progress, self._on_windows = progress, on_windows
         self._total = epochs * text.windows
         self._bar = progress.add_task("", total=self._total, completed=self._done, report="")
@@ -73,7 +100,7 @@ class Loop:
         return (self.position.epoch - 1) * self._text.windows + self.position.window
 
     def _learning_rate(self) -> float:
-        return self._rate * (1 - self._done / self._total) / 2**self.position.halvings
+        return self._schedule.rate(self._done / self._total) / 2**self.position.halvings
 
     def epoch(self) -> dict[str, float]:
         """Learn from what is left of an epoch; returns its row of history.csv.

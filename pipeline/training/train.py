@@ -14,10 +14,9 @@ from pipeline.devices import allow_growth
 from pipeline.metrics import LANES, Meter, perplexity
 from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
 from pipeline.progress import progress_bar
-from pipeline.tokenizer import is_word
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
-from pipeline.training.loop import Loop, RanAway, signals_to_stop
+from pipeline.training.loop import Fall, Loop, RanAway, Schedule, signals_to_stop
 from pipeline.training.text import Reset, Size, Text
 from pipeline.training.trainer import Trainer
 from pipeline.vocabulary import Vocabulary
@@ -36,12 +35,20 @@ def train(
     tied: bool,
     softmax: Softmax,
     context: int,
+    variational: bool,
+    word_dropout: float,
+    weight_dropout: float,
     window: Size,
     stride: int | None,
     reset: Reset,
     batch_size: int,
     epochs: int,
     learning_rate: float,
+    warmup: float,
+    schedule: Fall,
+    activation_regularization: float,
+    temporal_regularization: float,
+    averaging: float,
     clip_norm: float,
     patience: int,
     seed: int,
@@ -58,14 +65,20 @@ def train(
     Args:
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
-        cell, embedding, units, layers, dropout, tied, softmax, context: see `ModelConfig`.
+        cell, embedding, units, layers, dropout, tied, softmax, context, variational, word_dropout,
+            weight_dropout: see `ModelConfig`.
         window: T, steps that the gradient travels back; `full` for whole paragraphs, or with
             `reset` whole documents, each from an empty state.
         stride: k₁ ≤ T, steps between two updates; None for T.
         reset: forget the state at no text's beginning but an epoch's, or at each document's.
         batch_size: lanes read side by side.
         epochs: at most so many passes over the training split.
-        learning_rate: of Adam (Kingma & Ba 2015) at the start; it falls linearly to zero.
+        learning_rate: the greatest of Adam (Kingma & Ba 2015).
+        warmup, schedule: how it gets there, and how it falls to zero; see `Schedule`.
+        activation_regularization, temporal_regularization: see `Trainer`.
+        averaging: validated and kept are averages of the weights, in which each update forgets the
+            share 1 − averaging of the past (Polyak & Juditsky 1992, with exponential weights); 0
+            for the weights themselves.
         clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
         patience: epochs without a better validation perplexity before training stops.
         seed: fixes weights, dropout and so, on a CPU, the result bit for bit.
@@ -108,22 +121,33 @@ def train(
         tied=tied,
         softmax=softmax,
         context=context,
+        variational=variational,
+        word_dropout=word_dropout,
+        weight_dropout=weight_dropout,
     )
     with distribution.scope():
         model = build_model(config, batch_size=batch_size // replicas, precision=precision)
-        optimizer: keras.Optimizer = keras.optimizers.Adam(learning_rate)
+        optimizer: keras.Optimizer = keras.optimizers.Adam(
+            learning_rate, use_ema=averaging > 0, ema_momentum=averaging
+        )
         if precision == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        trainer = Trainer(model, optimizer, clip_norm=clip_norm, stride=stride)
+        trainer = Trainer(
+            model,
+            optimizer,
+            clip_norm=clip_norm,
+            stride=stride,
+            activation_regularization=activation_regularization,
+            temporal_regularization=temporal_regularization,
+        )
     # Validation is read in lanes of its own, so that it does not depend on batch and devices.
     reader = build_model(config, batch_size=LANES)
-    suggestible = is_word(list(vocabulary.tokens)).numpy()
-    meter = Meter(reader, reset=reader.reset_states, suggestible=suggestible)
+    meter = Meter(reader, reset=reader.reset_states)
 
     if chief:
         config.save(output / "model.json")
         vocabulary.save(output / "vocabulary.tsv")
-    best = tf.train.CheckpointManager(weights(model), str(output / "checkpoints"), max_to_keep=1)
+    best = tf.train.CheckpointManager(weights(reader), str(output / "checkpoints"), max_to_keep=1)
     checkpoints = Checkpoints(output / "resume", trainer, writes=chief)
     position = checkpoints.restore()
     if position is None:
@@ -134,7 +158,8 @@ def train(
 
     with progress_bar(disable=not chief) as progress, signals_to_stop() as signals:
         loop = Loop(
-            trainer, text, checkpoints, position, epochs=epochs, rate=learning_rate,
+            trainer, text, checkpoints, position, epochs=epochs,
+            schedule=Schedule(learning_rate, warmup=warmup, fall=schedule),
             progress=progress, signals=signals, on_windows=on_windows,
         )  # fmt: skip
         while loop.position.epoch <= epochs and not _is_stalled(loop.position.history, patience):
@@ -150,13 +175,10 @@ def train(
                     f"Another worker was lost ({error.message.splitlines()[0]}): start all of them "
                     "again with --resume."
                 ) from error
-            for mine, learned in zip(
-                reader.trainable_variables, model.trainable_variables, strict=True
-            ):
-                mine.assign(learned)
-            valid = meter.measure(valid_stream)
-            row["valid_loss"] = valid.nats / valid.tokens
-            row["valid_perplexity"] = perplexity(valid.nats, valid.tokens)
+            trainer.copy_weights(reader)
+            nats = meter.nats(valid_stream)
+            row["valid_loss"] = float(nats.mean(dtype=np.float64))
+            row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
             history = [*loop.position.history, row]
             better = row["valid_loss"] <= min(past["valid_loss"] for past in history)
             if chief:

@@ -22,6 +22,10 @@ class Trainer:
         optimizer: built in that scope too.
         clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
         stride: k₁, steps after which the next window begins; None if windows do not overlap.
+        activation_regularization: α; the loss grows by α times the mean square of the last
+            layer's activations (AR; Merity et al. 2018, §4.6).
+        temporal_regularization: β; it grows by β times the mean square of their changes from one
+            step to the next (TAR).
     """
 
     def __init__(
@@ -31,9 +35,12 @@ class Trainer:
         *,
         clip_norm: float,
         stride: int | None = None,
+        activation_regularization: float = 0.0,
+        temporal_regularization: float = 0.0,
     ):
         self.model, self.optimizer = model, optimizer
         self.clip_norm, self.stride = clip_norm, stride
+        self.alpha, self.beta = activation_regularization, temporal_regularization
         self.strategy = tf.distribute.get_strategy()
         optimizer.build(model.trainable_variables)
 
@@ -70,9 +77,13 @@ class Trainer:
         # With float16 gradients would vanish: the loss is scaled up, and the optimizer scales back.
         scale = self.optimizer.scale_loss(tf.constant(1.0))
         with tf.GradientTape() as tape:
-            h = self._read(x)[:, -tf.shape(y)[1] :]
-            nats = tf.reduce_sum(self.model.nats(h, y, training=True))
-            loss = scale * nats / targets
+            h = self._read(x)
+            nats = self.model.nats(h[:, -tf.shape(y)[1] :], y, training=True)
+            nats = tf.reduce_sum(nats)
+            loss = nats / targets
+            if self.alpha or self.beta:
+                loss += self._penalty(h) / replicas.num_replicas_in_sync
+            loss *= scale
         variables = self.model.trainable_variables
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
         # Clip what all replicas found together, then hand each its share: the optimizer adds
@@ -82,6 +93,22 @@ class Trainer:
         share = 1.0 / replicas.num_replicas_in_sync
         self.optimizer.apply([g * share for g in gradients], variables)
         return nats, targets, norm / scale
+
+    def _penalty(self, h: tf.Tensor) -> tf.Tensor:
+        h = tf.cast(h, tf.float32)
+        penalty = self.alpha * tf.reduce_mean(tf.square(h))
+        if h.shape[1] != 1:
+            penalty += self.beta * tf.reduce_mean(tf.square(h[:, 1:] - h[:, :-1]))
+        return penalty
+
+    def copy_weights(self, model: LanguageModel) -> None:
+        """Give another model what was learned: the averages, if the optimizer keeps any."""
+        variables = self.model.trainable_variables
+        learned = [variable.numpy() for variable in variables]
+        self.optimizer.finalize_variable_values(variables)
+        for theirs, mine, value in zip(model.trainable_variables, variables, learned, strict=True):
+            theirs.assign(mine)
+            mine.assign(value)
 
     def _read(self, x: tf.Tensor) -> tf.Tensor:
         """h of every step (B, T, H); the layers keep the state of the k₁-th."""
