@@ -30,21 +30,21 @@ MODEL = Path("models/nextword")
 # fmt: off
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "embedding": 256, "units": 256, "layers": 1,
+        "embedding": 256, "units": 256, "layers": 1, "mogrifier": 0,
         "dropout": 0.5, "variational": False, "word_dropout": 0.0, "weight_dropout": 0.0,
         "window": 35, "batch_size": 20, "epochs": 7,
         "learning_rate": 5e-3, "warmup": 0.05, "schedule": "linear", "clip_norm": 1.0,
         "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.0,
     },
     "cpu-hour": {
-        "embedding": 256, "units": 512, "layers": 1,
-        "dropout": 0.35, "variational": True, "word_dropout": 0.0, "weight_dropout": 0.0,
-        "window": 35, "batch_size": 32, "epochs": 8,
+        "embedding": 256, "units": 512, "layers": 1, "mogrifier": 4,
+        "dropout": 0.3, "variational": False, "word_dropout": 0.0, "weight_dropout": 0.0,
+        "window": 35, "batch_size": 32, "epochs": 5,
         "learning_rate": 3e-3, "warmup": 0.02, "schedule": "cosine", "clip_norm": 1.0,
         "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.999,
     },
     "gpu": {
-        "embedding": 512, "units": 1150, "layers": 2,
+        "embedding": 512, "units": 1150, "layers": 2, "mogrifier": 0,
         "dropout": 0.5, "variational": True, "word_dropout": 0.1, "weight_dropout": 0.5,
         "window": 70, "batch_size": 64, "epochs": 40,
         "learning_rate": 2e-3, "warmup": 0.02, "schedule": "cosine", "clip_norm": 0.25,
@@ -162,6 +162,7 @@ _model_options = _all(
     _preset_option("--embedding", "Length of a word's vector.", _positive),
     _preset_option("--units", "Units of a layer.", _positive),
     _preset_option("--layers", "Recurrent layers.", _positive),
+    _preset_option("--mogrifier", "Rounds in which an LSTM's input and state change one another before each step.", click.IntRange(0)),
     _preset_option("--dropout", "Share of activations dropped in training.", _share),
     _preset_option("--variational", "Drop the same activations at all steps of a window.", bool),
     _preset_option("--word-dropout", "Share of the words whose vectors are dropped for a window.", _share),
@@ -622,7 +623,8 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         _train(TOKENS, TRAINING, force=force, **of(train))
         baselines: tuple[Path, ...] = ()
         if options["cell"] != "feedforward":
-            foil = {**of(train), "cell": "feedforward", "layers": 1, "epochs": baseline_epochs}
+            foil = {**of(train), "cell": "feedforward", "layers": 1, "mogrifier": 0}
+            foil["epochs"] = baseline_epochs
             _train(TOKENS, FEEDFORWARD, force=force, prefix="feedforward_", **foil)
             baselines = (FEEDFORWARD,)
         _evaluate(TRAINING, TOKENS, EVALUATION, force=force, baselines=baselines)

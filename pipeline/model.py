@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from pipeline import InputError, recurrent
 from pipeline.cross_entropy import cross_entropy
+from pipeline.mogrifier import Mogrifier, MogrifierCell
 from pipeline.softmax import AdaptiveSoftmax, cutoffs
 from pipeline.windows import NO_TARGET
 
@@ -37,6 +38,8 @@ class ModelConfig:
             Ghahramani 2016, §4.2).
         weight_dropout: share of the recurrent weights dropped for a window (DropConnect; Merity et
             al. 2018, §2); no layer but a recurrent one has any.
+        mogrifier: rounds in which an LSTM's input and state change one another before a step
+            (Melis et al. 2020); 0 for a plain LSTM.
         tied: the output weights are the embedding's (Press & Wolf 2017; Inan et al. 2017).
         context: words a `feedforward` model sees (Bengio et al. 2003).
         softmax: over all V scores at once, or in two steps, cheaper to train where V is large
@@ -56,6 +59,7 @@ class ModelConfig:
     variational: bool = False
     word_dropout: float = 0.0
     weight_dropout: float = 0.0
+    mogrifier: int = 0
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
@@ -253,6 +257,9 @@ def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> 
     if stateful and config.cell != "feedforward":
         options["weight_dropout"] = config.weight_dropout
     match config.cell:
+        case "lstm" if config.mogrifier:
+            mogrifier = MogrifierCell(config.units, rounds=config.mogrifier, dtype=precision)
+            return (Mogrifier if stateful else keras.layers.RNN)(mogrifier, **options)
         case "lstm":
             return layers.LSTM(config.units, use_cudnn=cudnn, **options)
         case "gru":
@@ -279,6 +286,8 @@ def build_model(
     """
     if config.cell == "feedforward" and config.layers != 1:
         raise InputError("A feedforward model has one layer: leave --layers at 1.")
+    if config.cell != "lstm" and config.mogrifier:
+        raise InputError(f"The Mogrifier is an LSTM, not {config.cell}: give --mogrifier 0.")
     model = LanguageModel(config, stateful=batch_size is not None, precision=precision)
     model(tf.zeros((batch_size or 1, 1), tf.int32))
     if batch_size:

@@ -128,7 +128,7 @@ class LongShortRecurrence(Recurrence):
         return d_a, (tf.zeros_like(d_h), d_c * f)
 
 
-class _Compiled(keras.layers.RNN):
+class Compiled(keras.layers.RNN):
     """The loop of a Keras layer over full windows; with a mask or on a GPU it is Keras's own.
 
     Args:
@@ -138,8 +138,8 @@ class _Compiled(keras.layers.RNN):
 
     recurrence: type[Recurrence]
 
-    def __init__(self, units: int, *, weight_dropout: float = 0.0, **kwargs: Any):
-        super().__init__(units, **kwargs)
+    def __init__(self, *args: Any, weight_dropout: float = 0.0, **kwargs: Any):
+        super().__init__(*args, **kwargs)
         self.weight_dropout = weight_dropout
         if weight_dropout:
             self.seed_generator = keras.random.SeedGenerator()
@@ -148,40 +148,42 @@ class _Compiled(keras.layers.RNN):
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> tuple[Any, Any, list[Any]]:
         if not (training and self.weight_dropout):
-            return self._loop(sequences, initial_state, mask, training)
+            return self._inner_loop(sequences, initial_state, mask, training)
         weights = self.cell.recurrent_kernel
         kept = keras.random.dropout(weights, self.weight_dropout, seed=self.seed_generator)
         # In this scope the weights are those, for cuDNN's kernels too.
         with keras.StatelessScope(state_mapping=[(weights, kept)]):
-            return self._loop(sequences, initial_state, mask, training)
+            return self._inner_loop(sequences, initial_state, mask, training)
 
-    def _loop(
+    def _inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool
     ) -> tuple[Any, Any, list[Any]]:
         if mask is not None or tf.config.list_logical_devices("GPU"):
             return super().inner_loop(sequences, initial_state, mask, training=training)
-        cell, states = self.cell, [tf.convert_to_tensor(s) for s in tf.nest.flatten(initial_state)]
-        x, kernel, recurrent, bias = (
-            tf.convert_to_tensor(v)
-            for v in (sequences, cell.kernel, cell.recurrent_kernel, cell.bias)
-        )
-        outputs, states = _scan(self.recurrence, x, states, kernel, recurrent, bias)
-        return states[0], outputs, list(states)
+        states = [tf.convert_to_tensor(state) for state in tf.nest.flatten(initial_state)]
+        outputs, last = self.scan(tf.convert_to_tensor(sequences), states)
+        return last[0], outputs, list(last)
+
+    def scan(self, x: tf.Tensor, states: Tensors) -> tuple[tf.Tensor, Tensors]:
+        """x (B, T, E) and states (B, H) to the outputs (B, T, H) and the last states."""
+        cell = self.cell
+        weights = map(tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias))
+        return _scan(self.recurrence, x, states, *weights)
 
 
-class SimpleRNN(_Compiled, keras.layers.SimpleRNN):
+class SimpleRNN(Compiled, keras.layers.SimpleRNN):
     """`keras.layers.SimpleRNN`, compiled."""
 
     recurrence = SimpleRecurrence
 
 
-class GRU(_Compiled, keras.layers.GRU):
+class GRU(Compiled, keras.layers.GRU):
     """`keras.layers.GRU`, compiled."""
 
     recurrence = GatedRecurrence
 
 
-class LSTM(_Compiled, keras.layers.LSTM):
+class LSTM(Compiled, keras.layers.LSTM):
     """`keras.layers.LSTM`, compiled."""
 
     recurrence = LongShortRecurrence
@@ -209,14 +211,14 @@ def _scan(
             d_a, d_m, d_first = _backward(
                 recurrence, before, after, kept, recurrent, d_outputs, d_last
             )
-            d_recurrent = tf.matmul(_flat(before[0]), _flat(d_m), transpose_a=True)
-            return d_a, d_recurrent, tf.reduce_sum(_flat(d_m), 0), *d_first
+            d_recurrent = tf.matmul(flat(before[0]), flat(d_m), transpose_a=True)
+            return d_a, d_recurrent, tf.reduce_sum(flat(d_m), 0), *d_first
 
         return (after[0], *(sequence[-1] for sequence in after)), gradient
 
     # Autodiff does this part.
     x = tf.transpose(x, (1, 0, 2))  # (T, B, E)
-    a = tf.matmul(_flat(x), kernel)
+    a = tf.matmul(flat(x), kernel)
     if bias.shape.rank == 2:  # Keras's GRU has one for the input, one for the state
         a, bias = a + bias[0], bias[1]
     a = tf.reshape(a, tf.concat([tf.shape(x)[:2], [kernel.shape[1]]], 0))
@@ -234,7 +236,7 @@ def _forward(
 ) -> tuple[Tensors, Tensors]:
     """a (T, B, gates · H) to all states and all that is kept, (T, B, H) each."""
     steps = tf.shape(a)[0]
-    inputs = _by_step(a)
+    inputs = by_step(a)
     count = recurrence.states + recurrence.kept
 
     def step(t: Any, states: Tensors, written: Sequence[Any]) -> tuple[Any, ...]:
@@ -268,10 +270,10 @@ def _backward(
     """
     steps = tf.shape(d_outputs)[0]
     factors = recurrence.factors(before, after, kept)
-    by_step, from_outputs = [_by_step(factor) for factor in factors], _by_step(d_outputs)
+    steps_of, from_outputs = [by_step(factor) for factor in factors], by_step(d_outputs)
 
     def step(t: Any, d_states: Tensors, written: Any) -> tuple[Any, ...]:
-        known = [factor.read(t) for factor in by_step]
+        known = [factor.read(t) for factor in steps_of]
         d_h = d_states[0] + from_outputs.read(t)
         d_a, direct = recurrence.back((d_h, *d_states[1:]), known)
         d_h = direct[0] + tf.matmul(recurrence.by_state(d_a, known), recurrent, transpose_b=True)
@@ -287,10 +289,10 @@ def _backward(
     return d_a, recurrence.by_state(d_a, factors), d_first
 
 
-def _by_step(sequence: tf.Tensor) -> tf.TensorArray:
+def by_step(sequence: tf.Tensor) -> tf.TensorArray:
     return tf.TensorArray(sequence.dtype, tf.shape(sequence)[0]).unstack(sequence)
 
 
-def _flat(sequence: tf.Tensor) -> tf.Tensor:
+def flat(sequence: tf.Tensor) -> tf.Tensor:
     """(T, B, N) to (T · B, N)."""
     return tf.reshape(sequence, (-1, sequence.shape[-1]))

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import recurrent
+from pipeline.mogrifier import Mogrifier, MogrifierCell
 
 UNITS, INPUTS, BATCH = 5, 4, 3
 CELLS = ("SimpleRNN", "GRU", "LSTM")
@@ -91,3 +92,48 @@ def test_windows_of_another_length_and_batch_fit_too(cell):
     for shape in ((2, 5, INPUTS), (2, 3, INPUTS), (6, 3, INPUTS)):
         (x,) = tensors(8, shape)
         np.testing.assert_allclose(ours(x)[0], stock(x)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rounds", [1, 4, 5])
+def test_the_compiled_mogrifier_is_the_cell_that_keras_runs(rounds):
+    """Outputs, states and every gradient, in float64; the cell is held to the paper below."""
+    x, h, c = tensors(2, (BATCH, 6, INPUTS), (BATCH, UNITS), (BATCH, UNITS), dtype="float64")
+    pull = tensors(7, (BATCH, 6, UNITS), (BATCH, UNITS), (BATCH, UNITS), dtype="float64")
+    found = []
+    for kind in (keras.layers.RNN, Mogrifier):
+        cell = MogrifierCell(UNITS, rounds=rounds, dtype="float64")
+        subject = kind(cell, return_sequences=True, return_state=True, dtype="float64")
+        subject.build((BATCH, None, INPUTS))
+        subject.set_weights(tensors(1, *(w.shape for w in subject.weights), dtype="float64"))
+        with tf.GradientTape() as tape:
+            tape.watch([x, h, c])
+            outputs = subject(x, initial_state=[h, c])
+            loss = sum(tf.reduce_sum(o * p) for o, p in zip(outputs, pull, strict=True))
+        sources = [x, h, c, *(w.value for w in subject.trainable_variables)]
+        found.append([*outputs, *tape.gradient(loss, sources)])
+    assert len(found[0]) == 3 + 3 + 3 + rounds
+    for stock, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, stock, rtol=1e-9, atol=1e-12)
+
+
+def test_the_mogrifier_gates_as_the_paper_says():
+    """Three rounds by hand, then a plain LSTM."""
+    cell = MogrifierCell(UNITS, rounds=3, dtype="float64")
+    cell.build((BATCH, INPUTS))
+    cell.set_weights(tensors(1, *(w.shape for w in cell.weights), dtype="float64"))
+    x, h, c = tensors(2, (BATCH, INPUTS), (BATCH, UNITS), (BATCH, UNITS), dtype="float64")
+
+    def gate(vector, weights):
+        return 2 / (1 + np.exp(-vector.numpy() @ weights.numpy()))
+
+    q1, r2, q3 = cell.gates
+    x1 = gate(h, q1) * x
+    h2 = gate(x1, r2) * h
+    x3 = gate(h2, q3) * x1
+    plain = keras.layers.LSTMCell(UNITS, dtype="float64")
+    plain.build((BATCH, INPUTS))
+    plain.set_weights(cell.get_weights()[:3])
+    for found, expected in zip(
+        tf.nest.flatten(cell(x, [h, c])), tf.nest.flatten(plain(x3, [h2, c])), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

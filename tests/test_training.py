@@ -28,6 +28,7 @@ OPTIONS = {
     "variational": False,
     "word_dropout": 0.0,
     "weight_dropout": 0.0,
+    "mogrifier": 0,
     "window": 5,
     "stride": None,
     "reset": "never",
@@ -150,6 +151,7 @@ def test_the_rate_rises_then_falls():
     [
         {"variational": True, "word_dropout": 0.1, "weight_dropout": 0.3},
         {"activation_regularization": 2.0, "temporal_regularization": 1.0},
+        {"mogrifier": 3, "weight_dropout": 0.2},
         {"averaging": 0.9, "warmup": 0.1, "schedule": "cosine"},
     ],
     ids=lambda changes: next(iter(changes)),
@@ -234,7 +236,8 @@ def test_evaluation_compares_models_on_the_same_tokens(tokens, tmp_path):
     metrics = json.loads((out / "metrics.json").read_text())
     assert set(metrics) == {"valid", "test"}
     for models in metrics.values():
-        assert list(models) == ["lstm", "feedforward", "unigram"]
+        ngrams = ["kneser_ney_5", "lstm_and_kneser_ney_5"]
+        assert list(models) == ["lstm", "feedforward", *ngrams, "unigram"]
         assert len({values["tokens"] for values in models.values()}) == 1
         assert models["lstm"]["perplexity"] < models["unigram"]["perplexity"]
     page = (out / "report.html").read_text()

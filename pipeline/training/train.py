@@ -38,6 +38,7 @@ def train(
     variational: bool,
     word_dropout: float,
     weight_dropout: float,
+    mogrifier: int,
     window: Size,
     stride: int | None,
     reset: Reset,
@@ -66,7 +67,7 @@ def train(
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
         cell, embedding, units, layers, dropout, tied, softmax, context, variational, word_dropout,
-            weight_dropout: see `ModelConfig`.
+            weight_dropout, mogrifier: see `ModelConfig`.
         window: T, steps that the gradient travels back; `full` for whole paragraphs, or with
             `reset` whole documents, each from an empty state.
         stride: k₁ ≤ T, steps between two updates; None for T.
@@ -124,6 +125,7 @@ def train(
         variational=variational,
         word_dropout=word_dropout,
         weight_dropout=weight_dropout,
+        mogrifier=mogrifier,
     )
     with distribution.scope():
         model = build_model(config, batch_size=batch_size // replicas, precision=precision)
