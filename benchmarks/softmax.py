@@ -113,11 +113,11 @@ def quality(tokens: Path, *, count: int, tied: bool) -> None:
             nats.append(learn(learner, window) / window.y.size)
         seconds = time.perf_counter() - start
         model = learner.model
-        meter = Meter(model, reset=model.reset_states, suggestible=np.ones(size, bool))
-        metrics = meter.measure(valid, batch_size=BATCH, window=WINDOW).metrics()
+        meter = Meter(model, reset=model.reset_states)
+        valid_nats = meter.nats(valid, batch_size=BATCH, window=WINDOW)
         print(
             f"{softmax}: perplexity {math.exp(statistics.mean(nats[-count // 10 :])):.1f} on the "
-            f"last tenth of training, {metrics['perplexity']:.1f} on validation, after "
+            f"last tenth of training, {math.exp(valid_nats.mean()):.1f} on validation, after "
             f"{seconds / 60:.1f} minutes",
             flush=True,
         )

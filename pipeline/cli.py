@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +200,10 @@ _training_options = _all(
 )  # fmt: skip
 
 _resume = click.option("--resume", is_flag=True, help="Go on with a training that broke off.")
+
+_evaluation_options = _all(
+    _option("--ngram-order", 5, "n of the Kneser-Ney n-gram model that stands beside; 0 for none.", type=click.IntRange(0)),
+)  # fmt: skip
 
 _export_options = _option("--suggestions", 5, "Words suggested.", type=_positive)
 
@@ -404,7 +408,14 @@ def _train(
 
 
 def _evaluate(
-    training: Path, tokens: Path, output: Path, *, baselines: tuple[Path, ...], force: bool
+    training: Path,
+    tokens: Path,
+    output: Path,
+    *,
+    baselines: tuple[Path, ...],
+    text: str = "",
+    force: bool,
+    **options: Any,
 ) -> None:
     _import_tensorflow()
     from pipeline.evaluation import evaluate
@@ -413,9 +424,15 @@ def _evaluate(
 
     _stage(
         evaluate,
-        reads=[training, tokens, *baselines],
+        reads=[training, tokens, *baselines, *([Path(text)] if text else [])],
         output=output,
-        parameters={"training": training, "tokens": tokens, "baselines": baselines},
+        parameters={
+            "training": training,
+            "tokens": tokens,
+            "baselines": baselines,
+            "text": Path(text) if text else None,
+            **options,
+        },
         force=force,
     )
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
@@ -546,15 +563,49 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
     "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
     help="Folder of another trained model to stand beside it; may be repeated.",
 )  # fmt: skip
+@_option(
+    "--text", "", "File to measure on as well, of any kind that ingest reads.  [default: none]"
+)
+@_evaluation_options
 @_folder("--output", EVALUATION, "Folder to write.")
 @_force
 def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None:
-    """Read a trained model and tokens; write metrics.json, figures/ and report.html.
+    """Read a trained model and tokens; write metrics.json, tables, figures/ and report.html.
 
-    A unigram model is measured beside it on the same tokens.
+    A Kneser-Ney n-gram model, the line to beat, and a unigram model are measured beside it on
+    the same tokens.
     """
     with _mlflow_run():
         _evaluate(training, tokens, output, **options)
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+def compare(first: str, second: str) -> None:
+    """Tell whether the model of one evaluation is better than another's, or that is noise.
+
+    FIRST and SECOND are folders that `evaluate` wrote, or ids of MLflow runs.
+    """
+    from pipeline.compare import compare as compare_evaluations
+    from pipeline.compare import print_comparison
+
+    with contextlib.ExitStack() as stack:
+        folders = [stack.enter_context(_evaluation_of(name)) for name in (first, second)]
+        differences = compare_evaluations(*folders)
+        print_comparison(differences, first=first, second=second)
+
+
+@contextlib.contextmanager
+def _evaluation_of(name: str) -> Iterator[Path]:
+    """The folder of an evaluation: that folder, or what an MLflow run has kept of it."""
+    if Path(name).is_dir():
+        yield Path(name)
+        return
+    from pipeline.tracking import download_evaluation
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield download_evaluation(name, Path(folder))
 
 
 @main.command()
@@ -595,6 +646,7 @@ def predict(text: str, model: Path) -> None:
 @_vocabulary_options
 @_engine_options
 @_training_options
+@_evaluation_options
 @_option("--baseline-epochs", 2, "Passes of the feedforward model, at most.", type=_positive)
 @_export_options
 @_resume
@@ -627,7 +679,7 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
             foil["epochs"] = baseline_epochs
             _train(TOKENS, FEEDFORWARD, force=force, prefix="feedforward_", **foil)
             baselines = (FEEDFORWARD,)
-        _evaluate(TRAINING, TOKENS, EVALUATION, force=force, baselines=baselines)
+        _evaluate(TRAINING, TOKENS, EVALUATION, force=force, baselines=baselines, **of(evaluate))
         _export(TRAINING, MODEL, force=force, **of(export))
 
 

@@ -1,22 +1,29 @@
 """A trained model, and what it is compared with, on text it has never seen."""
 
 import json
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.metrics import LANES, Meter, Sums, perplexity
+from pipeline.interpolation import find_weights, interpolate
+from pipeline.keystrokes import SUGGESTIONS, Completions
+from pipeline.kneser_ney import KneserNey
+from pipeline.metrics import LANES, Meter, Predictions
 from pipeline.model import ModelConfig, load_model
 from pipeline.report import write_report
-from pipeline.tokenizer import is_word
+from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
+from pipeline.unseen import Unseen, open_split, read_text
 from pipeline.vocabulary import Vocabulary
 from pipeline.windows import open_stream
 
-# Ids of a stream looked at at once.
-_CHUNK = 2**20
+# Tokens whose latency is measured, and how many before them are not: the first ones are compiled.
+_TIMED, _UNTIMED = 200, 20
 
 
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
@@ -25,83 +32,156 @@ def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
-def of_pieces(sums: Sums, words: int) -> dict[str, float]:
-    """The metrics of a stream of pieces.
+def unigram_meter(vocabulary: Vocabulary, words: Completions | None) -> Meter:
+    """Measures the model that expects the same at every place."""
+    logits = tf.constant(unigram_logits(vocabulary))
+    return Meter(
+        lambda ids: tf.broadcast_to(logits, [*tf.unstack(tf.shape(ids)), len(vocabulary)]),
+        reset=lambda: None,
+        words=words,
+    )
 
-    perplexity and top-k are of pieces. `perplexity_per_word` is exp(nats / words), which can be
-    compared with the perplexity of a model of words. Suggested words are not measured.
+
+def latency(folder: Path, stream: np.ndarray) -> float:
+    """Median milliseconds from a token to suggestions, one text at a time.
 
     Args:
-        sums: over its pieces.
-        words: targets that close a word, or begin a paragraph.
+        folder: of a trained model.
+        stream: int32 ids to read, (tokens,).
     """
-    metrics = {k: v for k, v in sums.metrics().items() if not k.endswith("_words")}
-    return {**metrics, "perplexity_per_word": perplexity(sums.nats, words), "words": words}
+    model = load_model(folder, batch_size=1)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 1), tf.int32)])
+    def suggest(ids: tf.Tensor) -> tf.Tensor:
+        return tf.math.top_k(tf.nn.softmax(model(ids)), SUGGESTIONS)
+
+    seconds = []
+    for place in range(_UNTIMED + _TIMED):
+        ids = tf.constant(stream[place % len(stream)], tf.int32, shape=(1, 1))
+        start = time.perf_counter()
+        suggest(ids)[1].numpy()
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[_UNTIMED:])
 
 
-def _words(stream: np.ndarray, closes: np.ndarray) -> int:
-    """The ids of a stream, without the first, that close a word."""
-    starts = range(1, len(stream), _CHUNK)
-    return sum(int(np.count_nonzero(closes[stream[i : i + _CHUNK]])) for i in starts)
+def evaluate(
+    *,
+    training: Path,
+    tokens: Path,
+    output: Path,
+    baselines: Sequence[Path] = (),
+    text: Path | None = None,
+    ngram_order: int = 5,
+) -> None:
+    """Measure models on the validation and test splits, and on any other text.
 
+    Writes metrics.json (split → model → metric; what a model cannot tell is absent), report.html,
+    and, a row for each model and split,
 
-def evaluate(*, training: Path, tokens: Path, output: Path, baselines: Sequence[Path] = ()) -> None:
-    """Measure models on the validation and test splits; write metrics.json and report.html.
+    - frequency.csv: perplexity and top-3 by how frequent the target is in training;
+    - positions.csv: the same by fifths of a document;
+    - calibration.csv: how often the most probable token is right, by tenths of its p;
+    - documents.csv: sums over each document, or over blocks of paragraphs where there is but one;
+      intervals are drawn from them, and `nextword compare` reads them.
 
     Args:
         training: folder of the model to evaluate, as `train` wrote it.
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
         baselines: folders of other trained models; a unigram model is always beside them.
+        text: file to measure on as well, of any kind that `ingest` reads.
+        ngram_order: n of an interpolated Kneser-Ney n-gram model of the training split, beside
+            which its interpolation with the model is told; 0 for none.
 
     Raises:
-        InputError: a folder lacks its files, or a model knows another vocabulary.
+        InputError: a folder lacks its files, a model knows another vocabulary, or there is no text
+            to predict.
     """
     for folder in (training, *baselines):
         ModelConfig.load(folder / "model.json")  # before anything slow, is there a model at all?
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    streams = {split: open_stream(tokens / f"{split}.npy") for split in ("valid", "test")}
-    for split, stream in streams.items():
-        if len(stream) < 2:
-            raise InputError(f"The {split} split in {tokens} holds no text to predict.")
-    suggestible = is_word(list(vocabulary.tokens)).numpy()
-    closes = np.array(vocabulary.closes())
-
-    metrics: dict[str, dict[str, dict[str, float]]] = {split: {} for split in streams}
-
-    def add(name: str, meter: Meter) -> None:
-        for split, stream in streams.items():
-            sums = meter.measure(stream)
-            metrics[split][name] = (
-                sums.metrics()
-                if vocabulary.unit == "word"
-                else of_pieces(sums, _words(stream, closes))
-            )
-
-    models = {}
-    for folder in (training, *baselines):
+    texts = [open_split(tokens, split, vocabulary) for split in ("valid", "test")]
+    if text:
+        texts.append(read_text(text, vocabulary))
+    models = _named(training, *baselines)
+    for folder in models.values():
         if not vocabulary.same_ids(Vocabulary.load(folder / "vocabulary.tsv")):
             raise InputError(
                 f"The model in {folder} was trained with another vocabulary than {tokens}: train "
                 "it again on these tokens."
             )
-        model = load_model(folder, batch_size=LANES)
-        name: str = model.config.cell
-        if name in models:
-            name = f"{name} {folder}"
-        models[name] = folder
-        add(name, Meter(model, reset=model.reset_states, suggestible=suggestible))
 
-    unigram = tf.constant(unigram_logits(vocabulary))
-    add(
-        "unigram",
-        Meter(
-            lambda ids: tf.broadcast_to(unigram, [*tf.unstack(tf.shape(ids)), len(vocabulary)]),
-            reset=lambda: None,
-            suggestible=suggestible,
-        ),
-    )
+    words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
+    told = {}  # model → text → what it predicts
+    for name, folder in models.items():
+        model = load_model(folder, batch_size=LANES)
+        told[name] = _measure(Meter(model, reset=model.reset_states, words=words), texts)
+    extra = {name: {"latency_ms": latency(f, texts[0].stream)} for name, f in models.items()}
+    if ngram_order:
+        stream = open_stream(tokens / "train.npy")
+        ngrams = KneserNey.fit(stream, order=ngram_order, vocabulary_size=len(vocabulary))
+        both, name = next(iter(told)), f"kneser_ney_{ngram_order}"
+        told[name] = {
+            unseen.name: Predictions(unseen.stream[1:], ngrams.nats(unseen.stream))
+            for unseen in texts
+        }
+        mixed = f"{both}_and_{name}"
+        told[mixed], weight = _interpolated(told[both], told[name])
+        extra[mixed] = {"interpolation_weight": weight}
+    told["unigram"] = _measure(unigram_meter(vocabulary, words), texts)
+
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for unseen in texts:
+        metrics[unseen.name] = {}
+        for name, predictions in told.items():
+            of_model = predictions[unseen.name]
+            metrics[unseen.name][name] = {
+                **score(of_model, unseen, vocabulary=vocabulary, words=words),
+                **extra.get(name, {}),
+            }
+            for table, rows in {
+                "frequency": by_frequency(of_model, vocabulary),
+                "positions": by_position(of_model, unseen.documents),
+                "calibration": calibration(of_model),
+                "documents": by_unit(of_model, unseen, vocabulary=vocabulary),
+            }.items():
+                rows.insert(0, "model", name)
+                rows.insert(0, "split", unseen.name)
+                tables.setdefault(table, []).append(rows)
+    for table, parts in tables.items():
+        filled = [rows for rows in parts if len(rows)]
+        pd.concat(filled).convert_dtypes().to_csv(output / f"{table}.csv", index=False)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     write_report(
         metrics, histories={n: f / "history.csv" for n, f in models.items()}, output=output
     )
+
+
+def _named(*folders: Path) -> dict[str, Path]:
+    """Trained models by the name of their cell; of two with the same one, the folder tells."""
+    models: dict[str, Path] = {}
+    for folder in folders:
+        name: str = ModelConfig.load(folder / "model.json").cell
+        models[f"{name} {folder}" if name in models else name] = folder
+    return models
+
+
+def _measure(meter: Meter, texts: Sequence[Unseen]) -> dict[str, Predictions]:
+    return {unseen.name: meter.measure(unseen.stream) for unseen in texts}
+
+
+def _interpolated(
+    model: Mapping[str, Predictions], other: Mapping[str, Predictions]
+) -> tuple[dict[str, Predictions], float]:
+    """Two models as one, weighted on the validation split; and the weight of the first."""
+
+    def nats(text: str) -> np.ndarray:
+        return np.stack([model[text].nats, other[text].nats])
+
+    weights = find_weights(nats("valid"))
+    mixed = {
+        text: Predictions(predictions.targets, interpolate(nats(text), weights))
+        for text, predictions in model.items()
+    }
+    return mixed, float(weights[0])

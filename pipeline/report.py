@@ -45,12 +45,14 @@ _PAGE = jinja2.Template(
 </style>
 <h1>Next-word model</h1>
 {% for split, models in metrics.items() %}
-<h2>{{ "Test" if split == "test" else "Validation" }} split</h2>
+<h2>{{ {"valid": "Validation split", "test": "Test split"}.get(split, "Text") }}</h2>
 <div class="wide"><table>
 <tr><th>Model</th>{% for _, heading, _ in columns %}<th>{{ heading }}</th>{% endfor %}</tr>
 {% for name, values in models.items() %}
 <tr><td>{{ name }}</td>
-{% for key, _, form in columns %}<td>{{ form.format(values[key]) }}</td>{% endfor %}</tr>
+{% for key, _, form in columns %}
+<td>{{ form.format(values[key]) if key in values }}</td>
+{% endfor %}</tr>
 {% endfor %}
 </table></div>
 {% endfor %}
@@ -140,5 +142,6 @@ def print_table(metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Non
         for _, heading, _ in columns:
             table.add_column(f" {heading}", justify="right", no_wrap=True)
         for name, values in models.items():
-            table.add_row(name, *(form.format(values[key]) for key, _, form in columns))
+            cells = (form.format(values[key]) if key in values else "" for key, _, form in columns)
+            table.add_row(name, *cells)
         rich.print(table)

@@ -34,12 +34,15 @@ from pipeline.tokenizer import (
     open_paragraph,
     put_back,
 )
-from pipeline.vocabulary import Case, Numbers, Unit
+from pipeline.vocabulary import BEGIN_ID, Case, Numbers, Unit
 
 # Bytes of text cut at once: enough that pieces repeat, little enough to hold several batches.
 _BATCH = 2**21
 # Ids of a stream handled at once.
 _CHUNK = 2**20
+
+# The splits that models are measured on.
+HELD_OUT = ("valid", "test")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -151,6 +154,30 @@ def number_batch(batch: tuple[str, list[bytes]]) -> list[np.ndarray]:
     return [part.numpy() for part in _number(tf.constant(batch[1]))]
 
 
+def ids_and_letters(
+    tokenizer: Tokenizer, texts: list[bytes]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Texts as a vocabulary sees them.
+
+    Returns:
+        The ids of all, one after the other; the letters of each token as it is written, of `<s>`
+        one, and none where tokens are cut into pieces; and the paragraphs of each text.
+    """
+    letters = tf.zeros((0,), tf.int32)
+    if tokenizer.unit == "word":
+        tokens, places = cut(open_paragraph(tf.constant(texts)))
+        letters = put_back(tokens.with_values(_letters(tokens.values)), places).values
+        ids = put_back(tokens.with_values(tokenizer.lookup(tokens.values)), places)
+    else:
+        ids = tokenizer(tf.constant(texts))
+    begins = tf.cast(tf.equal(ids, BEGIN_ID), tf.int32)
+    return ids.values.numpy(), letters.numpy(), tf.reduce_sum(begins, axis=1).numpy()
+
+
+def _letters(tokens: tf.Tensor) -> tf.Tensor:
+    return tf.strings.length(tokens, unit="UTF8_CHAR")
+
+
 def tokenize_documents(
     *,
     documents: Path,
@@ -165,8 +192,9 @@ def tokenize_documents(
     """Write vocabulary.tsv, tokenizer.json, and train.npy, valid.npy and test.npy.
 
     The streams are int32 ids of shape (tokens,); train.documents.npy and the like tell how many
-    paragraphs each document of a stream has, int32 of shape (documents,). Memory holds each
-    different token once, and a few megabytes of text.
+    paragraphs each document of a stream has, int32 of shape (documents,). Where tokens are words,
+    valid.letters.npy and test.letters.npy tell how many letters each token has as it is written,
+    int32 of shape (tokens,). Memory holds each different token once, and a few megabytes of text.
 
     Args:
         documents: folder that `ingest` wrote.
@@ -225,12 +253,23 @@ def tokenize_documents(
         for split in SPLITS:
             _write_pieces(output / f"{split}.npy", pieces)
         return
+    letters = np.concatenate([*forms.map(_letters)])
+    for split in HELD_OUT:
+        _write_letters(output / f"{split}.npy", letters)
     ids = np.concatenate([*forms.map(Tokenizer(known).lookup)])
     for split in SPLITS:
         stream = np.load(output / f"{split}.npy", mmap_mode="r+")
         for first in range(0, len(stream), _CHUNK):
             stream[first : first + _CHUNK] = ids[stream[first : first + _CHUNK]]
         stream.flush()
+
+
+def _write_letters(path: Path, letters: np.ndarray) -> None:
+    """Write beside a stream of numbers how many letters each token has."""
+    stream = np.load(path, mmap_mode="r")
+    with StreamWriter(path.with_suffix(".letters.npy")) as writer:
+        for first in range(0, len(stream), _CHUNK):
+            writer.append(letters[stream[first : first + _CHUNK]])
 
 
 def _write_pieces(path: Path, pieces: tf.RaggedTensor) -> None:

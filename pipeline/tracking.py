@@ -14,8 +14,11 @@ import mlflow
 import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+from pipeline import InputError
 
 _CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
 _EXAMPLE = "O menino abriu a porta e"
@@ -93,7 +96,7 @@ def log_history(folder: Path, prefix: str = "") -> None:
 
 
 def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """metrics.json as metrics `split_model_metric`, the figures and the report."""
+    """metrics.json as metrics `split_model_metric`; tables, figures and report as files."""
     mlflow.log_metrics(
         {
             f"{split}_{model}_{metric}".replace("/", "_"): value
@@ -102,9 +105,28 @@ def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str,
             for metric, value in values.items()
         }
     )
-    mlflow.log_artifact(str(folder / "metrics.json"))
-    mlflow.log_artifact(str(folder / "report.html"))
+    for path in sorted(folder.glob("*.*")):
+        if path.suffix in (".json", ".csv", ".html"):
+            mlflow.log_artifact(str(path))
     mlflow.log_artifacts(str(folder / "figures"), "figures")
+
+
+def download_evaluation(run_id: str, folder: Path) -> Path:
+    """What `log_evaluation` left in a run, in a folder.
+
+    Raises:
+        InputError: there is no such run, or it has evaluated nothing.
+    """
+    try:
+        mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path="documents.csv", dst_path=str(folder)
+        )
+    except (MlflowException, OSError) as error:
+        raise InputError(
+            f"{run_id} is neither a folder nor an MLflow run that has evaluated a model: name a "
+            "folder that `nextword evaluate` wrote, or a run id that `mlflow ui` shows."
+        ) from error
+    return folder
 
 
 def log_model(folder: Path) -> str:

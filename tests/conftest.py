@@ -63,6 +63,8 @@ def tokens(tmp_path: Path, vocabulary: Vocabulary) -> Path:
     ]
     for split, repeats in (("train", 60), ("valid", 6), ("test", 6)):
         np.save(folder / f"{split}.npy", np.array(sentence * repeats, np.int32))
+        letters = [1, *(len(TOKENS[i]) for i in sentence[1:])]
+        np.save(folder / f"{split}.letters.npy", np.array(letters * repeats, np.int32))
         # Documents of one, two and three paragraphs.
         np.save(folder / f"{split}.documents.npy", np.array([1, 2, 3] * (repeats // 6), np.int32))
     return folder

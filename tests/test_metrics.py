@@ -1,45 +1,52 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, config
+from conftest import CELLS, DISPLAYS, TOKENS, config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation import of_pieces, unigram_logits
+from pipeline.keystrokes import Completions, pressed_keys, unaided_keys
 from pipeline.metrics import Meter, perplexity
 from pipeline.model import build_model
 from pipeline.tokenizer import is_word
+from pipeline.vocabulary import Vocabulary
 
-SUGGESTIBLE = is_word(list(TOKENS)).numpy()
+SIX = np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2])  # <unk>, <s>, ".", ",", "o", "a"
 
 
-def meter_of(probabilities: np.ndarray) -> Meter:
+def vocabulary_of(tokens, displays=None) -> Vocabulary:
+    return Vocabulary(tokens, displays or tokens, [0] * len(tokens))
+
+
+def meter_of(probabilities: np.ndarray, words: Completions | None = None) -> Meter:
     """A model that predicts the same whatever it has read."""
     logits = tf.constant(np.log(probabilities), tf.float32)
     return Meter(
         lambda ids: tf.broadcast_to(logits, [*tf.unstack(tf.shape(ids)), len(probabilities)]),
         reset=lambda: None,
-        suggestible=SUGGESTIBLE[: len(probabilities)],
+        words=words,
     )
 
 
-def test_sums_and_shares_by_hand():
-    # <unk>, <s>, ".", ",", "o", "a": the last two are words.
-    meter = meter_of(np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2]))
-    stream = np.array([1, 4, 0, 2, 5, 3], np.int32)
-    got = meter.measure(stream, batch_size=1, window=2).metrics()
-    nats = [-math.log(p) for p in (0.15, 0.3, 0.25, 0.2, 0.06)]
-    assert got["perplexity"] == pytest.approx(math.exp(sum(nats) / 5), rel=1e-6)
-    known = nats[:1] + nats[2:]
-    assert got["perplexity_known"] == pytest.approx(math.exp(sum(known) / 4), rel=1e-6)
-    assert got["oov_rate"] == pytest.approx(1 / 5)
-    # Ranks: <unk> 1, "." 2, "a" 3, "o" 4, "," 5; the unknown word is a miss though it ranks first.
-    assert [got[f"top_{k}"] for k in (1, 3, 5)] == pytest.approx([0, 2 / 5, 4 / 5])
-    # Words: "o", "a" and the unknown one; "a" is the first word suggested, "o" the second.
-    assert [got[f"top_{k}_words"] for k in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
-    assert got["tokens"] == 5
+def test_what_a_model_thought_by_hand():
+    meter = meter_of(SIX, Completions.of(vocabulary_of(TOKENS[:6])))
+    got = meter.measure(np.array([1, 4, 0, 2, 5, 3], np.int32), batch_size=1, window=2)
+    np.testing.assert_array_equal(got.targets, [4, 0, 2, 5, 3])
+    np.testing.assert_allclose(got.nats, -np.log([0.15, 0.3, 0.25, 0.2, 0.06]), rtol=1e-6)
+    np.testing.assert_array_equal(got.known, [True, False, True, True, True])
+    np.testing.assert_array_equal(got.rank, [3, 0, 1, 2, 4])
+    np.testing.assert_allclose(got.confidence, np.full(5, 0.3), rtol=1e-6)
+    # "a" is the first of two words; both are suggested before a letter is typed.
+    np.testing.assert_array_equal(got.word_rank, [1, 0, 0, 0, 2])
+    np.testing.assert_array_equal(got.typed, [0, -1, -1, 0, -1])
+
+
+@pytest.fixture(scope="module")
+def six():
+    return meter_of(SIX)
 
 
 @settings(deadline=None, max_examples=25)
@@ -48,34 +55,28 @@ def test_sums_and_shares_by_hand():
     batch_size=st.integers(1, 7),
     window=st.integers(1, 9),
 )
-def test_uneven_batches_change_nothing(stream, batch_size, window):
+def test_targets_keep_their_places_whatever_the_lanes(six, stream, batch_size, window):
     ids = np.array(stream, np.int32)
-    probabilities = np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2])
-    sums = meter_of(probabilities).measure(ids, batch_size=batch_size, window=window)
-    assert sums.tokens == len(stream) - 1
-    assert sums.nats == pytest.approx(-np.log(probabilities[ids[1:]]).sum(), rel=1e-5)
+    got = six.measure(ids, batch_size=batch_size, window=window)
+    np.testing.assert_allclose(got.nats, -np.log(SIX[ids[1:]]), rtol=1e-5)
+    np.testing.assert_array_equal(got.rank, np.array([0, 5, 1, 4, 3, 2])[ids[1:]])
 
 
-def test_sums_of_two_streams_add_up():
-    meter = meter_of(np.full(6, 1 / 6))
-    a = meter.measure(np.array([1, 4, 0, 2], np.int32), batch_size=1, window=2)
-    b = meter.measure(np.array([1, 5], np.int32), batch_size=1, window=2)
-    both = a + b
-    assert both.tokens == 4
-    assert both.metrics()["perplexity"] == pytest.approx(6, rel=1e-5)
-    np.testing.assert_array_equal(both.hits, a.hits + b.hits)
+def test_ties_are_broken_as_top_k_breaks_them():
+    equal = np.array([0.1, 0.2, 0.2, 0.2, 0.1, 0.2])
+    got = meter_of(equal).measure(np.array([0, 0, 1, 2, 3, 4, 5], np.int32))
+    order = tf.math.top_k(equal, 6).indices.numpy()
+    np.testing.assert_array_equal(got.rank, [order.tolist().index(i) for i in range(6)])
 
 
-def test_pieces_and_words_share_their_nats():
-    meter = meter_of(np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2]))
-    sums = meter.measure(np.array([1, 4, 3, 2, 5, 3], np.int32), batch_size=1, window=2)
-    got = of_pieces(sums, 3)
-    nats = -sum(math.log(p) for p in (0.15, 0.06, 0.25, 0.2, 0.06))
-    assert got["perplexity"] == pytest.approx(math.exp(nats / 5), rel=1e-6)
-    assert got["perplexity_per_word"] == pytest.approx(math.exp(nats / 3), rel=1e-6)
-    assert (got["tokens"], got["words"], got["oov_rate"]) == (5, 3, 0)
-    assert got["top_3"] == sums.metrics()["top_3"]
-    assert not any("_words" in name for name in got)  # which pieces are words is not measured
+def test_nats_alone_are_those_of_the_whole_measurement():
+    model = build_model(config("lstm"), batch_size=3)
+    meter = Meter(model, reset=model.reset_states)
+    stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
+    whole = meter.measure(stream, batch_size=3, window=7)
+    np.testing.assert_allclose(meter.nats(stream, batch_size=3, window=7), whole.nats, rtol=1e-6)
+    assert whole.word_rank is None  # it was told of no words
+    assert whole.typed is None
 
 
 def test_perplexity_at_the_edges():
@@ -88,28 +89,102 @@ def test_perplexity_at_the_edges():
 def test_nothing_passes_from_one_stream_to_another(cell):
     """Measured alone, after training text, and after another stream: always the same."""
     model = build_model(config(cell), batch_size=2)
-    meter = Meter(model, reset=model.reset_states, suggestible=SUGGESTIBLE)
+    meter = Meter(model, reset=model.reset_states)
     random = np.random.default_rng(0)
     stream, other = random.integers(0, 12, 40, np.int32), random.integers(0, 12, 40, np.int32)
-    alone = meter.measure(stream, batch_size=2, window=7)
+    alone = meter.nats(stream, batch_size=2, window=7)
     model(tf.constant(other.reshape(2, -1)), training=True)
-    after_training = meter.measure(stream, batch_size=2, window=7)
-    meter.measure(other, batch_size=2, window=7)
-    after_another = meter.measure(stream, batch_size=2, window=7)
-    assert alone.nats == after_training.nats == after_another.nats
+    after_training = meter.nats(stream, batch_size=2, window=7)
+    meter.nats(other, batch_size=2, window=7)
+    after_another = meter.nats(stream, batch_size=2, window=7)
+    np.testing.assert_array_equal(alone, after_training)
+    np.testing.assert_array_equal(alone, after_another)
     for state in tf.nest.flatten([layer.states for layer in model.recurrent]):
         assert not np.any(state.numpy())
 
 
 def test_the_window_of_evaluation_does_not_matter():
     model = build_model(config("lstm"), batch_size=2)
-    meter = Meter(model, reset=model.reset_states, suggestible=SUGGESTIBLE)
+    meter = Meter(model, reset=model.reset_states)
     stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
-    short, long = (meter.measure(stream, batch_size=2, window=w).nats for w in (3, 50))
-    assert short == pytest.approx(long, rel=1e-5)
+    short, long = (meter.nats(stream, batch_size=2, window=window) for window in (3, 50))
+    np.testing.assert_allclose(short, long, rtol=1e-5)
 
 
-def test_unigram_probabilities_sum_to_one(vocabulary):
-    shares = np.exp(unigram_logits(vocabulary))
-    assert shares.sum() == pytest.approx(1, rel=1e-6)
-    assert shares[1] == pytest.approx((9 + 1) / (sum(vocabulary.counts) + len(vocabulary)))
+# Words that begin alike, words within others, accents, a name, an abbreviation, marks, a number.
+ALIKE = (
+    "<unk> <s> . , bebeu beber bebe be bebê b é e ela elas eis água agua brasil br sr. ( 12"
+).split()
+SHOWN = ["Brasil" if token == "brasil" else token for token in ALIKE]
+
+
+def type_word(target: int, logits: np.ndarray, words: np.ndarray) -> int:
+    """A typist who looks at the three words suggested before each letter: letters typed, or −1."""
+    if not words[target]:
+        return -1
+    spelled = SHOWN[target].lower()
+    best_first = sorted(range(len(ALIKE)), key=lambda i: (-logits[i], i))
+    for typed in range(len(spelled)):
+        fitting = [i for i in best_first if words[i]]
+        fitting = [i for i in fitting if SHOWN[i].lower().startswith(spelled[:typed])]
+        if target in fitting[:3]:
+            return typed
+    return -1
+
+
+@pytest.fixture(scope="module")
+def bigrams():
+    """Scores of every token after every other, to be set, and the meter of that model."""
+    scores = tf.Variable(tf.zeros((len(ALIKE), len(ALIKE))))
+    words = Completions.of(vocabulary_of(ALIKE, SHOWN))
+    return scores, Meter(lambda ids: tf.gather(scores, ids), reset=lambda: None, words=words)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), levels=st.integers(1, 30), length=st.integers(2, 60))
+def test_suggestions_are_found_as_a_typist_finds_them(bigrams, seed, levels, length):
+    scores, meter = bigrams
+    random = np.random.default_rng(seed)
+    table = random.integers(0, levels, scores.shape)  # with few levels, ties happen
+    scores.assign(table)
+    stream = random.integers(0, len(ALIKE), length, np.int32)
+    got = meter.measure(stream, batch_size=2, window=5)
+    words = is_word(ALIKE).numpy()
+    for i, (before, target) in enumerate(itertools.pairwise(stream)):
+        logits = table[before]
+        assert got.typed[i] == type_word(target, logits, words)
+        better = [w for w in np.flatnonzero(words) if (-logits[w], w) < (-logits[target], target)]
+        assert got.word_rank[i] == len(better)
+
+
+def unaided_of(text: list[str]) -> list[int]:
+    tokens = ["<unk>", "<s>", *sorted({token for token in text if token != "<s>"})]
+    stream = np.array([1, *(tokens.index(token) for token in text)], np.int32)
+    letters = np.array([1, *(1 if token == "<s>" else len(token) for token in text)], np.int32)
+    return unaided_keys(stream, letters, vocabulary_of(tokens)).tolist()
+
+
+def test_the_keys_of_a_text_are_its_characters():
+    text = ["Ela", "(", "a", "tia", ")", "disse", ":", '"', "Sim", ",", "vou", '"', "e", "foi", "."]
+    typed = 'Ela (a tia) disse: "Sim, vou" e foi.'
+    assert sum(unaided_of(text)) == len(typed)
+    # A quote that is never closed opens the next paragraph's no less.
+    text = ['"', "Sim", "<s>", '"', "Vou", '"', "ela", "<s>", "—", "Eu", "vou", "…"]
+    assert sum(unaided_of(text)) == len('"Sim\n"Vou" ela\n— Eu vou…')
+    assert unaided_of(["12", "Sim", "!"]) == [3, 3, 1]
+
+
+def test_a_choice_is_a_key_and_brings_its_space():
+    """The example of the module: «bebeu» after its first letter, «água» before any."""
+    unaided = np.array(unaided_of(["ela", "bebeu", "água", ".", "<s>"]))
+    assert unaided.sum() == 16
+    assert pressed_keys(np.array([-1, 1, 0, -1, -1]), unaided).tolist() == [4, 2, 1, 1, 1]
+    # Nobody chooses where the last letter is as near.
+    assert pressed_keys(np.array([1, 1]), np.array([1, 3])).tolist() == [1, 2]
+
+
+def test_the_form_that_is_shown_decides(vocabulary):
+    words = Completions.of(vocabulary)
+    shown = [DISPLAYS[i] for i in words.order]
+    assert sorted(shown, key=str.lower) == shown
+    assert set(shown) == {"o", "a", "água", "Brasil", "cachorro", "bebeu", "e", "ela"}

@@ -128,6 +128,12 @@ def assert_equal(
         np.testing.assert_array_equal(ids, np.load(tokens / f"{split}.npy"))
         counts = open_stream(far_tokens / f"{split}.documents.npy")[:]
         np.testing.assert_array_equal(counts, np.load(tokens / f"{split}.documents.npy"))
+        # Only of words, and only where models are measured.
+        written = (tokens / f"{split}.letters.npy").exists()
+        assert written == (unit == "word" and split != "train")
+        if written:
+            letters = open_stream(far_tokens / f"{split}.letters.npy")[:]
+            np.testing.assert_array_equal(letters, np.load(tokens / f"{split}.letters.npy"))
     left = [path for folder in (far_documents, far_tokens) for path in folder.rglob(".*")]
     assert not left
     return far_documents, far_tokens

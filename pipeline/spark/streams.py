@@ -15,7 +15,7 @@ from pyspark.sql import functions as sql
 from pipeline.corpus.ingest import Frames
 from pipeline.corpus.splits import SPLITS
 from pipeline.spark.session import beside, map_frames, one_thread, session, sweep, watch
-from pipeline.vocabulary import BEGIN_ID, Case, Numbers, Unit, Vocabulary
+from pipeline.vocabulary import Case, Numbers, Unit, Vocabulary
 
 if TYPE_CHECKING:  # it needs TensorFlow, which workers import only when they have been told how
     from pipeline.streams import RowGroup
@@ -125,25 +125,33 @@ def _write_shards(
 ) -> Iterator[pd.DataFrame]:
     """Write a file of ids for each split, shard after shard; yields what is written."""
     one_thread()
-    import tensorflow as tf
-
-    from pipeline.streams import StreamWriter, batches, side_by_side
+    from pipeline.streams import (
+        HELD_OUT,
+        StreamWriter,
+        batches,
+        ids_and_letters,
+        side_by_side,
+    )
     from pipeline.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(vocabulary)
+    names = [*SPLITS, *(f"{split}.documents" for split in SPLITS)]
+    if vocabulary.unit == "word":
+        names += [f"{split}.letters" for split in HELD_OUT]
 
-    def number(batch: tuple[str, list[bytes]]) -> tuple[np.ndarray, np.ndarray]:
-        ids = tokenizer(tf.constant(batch[1]))
-        begins = tf.cast(tf.equal(ids, BEGIN_ID), tf.int32)
-        return ids.values.numpy(), tf.reduce_sum(begins, axis=1).numpy()
+    def number(batch: tuple[str, list[bytes]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return ids_and_letters(tokenizer, batch[1])
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
         with contextlib.ExitStack() as stack:
             streams = {}
-            for name in (*SPLITS, *(f"{split}.documents" for split in SPLITS)):
+            for name in names:
                 path = stack.enter_context(beside(folder / f"{name}-{shard:05}.npy"))
                 streams[name] = stack.enter_context(StreamWriter(path))
-            for (split, _), (ids, paragraphs) in side_by_side(number, batches(shards.value[shard])):
+            numbered = side_by_side(number, batches(shards.value[shard]))
+            for (split, _), (ids, letters, paragraphs) in numbered:
                 streams[split].append(ids)
                 streams[f"{split}.documents"].append(paragraphs)
+                if f"{split}.letters" in streams:
+                    streams[f"{split}.letters"].append(letters)
         yield pd.DataFrame({"shard": [shard]})

@@ -1,0 +1,116 @@
+"""What each idea for a better model is worth: one change at a time, everything else equal.
+
+    python benchmarks/ablation.py [--tokens data/tokens] [--only NAME …] [--options "--epochs 2"]
+
+Each row trains the preset `quick` with one change, from the same seed, over the same text as
+often, by the commands that anybody would type. "time" tells what an update costs beside the
+preset's, so a row that takes longer has to be worth it.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import rich.console
+import rich.table
+
+ROOT = Path(__file__).parents[1]
+
+# Options added to the preset, and the paper they come from.
+CHANGES = {
+    "quick": ("", ""),
+    "no dropout": ("--dropout 0", "Zaremba et al. 2014"),
+    "untied": ("--tied false", "Press & Wolf 2017; Inan et al. 2017"),
+    "no warm-up": ("--warmup 0", "Goyal et al. 2017"),
+    "cosine": ("--schedule cosine", "Loshchilov & Hutter 2017"),
+    "variational": ("--variational true", "Gal & Ghahramani 2016"),
+    "word dropout": ("--word-dropout 0.1", "Gal & Ghahramani 2016"),
+    "weight dropout": ("--weight-dropout 0.3", "Merity et al. 2018"),
+    "AR, TAR": (
+        "--activation-regularization 2 --temporal-regularization 1",
+        "Merity et al. 2018",
+    ),
+    "averaging": ("--averaging 0.99", "Polyak & Juditsky 1992"),
+    "mogrifier": ("--mogrifier 4", "Melis et al. 2020"),
+    "two layers": ("--layers 2", ""),
+    "512 units": ("--units 512", ""),
+    "gru": ("--cell gru", "Cho et al. 2014"),
+    "simple_rnn": ("--cell simple_rnn", "Elman 1990"),
+    "feedforward": ("--cell feedforward", "Bengio et al. 2003"),
+}
+
+
+def nextword(command: str, *, folder: Path) -> None:
+    """Run a command in a folder; its output is shown only if it fails."""
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *shlex.split(command)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"`nextword {command}` failed:\n{done.stdout}{done.stderr}")
+
+
+def row(name: str, *, tokens: Path, options: str, folder: Path) -> dict[str, float]:
+    """Train and measure one model."""
+    change, _ = CHANGES[name]
+    output = folder / name.replace(" ", "_").replace(",", "")
+    common = f"--tokens {shlex.quote(str(tokens))}"
+    nextword(f"train {common} {change} {options} --output {output}", folder=folder)
+    nextword(f"evaluate {common} --training {output} --output {output}.evaluation", folder=folder)
+    metrics = json.loads(Path(f"{output}.evaluation", "metrics.json").read_text())
+    cell = json.loads((output / "model.json").read_text())["cell"]
+    history = pd.read_csv(output / "history.csv")
+    return {
+        "seconds": float((1 / history["tokens_per_second"]).mean()),
+        "train": history["train_perplexity"].iloc[-1],
+        "valid": metrics["valid"][cell]["perplexity"],
+        "test": metrics["test"][cell]["perplexity"],
+        "top_3": metrics["test"][cell]["top_3"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--tokens", type=Path, default=Path("data/tokens"))
+    parser.add_argument("--only", nargs="+", choices=CHANGES, default=list(CHANGES))
+    parser.add_argument("--options", default="", help="more options of `nextword train`, for all")
+    arguments = parser.parse_args()
+    rows = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in dict.fromkeys(["quick", *arguments.only]):
+            rows[name] = row(
+                name,
+                tokens=arguments.tokens.resolve(),
+                options=arguments.options,
+                folder=Path(temporary),
+            )
+            print(f"{name}: test perplexity {rows[name]['test']:.1f}", file=sys.stderr, flush=True)
+    table = rich.table.Table(title=f"preset quick {arguments.options}".strip())
+    for heading in ("change", "options", "training", "validation", "test", "top-3", "time"):
+        table.add_column(heading, justify="left" if heading in ("change", "options") else "right")
+    usual = rows["quick"]["seconds"]
+    for name, found in rows.items():
+        table.add_row(
+            name,
+            CHANGES[name][0],
+            *(f"{found[key]:.1f}" for key in ("train", "valid", "test")),
+            f"{found['top_3']:.1%}",
+            f"{found['seconds'] / usual:.2f} ×",
+        )
+    rich.console.Console(width=130).print(table)
+
+
+if __name__ == "__main__":
+    main()

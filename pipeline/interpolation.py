@@ -1,0 +1,34 @@
+"""Several models as one: p(w) = Σ λ_m p_m(w), Σ λ_m = 1 (Jelinek & Mercer 1980)."""
+
+import numpy as np
+
+_ITERATIONS = 200
+_ENOUGH = 1e-6
+
+
+def find_weights(nats: np.ndarray) -> np.ndarray:
+    """The λ under which a text is most probable, by expectation maximisation.
+
+    Each iteration makes λ_m the mean share of model m in p(target); the text never gets less
+    probable by it, and there is but one maximum.
+
+    Args:
+        nats: −ln p(target) of each model, (M, N), on a text that is not the one to be measured.
+
+    Returns:
+        float64, (M,).
+    """
+    likelihood = np.exp(nats.min(0) - nats, dtype=np.float64)
+    weights = np.full(len(nats), 1 / len(nats))
+    for _ in range(_ITERATIONS):
+        joint = weights[:, None] * likelihood
+        before, weights = weights, (joint / joint.sum(0)).mean(1)
+        if np.abs(weights - before).max() < _ENOUGH:
+            break
+    return weights
+
+
+def interpolate(nats: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """−ln Σ λ_m p_m(target): (M, N) and (M,) to float32 (N,)."""
+    least = nats.min(0)
+    return (least - np.log(weights @ np.exp(least - nats, dtype=np.float64))).astype(np.float32)

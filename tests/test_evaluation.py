@@ -1,0 +1,320 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TOKENS, config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import InputError
+from pipeline.evaluation import evaluate, unigram_logits
+from pipeline.interpolation import find_weights, interpolate
+from pipeline.intervals import SUMS, figures, interval, resample
+from pipeline.keystrokes import Completions
+from pipeline.metrics import Predictions
+from pipeline.model import build_model, weights
+from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
+from pipeline.streams import tokenize_documents
+from pipeline.unseen import Unseen, open_split, read_text
+from pipeline.vocabulary import BYTES, MARK, Vocabulary
+
+# <s> o <unk> . a , in one document of five targets
+STREAM = np.array([1, 4, 0, 2, 5, 3], np.int32)
+UNSEEN = Unseen.of("test", STREAM, np.array([1, 1, 7, 1, 1, 1], np.int32), np.array([1]))
+SAID = Predictions(
+    STREAM[1:],
+    nats=-np.log(np.array([0.15, 0.3, 0.25, 0.2, 0.06], np.float32)),
+    rank=np.array([3, 0, 1, 2, 4], np.int32),
+    confidence=np.full(5, 0.3, np.float32),
+    word_rank=np.array([1, 0, 0, 0, 2], np.int32),
+    typed=np.array([0, -1, -1, 0, -1], np.int32),
+)
+
+
+def score_of(predictions, unseen, vocabulary):
+    words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
+    return score(predictions, unseen, vocabulary=vocabulary, words=words)
+
+
+def test_numbers_by_hand(vocabulary):
+    got = score_of(SAID, UNSEEN, vocabulary)
+    nats = [-math.log(p) for p in (0.15, 0.3, 0.25, 0.2, 0.06)]
+    assert got["perplexity"] == pytest.approx(math.exp(sum(nats) / 5), rel=1e-6)
+    known = nats[:1] + nats[2:]
+    assert got["perplexity_known"] == pytest.approx(math.exp(sum(known) / 4), rel=1e-6)
+    assert got["oov_rate"] == pytest.approx(1 / 5)
+    # The unknown word is a miss though it ranks first.
+    assert [got[f"top_{k}"] for k in (1, 3, 5)] == pytest.approx([0, 2 / 5, 4 / 5])
+    assert got["mean_reciprocal_rank"] == pytest.approx((1 / 4 + 1 / 2 + 1 / 3 + 1 / 5) / 5)
+    # Words: "o", "a" and the unknown one; "a" is the first word suggested, "o" the second.
+    assert [got[f"top_{k}_words"] for k in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    # The most probable token had 0.3 everywhere, and was right once in five.
+    assert got["calibration_error"] == pytest.approx(0.1, rel=1e-5)
+    # o_ (unknown). a, are 2 + 7 + 2 + 1 + 1 keys; "o" and "a" are chosen before any.
+    assert got["keystroke_savings"] == pytest.approx(1 - 12 / 13)
+    assert got["tokens"] == 5
+
+
+def test_what_a_model_does_not_tell_is_absent(vocabulary):
+    bare = Predictions(SAID.targets, SAID.nats)
+    whole, got = (score_of(p, UNSEEN, vocabulary) for p in (SAID, bare))
+    names = {"perplexity", "perplexity_known", "oov_rate", "tokens"}
+    ends = {"perplexity_low", "perplexity_high"}
+    assert set(got) - ends == names
+    assert {name: whole[name] for name in names} == {name: got[name] for name in names}
+
+
+@pytest.fixture
+def pieces() -> Vocabulary:
+    tokens = ("<unk>", "<s>", f".{MARK}", "ca", f"chorro{MARK}", f"o{MARK}", MARK, *BYTES)
+    size = len(tokens)
+    return Vocabulary(tokens, ("",) * size, [1] * size, unit="subword", scores=(-2.0,) * size)
+
+
+def test_pieces_and_words_share_their_nats(pieces):
+    stream = np.array([1, 5, 3, 4, 2, 1], np.int32)
+    said = Predictions(stream[1:], np.ones(5, np.float32), SAID.rank, SAID.confidence)
+    unseen = Unseen.of("test", stream, None, np.array([1]))
+    got = score_of(said, unseen, pieces)
+    assert got["perplexity"] == pytest.approx(math.e)
+    assert (got["tokens"], got["words"]) == (5, 4)  # o, cachorro, the full stop, <s>
+    assert got["perplexity_per_word"] == pytest.approx(math.exp(5 / 4))
+    assert not any("_words" in name or "keystroke" in name for name in got)
+
+
+def test_the_tables_add_up_to_the_whole(vocabulary):
+    random = np.random.default_rng(3)
+    stream = random.integers(0, len(TOKENS), 400, np.int32)
+    stream[::9] = 1
+    documents = np.array([10, 20, len(stream)])
+    unseen = Unseen.of("test", stream, np.ones_like(stream), documents)
+    rank = random.integers(0, 9, 399).astype(np.int32)
+    nats = random.exponential(3, 399).astype(np.float32)
+    confidence = random.uniform(size=399).astype(np.float32)
+    said = Predictions(stream[1:], nats, rank, confidence, rank, np.minimum(rank, 1) - 1)
+    whole = score_of(said, unseen, vocabulary)
+    for table in (by_frequency(said, vocabulary), by_position(said, unseen.documents)):
+        assert table["tokens"].sum() == 399
+        total = (table["tokens"] * np.log(table["perplexity"])).sum()
+        assert math.exp(total / 399) == pytest.approx(whole["perplexity"], rel=1e-6)
+        assert (table["tokens"] * table["top_3"]).sum() / 399 == pytest.approx(whole["top_3"])
+    units = by_unit(said, unseen, vocabulary=vocabulary)
+    assert set(units["unit"]) == {"document"}
+    assert len(units) == 3
+    sums = figures(units[[*SUMS]].sum().to_numpy())
+    for name, value in sums.items():
+        assert value == pytest.approx(whole[name], rel=1e-6)
+    tenths = calibration(said)
+    assert tenths["tokens"].sum() == 399
+    assert (tenths["low"] <= tenths["confidence"]).all()
+    assert (tenths["confidence"] <= tenths["high"]).all()
+
+
+def test_bands_count_from_the_most_frequent(vocabulary):
+    words = [*vocabulary.tokens, *(f"p{n}" for n in range(200))]
+    counts = [3, 9, 9, 7, *range(8, 0, -1), *[0] * 200]
+    wide = Vocabulary(words, words, counts)
+    targets = np.array([2, 2, 11, 12, 100, 211, 0], np.int32)
+    got = by_frequency(Predictions(targets, np.zeros(7, np.float32)), wide)
+    # 11 tokens are in the vocabulary of counts above zero; the first zero has rank 12.
+    assert dict(zip(got["rank"], got["tokens"], strict=True)) == {
+        "1-10": 2, "11-100": 3, "101-1000": 1, "unknown": 1,
+    }  # fmt: skip
+    assert got["top_3"].isna().all()
+
+
+def test_parts_are_fifths_of_each_document():
+    said = Predictions(np.full(14, 4), np.arange(14, dtype=np.float32))
+    got = by_position(said, np.array([0, 10, 14]))
+    # Ten targets are two a part; four are one in each of the first four.
+    assert got["tokens"].tolist() == [3, 3, 3, 3, 2]
+    assert got["perplexity"].iloc[0] == pytest.approx(math.exp((0 + 1 + 10) / 3), rel=1e-5)
+    assert got["perplexity"].iloc[4] == pytest.approx(math.exp((8 + 9) / 2), rel=1e-5)
+
+
+def test_a_single_document_is_drawn_in_blocks_of_paragraphs():
+    paragraph = [1, 4, 5, 6, 2]
+    stream = np.array(paragraph * 120, np.int32)
+    one = Unseen.of("test", stream, None, np.array([120]))
+    unit, bounds = one.units()
+    assert unit == "block"
+    assert bounds[0] == 0
+    assert bounds[-1] == len(stream) - 1
+    assert 40 <= len(bounds) - 1 <= 50
+    assert set(stream[1:][bounds[1:-1] - 1]) == {1}  # each ends with a paragraph
+    two = Unseen.of("test", stream, None, np.array([40, 80]))
+    assert two.units()[0] == "document"
+    np.testing.assert_array_equal(two.units()[1], [0, 200, 599])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.floats(0.5, 9), min_size=2, max_size=30))
+def test_the_interval_holds_what_the_whole_text_has(rates):
+    sums = np.array([(100, 100 * rate, 20, 80, 100) for rate in rates])
+    drawn = figures(resample(sums, seed=1))["perplexity"]
+    assert (drawn >= math.exp(min(rates)) * (1 - 1e-9)).all()
+    assert (drawn <= math.exp(max(rates)) * (1 + 1e-9)).all()
+    low, high = interval(drawn)
+    assert low * (1 - 1e-9) <= figures(sums.sum(0))["perplexity"] <= high * (1 + 1e-9)
+    np.testing.assert_array_equal(drawn, figures(resample(sums, seed=1))["perplexity"])
+
+
+def test_the_interval_of_a_mean_is_that_of_the_textbook():
+    """Of a mean over many documents it is ± 1.96 standard errors."""
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    sums = np.stack([np.ones(400), values, np.ones(400), np.ones(400), np.ones(400)], axis=1)
+    low, high = interval(np.log(figures(resample(sums, seed=1))["perplexity"]))
+    error = values.std() / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), models=st.integers(1, 4), targets=st.integers(1, 50))
+def test_no_other_weights_make_a_text_more_probable(seed, models, targets):
+    random = np.random.default_rng(seed)
+    nats = random.exponential(4, (models, targets)).astype(np.float32)
+    found = find_weights(nats)
+    assert found.sum() == pytest.approx(1)
+    assert (found >= 0).all()
+    best = interpolate(nats, found).sum()
+    assert best <= nats.sum(1).min() * (1 + 1e-3) + 1e-3
+    for other in random.dirichlet(np.ones(models), 20):
+        assert best <= interpolate(nats, other).sum() * (1 + 1e-3) + 1e-3
+
+
+def test_interpolation_by_hand():
+    nats = -np.log(np.array([[0.5, 0.1], [0.1, 0.3]]))
+    mixed = interpolate(nats, np.array([0.25, 0.75]))
+    np.testing.assert_allclose(mixed, -np.log([0.2, 0.25]), rtol=1e-6)
+    # Of two that are right about different halves of a text, each has half the weight.
+    both = find_weights(np.array([[0.1, 5.0], [5.0, 0.1]]).repeat(10, axis=1))
+    np.testing.assert_allclose(both, 0.5, atol=1e-6)
+    # What expects nothing of a text, as one with p = e⁻⁹⁰⁰, has none.
+    np.testing.assert_allclose(find_weights(np.array([[1.0, 1.0], [900.0, 900.0]])), [1, 0])
+
+
+def test_unigram_probabilities_sum_to_one(vocabulary):
+    shares = np.exp(unigram_logits(vocabulary))
+    assert shares.sum() == pytest.approx(1, rel=1e-6)
+    assert shares[1] == pytest.approx((9 + 1) / (sum(vocabulary.counts) + len(vocabulary)))
+
+
+def test_any_text_is_read_as_the_vocabulary_sees_it(tmp_path, vocabulary):
+    path = tmp_path / "recado.txt"
+    path.write_text("O cachorro bebeu água.\n\nA avó, no Brasil…\n", encoding="utf-8")
+    got = read_text(path, vocabulary)
+    shown = ["<s>", "o", "cachorro", "bebeu", "água", ".", "<s>", "a", "<unk>", ",", "<unk>"]
+    assert [TOKENS[i] for i in got.stream] == [*shown, "brasil", "<unk>"]
+    assert got.letters.tolist() == [1, 1, 8, 5, 4, 1, 1, 1, 3, 1, 2, 6, 1]
+    assert got.documents.tolist() == [0, 12]
+    path.write_text("\n")
+    with pytest.raises(InputError, match=r"recado\.txt holds no text to predict"):
+        read_text(path, vocabulary)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
+    with pytest.raises(InputError, match=r"recado\.txt cannot be read"):
+        read_text(path, vocabulary)
+
+
+def test_letters_are_counted_as_they_are_written(tmp_path):
+    texts = ["A avó comeu açaí.\nEla riu…", "O avô saiu.", "A Ângela saiu... Xícara! 14h30."]
+    rows = {"doc_id": list("abc"), "source": list("abc"), "split": ["train", "valid", "test"]}
+    pd.DataFrame({**rows, "text": texts}).to_parquet(tmp_path / "documents.parquet")
+    tokenize_documents(documents=tmp_path, output=tmp_path, vocabulary_size=9, min_count=1)
+    vocabulary = Vocabulary.load(tmp_path / "vocabulary.tsv")
+    valid, test = (open_split(tmp_path, split, vocabulary) for split in ("valid", "test"))
+    assert valid.letters[:].tolist() == [1, 1, 3, 4, 1]
+    assert test.letters[:].tolist() == [1, 1, 6, 4, 1, 6, 1, 5, 1]
+    # The same text from a file is read alike.
+    (tmp_path / "texto.txt").write_text(texts[2], encoding="utf-8")
+    again = read_text(tmp_path / "texto.txt", vocabulary)
+    np.testing.assert_array_equal(again.stream, test.stream)
+    np.testing.assert_array_equal(again.letters, test.letters)
+
+
+def test_files_that_do_not_belong_together_are_refused(tokens, vocabulary):
+    assert open_split(tokens, "valid", vocabulary).documents.tolist() == [0, 10, 30, 59]
+    np.save(tokens / "valid.letters.npy", np.ones(5, np.int32))
+    with pytest.raises(InputError, match=r"valid split in .* do not belong together"):
+        open_split(tokens, "valid", vocabulary)
+    (tokens / "test.letters.npy").unlink()
+    with pytest.raises(InputError, match=r"test\.letters\.npy: run `nextword tokenize`"):
+        open_split(tokens, "test", vocabulary)
+
+
+def save_model(folder, vocabulary, cell="lstm"):
+    """A model that has learned nothing, as `train` writes one."""
+    (folder / "checkpoints").mkdir(parents=True)
+    made_of = config(cell, vocabulary_size=len(vocabulary))
+    made_of.save(folder / "model.json")
+    vocabulary.save(folder / "vocabulary.tsv")
+    weights(build_model(made_of)).save(str(folder / "checkpoints" / "ckpt"))
+    rows = {"epoch": [1], "train_perplexity": [12.0], "valid_perplexity": [12.0]}
+    pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
+
+
+def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabulary):
+    save_model(tmp_path / "rnn", vocabulary, "simple_rnn")
+    save_model(tmp_path / "foil", vocabulary, "feedforward")
+    text = tmp_path / "recado.txt"
+    text.write_text("O cachorro bebeu água.\nEla bebeu vinho.\n", encoding="utf-8")
+    out = tmp_path / "evaluation"
+    out.mkdir()
+    evaluate(
+        training=tmp_path / "rnn", tokens=tokens, output=out, baselines=[tmp_path / "foil"],
+        text=text, ngram_order=3,
+    )  # fmt: skip
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert list(metrics) == ["valid", "test", "text"]
+    names = ["simple_rnn", "feedforward", "kneser_ney_3", "simple_rnn_and_kneser_ney_3", "unigram"]
+    for models in metrics.values():
+        assert list(models) == names
+        assert len({values["tokens"] for values in models.values()}) == 1
+        assert all(math.isfinite(v) for values in models.values() for v in values.values())
+        assert models["simple_rnn"]["latency_ms"] > 0
+        for values in models.values():
+            assert values["perplexity_low"] <= values["perplexity"] <= values["perplexity_high"]
+    assert metrics["text"]["simple_rnn"]["tokens"] == 10
+    assert metrics["text"]["simple_rnn"]["oov_rate"] == pytest.approx(0.1)  # vinho
+    # The text repeats itself: two words tell the next.
+    valid = metrics["valid"]
+    assert valid["kneser_ney_3"]["perplexity"] < 2 < valid["simple_rnn"]["perplexity"]
+    mixed = valid["simple_rnn_and_kneser_ney_3"]
+    assert mixed["perplexity"] <= valid["kneser_ney_3"]["perplexity"] * 1.001
+    assert mixed["interpolation_weight"] < 0.5
+    assert "top_3" not in mixed
+
+    documents = pd.read_csv(out / "documents.csv")
+    rows = documents[(documents["split"] == "test") & (documents["model"] == "simple_rnn")]
+    assert rows["tokens"].tolist() == [10, 20, 29]
+    perplexity = math.exp(rows["nats"].sum() / rows["tokens"].sum())
+    assert perplexity == pytest.approx(metrics["test"]["simple_rnn"]["perplexity"], rel=1e-6)
+    for name, models in (("frequency", names), ("positions", names), ("calibration", names[:2])):
+        table = pd.read_csv(out / f"{name}.csv")
+        assert set(models) <= set(table["model"])
+        assert set(table["split"]) == {"valid", "test", "text"}
+    assert (out / "report.html").exists()
+
+
+def test_of_pieces_nothing_is_said_of_words(tokens, tmp_path, pieces):
+    pieces.save(tokens / "vocabulary.tsv")
+    save_model(tmp_path / "lstm", pieces)
+    for split in ("train", "valid", "test"):  # o cachorro. in two paragraphs
+        np.save(tokens / f"{split}.npy", np.array([1, 5, 3, 4, 2] * 2, np.int32))
+        np.save(tokens / f"{split}.documents.npy", np.array([1, 1], np.int32))
+        (tokens / f"{split}.letters.npy").unlink()
+    text = tmp_path / "recado.md"
+    text.write_text("O *cachorro*.\n", encoding="utf-8")
+    out = tmp_path / "evaluation"
+    out.mkdir()
+    evaluate(training=tmp_path / "lstm", tokens=tokens, output=out, text=text, ngram_order=0)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["test"]["lstm"]["tokens"], metrics["test"]["lstm"]["words"]) == (9, 7)
+    assert (metrics["text"]["lstm"]["tokens"], metrics["text"]["lstm"]["words"]) == (4, 3)
+    for models in metrics.values():
+        assert list(models) == ["lstm", "unigram"]
+        names = {name for values in models.values() for name in values}
+        assert {"perplexity_per_word", "top_3", "calibration_error"} <= names
+        assert not any("_words" in name or "keystroke" in name for name in names)
