@@ -1,0 +1,240 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import CELLS, TOKENS, config
+from test_export import write_training
+from test_training import OPTIONS, trained
+
+from pipeline import InputError
+from pipeline.explain.cuts import cut_context
+from pipeline.explain.explain import explain, print_explanation
+from pipeline.explain.reach import gradient_reach
+from pipeline.model import build_model, load_model
+
+STEPS = 6
+
+
+def model_of(cell, **changes):
+    """A stateless model whose weights are large enough for states to matter."""
+    model = build_model(config(cell, **changes))
+    random = np.random.default_rng(3)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(0, 0.5, variable.shape))
+    return model
+
+
+def text(length=2 * STEPS + 1):
+    return np.random.default_rng(4).integers(0, len(TOKENS), length, np.int32)
+
+
+# The reach of the gradient
+
+
+def test_a_simple_network_has_the_product_of_jacobians_of_the_lecture():
+    """∂E_t/∂h_j = U diag(1 − h_{j+1}²) · … · U diag(1 − h_t²) · W_outᵀ (p − y), by hand."""
+    model = model_of("simple_rnn", layers=1, units=6)
+    ids = text()
+    reach = gradient_reach(model, ids, steps=STEPS, samples=1)
+
+    cell = model.recurrent[0].cell
+    kernel, u, bias = (np.float64(v) for v in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    vectors, output_bias = np.float64(model.embed.embeddings), np.float64(model.output_bias)
+    h = [np.zeros(6)]
+    for word in ids[:-1]:
+        h.append(np.tanh(vectors[word] @ kernel + h[-1] @ u + bias))
+    scores = vectors @ h[-1] + output_bias
+    p = np.exp(scores) / np.exp(scores).sum()
+    p[ids[-1]] -= 1
+    gradient, norms = vectors.T @ p, []
+    for after in h[: -STEPS - 2 : -1]:
+        norms.append(np.linalg.norm(gradient))
+        gradient = u @ np.diag(1 - after**2) @ gradient
+    assert reach.h.shape == (1, STEPS + 1)
+    np.testing.assert_allclose(reach.h[0], norms, rtol=1e-4)
+    np.testing.assert_array_equal(reach.state, reach.h)
+    assert max(norms) / min(norms) > 2
+
+
+@pytest.mark.parametrize(
+    ("cell", "changes"),
+    [("lstm", {}), ("lstm", {"mogrifier": 2}), ("gru", {}), ("simple_rnn", {})],
+    ids=["lstm", "mogrifier", "gru", "simple_rnn"],
+)
+def test_gradients_are_those_of_finite_differences(cell, changes):
+    """h_j, and of an LSTM c_j, moved one coordinate after the other, in the upper of two layers."""
+    model, ids = model_of(cell, **changes), tf.constant(text()[None])
+    reach = gradient_reach(model, text(), steps=STEPS, samples=1)
+    hidden = tf.function(model.hidden, reduce_retracing=True)
+    back = STEPS // 2
+    lower, state = hidden(ids[:, : -1 - back])[1]
+
+    def nats(state):
+        h, _ = hidden(ids[:, -1 - back : -1], states=[lower, state])
+        return float(model.nats(h[:, -1:], ids[:, -1:])[0, 0])
+
+    slopes = []
+    for part in range(len(state)):
+        for unit in range(5):
+            moved = [np.zeros((1, 5), np.float32) for _ in state]
+            moved[part][0, unit] = 0.01
+            up, down = (
+                [s + sign * m for s, m in zip(state, moved, strict=True)] for sign in (1, -1)
+            )
+            slopes.append((nats(up) - nats(down)) / 0.02)
+    found = float(reach.h[0, back]), float(reach.state[0, back])
+    expected = np.linalg.norm(slopes[:5]), np.linalg.norm(slopes)
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=1e-4)
+    assert expected[0] > 1e-3
+    assert (reach.state[0] > reach.h[0]).any() == (cell == "lstm")
+
+
+def test_a_feedforward_model_learns_nothing_from_before_its_context():
+    reach = gradient_reach(model_of("feedforward"), text(40), steps=STEPS, samples=9)
+    assert reach.h.shape == (9, STEPS + 1)
+    assert (reach.h[:, :3] > 0).all()  # three words of context
+    assert (reach.h[:, 3:] == 0).all()
+
+
+def test_targets_are_spread_over_the_stream():
+    model, ids = model_of("simple_rnn", layers=1), text(60)
+    reach = gradient_reach(model, ids, steps=STEPS, samples=3)
+    middle = ids[36 - 2 * STEPS : 36 + 1]  # of the targets 12, 36 and 59
+    alone = gradient_reach(model, middle, steps=STEPS, samples=1)
+    np.testing.assert_allclose(reach.h[1], alone.h[0], rtol=1e-4)
+    every = gradient_reach(model, middle[:-1].repeat(2), steps=STEPS, samples=1000)
+    assert len(every.h) == 2 * STEPS
+    with pytest.raises(InputError, match="too few to look back 6 steps: lower --steps"):
+        gradient_reach(model, ids[: 2 * STEPS], steps=STEPS, samples=1)
+
+
+# The context cut
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_each_word_is_predicted_from_its_last_words_alone(cell):
+    model, ids = model_of(cell, softmax="adaptive" if cell == "gru" else "full"), text(6)
+    cuts = cut_context(model, ids)
+    assert cuts.probabilities.shape == cuts.ranks.shape == (5, 5)
+    for k in range(1, 6):
+        for place in range(5):
+            if k > place + 1:
+                assert math.isnan(cuts.probabilities[k - 1, place])
+                continue
+            context = tf.constant(ids[None, place + 1 - k : place + 1])
+            p = tf.nn.softmax(model(context)[0, -1]).numpy()
+            found = cuts.probabilities[k - 1, place]
+            np.testing.assert_allclose(found, p[ids[place + 1]], rtol=1e-4)
+            order = sorted(p, reverse=True)
+            assert order[cuts.ranks[k - 1, place] - 1] == pytest.approx(found, rel=1e-4)
+            assert cuts.likeliest[k - 1, place, 0] == p.argmax()
+
+
+def test_a_feedforward_model_sees_no_cut_beyond_its_context():
+    cuts = cut_context(model_of("feedforward"), text(9))
+    last = cuts.probabilities[:, -1]
+    np.testing.assert_allclose(last[2:], last[2], rtol=1e-5)
+    assert abs(last[1] - last[2]) > 1e-4
+    last = cut_context(model_of("lstm"), text(9)).probabilities[:, -1]
+    assert len(set(last.round(6))) == 8
+
+
+# The stage
+
+
+def explained(tokens, models, output, **changes):
+    output.mkdir()
+    options = {"sentence": "O cachorro bebeu água.", "steps": STEPS, "samples": 5}
+    options |= {"training_tokens": 300, "train_options": {**OPTIONS, "window": 6, "batch_size": 5}}
+    explain(tokens=tokens, models=models, output=output, **{**options, **changes})
+    return json.loads((output / "explanation.json").read_text(encoding="utf-8"))
+
+
+def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
+    lstm, feedforward = (
+        write_training(tmp_path / cell, vocabulary, cell) for cell in ("lstm", "feedforward")
+    )
+    out, models = tmp_path / "explanation", [feedforward, lstm, feedforward]
+    found = explained(tokens, models, out, sentence="O gato bebeu água.")
+
+    assert list(found["models"]) == ["feedforward", "lstm", "feedforward 2"]
+    assert {path.name for path in out.iterdir()} == {"figures", "explanation.json"}
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        *("gradient_reach.png", "context_last_word.png"),
+        *(f"context_{name}.png" for name in ("feedforward", "lstm", "feedforward_2")),
+    }
+    context = found["context"]
+    assert context["words"] == ["O", "gato <unk>", "bebeu", "água", "."]
+    assert context["place"] == 3
+    ids = np.array([1, *map(TOKENS.index, ["o", "<unk>", "bebeu", "água", "."])], np.int32)
+    cuts = cut_context(load_model(lstm), ids)
+    of_lstm = context["models"]["lstm"]
+    assert [len(row) for row in of_lstm["probabilities"]] == [5, 4, 3, 2, 1]
+    assert of_lstm["probabilities"][1][2] == pytest.approx(float(cuts.probabilities[1, 3]))
+    assert of_lstm["ranks"][1][2] == cuts.ranks[1, 3]
+    assert [len(words) for words in of_lstm["likeliest"]] == [3] * 4
+    assert found["reach"]["feedforward"]["h"]["mean"][3:] == [0.0] * 4
+    assert found["reach"]["feedforward"]["vanished_after"] == 3
+    assert len(found["reach"]["lstm"]["state"]["median"]) == STEPS + 1
+    assert found["windows"] is None
+
+    capsys.readouterr()
+    print_explanation(found)
+    printed = capsys.readouterr().out
+    assert "«água»" in printed
+    assert "gato <unk>" in printed
+
+
+def test_windows_are_compared_at_an_equal_budget(tokens, vocabulary, tmp_path, capsys):
+    """Half as long windows in twice as many lanes, all epochs, on the first tokens of the text."""
+    options = {**OPTIONS, "window": 6, "batch_size": 5, "epochs": 3, "patience": 1}
+    models = [
+        write_training(tmp_path / cell, vocabulary, cell) for cell in ("feedforward", "simple_rnn")
+    ]
+    found = explained(
+        tokens, models, tmp_path / "out",
+        sentence="água", steps=2, windows=[3], training_tokens=320, train_options=options,
+    )["windows"]  # fmt: skip
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"figures", "explanation.json"}
+    assert (tmp_path / "out" / "figures" / "windows.png").stat().st_size > 10_000
+
+    np.save(tokens / "train.npy", np.load(tokens / "train.npy")[:320])
+    options |= {"cell": "simple_rnn", "window": 3, "batch_size": 10, "patience": 3}
+    best = min(row["valid_perplexity"] for row in trained(tokens, tmp_path / "alone", **options))
+    assert found == {
+        "training_tokens": 320,
+        "epochs": 3,
+        "tokens_of_an_update": 30,
+        "perplexity": {"simple_rnn": {"3": pytest.approx(best)}},  # of feedforward there is no T
+    }
+    capsys.readouterr()
+    print_explanation(json.loads((tmp_path / "out" / "explanation.json").read_text()))
+    assert f"{best:.1f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sentence": "  "}, "has 0 tokens: give a --sentence with 1 to 40"),
+        ({"sentence": "o " * 41}, "has 41 tokens"),
+        ({"steps": 30}, "60 tokens, too few to look back 30 steps"),
+        ({"windows": [7]}, "30 tokens of an update cannot be cut into windows of 7"),
+    ],
+    ids=["empty", "long", "steps", "windows"],
+)
+def test_what_cannot_be_shown_is_refused(tokens, vocabulary, tmp_path, changes, message):
+    model = write_training(tmp_path / "model", vocabulary, "feedforward")
+    with pytest.raises(InputError, match=message):
+        explained(tokens, [model], tmp_path / "out", **changes)
+
+
+def test_models_that_do_not_fit_are_refused(tokens, vocabulary, tmp_path):
+    model = write_training(tmp_path / "model", vocabulary, "feedforward")
+    with pytest.raises(InputError, match="No trained model is described by"):
+        explained(tokens, [tmp_path / "nothing"], tmp_path / "a")
+    lines = (tokens / "vocabulary.tsv").read_text().splitlines()
+    (tokens / "vocabulary.tsv").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(InputError, match="another vocabulary"):
+        explained(tokens, [model], tmp_path / "b")
