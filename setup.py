@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HUB = ["datasets>=5,<6"]
 SUBWORD = ["sentencepiece>=0.2.3"]
@@ -13,8 +13,8 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    packages=["pipeline", *(f"pipeline.{p}" for p in ("catalog", "corpus", "spark", "training"))],
-    package_data={"pipeline.catalog": ["*.toml"]},
+    packages=find_packages(include=["pipeline", "pipeline.*"]),
+    package_data={"pipeline.catalog": ["*.toml"], "pipeline.report": ["*.html", "*.css"]},
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",

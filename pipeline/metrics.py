@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipeline.keystrokes import Completions
 from pipeline.vocabulary import UNKNOWN_ID
-from pipeline.windows import even_lanes, windows
+from pipeline.windows import paragraph_lanes, windows
 
 # Lanes that a measured stream is read in. Each begins without context, so few are honest and
 # many are fast.
@@ -97,19 +97,18 @@ class Meter:
         window: int,
     ) -> list[np.ndarray]:
         """What a function of x and y, (B, T), tells of each target, in the stream's order."""
-        targets = len(stream) - 1
-        lanes = even_lanes(len(stream), batch_size=batch_size)
+        lanes = paragraph_lanes(stream, batch_size=batch_size)
+        lengths = [sum(end - 1 - first for first, end in lane) for lane in lanes]
         self._reset()
         told = [
             [values.numpy() for values in step(batch.x, np.maximum(batch.y, 0))]
             for batch in windows(stream, lanes, window=window, stride=window)
         ]
         self._reset()
-        # Only the last lanes are shorter: all of them, one after the other, are the stream.
-        length = -(-targets // batch_size)
+        columns = [np.concatenate(column, axis=1) for column in zip(*told, strict=True)]  # (B, …)
         return [
-            np.concatenate(column, axis=1)[:, :length].reshape(-1)[:targets]
-            for column in zip(*told, strict=True)
+            np.concatenate([lane[:length] for lane, length in zip(column, lengths, strict=True)])
+            for column in columns
         ]
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)

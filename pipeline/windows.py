@@ -115,6 +115,22 @@ def even_lanes(tokens: int, *, batch_size: int) -> list[list[Span]]:
     return [[(a, min(a + length, targets) + 1)] if a < targets else [] for a in starts]
 
 
+def paragraph_lanes(stream: np.ndarray, *, batch_size: int) -> list[list[Span]]:
+    """`even_lanes` that begin where a paragraph does, if their even share holds any beginning.
+
+    A model in use is never asked to begin amid a sentence, and some stay lost for long if they
+    are.
+    """
+    lanes = [lane for lane in even_lanes(len(stream), batch_size=batch_size) if lane]
+    bounds = [0]
+    for [(first, end)] in lanes[1:]:
+        begins = np.flatnonzero(stream[first : end - 1] == BEGIN_ID)
+        bounds.append(first + int(begins[0]) if len(begins) else first)
+    ends = [*bounds[1:], len(stream) - 1]
+    spans = [[(first, last + 1)] for first, last in zip(bounds, ends, strict=True) if lanes]
+    return [*spans, *([] for _ in range(batch_size - len(spans)))]
+
+
 def document_lanes(
     documents: Iterable[Span], *, batch_size: int, window: int, stride: int
 ) -> list[list[Span]]:

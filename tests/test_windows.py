@@ -18,6 +18,7 @@ from pipeline.windows import (
     even_lanes,
     lanes_of,
     open_stream,
+    paragraph_lanes,
     paragraphs,
     sequences,
     windows,
@@ -48,6 +49,26 @@ def test_a_stream_that_does_not_divide_is_padded_without_targets():
     stream = np.arange(8, dtype=np.int32)  # seven targets in two lanes of four
     _, last = cut(stream, batch_size=2, window=3)
     np.testing.assert_array_equal(last.y, [[4, *2 * [NO_TARGET]], 3 * [NO_TARGET]])
+
+
+@given(
+    ids=st.lists(st.sampled_from([BEGIN_ID, 2, 3, 4]), min_size=2, max_size=60),
+    batch_size=st.integers(1, 9),
+)
+def test_lanes_that_begin_with_a_paragraph_read_the_same_stream(ids, batch_size):
+    stream = np.array([BEGIN_ID, *ids], np.int32)
+    lanes = paragraph_lanes(stream, batch_size=batch_size)
+    assert len(lanes) == batch_size
+    read = [stream[first + 1 : end] for lane in lanes for first, end in lane]
+    np.testing.assert_array_equal(np.concatenate(read), stream[1:])
+    even = even_lanes(len(stream), batch_size=batch_size)
+    for lane, as_even in zip(lanes, even, strict=True):
+        assert len(lane) == len(as_even)
+        if lane:
+            (first, _), (start, end) = lane[0], as_even[0]
+            share = stream[start : end - 1]
+            assert stream[first] == BEGIN_ID or BEGIN_ID not in share
+            assert start <= first < end
 
 
 def test_with_a_stride_windows_overlap_and_predict_what_none_has_before():
