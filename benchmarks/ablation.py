@@ -1,6 +1,6 @@
 """What each idea for a better model is worth: one change at a time, everything else equal.
 
-    python benchmarks/ablation.py [--tokens data/tokens] [--only NAME …] [--options "--epochs 2"]
+    python benchmarks/ablation.py [--tokens data/tokens] [--only NAME …] [--csv FILE] [--options …]
 
 Each row trains the preset `quick` with one change, from the same seed, over the same text as
 often, by the commands that anybody would type. "time" tells what an update costs beside the
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=Path, default=Path("data/tokens"))
     parser.add_argument("--only", nargs="+", choices=CHANGES, default=list(CHANGES))
     parser.add_argument("--options", default="", help="more options of `nextword train`, for all")
+    parser.add_argument("--csv", type=Path, help="write the table there too")
     arguments = parser.parse_args()
     rows = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -110,6 +111,12 @@ def main() -> None:
             f"{found['seconds'] / usual:.2f} ×",
         )
     rich.console.Console(width=130).print(table)
+    if arguments.csv:
+        frame = pd.DataFrame(
+            {"change": name, "options": CHANGES[name][0], **found} for name, found in rows.items()
+        )
+        frame["time"] = frame.pop("seconds") / usual
+        frame.to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ DOCUMENTS = Path("data/documents")
 INSPECTION = Path("data/inspection")
 TOKENS = Path("data/tokens")
 TRAINING = Path("models/training")
+SIMPLE_RNN = Path("models/simple_rnn")
 FEEDFORWARD = Path("models/feedforward")
+EXPLANATION = Path("models/explanation")
 EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
 
@@ -88,7 +90,8 @@ def _all(*decorators: Decorator) -> Decorator:
 
 
 def _option(name: str, default: Any, text: str, **kwargs: Any) -> Decorator:
-    return click.option(name, default=default, show_default=True, help=text, **kwargs)
+    shown = default not in ("", ())
+    return click.option(name, default=default, show_default=shown, help=text, **kwargs)
 
 
 def _folder(name: str, default: Path, text: str) -> Decorator:
@@ -133,6 +136,17 @@ class _Steps(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
         return value if value in self.words else _positive.convert(value, param, ctx)
+
+
+class _Counts(click.ParamType):
+    """Numbers above zero, parted by spaces."""
+
+    name = "counts"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(_positive.convert(word, param, ctx) for word in value.split())
 
 
 class _OfPreset(click.ParamType):
@@ -200,6 +214,12 @@ _training_options = _all(
 )  # fmt: skip
 
 _resume = click.option("--resume", is_flag=True, help="Go on with a training that broke off.")
+
+_shown_options = _all(
+    _option("--text", "", "File to measure on as well, of any kind that ingest reads.  [default: none]"),
+    _option("--explanation", "", "Folder that explain wrote, to be shown in the report.  [default: none]"),
+    _option("--ablation", "", "Table that benchmarks/ablation.py wrote, to be shown too.  [default: none]"),
+)  # fmt: skip
 
 _evaluation_options = _all(
     _option("--ngram-order", 5, "n of the Kneser-Ney n-gram model that stands beside; 0 for none.", type=click.IntRange(0)),
@@ -414,6 +434,8 @@ def _evaluate(
     *,
     baselines: tuple[Path, ...],
     text: str = "",
+    explanation: str | Path = "",
+    ablation: str = "",
     force: bool,
     **options: Any,
 ) -> None:
@@ -422,15 +444,17 @@ def _evaluate(
     from pipeline.report import print_table
     from pipeline.tracking import log_evaluation
 
+    files = {"text": text, "explanation": explanation, "ablation": ablation}
+    given = {name: Path(path) if path else None for name, path in files.items()}
     _stage(
         evaluate,
-        reads=[training, tokens, *baselines, *([Path(text)] if text else [])],
+        reads=[training, tokens, *baselines, *filter(None, given.values())],
         output=output,
         parameters={
             "training": training,
             "tokens": tokens,
             "baselines": baselines,
-            "text": Path(text) if text else None,
+            **given,
             **options,
         },
         force=force,
@@ -563,9 +587,7 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
     "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
     help="Folder of another trained model to stand beside it; may be repeated.",
 )  # fmt: skip
-@_option(
-    "--text", "", "File to measure on as well, of any kind that ingest reads.  [default: none]"
-)
+@_shown_options
 @_evaluation_options
 @_folder("--output", EVALUATION, "Folder to write.")
 @_force
@@ -577,6 +599,77 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
     """
     with _mlflow_run():
         _evaluate(training, tokens, output, **options)
+
+
+def _explain(
+    tokens: Path,
+    output: Path,
+    *,
+    models: tuple[Path, ...],
+    windows: tuple[int, ...] = (),
+    training_tokens: int = 0,
+    training_epochs: int = 0,
+    force: bool,
+    **options: Any,
+) -> None:
+    _import_tensorflow()
+    from pipeline.explain.explain import explain, print_explanation
+    from pipeline.tracking import log_explanation
+
+    trained = train.make_context("train", []).params
+    left_out = ("tokens", "output", "resume", "force", "preset")
+    train_options = {
+        **{name: value for name, value in trained.items() if name not in left_out},
+        "stride": None,
+        "epochs": training_epochs,
+    }
+    models = models or tuple(f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir())
+    _stage(
+        explain,
+        reads=[tokens, *models],
+        output=output,
+        parameters={
+            "tokens": tokens,
+            "models": models,
+            "windows": windows,
+            "training_tokens": training_tokens,
+            "train_options": train_options,
+            **options,
+        },
+        force=force,
+    )
+    print_explanation(json.loads((output / "explanation.json").read_text(encoding="utf-8")))
+    log_explanation(output)
+
+
+_explanation_options = _all(
+    _option("--sentence", "Matias tinha um cachorro e ele gostava de beber água", "Its words are predicted with the context cut shorter and shorter; the last one is looked at closest."),
+    _option("--steps", 100, "How far back gradients are followed.", type=click.IntRange(1, 200)),
+    _option("--samples", 256, "Targets they are followed from.", type=_positive),
+)  # fmt: skip
+
+
+@main.command()
+@_folder("--tokens", TOKENS, "Folder that tokenize wrote.")
+@click.option(
+    "--model", "models", multiple=True, type=click.Path(path_type=Path),
+    help="Folder of a trained model; may be repeated.  "
+    "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",
+)  # fmt: skip
+@_explanation_options
+@_option("--windows", "", "T of small trainings that are compared, such as \"1 5 7 35\".  [default: none]", type=_Counts())  # fmt: skip
+@_option("--training-tokens", 100_000, "Text that those are trained on.", type=_positive)
+@_option("--training-epochs", 3, "Passes of those over it.", type=_positive)
+@_folder("--output", EXPLANATION, "Folder to write.")
+@_force
+def explain(tokens: Path, output: Path, **options: Any) -> None:
+    """Read trained models and tokens; write explanation.json and figures/: the lecture, visible.
+
+    How far the gradient reaches back, what becomes of a sentence when its beginning is cut off,
+    and what a longer window is worth.
+    """
+    with _mlflow_run():
+        _explain(tokens, output, **options)
 
 
 @main.command()
@@ -646,16 +739,19 @@ def predict(text: str, model: Path) -> None:
 @_vocabulary_options
 @_engine_options
 @_training_options
+@_explanation_options
 @_evaluation_options
-@_option("--baseline-epochs", 2, "Passes of the feedforward model, at most.", type=_positive)
+@_option(
+    "--baseline-epochs", 2, "Passes of the models it is compared with, at most.", type=_positive
+)
 @_export_options
 @_resume
 @_force
 def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     """Walk all stages: text in, a SavedModel in models/nextword out.
 
-    Beside the model a feedforward one of the same sizes is trained, the foil it is compared
-    with.
+    Beside the model a simple recurrent and a feedforward one of the same sizes are trained, the
+    foils it is compared with.
     """
     _import_tensorflow()
     from pipeline.training.strategies import workers
@@ -674,12 +770,16 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         _tokenize(DOCUMENTS, TOKENS, force=force, **of(tokenize))
         _train(TOKENS, TRAINING, force=force, **of(train))
         baselines: tuple[Path, ...] = ()
-        if options["cell"] != "feedforward":
-            foil = {**of(train), "cell": "feedforward", "layers": 1, "mogrifier": 0}
-            foil["epochs"] = baseline_epochs
-            _train(TOKENS, FEEDFORWARD, force=force, prefix="feedforward_", **foil)
-            baselines = (FEEDFORWARD,)
-        _evaluate(TRAINING, TOKENS, EVALUATION, force=force, baselines=baselines, **of(evaluate))
+        for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
+            if cell != options["cell"]:
+                foil = {**of(train), "cell": cell, "layers": 1, "mogrifier": 0}
+                foil["epochs"] = baseline_epochs
+                _train(TOKENS, folder, force=force, prefix=f"{cell}_", **foil)
+                baselines = (*baselines, folder)
+        models = (TRAINING, *baselines)
+        _explain(TOKENS, EXPLANATION, models=models, force=force, **of(explain))
+        options["explanation"] = EXPLANATION
+        _evaluate(TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force, **of(evaluate))
         _export(TRAINING, MODEL, force=force, **of(export))
 
 

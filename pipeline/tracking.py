@@ -30,16 +30,35 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
 
     A parameter that `mlflow run` has logged already keeps its value as typed there: MLflow
     refuses another spelling of the same number. What all of them came to stands in options.json.
+
+    Raises:
+        InputError: what is logged cannot be kept.
     """
     # Creating the SQLite store logs some fifty lines of schema migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    # What the store cannot keep it logs with its traceback, and raises as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     name_of_new = None if "MLFLOW_RUN_ID" in os.environ else name
-    with mlflow.start_run(run_name=name_of_new, log_system_metrics=True) as active:
-        logged = mlflow.get_run(active.info.run_id).data.params
-        mlflow.log_params({k: _plain(v) for k, v in parameters.items() if k not in logged})
-        mlflow.log_dict(json.loads(json.dumps(parameters, default=str)), "options.json")
-        yield
+    stopped: Exception | None = None
+    try:
+        with mlflow.start_run(run_name=name_of_new, log_system_metrics=True) as active:
+            logged = mlflow.get_run(active.info.run_id).data.params
+            mlflow.log_params({k: _plain(v) for k, v in parameters.items() if k not in logged})
+            mlflow.log_dict(json.loads(json.dumps(parameters, default=str)), "options.json")
+            try:
+                yield
+            except Exception as error:
+                stopped = error
+                raise
+    except MlflowException as error:
+        # A disk that is full takes no end of the run either: what stopped the stage is told.
+        if stopped not in (None, error):
+            raise stopped from None
+        raise InputError(
+            f"MLflow cannot keep the run at {mlflow.get_tracking_uri()} "
+            f"({error.message.splitlines()[0]}): see to it, or name another MLFLOW_TRACKING_URI."
+        ) from error
 
 
 def _plain(value: Any) -> Any:
@@ -108,6 +127,12 @@ def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str,
     for path in sorted(folder.glob("*.*")):
         if path.suffix in (".json", ".csv", ".html"):
             mlflow.log_artifact(str(path))
+    mlflow.log_artifacts(str(folder / "figures"), "figures")
+
+
+def log_explanation(folder: Path) -> None:
+    """explanation.json and its figures."""
+    mlflow.log_artifact(str(folder / "explanation.json"))
     mlflow.log_artifacts(str(folder / "figures"), "figures")
 
 
