@@ -16,7 +16,7 @@ from pipeline.keystrokes import SUGGESTIONS, Completions
 from pipeline.kneser_ney import KneserNey
 from pipeline.metrics import LANES, Meter, Predictions
 from pipeline.model import ModelConfig, load_model
-from pipeline.report import write_report
+from pipeline.report import Lecture, read_ablation, write_report
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
 from pipeline.unseen import Unseen, open_split, read_text
 from pipeline.vocabulary import Vocabulary
@@ -72,6 +72,8 @@ def evaluate(
     baselines: Sequence[Path] = (),
     text: Path | None = None,
     ngram_order: int = 5,
+    explanation: Path | None = None,
+    ablation: Path | None = None,
 ) -> None:
     """Measure models on the validation and test splits, and on any other text.
 
@@ -92,11 +94,15 @@ def evaluate(
         text: file to measure on as well, of any kind that `ingest` reads.
         ngram_order: n of an interpolated Kneser-Ney n-gram model of the training split, beside
             which its interpolation with the model is told; 0 for none.
+        explanation: folder that `explain` wrote, to be shown in the report.
+        ablation: CSV of trainings with one change each, to be shown too; see `read_ablation`.
 
     Raises:
         InputError: a folder lacks its files, a model knows another vocabulary, or there is no text
             to predict.
     """
+    explained = None if explanation is None else Lecture.load(explanation)
+    changes = read_ablation(ablation) if ablation else ()
     for folder in (training, *baselines):
         ModelConfig.load(folder / "model.json")  # before anything slow, is there a model at all?
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
@@ -154,7 +160,15 @@ def evaluate(
         pd.concat(filled).convert_dtypes().to_csv(output / f"{table}.csv", index=False)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     write_report(
-        metrics, histories={n: f / "history.csv" for n, f in models.items()}, output=output
+        metrics,
+        histories={name: folder / "history.csv" for name, folder in models.items()},
+        training=training,
+        tokens=tokens,
+        unseen=texts[1],
+        predictions=next(iter(told.values()))[texts[1].name],
+        output=output,
+        explained=explained,
+        ablation=changes,
     )
 
 

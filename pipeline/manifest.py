@@ -26,6 +26,8 @@ _STARTED = "started.json"
 # Libraries whose version changes what a stage writes.
 _LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
 _PACKAGE = Path(__file__).parent
+# Files of a room that its code reads.
+_DATA = (".html", ".css", ".toml")
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -76,8 +78,10 @@ def code_version(function: Callable[..., Any]) -> str:
     """SHA-256 over the code a stage runs: its module, what that imports here, the libraries."""
     module = Path(str(sys.modules[function.__module__].__file__))
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
-    sources = digest(sorted(_sources(module, set())))
-    return hashlib.sha256("\n".join([sources, *versions]).encode()).hexdigest()
+    sources = _sources(module, set())
+    beside = {p for s in sources for p in s.parent.iterdir() if p.suffix in _DATA}
+    code = digest(sorted(sources | beside))
+    return hashlib.sha256("\n".join([code, *versions]).encode()).hexdigest()
 
 
 def run_stage(

@@ -1,0 +1,397 @@
+"""The page must stand alone, and say what metrics.json says."""
+
+import html.parser
+import itertools
+import json
+import math
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from conftest import TOKENS, config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_evaluation import save_model
+
+from pipeline import InputError
+from pipeline.evaluation import evaluate
+from pipeline.explain.explain import explain
+from pipeline.metrics import Predictions
+from pipeline.model import build_model
+from pipeline.report import conclusions, print_table, read_ablation, write_report
+from pipeline.report.examples import choose_sentences, choose_surprises, read
+from pipeline.report.table import columns_of
+from pipeline.report.words import chance, change, label, number, percent, power
+from pipeline.unseen import open_split
+from pipeline.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+
+# A word that would be a tag, if nobody took care.
+WORDS = (*TOKENS, "<i>")
+VOCABULARY = Vocabulary(WORDS, WORDS, [3, 9, 9, 7, *range(len(WORDS) - 4, 0, -1)])
+SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
+IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
+ABLATION = "change,options,train,valid,test,top_3,time\nquick,,9.5,10,11,0.25,1\n"
+VOID = {"meta", "link", "br"}
+
+
+class Page(html.parser.HTMLParser):
+    """What a page is made of; every element must be closed by its own end."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.headings: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(f"{tag} ")
+        if tag == "table":
+            self.tables.append([])
+        if tag in {"tr", "caption"}:
+            self.tables[-1].append([])
+        if tag in {"th", "td", "caption"}:
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if any(re.fullmatch("h[1-6]", tag) for tag in self._open):
+            self.headings[-1] += data
+        if {"th", "td", "caption"} & {*self._open}:
+            self.tables[-1][-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The same evaluation twice: in full/ with all that can be shown, in bare/ without."""
+    root = tmp_path_factory.mktemp("report")
+    tokens = root / "tokens"
+    tokens.mkdir()
+    VOCABULARY.save(tokens / "vocabulary.tsv")
+    for split, repeats in (("train", 60), ("valid", 6), ("test", 6)):
+        np.save(tokens / f"{split}.npy", np.tile(IDS, repeats))
+        np.save(tokens / f"{split}.letters.npy", np.tile(np.int32([1] * len(IDS)), repeats))
+        np.save(tokens / f"{split}.documents.npy", np.array([1, 2, 3] * (repeats // 6), np.int32))
+    for cell in ("lstm", "feedforward"):
+        save_model(root / cell, VOCABULARY, cell)
+    (root / "ablation.csv").write_text(
+        ABLATION + '"<no dropout>",--dropout 0,5,12,12.1,0.2,0.9\n', encoding="utf-8"
+    )
+    for name in ("explanation", "full", "bare"):
+        (root / name).mkdir()
+    explain(
+        tokens=tokens, models=[root / "lstm"], steps=8, samples=4,
+        sentence="O cachorro & ela bebeu água.", output=root / "explanation",
+        training_tokens=0, train_options={"epochs": 1, "batch_size": 1, "window": 5},
+    )  # fmt: skip
+    evaluate(
+        training=root / "lstm", tokens=tokens, output=root / "full", ngram_order=3,
+        baselines=[root / "feedforward"], explanation=root / "explanation",
+        ablation=root / "ablation.csv",
+    )  # fmt: skip
+    for name in ("frequency", "positions", "calibration", "documents"):
+        shutil.copy(root / "full" / f"{name}.csv", root / "bare")
+    test = open_split(tokens, "test", VOCABULARY)
+    write_report(
+        json.loads((root / "full" / "metrics.json").read_text()),
+        histories={"lstm": root / "lstm" / "history.csv"},
+        training=root / "lstm",
+        tokens=tokens,
+        unseen=test,
+        predictions=Predictions(test.stream[1:], np.ones(len(test.stream) - 1, np.float32)),
+        output=root / "bare",
+    )
+    return root
+
+
+def text_of(folder):
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["full", "bare"])
+def test_a_page_stands_alone_and_can_be_read_by_all(folder, name):
+    text = text_of(folder / name)
+    assert "http" not in text
+    assert "prefers-color-scheme: dark" in text
+    page = Page(text)
+    assert "script" not in {tag for tag, _ in page.elements}
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len({*ids})
+    for _, attributes in page.elements:
+        for key in ("src", "href", "xlink:href"):
+            target = attributes.get(key, "data:")
+            assert target == "data:," or target == "data:" or target.removeprefix("#") in ids
+    assert {*re.findall(r"url\(#?([^)]*)\)", text)} <= {*ids}
+    levels = [int(heading[1]) for heading in page.headings]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    drawings = [attributes for tag, attributes in page.elements if tag == "svg"]
+    assert all(len(drawing["aria-label"]) > 20 for drawing in drawings)
+    assert all(len(table[0]) == 1 and len(table[0][0]) > 10 for table in page.tables)
+    figures = {path.stem for path in (folder / name / "figures").iterdir()}
+    own = {"learning_curves", "perplexity", "keystroke_savings", "frequency", "positions"}
+    assert own <= figures <= own | {"calibration"}
+    assert len(drawings) == len(figures) + (2 if name == "full" else 0)
+
+
+def test_the_tables_are_those_of_metrics_json(folder):
+    metrics = json.loads((folder / "full" / "metrics.json").read_text())
+    tables = Page(text_of(folder / "full")).tables
+    for (_, models), (caption, headings, *rows) in zip(metrics.items(), tables, strict=False):
+        assert f"{models['lstm']['tokens']:,} tokens" in caption[0]
+        assert percent(models["lstm"]["oov_rate"]) in caption[0]
+        assert "over 3 documents" in caption[0]
+        columns = columns_of(models)
+        assert headings[1:] == [column.heading for column in columns]
+        assert [row[0] for row in rows] == [label(model) for model in models]
+        for row, values in zip(rows, models.values(), strict=True):
+            for cell, column in zip(row[1:], columns, strict=True):
+                shown = cell.split()
+                if column.key not in values:
+                    assert not shown
+                    continue
+                assert shown[0] == column.show(values[column.key])
+                if f"{column.key}_low" in values:
+                    low, high = (column.show(values[f"{column.key}_{e}"]) for e in ("low", "high"))
+                    assert shown[1] == f"{low.replace('%', '')}–{high}"
+    assert metrics["test"]["lstm"]["keystroke_savings_low"] > 0
+
+
+def test_what_is_not_given_leaves_no_heading(folder):
+    full, bare = (Page(text_of(folder / name)) for name in ("full", "bare"))
+    optional = {
+        "h2 What each idea is worth",
+        "h2 What it remembers",
+        "h3 The reach of the gradient",
+        "h3 The context cut",
+    }
+    assert {*full.headings} - {*bare.headings} == optional
+    for page in (full, bare):
+        links = [a["href"][1:] for tag, a in page.elements if tag == "a"]
+        assert links == [a["id"] for tag, a in page.elements if tag == "section"]
+
+
+def test_ablation_and_explanation_are_shown_as_they_are(folder):
+    text = text_of(folder / "full")
+    rows = [row for table in Page(text).tables for row in table]
+    assert ["quick", "", "9.5", "10.0", "11.0", "", "25.0%", "1.00 ×"] in rows
+    no_dropout = ["<no dropout>", "--dropout 0", "5.0", "12.0", "12.1", "+10.0%", "20.0%", "0.90 ×"]
+    assert no_dropout in rows
+    explanation = json.loads((folder / "explanation" / "explanation.json").read_text())
+    p = explanation["context"]["models"]["lstm"]["probabilities"][0]
+    heat = next(table for table in Page(text).tables if table[0][0].startswith("lstm: prob"))
+    assert heat[1] == ["tokens", *explanation["context"]["words"]]
+    assert [float(cell) for cell in heat[2][1:]] == pytest.approx([100 * x for x in p], rel=0.06)
+    assert "O cachorro &amp; ela bebeu água." in text
+
+
+def test_words_of_the_corpus_are_no_tags(folder):
+    text = text_of(folder / "full")
+    assert "&lt;i&gt;" in text
+    assert "&lt;unk&gt;" in text
+    assert not re.search("<i>|<unk>|<no dropout>", text)
+
+
+def test_inputs_that_cannot_be_read_are_named_before_anything_slow(tmp_path):
+    bad = tmp_path / "ablation.csv"
+    for content in ("change,test\na,1\n", ABLATION.replace("0.25", "25%"), ""):
+        bad.write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=r"ablation\.csv: it must be a CSV with the columns"):
+            read_ablation(bad)
+    (tmp_path / "explanation.json").write_text('{"models": {}}', encoding="utf-8")
+    nothing = {"training": tmp_path, "tokens": tmp_path, "output": tmp_path}
+    with pytest.raises(InputError, match="ablation"):
+        evaluate(**nothing, ablation=bad)
+    with pytest.raises(InputError, match="nextword explain"):
+        evaluate(**nothing, explanation=tmp_path)
+
+
+# Examples
+
+
+def dense(size):
+    """A stateful model of one lane, and the same without a state."""
+    models = [build_model(config(vocabulary_size=size), batch_size=b) for b in (1, None)]
+    random = np.random.default_rng(3)
+    for variables in zip(*(m.trainable_variables for m in models), strict=True):
+        value = random.normal(0, 0.7, variables[0].shape)
+        for variable in variables:
+            variable.assign(value)
+    return models
+
+
+def test_examples_are_what_the_model_says():
+    stateful, stateless = dense(len(WORDS))
+    stream = np.tile(IDS, 30)
+    size = len(IDS)
+    places = [(1, size, 4), (20 * size + 1, 21 * size, 20 * size + 2)]
+    for (first, end, hidden), example in zip(
+        places, read(stateful, stream, VOCABULARY, places), strict=True
+    ):
+        ids = stream[max(0, first - 200) : end]
+        p = tf.nn.softmax(stateless(ids[None, :-1]))[0].numpy()[first - end :]
+        shown = [token.text for token in example.tokens]
+        assert shown == [WORDS[i] for i in stream[first:end]] == SENTENCE[1:]
+        assert example.hidden == hidden - first
+        assert not example.cut
+        for token, target, row in zip(example.tokens, stream[first:end], p, strict=True):
+            assert token.probability == pytest.approx(row[target], rel=1e-4)
+            assert token.known == (target != UNKNOWN_ID)
+            words = [i for i in np.argsort(-row) if WORDS[i].isalpha()][:3]
+            assert [word for word, _ in token.suggestions] == [WORDS[i] for i in words]
+            np.testing.assert_allclose([q for _, q in token.suggestions], row[words], rtol=1e-4)
+        written = "".join(" " * token.space + token.text for token in example.tokens)
+        assert written.strip() == "o cachorro bebeu água e ela, a <i> <unk>."
+    assert read(stateful, stream, VOCABULARY, [(3, 6, 5)])[0].cut
+
+
+def test_pieces_are_written_as_words():
+    pieces = ("<unk>", "<s>", ".▁", "cach", "orro▁", "bebe", "u▁", "a▁")
+    vocabulary = Vocabulary(
+        pieces, [""] * 8, [1] * 8, unit="subword", scores=(0.0,) * 8
+    )  # fmt: skip
+    stream = np.array([1, 7, 3, 4, 5, 6, 2], np.int32)
+    stateful, _ = dense(len(pieces))
+    (example,) = read(stateful, stream, vocabulary, [(1, 7, 3)])
+    assert "".join(" " * t.space + t.text for t in example.tokens).strip() == "a cachorro bebeu."
+    for token in example.tokens:
+        assert {word for word, _ in token.suggestions} <= {"cach…", "orro", "bebe…", "u", "a"}
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, len(WORDS) - 1), max_size=80), st.integers(1, 5))
+def test_sentences_are_whole_and_hide_a_word(ids, count):
+    stream = np.array([BEGIN_ID, *ids], np.int32)
+    places = choose_sentences(stream, VOCABULARY, count=count)
+    assert places == choose_sentences(stream, VOCABULARY, count=count)
+    assert len({first for first, _, _ in places}) == len(places) <= count
+    stop = WORDS.index(".")
+    for first, end, hidden in places:
+        assert 6 <= end - first <= 24
+        assert stream[first - 1] in (BEGIN_ID, stop)
+        assert end == len(stream) or stream[end - 1] == stop or stream[end] == BEGIN_ID
+        assert not {BEGIN_ID, stop} & {*stream[first : end - 1].tolist()}
+        assert first + 1 < hidden < end
+        assert WORDS[stream[hidden]].isalpha() or stream[hidden] == UNKNOWN_ID
+
+
+def test_the_most_surprising_words_stand_once_each():
+    stream = np.tile(IDS, 3)
+    nats = np.random.default_rng(1).uniform(0, 9, len(stream) - 1).astype(np.float32)
+    places = choose_surprises(Predictions(stream[1:], nats), stream, VOCABULARY, count=4)
+    words = {i for i, word in enumerate(WORDS) if word.isalpha()}
+    order = [i for i in np.argsort(-nats) if stream[i + 1] in words]
+    first_of: dict[int, int] = {}
+    for i in order:
+        first_of.setdefault(int(stream[i + 1]), i + 1)
+    assert [hidden for *_, hidden in places] == [*first_of.values()][:4]
+    for first, end, hidden in places:
+        assert end == hidden + 1
+        assert hidden - 12 <= first <= hidden
+        assert BEGIN_ID not in stream[first:end]
+
+
+# Words and numbers
+
+
+def test_conclusions_are_made_from_the_numbers():
+    models = {
+        "gru": {"perplexity": 80.0, "perplexity_low": 70.0, "perplexity_high": 91.04},
+        "kneser_ney_5": {"perplexity": 125.0},
+        "gru_and_kneser_ney_5": {"perplexity": 60.0, "interpolation_weight": 0.75},
+        "unigram": {"perplexity": 400.0},
+    }
+    first, ratios, mixture = conclusions.in_short(models, "test")
+    assert "gru is 80.0 (95% interval 70.0 to 91.0)" in first
+    assert ratios == (
+        "The perplexity of gru is 0.64 of that of Kneser-Ney 5-gram and 0.20 of that of unigram."
+    )
+    assert "75.0%" in mixture
+    assert "60.0, 0.75 of gru alone" in mixture
+
+    worse, better = {"change": "a", "test": 110.0}, {"change": "b", "test": 95.0}
+    said = conclusions.of_ablation([{"change": "none", "test": 100.0}, worse, better])
+    assert "“b” has the lowest (−5.0%)" in said
+    assert "“a” the highest (+10.0%)" in said
+    assert conclusions.of_ablation([worse]) == ""
+
+    rows = pd.DataFrame({"tokens": [10, 30], "confidence": [0.9, 0.5], "right": [0.5, 0.5]})
+    sure = conclusions.of_calibration(rows, {"calibration_error": 0.1})
+    assert "60.0% on average and is right in 50.0%" in sure
+    assert "by 10.0 points too much" in sure
+
+    table = pd.DataFrame({"rank": ["1-10", "10001-", "unknown"], "tokens": [60, 30, 10]})
+    known = table.assign(perplexity=[5.0, 900.0, 30.0], top_3=[0.8, 0.01, 0.0])
+    assert "rank 1 to 10 in training have perplexity 5.0" in conclusions.of_frequency(known)[0]
+    assert "10,001 and beyond, 30.0% of the text, 900.0" in conclusions.of_frequency(known)[0]
+    assert "10.0% of the text is out of vocabulary" in conclusions.of_frequency(known)[2]
+
+    mean = {"h": {"mean": [2.0, 1.0, 0.1]}, "vanished_after": None}
+    reach = conclusions.of_reach(
+        {
+            "lstm": {**mean, "state": {"mean": [2.0, 1.0, 0.1]}},
+            "gru": {**mean, "state": {"mean": [2.0, 0.01, 4e-6]}, "vanished_after": 1},
+            "feedforward": {**mean, "state": {"mean": [2.0, 0.0, 0.0]}, "vanished_after": 1},
+        }
+    )
+    assert "After 2 steps back more than 1%" in reach[0]
+    assert "from 1 steps back on, and 2·10⁻⁶ after 2" in reach[1]
+    assert "is zero from 1 steps back on" in reach[2]
+
+
+def test_the_context_that_a_word_needs():
+    context = {"words": ["ela", "bebeu", "água"], "place": 2}
+    model = {"probabilities": [[0, 0, 0.01], [0, 0.2], [0.4]], "ranks": [[1, 1, 9], [1, 2], [1]]}
+    said = conclusions.of_cuts({**context, "models": {"lstm": model}})[0]
+    assert "«água» 1.0% after one token and 40.0% after all 3" in said
+    assert "once it reads 2 tokens" in said
+    never = {**model, "ranks": [[1, 1, 2], [1, 2], [7]]}
+    assert "(rank 7)" in conclusions.of_cuts({**context, "models": {"lstm": never}})[0]
+
+
+def test_numbers_as_people_write_them():
+    assert number(1234.56) == "1,234.6"
+    assert number(math.inf) == "∞"
+    assert (percent(0.1234), change(0.9), change(1.25)) == ("12.3%", "−10.0%", "+25.0%")
+    assert (chance(0.25), chance(1 / 2500), chance(0)) == (
+        "25.0%", "1 in 2,500", "less than 1 in 10¹²",
+    )  # fmt: skip
+    assert power(2.1e-6) == "2·10⁻⁶"
+    assert label("lstm_and_kneser_ney_5") == "lstm + Kneser-Ney 5-gram"
+
+
+def test_the_terminal_has_room(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    keys = {column.key: 0.98765 for column in columns_of({"": dict.fromkeys(columns_keys(), 1.0)})}
+    values = {**keys, "perplexity": 123456.7, "perplexity_known": 123456.7, "tokens": 1_500_000}
+    values = {**values, "oov_rate": 0.05, "latency_ms": 123.45}
+    metrics = {"test": {"lstm_and_kneser_ney_5": values, "lstm models/[old]": {**values}}}
+    print_table(metrics)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    shown = "\n".join(lines)
+    assert "1,500,000 tokens, 5.0% of them out of vocabulary" in shown
+    assert "123,456.7" in shown
+    assert "98.8%" in shown
+    assert "[old]" in shown
+    assert "…" not in shown
+
+
+def columns_keys():
+    names = "perplexity perplexity_per_word perplexity_known top_1 top_3 top_5 top_3_words"
+    rest = "mean_reciprocal_rank keystroke_savings calibration_error latency_ms"
+    return [*names.split(), *rest.split()]
