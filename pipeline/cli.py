@@ -225,7 +225,8 @@ _evaluation_options = _all(
     _option("--ngram-order", 5, "n of the Kneser-Ney n-gram model that stands beside; 0 for none.", type=click.IntRange(0)),
 )  # fmt: skip
 
-_export_options = _option("--suggestions", 5, "Words suggested.", type=_positive)
+_cache = _option("--cache", 0, "Tokens that a continuous cache over the text remembers; 0 for none.", type=click.IntRange(0))  # fmt: skip
+_export_options = _all(_option("--suggestions", 5, "Words suggested.", type=_positive), _cache)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -464,16 +465,23 @@ def _evaluate(
     log_evaluation(output, metrics)
 
 
-def _export(training: Path, output: Path, *, suggestions: int, force: bool) -> None:
+def _export(
+    training: Path, tokens: Path, output: Path, *, suggestions: int, cache: int, force: bool
+) -> None:
     _import_tensorflow()
     from pipeline.export import export
     from pipeline.tracking import log_model
 
     _stage(
         export,
-        reads=[training],
+        reads=[training, *([tokens] if cache else [])],
         output=output,
-        parameters={"training": training, "suggestions": suggestions},
+        parameters={
+            "training": training,
+            "suggestions": suggestions,
+            "cache": cache,
+            "tokens": tokens if cache else None,
+        },
         force=force,
     )
     click.echo(f"Logged as {log_model(output)}.")
@@ -589,6 +597,7 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
 )  # fmt: skip
 @_shown_options
 @_evaluation_options
+@_cache
 @_folder("--output", EVALUATION, "Folder to write.")
 @_force
 def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None:
@@ -703,13 +712,14 @@ def _evaluation_of(name: str) -> Iterator[Path]:
 
 @main.command()
 @_folder("--training", TRAINING, "Folder of the model to export.")
+@_folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @_folder("--output", MODEL, "Folder to write.")
 @_export_options
 @_force
-def export(training: Path, output: Path, **options: Any) -> None:
+def export(training: Path, tokens: Path, output: Path, **options: Any) -> None:
     """Read a trained model; write a SavedModel: text in, words out."""
     with _mlflow_run():
-        _export(training, output, **options)
+        _export(training, tokens, output, **options)
 
 
 @main.command()
@@ -780,7 +790,7 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         _explain(TOKENS, EXPLANATION, models=models, force=force, **of(explain))
         options["explanation"] = EXPLANATION
         _evaluate(TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force, **of(evaluate))
-        _export(TRAINING, MODEL, force=force, **of(export))
+        _export(TRAINING, TOKENS, MODEL, force=force, **of(export))
 
 
 if __name__ == "__main__":

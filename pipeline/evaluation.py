@@ -11,6 +11,7 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.cache import CachedModel, tune
 from pipeline.interpolation import find_weights, interpolate
 from pipeline.keystrokes import SUGGESTIONS, Completions
 from pipeline.kneser_ney import KneserNey
@@ -72,6 +73,7 @@ def evaluate(
     baselines: Sequence[Path] = (),
     text: Path | None = None,
     ngram_order: int = 5,
+    cache: int = 0,
     explanation: Path | None = None,
     ablation: Path | None = None,
 ) -> None:
@@ -94,6 +96,8 @@ def evaluate(
         text: file to measure on as well, of any kind that `ingest` reads.
         ngram_order: n of an interpolated Kneser-Ney n-gram model of the training split, beside
             which its interpolation with the model is told; 0 for none.
+        cache: tokens that a continuous cache remembers, chosen on the validation split, beside
+            the model without one; 0 for none.
         explanation: folder that `explain` wrote, to be shown in the report.
         ablation: CSV of trainings with one change each, to be shown too; see `read_ablation`.
 
@@ -123,17 +127,26 @@ def evaluate(
         model = load_model(folder, batch_size=LANES)
         told[name] = _measure(Meter(model, reset=model.reset_states, words=words), texts)
     extra = {name: {"latency_ms": latency(f, texts[0].stream)} for name, f in models.items()}
+    own = [next(iter(told))]
+    if cache:
+        own.append(f"{own[0]}_cache")
+        model = load_model(training, batch_size=LANES)
+        chosen = tune(model, texts[0].stream, size=cache)
+        cached = CachedModel(model, chosen)
+        told[own[1]] = _measure(Meter(cached, reset=cached.reset_states, words=words), texts)
+        extra[own[1]] = {"cache_theta": chosen.theta, "cache_weight": chosen.weight}
     if ngram_order:
         stream = open_stream(tokens / "train.npy")
         ngrams = KneserNey.fit(stream, order=ngram_order, vocabulary_size=len(vocabulary))
-        both, name = next(iter(told)), f"kneser_ney_{ngram_order}"
+        name = f"kneser_ney_{ngram_order}"
         told[name] = {
             unseen.name: Predictions(unseen.stream[1:], ngrams.nats(unseen.stream))
             for unseen in texts
         }
-        mixed = f"{both}_and_{name}"
-        told[mixed], weight = _interpolated(told[both], told[name])
-        extra[mixed] = {"interpolation_weight": weight}
+        for one in own:
+            mixed = f"{one}_and_{name}"
+            told[mixed], weight = _interpolated(told[one], told[name])
+            extra[mixed] = {"interpolation_weight": weight}
     told["unigram"] = _measure(unigram_meter(vocabulary, words), texts)
 
     metrics: dict[str, dict[str, dict[str, float]]] = {}

@@ -9,9 +9,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.cache import Cache, Steps, mix, mixed_nats, tune
+from pipeline.metrics import LANES
 from pipeline.model import LanguageModel, load_model
 from pipeline.tokenizer import Tokenizer, is_word, skip_blank
 from pipeline.vocabulary import BEGIN_ID, MARK, Vocabulary, choices_path
+from pipeline.windows import open_stream
 
 # Positions whose logits `score` holds at once.
 _POSITIONS = 512
@@ -27,16 +30,24 @@ _TEXT = tf.TensorSpec((None,), tf.string, name="text")
 class NextWord(tf.Module):
     """A trained model with its vocabulary.
 
-    The state of all layers travels as one tensor of shape (B, S); zeros stand for a text that
-    has not begun, and `<s>` is read before the first word.
+    The state of all layers travels as one tensor of shape (B, S), and what a cache remembers with
+    it; zeros stand for a text that has not begun, and `<s>` is read before the first word.
 
     Args:
         model: stateless.
         vocabulary: the one it was trained with.
         suggestions: k, words suggested.
+        cache: over the text so far, if any.
     """
 
-    def __init__(self, model: LanguageModel, vocabulary: Vocabulary, *, suggestions: int):
+    def __init__(
+        self,
+        model: LanguageModel,
+        vocabulary: Vocabulary,
+        *,
+        suggestions: int,
+        cache: Cache | None = None,
+    ):
         super().__init__(name="nextword")
         self.model = model
         self.tokenizer = Tokenizer(vocabulary)
@@ -53,20 +64,38 @@ class NextWord(tf.Module):
             self.follows = tf.strings.regex_full_match(spelled, _LETTERS)
         words = int(tf.math.count_nonzero(self.suggestible))
         self.suggestions = min(suggestions, words)
-        _, states = model.hidden(tf.zeros((1, 1), tf.int32))
+        h, states = model.hidden(tf.zeros((1, 1), tf.int32))
         self.sizes = [[part.shape[-1] for part in state] for state in states]
         self.state_size = sum(map(sum, self.sizes))
+        self.cache, self.units = cache, h.shape[-1]
+        if cache:
+            self.state_size += (cache.size + 1) * (self.units + 1)
 
     def _unpack(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
-        parts = iter(tf.split(state, [size for layer in self.sizes for size in layer], axis=1))
+        sizes = [size for layer in self.sizes for size in layer]
+        parts = iter(tf.split(state[:, : sum(sizes)], sizes, axis=1))
         return [[next(parts) for _ in layer] for layer in self.sizes]
+
+    def _remembered(self, state: tf.Tensor, cache: Cache) -> Steps:
+        """The steps that state (B, S) remembers beside the layers' own."""
+        length = cache.size + 1
+        memory = tf.reshape(state[:, -length * (self.units + 1) :], (-1, length, self.units + 1))
+        return Steps(memory[..., 1:], tf.cast(memory[..., 0], tf.int32))
 
     def _advance(
         self, state: tf.Tensor, ids: tf.Tensor, mask: tf.Tensor | None = None
     ) -> tf.Tensor:
         """The state after ids (B, T) that follow state (B, S)."""
-        _, states = self.model.hidden(ids, states=self._unpack(state), mask=mask)
-        return tf.concat([part for layer in states for part in layer], axis=1)
+        h, states = self.model.hidden(ids, states=self._unpack(state), mask=mask)
+        parts = [part for layer in states for part in layer]
+        if self.cache:
+            padding = 0 if mask is None else tf.math.count_nonzero(~mask, axis=1, dtype=tf.int32)
+            steps = self._remembered(state, self.cache).then(h, ids)
+            last = steps.last(self.cache.size, padding=padding)
+            memory = tf.concat([tf.cast(last.ids[..., None], tf.float32), last.h], axis=-1)
+            size = (self.cache.size + 1) * (self.units + 1)
+            parts.append(tf.reshape(memory, (-1, size)))
+        return tf.concat(parts, axis=1)
 
     def _read(self, text: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         """The state after reading text (B,) from state (B, S)."""
@@ -83,7 +112,11 @@ class NextWord(tf.Module):
     def _probabilities(self, state: tf.Tensor) -> tf.Tensor:
         """Of every id after state (B, S), (B, V)."""
         h = self._unpack(state)[-1][0]  # y_t = f₂(h_t; φ)
-        return tf.nn.softmax(self.model.logits(self.model.features(h)))
+        logits = self.model.logits(self.model.features(h))
+        if not self.cache:
+            return tf.nn.softmax(logits)
+        steps = self._remembered(state, self.cache)
+        return tf.exp(mix(tf.nn.log_softmax(logits)[:, None], steps, self.cache))[:, 0]
 
     def _suggest(self, state: tf.Tensor) -> dict[str, tf.Tensor]:
         """The k most probable words after state (B, S)."""
@@ -171,7 +204,8 @@ class NextWord(tf.Module):
         padded = tf.pad(ids.to_tensor(), [[0, 0], [0, 1]])
         h, _ = self.model.hidden(padded[:, :-1])
         counted = tf.sequence_mask(lengths, tf.shape(padded)[1] - 1)
-        h, targets = tf.boolean_mask(h, counted), tf.boolean_mask(padded[:, 1:], counted)
+        states, h = h, tf.boolean_mask(h, counted)
+        targets = tf.boolean_mask(padded[:, 1:], counted)
         nats = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False)
         for start in tf.range(0, tf.size(targets), _POSITIONS):
             logits = self.model.logits(self.model.features(h[start : start + _POSITIONS]))
@@ -183,26 +217,40 @@ class NextWord(tf.Module):
             )
         nats = tf.cond(nats.size() > 0, nats.concat, lambda: tf.zeros((0,)))
         rows = tf.RaggedTensor.from_row_lengths(nats, lengths)
+        if self.cache:
+            dense = tf.pad(rows.to_tensor(), [[0, 0], [0, 1]])
+            mixed = mixed_nats(dense, padded[:, 1:], states, padded[:, :-1], self.cache)
+            rows = tf.where(counted, mixed, 0.0)
         closed = ids.with_values(tf.cast(tf.gather(self.closes, ids.values), tf.int32))
         tokens = tf.reduce_sum(closed, axis=1) - 1  # without the first <s>
         return {"log_probability": -tf.reduce_sum(rows, axis=1), "tokens": tokens}
 
 
-def export(*, training: Path, output: Path, suggestions: int) -> None:
+def export(
+    *,
+    training: Path,
+    output: Path,
+    suggestions: int,
+    cache: int = 0,
+    tokens: Path | None = None,
+) -> None:
     """Write the model of a training folder as a SavedModel.
 
     Args:
         training: folder that `train` wrote.
         output: folder to write into.
         suggestions: k, words suggested.
+        cache: N, tokens that a continuous cache remembers; 0 for no cache.
+        tokens: folder that `tokenize` wrote, on whose validation split a cache is tuned.
 
     Raises:
-        InputError: there is no trained model, or no word in its vocabulary.
+        InputError: there is no trained model, no word in its vocabulary, or no text to tune on.
     """
     model = load_model(training)
     path = training / "vocabulary.tsv"
     vocabulary = Vocabulary.load(path)
-    module = NextWord(model, vocabulary, suggestions=suggestions)
+    tuned = _tuned(training, vocabulary, tokens, size=cache) if cache else None
+    module = NextWord(model, vocabulary, suggestions=suggestions, cache=tuned)
     if not module.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     module.assets = [tf.saved_model.Asset(str(p)) for p in (path, choices_path(path))]
@@ -212,3 +260,17 @@ def export(*, training: Path, output: Path, suggestions: int) -> None:
         "score": module.score,
     }
     tf.saved_model.save(module, str(output), signatures=signatures)
+
+
+def _tuned(training: Path, vocabulary: Vocabulary, tokens: Path | None, *, size: int) -> Cache:
+    if tokens is None:
+        raise InputError("A cache is tuned on validation text: name the folder of its tokens.")
+    if not vocabulary.same_ids(Vocabulary.load(tokens / "vocabulary.tsv")):
+        raise InputError(
+            f"The model in {training} was trained with another vocabulary than {tokens}: name the "
+            "folder of tokens that it was trained on."
+        )
+    stream = open_stream(tokens / "valid.npy")
+    if len(stream) < 2:
+        raise InputError(f"The valid split in {tokens} holds no text to tune a cache on.")
+    return tune(load_model(training, batch_size=LANES), stream, size=size)

@@ -1,5 +1,6 @@
 """The SavedModel against the Keras model it was made from, and against any text."""
 
+import functools
 import subprocess
 import sys
 
@@ -54,13 +55,29 @@ def write_training(folder, vocabulary, cell):
     return folder
 
 
-@pytest.fixture(scope="module", params=CELLS)
-def exported(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    training = write_training(folder / "training", VOCABULARY, request.param)
-    (folder / "nextword").mkdir()
-    export(training=training, output=folder / "nextword", suggestions=K)
-    return load(folder / "nextword"), load_model(training)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Models of all cells, each exported once and loaded."""
+
+    @functools.cache
+    def made(cell, unit="word"):
+        vocabulary, suggestions = {"word": (VOCABULARY, K), "subword": (SUBWORDS, 3)}[unit]
+        folder = tmp_path_factory.mktemp(cell)
+        training = write_training(folder / "training", vocabulary, cell)
+        (folder / "nextword").mkdir()
+        export(training=training, output=folder / "nextword", suggestions=suggestions)
+        return folder, load(folder / "nextword"), load_model(training)
+
+    return made
+
+
+# The quick tests export a GRU too: of pieces.
+SLOW = [pytest.param(cell, marks=pytest.mark.slow) for cell in CELLS[1:3]]
+
+
+@pytest.fixture(scope="module", params=["lstm", *SLOW, "feedforward"])
+def exported(request, made):
+    return made(request.param)[1:]
 
 
 def probabilities(keras_model, text):
@@ -147,7 +164,7 @@ def test_a_long_text_is_scored_in_pieces(exported):
         "zzz qqq",
         "😀👍🏽",
         "á" * 100_000,
-        "o cachorro " * 9_000,
+        "o cachorro " * 1_000,
         "o\x00a",
         "\x02",
         "\n\n",
@@ -171,12 +188,8 @@ def test_any_texts_get_words(texts, some_model):
 
 
 @pytest.fixture(scope="module")
-def some_model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("some")
-    training = write_training(folder / "training", VOCABULARY, "lstm")
-    (folder / "nextword").mkdir()
-    export(training=training, output=folder / "nextword", suggestions=K)
-    return load(folder / "nextword")
+def some_model(made):
+    return made("lstm")[1]
 
 
 def test_bytes_that_are_no_text_get_words(some_model):
@@ -184,10 +197,8 @@ def test_bytes_that_are_no_text_get_words(some_model):
     assert np.isfinite(answer["probabilities"]).all()
 
 
-def test_it_loads_without_this_project(tmp_path, vocabulary):
-    training = write_training(tmp_path / "training", vocabulary, "lstm")
-    (tmp_path / "nextword").mkdir()
-    export(training=training, output=tmp_path / "nextword", suggestions=3)
+def test_it_loads_without_this_project(made):
+    folder = made("lstm")[0]
     code = (
         "import sys, tensorflow as tf\n"
         "m = tf.saved_model.load('nextword')\n"
@@ -196,44 +207,45 @@ def test_it_loads_without_this_project(tmp_path, vocabulary):
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "shape=(1, 3)" in done.stdout
+    assert f"shape=(1, {K})" in done.stdout
 
 
 @pytest.fixture(scope="module")
-def of_pieces(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pieces")
-    training = write_training(folder / "training", SUBWORDS, "gru")
-    (folder / "nextword").mkdir()
-    export(training=training, output=folder / "nextword", suggestions=3)
-    return load(folder / "nextword"), load_model(training)
+def of_pieces(made):
+    return made("gru", "subword")[1:]
 
 
-def spelled_words(keras_model, text: str) -> dict[str, float]:
-    """Every word of at most `_PIECES` pieces with its probability after a text."""
-    tokenizer = Tokenizer(SUBWORDS)
-    before = tokenizer(tf.constant([text]))[0].numpy().tolist()
+@functools.cache
+def words_of_pieces(most: int) -> list[tuple[str, list[int]]]:
+    """Every word of at most so many pieces, and they."""
     letters = [i for i, p in enumerate(SUBWORDS.tokens) if p in PIECES]
     closes = SUBWORDS.closes()
     paths = [[i] for i in letters if SUBWORDS.displays[i]]
     ended = []
-    for _ in range(exporting._PIECES):
+    for _ in range(most):
         ended += [path for path in paths if closes[path[-1]]]
         paths = [[*path, i] for path in paths if not closes[path[-1]] for i in letters]
     spelled = ["".join(SUBWORDS.tokens[i] for i in path)[:-1] for path in ended]
-    cut = tokenizer.segment(tf.constant(spelled)).to_list()
+    cut = Tokenizer(SUBWORDS).segment(tf.constant(spelled)).to_list()
     sound = is_word(tf.constant(spelled)).numpy()
-    words = {}
-    rows = [(w, p) for w, p, c, s in zip(spelled, ended, cut, sound, strict=True) if p == c and s]
-    ids = tf.ragged.constant([before + path for _, path in rows]).to_tensor()
+    return [(w, p) for w, p, c, s in zip(spelled, ended, cut, sound, strict=True) if p == c and s]
+
+
+def spelled_words(keras_model, text: str) -> dict[str, float]:
+    """Every word of at most `_PIECES` pieces with its probability after a text."""
+    before = Tokenizer(SUBWORDS)(tf.constant([text]))[0].numpy().tolist()
+    found = words_of_pieces(exporting._PIECES)
+    ids = tf.ragged.constant([before + path for _, path in found]).to_tensor()
     h, _ = keras_model.hidden(ids[:, :-1])
     nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
-    for row, (word, path) in enumerate(rows):
+    words = {}
+    for row, (word, path) in enumerate(found):
         places = range(len(before) - 1, len(before) - 1 + len(path))
         share = sum(nats[row, t, i] for t, i in zip(places, path, strict=True))
         words["Brasil" if word == "brasil" else word] = float(np.exp(share))
