@@ -23,7 +23,7 @@ import tensorflow as tf
 from pipeline.interpolation import find_weights, interpolate
 from pipeline.metrics import LANES
 from pipeline.model import LanguageModel
-from pipeline.windows import even_lanes, windows
+from pipeline.windows import paragraph_lanes, windows
 
 # Hidden states of networks differ in size and length, and θ with them.
 _THETAS = (0.0, *(2.0**power for power in range(-8, 2)))
@@ -237,7 +237,7 @@ def tune(model: LanguageModel, stream: np.ndarray, *, size: int) -> Cache:
     cached.reset_states()
     nats, shares = [], []
     for window in windows(
-        stream, even_lanes(len(stream), batch_size=LANES), window=_WINDOW, stride=_WINDOW
+        stream, paragraph_lanes(stream, batch_size=LANES), window=_WINDOW, stride=_WINDOW
     ):
         of_model, of_cache = (values.numpy() for values in step(window.x, window.y))
         counted = window.y >= 0
