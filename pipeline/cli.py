@@ -270,6 +270,8 @@ def _import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+            # Models of many shapes in one process are compiled anew for each, as they must be.
+            tf.get_logger().setLevel(logging.ERROR)
         except BaseException:
             greetings.seek(0)
             os.write(terminal, greetings.read())

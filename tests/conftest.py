@@ -4,6 +4,10 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +50,8 @@ def slopes(loss, variables):
     return slope, difference
 
 
-@pytest.fixture
-def vocabulary() -> Vocabulary:
-    return Vocabulary(TOKENS, DISPLAYS, [3, 9, 9, 7, *range(len(TOKENS) - 4, 0, -1)])
-
-
-@pytest.fixture
-def tokens(tmp_path: Path, vocabulary: Vocabulary) -> Path:
+def write_tokens(folder: Path, vocabulary: Vocabulary) -> Path:
     """A folder as `tokenize` writes it: a short language with a rule (o cachorro bebeu …)."""
-    folder = tmp_path / "tokens"
     folder.mkdir()
     vocabulary.save(folder / "vocabulary.tsv")
     sentence = [
@@ -68,3 +65,93 @@ def tokens(tmp_path: Path, vocabulary: Vocabulary) -> Path:
         # Documents of one, two and three paragraphs.
         np.save(folder / f"{split}.documents.npy", np.array([1, 2, 3] * (repeats // 6), np.int32))
     return folder
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    return Vocabulary(TOKENS, DISPLAYS, [3, 9, 9, 7, *range(len(TOKENS) - 4, 0, -1)])
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, vocabulary: Vocabulary) -> Path:
+    return write_tokens(tmp_path / "tokens", vocabulary)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """One MLflow store for all tests: creating it takes seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        yield uri
+
+
+# Trainings in processes of their own
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, vocabulary):
+    """Where they read tokens/ and write."""
+    folder = tmp_path_factory.mktemp("trainings")
+    write_tokens(folder / "tokens", vocabulary)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def start(place, store):
+    """Starts the workers of a training, one process each: see worker.py."""
+    started = []
+
+    def start(name, *options, workers=1, before="", **environment):
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
+        processes = []
+        for index in range(workers):
+            variables = {**os.environ, "PYTHONPATH": str(WORKER.parents[1]), **environment}
+            if workers > 1:
+                task = {"type": "worker", "index": index}
+                variables["TF_CONFIG"] = json.dumps(
+                    {"cluster": {"worker": addresses}, "task": task}
+                )
+            run = f"{before}\nimport runpy; runpy.run_path({str(WORKER)!r}, run_name='__main__')"
+            process = subprocess.Popen(
+                [sys.executable, "-c", run, "--tokens", "tokens", "--output", name, *options],
+                cwd=place, env=variables, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            processes.append(process)
+        started.extend(processes)
+        return processes
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def wait_for_windows(process, count):
+    for line in process.stdout:
+        count -= line == "window\n"
+        if not count:
+            return
+    pytest.fail(f"it ended before: {process.wait()}")
+
+
+def digests(processes):
+    """Of the weights that processes ended with."""
+    outputs = [process.communicate(timeout=400)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output
+    return [output.split("weights ")[1].strip() for output in outputs]

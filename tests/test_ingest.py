@@ -79,7 +79,7 @@ def test_ingest_puts_one_paragraph_on_a_line(tmp_path: Path) -> None:
     assert "\n".join(table["text"]).split("\n") == expected
 
 
-@settings(deadline=None)  # the first call builds the tokenizer's graph
+@settings(deadline=None, max_examples=30)  # the first call builds the tokenizer's graph
 @given(st.lists(st.integers(1, 25), min_size=1, max_size=FEW_DOCUMENTS - 1))
 def test_few_documents_are_cut_and_nothing_is_lost(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int]

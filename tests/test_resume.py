@@ -1,164 +1,122 @@
 """Trainings that are killed, stopped and cut short, in processes of their own."""
 
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from conftest import digests, wait_for_windows
 
 from pipeline.model import load_model
 
-# The loop of a training that saves every few windows, slowed down so that a signal meets it.
-TRAIN = """
-import sys, time
-from pipeline import cli
-from pipeline.training import loop
-
-loop._SAVE_EVERY, distribute = 7, loop.distribute
-
-def slowly(*arguments):
-    for window in distribute(*arguments):
-        time.sleep(0.02)
-        print("window", flush=True)
-        yield window
-
-loop.distribute = slowly
-cli.main(sys.argv[1:])
-"""
-
-
-def command(tokens, output, *options):
-    sizes = "--embedding 8 --units 8 --layers 2 --dropout 0.3 --batch-size 4 --window 5"
-    schedule = "--epochs 3 --learning-rate 0.02 --patience 9"
-    return [
-        *(sys.executable, "-c", TRAIN, "train", "--tokens", tokens, "--output", output),
-        *f"{sizes} {schedule}".split(),
-        *options,
-    ]
-
-
-@pytest.fixture
-def start(tokens, tmp_path):
-    """Starts a training in a process; its windows are lines of its output."""
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
-    started = []
-
-    def start(name, *options):
-        process = subprocess.Popen(
-            list(map(str, command(tokens, tmp_path / name, *options))),
-            cwd=tmp_path, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-def wait_for_windows(process, count):
-    for line in process.stdout:
-        count -= line == "window\n"
-        if not count:
-            return
-    pytest.fail(f"it ended before: {process.wait()}")
+pytestmark = pytest.mark.slow
 
 
 def weights(folder):
     return [variable.numpy() for variable in load_model(folder).trainable_variables]
 
 
-UNDISTURBED = []  # made by the first test that wants it
+@pytest.fixture(scope="module")
+def whole(start, place):
+    """The weights of a training that nothing disturbed."""
+    digests(start("whole"))
+    return weights(place / "whole")
 
 
 @pytest.fixture
-def whole(start, tmp_path):
-    """The weights of a training that nothing disturbed."""
-    if not UNDISTURBED:
-        process = start("whole")
-        out, _ = process.communicate()
-        assert process.returncode == 0, out
-        UNDISTURBED.extend(weights(tmp_path / "whole"))
-    return UNDISTURBED
+def train(start):
+    """Trains to the end; returns the exit code and all that was printed."""
+
+    def train(name, *options, **environment):
+        (process,) = start(name, *options, **environment)
+        out, _ = process.communicate(timeout=400)
+        assert "Traceback" not in out
+        return process.returncode, out
+
+    return train
 
 
-@pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_weights(start, whole, tmp_path):
+@pytest.fixture
+def assert_it_goes_on(train, whole, place):
+    def assert_it_goes_on(name):
+        code, out = train(name, "--resume")
+        assert code == 0, out
+        assert out.count("window\n") < 90, "it began anew"
+        for mine, theirs in zip(weights(place / name), whole, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert not (place / name / "resume").exists()
+        return out
+
+    return assert_it_goes_on
+
+
+def stop(start, name, number=signal.SIGTERM, *, after):
+    (process,) = start(name)
+    wait_for_windows(process, after)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=400)
+    return process.returncode, out
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_weights(start, assert_it_goes_on):
     chance = random.Random(time.time_ns())
-    for _ in range(3):
-        process = start("killed", "--resume")
+    for _ in range(2):
+        (process,) = start("killed", "--resume")
         wait_for_windows(process, chance.randint(1, 30))
         time.sleep(chance.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    process = start("killed", "--resume")
-    out, _ = process.communicate()
-    assert process.returncode == 0, out
-    assert out.count("window\n") < 90, "it began anew"
-    for mine, theirs in zip(weights(tmp_path / "killed"), whole, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
-    assert not (tmp_path / "killed" / "resume").exists()
+    assert_it_goes_on("killed")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_after_it_has_saved(start, whole, tmp_path, number):
-    process = start("stopped")
-    wait_for_windows(process, 33)
-    process.send_signal(number)
-    out, _ = process.communicate()
-    assert process.returncode == 128 + number
+def test_a_signal_stops_it_after_it_has_saved(start, assert_it_goes_on, number):
+    code, out = stop(start, f"stopped by {number}", number, after=33)
+    assert code == 128 + number
     assert re.search(r"Stopped in epoch 2 after \d of 30 windows: .* --resume goes on", out), out
     assert "Traceback" not in out
+    assert_it_goes_on(f"stopped by {number}")
 
-    process = start("stopped")
-    out, _ = process.communicate()
-    assert process.returncode == 2
+
+def test_it_goes_on_only_if_asked_to_and_for_the_same(start, train):
+    stop(start, "asked", after=10)
+    code, out = train("asked")
+    assert code == 2
     assert "--resume, or begin anew with --force" in out
-
-    process = start("stopped", "--resume", "--dropout", "0.1")
-    out, _ = process.communicate()
-    assert process.returncode == 2
+    code, out = train("asked", "--resume", "--dropout", "0.1")
+    assert code == 2
     assert "--dropout changed since it began" in out
 
-    process = start("stopped", "--resume")
-    out, _ = process.communicate()
-    assert process.returncode == 0, out
-    for mine, theirs in zip(weights(tmp_path / "stopped"), whole, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
 
-
-@pytest.mark.slow
-def test_a_checkpoint_cut_short_is_passed_over(start, whole, tmp_path):
-    process = start("cut")
-    wait_for_windows(process, 40)
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
-    resume = tmp_path / "cut.partial" / "resume"
+def test_a_checkpoint_cut_short_is_passed_over(start, train, assert_it_goes_on, place):
+    stop(start, "cut", after=40)
+    partial = place / "cut.partial"
+    resume = partial / "resume"
     newest = max(resume.glob("*.data-*"), key=lambda path: int(re.findall(r"\d+", path.name)[0]))
     newest.write_bytes(newest.read_bytes()[:100])
-    backup = shutil.copytree(tmp_path / "cut.partial", tmp_path / "backup")
-
-    process = start("cut", "--resume")
-    out, _ = process.communicate()
-    assert process.returncode == 0, out
-    assert "cannot be read" in out
-    for mine, theirs in zip(weights(tmp_path / "cut"), whole, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    backup = shutil.copytree(partial, place / "backup")
+    assert "cannot be read" in assert_it_goes_on("cut")
 
     for path in (backup / "resume").glob("*.data-*"):
         path.write_bytes(b"")
-    shutil.rmtree(tmp_path / "cut")
-    backup.rename(tmp_path / "cut.partial")
-    process = start("cut", "--resume")
-    out, _ = process.communicate()
-    assert process.returncode == 2
+    shutil.rmtree(place / "cut")
+    backup.rename(partial)
+    code, out = train("cut", "--resume")
+    assert code == 2
     assert re.search(r"No checkpoint in .* can be read: begin anew with --force", out), out
+
+
+@pytest.mark.parametrize("windows", [10, 29], ids=["within an epoch", "at its end"])
+def test_a_full_disk_costs_nothing_that_was_there(train, assert_it_goes_on, windows, place):
+    """A limit on the size of files stands for the disk that is full."""
+    name = f"full after {windows}"
+    code, out = train(name, FULL_AFTER=str(windows))
+    assert code == 2, out
+    told = r"Error: No checkpoint can be written into \S.*/\w+ \([^{}]*File too large\): make room"
+    assert re.search(told, out), out
+    assert list((place / f"{name}.partial" / "resume").glob("*.index"))
+    assert_it_goes_on(name)
+    assert not list((place / name).rglob("*_temp*"))

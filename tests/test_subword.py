@@ -241,7 +241,7 @@ def spelled(vocabulary: Vocabulary, ids: list[int]) -> list[str]:
     return tokens
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(texts=st.lists(st.text(max_size=30) | st.sampled_from(TEXTS["train"]), max_size=3))
 def test_no_token_is_unknown(vocabulary, to_ids, texts):
     for text, ids in zip(texts, to_ids(tf.constant(texts, tf.string)).to_list(), strict=True):

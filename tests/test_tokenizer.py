@@ -513,7 +513,7 @@ def test_composed_and_decomposed_latin_are_the_same(text):
     assert composed == decomposed
 
 
-@quick
+@settings(quick, max_examples=50)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=3))
 def test_a_graph_cuts_as_eager_code_does(texts):
     eager = tokenize(tf.constant(texts))
@@ -689,7 +689,7 @@ def test_every_token_of_the_table_is_known(tokenizers):
     assert UNKNOWN_ID not in ids.values.numpy()
 
 
-@settings(quick, max_examples=25)
+@settings(quick, max_examples=10)
 @given(st.lists(ANY_TEXT | st.sampled_from([text for text, _ in CASES]), min_size=1, max_size=9))
 @example([text for text, _ in CASES])
 def test_ids_are_the_same_eagerly_in_a_graph_and_loaded(tokenizers, texts):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -81,15 +82,7 @@ class Checkpoints:
         if not self._writes:
             return
         self._position.assign(json.dumps(dataclasses.asdict(position)))
-        try:
-            self._manager.save()
-        except (OSError, tf.errors.OpError) as error:
-            kept = self._manager.latest_checkpoint
-            raise InputError(
-                f"No checkpoint can be written into {self._folder} ({_reason(error)}): make room "
-                "or see to its permissions, then go on with --resume"
-                + (f" from {Path(kept).name}, which is whole." if kept else ".")
-            ) from error
+        write(self._manager)
 
     def restore(self) -> Position | None:
         """Read the latest checkpoint that is whole; None if there is none at all.
@@ -125,5 +118,26 @@ class Checkpoints:
         strategy.run(assign, ([spread(whole.numpy(), strategy) for whole in self._states],))
 
 
+def write(manager: tf.train.CheckpointManager, **options: int) -> None:
+    """Write a checkpoint.
+
+    Args:
+        manager: of the folder.
+        options: of `CheckpointManager.save`.
+
+    Raises:
+        InputError: it cannot be written; what was written before is whole.
+    """
+    try:
+        manager.save(**options)
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(
+            f"No checkpoint can be written into {manager.directory} ({_reason(error)}): make room "
+            "or see to its permissions, then go on with --resume; what was saved is whole."
+        ) from error
+
+
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "message", error)).split("\n")[0].strip().rstrip(".")
+    # TensorFlow's name the operation too: {{function_node …}} what happened [Op:SaveV2].
+    told = re.sub(r"\{\{.*?\}\}| \[Op:\w+\]", "", str(getattr(error, "message", error)))
+    return told.split("\n")[0].strip().rstrip(".")

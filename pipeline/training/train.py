@@ -15,7 +15,7 @@ from pipeline.metrics import LANES, Meter, perplexity
 from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
 from pipeline.progress import progress_bar
 from pipeline.training import strategies
-from pipeline.training.checkpoints import Checkpoints, Position
+from pipeline.training.checkpoints import Checkpoints, Position, write
 from pipeline.training.loop import Fall, Loop, RanAway, Schedule, signals_to_stop
 from pipeline.training.text import Reset, Size, Text
 from pipeline.training.trainer import Trainer
@@ -185,7 +185,7 @@ def train(
             better = row["valid_loss"] <= min(past["valid_loss"] for past in history)
             if chief:
                 if better:
-                    best.save(checkpoint_number=len(history))
+                    write(best, checkpoint_number=len(history))
                 _write_history(history, output / "history.csv")
             loop.next_epoch(history)
             on_epoch(row)
