@@ -37,7 +37,7 @@ CHANGES = {
         "Merity et al. 2018",
     ),
     "averaging": ("--averaging 0.99", "Polyak & Juditsky 1992"),
-    "mogrifier": ("--mogrifier 4", "Melis et al. 2020"),
+    "no mogrifier": ("--mogrifier 0", "Melis et al. 2020"),
     "two layers": ("--layers 2", ""),
     "512 units": ("--units 512", ""),
     "gru": ("--cell gru", "Cho et al. 2014"),

@@ -32,7 +32,7 @@ MODEL = Path("models/nextword")
 # fmt: off
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "embedding": 256, "units": 256, "layers": 1, "mogrifier": 0,
+        "embedding": 256, "units": 256, "layers": 1, "mogrifier": 4,
         "dropout": 0.5, "variational": False, "word_dropout": 0.0, "weight_dropout": 0.0,
         "window": 35, "batch_size": 20, "epochs": 7,
         "learning_rate": 5e-3, "warmup": 0.05, "schedule": "linear", "clip_norm": 1.0,
@@ -632,6 +632,7 @@ def _explain(
     train_options = {
         **{name: value for name, value in trained.items() if name not in left_out},
         "stride": None,
+        "mogrifier": 0,
         "epochs": training_epochs,
     }
     models = models or tuple(f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir())
@@ -784,7 +785,7 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         baselines: tuple[Path, ...] = ()
         for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
             if cell != options["cell"]:
-                foil = {**of(train), "cell": cell, "layers": 1, "mogrifier": 0}
+                foil = {**of(train), "cell": cell, "layers": 1}
                 foil["epochs"] = baseline_epochs
                 _train(TOKENS, folder, force=force, prefix=f"{cell}_", **foil)
                 baselines = (*baselines, folder)

@@ -39,7 +39,7 @@ class ModelConfig:
         weight_dropout: share of the recurrent weights dropped for a window (DropConnect; Merity et
             al. 2018, §2); no layer but a recurrent one has any.
         mogrifier: rounds in which an LSTM's input and state change one another before a step
-            (Melis et al. 2020); 0 for a plain LSTM.
+            (Melis et al. 2020); 0 for a plain LSTM. Other cells have none.
         tied: the output weights are the embedding's (Press & Wolf 2017; Inan et al. 2017).
         context: words a `feedforward` model sees (Bengio et al. 2003).
         softmax: over all V scores at once, or in two steps, cheaper to train where V is large
@@ -286,8 +286,6 @@ def build_model(
     """
     if config.cell == "feedforward" and config.layers != 1:
         raise InputError("A feedforward model has one layer: leave --layers at 1.")
-    if config.cell != "lstm" and config.mogrifier:
-        raise InputError(f"The Mogrifier is an LSTM, not {config.cell}: give --mogrifier 0.")
     model = LanguageModel(config, stateful=batch_size is not None, precision=precision)
     model(tf.zeros((batch_size or 1, 1), tf.int32))
     if batch_size:

@@ -48,6 +48,21 @@ def test_a_stateless_model_with_explicit_state_equals_the_stateful_one(cell):
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_mogrifier_reads_on_without_its_compiled_loop():
+    """Stateless, step after step and over masked steps, as an exported model reads."""
+    stateful = build_model(config(mogrifier=3, dropout=0.0), batch_size=2)
+    stateless = build_model(config(mogrifier=3, dropout=0.0))
+    for to, source in zip(stateless.weights, stateful.trainable_variables, strict=True):
+        to.assign(source)
+    x = ids(2, 6)
+    expected, _ = stateful.hidden(x)
+    mask = tf.constant([[True, True, False]] * 2)
+    h1, state = stateless.hidden(tf.concat([x[:, :2], x[:, :1]], axis=1), mask=mask)
+    h2, _ = stateless.hidden(x[:, 2:], states=state)
+    actual = tf.concat([h1[:, :2], h2], axis=1)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_masked_steps_leave_the_state_as_it_is(cell):
     model = build_model(config(cell))
