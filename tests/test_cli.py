@@ -204,7 +204,8 @@ def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, mo
     result = nextword("export", "--suggestions", 3, "--output", "models/other")
     assert result.exit_code == 0, result.output
     params = mlflow.get_run(run.info.run_id).data.params
-    assert params == {"suggestions": "3.0", "training": "models/training", "output": "models/other"}
+    assert params["suggestions"] == "3.0"
+    assert params["output"] == "models/other"
 
 
 # Bad input
