@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import mlflow
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from pipeline.cli import main
+from pipeline.cli import PRESETS, main
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
@@ -51,7 +52,7 @@ def sentence_of(result):
 
 def test_help_needs_neither_tensorflow_nor_mlflow():
     code = (
-        "import sys; from pipeline.cli import main\n"
+        "import sys; from pipeline.cli import PRESETS, main\n"
         "try: main(['train', '--help'])\n"
         "finally: assert not {'tensorflow', 'keras', 'mlflow', 'pandas'} & set(sys.modules)"
     )
@@ -197,6 +198,22 @@ def test_mlflow_holds_the_run(in_walked, walked):
     assert all(0 <= p <= 1 for p in answer["probabilities"][1])
 
 
+def test_compare_takes_folders_and_runs(in_walked):
+    (run,) = mlflow.search_runs(
+        filter_string="run_name = 'run' and attributes.status = 'FINISHED'",
+        output_format="list",
+        order_by=["start_time ASC"],
+        max_results=1,
+    )
+    result = nextword("compare", "models/evaluation", run.info.run_id)
+    assert result.exit_code == 0, result.output
+    assert "1.000 ×" in result.output  # the same model
+    assert "neither is better" in result.output or "nothing can be said" in result.output
+    assert "nowhere is neither a folder nor" in sentence_of(
+        nextword("compare", "models/evaluation", "nowhere")
+    )
+
+
 def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, monkeypatch):
     with mlflow.start_run() as run:
         mlflow.log_param("suggestions", "3.0")
@@ -206,6 +223,36 @@ def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, mo
     params = mlflow.get_run(run.info.run_id).data.params
     assert params["suggestions"] == "3.0"
     assert params["output"] == "models/other"
+
+
+# Presets
+
+
+def resolved(*arguments):
+    """The options of `nextword train` as typed."""
+    return main.commands["train"].make_context("train", [str(a) for a in arguments]).params
+
+
+def test_a_preset_sets_what_is_not_given():
+    assert resolved()["units"] == PRESETS["quick"]["units"]
+    given = resolved("--preset", "cpu-hour", "--units", 300, "--variational", "true")
+    assert given["units"] == 300
+    assert given["variational"] is True
+    for name in set(PRESETS["cpu-hour"]) - {"units", "variational"}:
+        assert given[name] == PRESETS["cpu-hour"][name], name
+    # `mlflow run` passes an option that was not given as "".
+    assert resolved("--preset", "gpu", "--units", "", "--window", "") == resolved("--preset", "gpu")
+    assert resolved("--units", "300", "--preset", "gpu")["units"] == 300
+
+
+@pytest.mark.parametrize("arguments", ["--units 0", "--preset huge", "--schedule x", "--dropout 1"])
+def test_a_preset_does_not_let_wrong_values_through(arguments):
+    with pytest.raises(click.UsageError):
+        resolved(*arguments.split())
+
+
+def test_all_presets_set_the_same_options():
+    assert len({tuple(options) for options in PRESETS.values()}) == 1
 
 
 # Bad input
