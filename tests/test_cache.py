@@ -170,7 +170,7 @@ def test_a_text_that_repeats_itself_is_less_surprising_with_a_cache(stream):
     # Neither the memory nor the state is left over from one reading to the next.
     np.testing.assert_array_equal(meter.nats(stream), nats)
     # θ and λ were chosen for what is measured: others are worse.
-    other = CachedModel(model, Cache(30, cache.theta, 0.9))
+    other = CachedModel(model, Cache(30, cache.theta, cache.weight / 2))
     assert nats.mean() < Meter(other, reset=other.reset_states).nats(stream).mean()
 
 
