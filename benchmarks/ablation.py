@@ -3,8 +3,8 @@
     python benchmarks/ablation.py [--tokens data/tokens] [--only NAME …] [--csv FILE] [--options …]
 
 Each row trains the preset `quick` with one change, from the same seed, over the same text as
-often, by the commands that anybody would type. "time" tells what an update costs beside the
-preset's, so a row that takes longer has to be worth it.
+often, by the commands that anybody would type. "CPU" tells what its training costs beside the
+preset's, in seconds of CPU, so a row that takes longer has to be worth it.
 """
 
 import argparse
@@ -46,18 +46,21 @@ CHANGES = {
 }
 
 
-def nextword(command: str, *, folder: Path) -> None:
-    """Run a command in a folder; its output is shown only if it fails."""
+def nextword(command: str, *, folder: Path) -> float:
+    """Run a command in a folder, its output into a log; the seconds of CPU that it took."""
     store = f"sqlite:///{folder / 'mlflow.db'}"
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *shlex.split(command)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SystemExit(f"`nextword {command}` failed:\n{done.stdout}{done.stderr}")
+    with (folder / "log").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *shlex.split(command)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"`nextword {command}` failed:\n{(folder / 'log').read_text()}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def row(name: str, *, tokens: Path, options: str, folder: Path) -> dict[str, float]:
@@ -65,13 +68,13 @@ def row(name: str, *, tokens: Path, options: str, folder: Path) -> dict[str, flo
     change, _ = CHANGES[name]
     output = folder / name.replace(" ", "_").replace(",", "")
     common = f"--tokens {shlex.quote(str(tokens))}"
-    nextword(f"train {common} {change} {options} --output {output}", folder=folder)
+    cpu = nextword(f"train {common} {change} {options} --output {output}", folder=folder)
     nextword(f"evaluate {common} --training {output} --output {output}.evaluation", folder=folder)
     metrics = json.loads(Path(f"{output}.evaluation", "metrics.json").read_text())
     cell = json.loads((output / "model.json").read_text())["cell"]
     history = pd.read_csv(output / "history.csv")
     return {
-        "seconds": float((1 / history["tokens_per_second"]).mean()),
+        "cpu": cpu,
         "train": history["train_perplexity"].iloc[-1],
         "valid": metrics["valid"][cell]["perplexity"],
         "test": metrics["test"][cell]["perplexity"],
@@ -88,7 +91,7 @@ def main() -> None:
     parser.add_argument("--options", default="", help="more options of `nextword train`, for all")
     parser.add_argument("--csv", type=Path, help="write the table there too")
     arguments = parser.parse_args()
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name in dict.fromkeys(["quick", *arguments.only]):
             rows[name] = row(
@@ -98,25 +101,23 @@ def main() -> None:
                 folder=Path(temporary),
             )
             print(f"{name}: test perplexity {rows[name]['test']:.1f}", file=sys.stderr, flush=True)
+            frame = pd.DataFrame(
+                {"change": key, "options": CHANGES[key][0], **found} for key, found in rows.items()
+            )
+            frame["cpu"] /= rows["quick"]["cpu"]
+            if arguments.csv:
+                frame.to_csv(arguments.csv, index=False)
     table = rich.table.Table(title=f"preset quick {arguments.options}".strip())
-    for heading in ("change", "options", "training", "validation", "test", "top-3", "time"):
+    for heading in ("change", "options", "training", "validation", "test", "top-3", "CPU"):
         table.add_column(heading, justify="left" if heading in ("change", "options") else "right")
-    usual = rows["quick"]["seconds"]
-    for name, found in rows.items():
+    for found in frame.to_dict("records"):
         table.add_row(
-            name,
-            CHANGES[name][0],
+            *(found["change"], found["options"]),
             *(f"{found[key]:.1f}" for key in ("train", "valid", "test")),
             f"{found['top_3']:.1%}",
-            f"{found['seconds'] / usual:.2f} ×",
+            f"{found['cpu']:.2f} ×",
         )
     rich.console.Console(width=130).print(table)
-    if arguments.csv:
-        frame = pd.DataFrame(
-            {"change": name, "options": CHANGES[name][0], **found} for name, found in rows.items()
-        )
-        frame["time"] = frame.pop("seconds") / usual
-        frame.to_csv(arguments.csv, index=False)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ WORDS = (*TOKENS, "<i>")
 VOCABULARY = Vocabulary(WORDS, WORDS, [3, 9, 9, 7, *range(len(WORDS) - 4, 0, -1)])
 SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
 IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
-ABLATION = "change,options,train,valid,test,top_3,time\nquick,,9.5,10,11,0.25,1\n"
+ABLATION = "change,options,train,valid,test,top_3,cpu\nquick,,9.5,10,11,0.25,1\n"
 VOID = {"meta", "link", "br"}
 
 

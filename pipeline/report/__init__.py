@@ -24,7 +24,7 @@ __all__ = ["Lecture", "print_table", "read_ablation", "write_report"]
 
 _SENTENCES = 6
 _SURPRISES = 6
-_ABLATION = ("change", "options", "train", "valid", "test", "top_3", "time")
+_ABLATION = ("change", "options", "train", "valid", "test", "top_3", "cpu")
 
 
 def write_report(
@@ -208,7 +208,7 @@ def read_ablation(path: Path) -> list[dict[str, Any]]:
 
     Returns:
         A row for each, the first the one without a change: `change`, `options`; `train`, `valid`
-        and `test`, perplexities; `top_3`, a share; `time` of an update, beside the first.
+        and `test`, perplexities; `top_3`, a share; `cpu`, what training took beside the first.
 
     Raises:
         InputError: it is not such a table.
