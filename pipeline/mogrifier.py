@@ -55,10 +55,10 @@ class Mogrifier(Compiled):
     def scan(self, x: tf.Tensor, states: Tensors) -> tuple[tf.Tensor, Tensors]:
         cell = self.cell
         weights = [cell.kernel, cell.recurrent_kernel, cell.bias, *cell.gates]
-        return _scan(x, states, *map(tf.convert_to_tensor, weights))
+        scan = _scan if tf.inside_function() else _eager_scan  # as in recurrent.py
+        return scan(x, states, *map(tf.convert_to_tensor, weights))
 
 
-@tf.function  # outside of a graph, the tape would look into the loops
 def _scan(
     x: tf.Tensor,
     states: Tensors,
@@ -105,6 +105,9 @@ def _scan(
 
     outputs, *last = loop(tf.transpose(x, (1, 0, 2)), *states, kernel, recurrent, bias, *gates)
     return tf.transpose(outputs, (1, 0, 2)), last
+
+
+_eager_scan = tf.function(_scan)
 
 
 def _rounds(x: tf.Tensor, h: tf.Tensor, opened: Tensors) -> tuple[list[tf.Tensor], list[tf.Tensor]]:

@@ -168,7 +168,10 @@ class Compiled(keras.layers.RNN):
         """x (B, T, E) and states (B, H) to the outputs (B, T, H) and the last states."""
         cell = self.cell
         weights = map(tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias))
-        return _scan(self.recurrence, x, states, *weights)
+        # Outside of a graph the tape would look into the loops; inside of one, a function that
+        # both share would carry their lists out of XLA, which it cannot.
+        scan = _scan if tf.inside_function() else _eager_scan
+        return scan(self.recurrence, x, states, *weights)
 
 
 class SimpleRNN(Compiled, keras.layers.SimpleRNN):
@@ -189,7 +192,6 @@ class LSTM(Compiled, keras.layers.LSTM):
     recurrence = LongShortRecurrence
 
 
-@tf.function  # outside of a graph, the tape would look into the loops
 def _scan(
     recurrence: type[Recurrence],
     x: tf.Tensor,
@@ -224,6 +226,9 @@ def _scan(
     a = tf.reshape(a, tf.concat([tf.shape(x)[:2], [kernel.shape[1]]], 0))
     outputs, *last = loop(a, recurrent, bias, *states)
     return tf.transpose(outputs, (1, 0, 2)), last
+
+
+_eager_scan = tf.function(_scan)
 
 
 @tf.function(jit_compile=True)

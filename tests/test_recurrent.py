@@ -94,6 +94,21 @@ def test_windows_of_another_length_and_batch_fit_too(cell):
         np.testing.assert_allclose(ours(x)[0], stock(x)[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_graph_and_the_eye_see_the_same_gradient():
+    """In this order: what the graph has made must not be in the way of the tape outside of it."""
+    (x,) = tensors(6, (BATCH, 4, INPUTS))
+    subject = layer(recurrent, "LSTM")
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(subject(x)[0] ** 2)
+        return tape.gradient(loss, x)
+
+    tf.function(lambda: subject(x))()
+    np.testing.assert_allclose(tf.function(gradient)(), gradient(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("rounds", [1, 4, 5])
 def test_the_compiled_mogrifier_is_the_cell_that_keras_runs(rounds):
     """Outputs, states and every gradient, in float64; the cell is held to the paper below."""
