@@ -8,7 +8,7 @@ run: .venv/installed
 	$(BIN)/nextword run
 
 test: .venv/tested
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/tested
 	$(BIN)/python -m pytest -m slow

@@ -42,7 +42,7 @@ setup(
         "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6"],
         "dev": [
             *[*HUB, *SUBWORD, *SPARK],
-            *["pytest>=8", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
+            *["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
         ],
     },

@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import rich
 import tensorflow as tf
 from conftest import TOKENS, config
 from hypothesis import given, settings
@@ -375,7 +376,7 @@ def test_numbers_as_people_write_them():
 
 
 def test_the_terminal_has_room(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(rich.get_console(), "width", 100)
     keys = {column.key: 0.98765 for column in columns_of({"": dict.fromkeys(columns_keys(), 1.0)})}
     values = {**keys, "perplexity": 123456.7, "perplexity_known": 123456.7, "tokens": 1_500_000}
     values = {**values, "oov_rate": 0.05, "latency_ms": 123.45}
