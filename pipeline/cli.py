@@ -27,6 +27,7 @@ FEEDFORWARD = Path("models/feedforward")
 EXPLANATION = Path("models/explanation")
 EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
+PERSONAL = Path("models/personal")
 
 # What a training costs, and what it is worth: benchmarks/README.md has the figures.
 # fmt: off
@@ -52,6 +53,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-3, "warmup": 0.02, "schedule": "cosine", "clip_norm": 0.25,
         "activation_regularization": 2.0, "temporal_regularization": 1.0, "averaging": 0.999,
     },
+}
+# In the place of a preset where a trained model goes on: small steps, for a small text.
+GOING_ON: dict[str, Any] = {
+    "window": 35, "batch_size": 4, "epochs": 5,
+    "learning_rate": 1e-3, "warmup": 0.05, "schedule": "linear", "clip_norm": 1.0,
+    "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.0,
 }
 # fmt: on
 
@@ -149,15 +156,29 @@ class _Counts(click.ParamType):
         return tuple(_positive.convert(word, param, ctx) for word in value.split())
 
 
+def _described(init: str) -> dict[str, Any]:
+    """model.json of a trained model."""
+    path = Path(init, "model.json")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No trained model is described by {path}: run `nextword train` first."
+        ) from error
+
+
 class _OfPreset(click.ParamType):
-    """A value of another type, or none for the one that the preset has."""
+    """A value of another type, or none for the one of the preset or of the model of --init."""
 
     def __init__(self, kind: Any):
         self.kind = click.types.convert_type(kind)
         self.name = self.kind.name
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        value = PRESETS[ctx.params["preset"]][param.name] if value == "" else value
+        if value == "":
+            init = ctx.params.get("init")
+            ready = GOING_ON | _described(init) if init else PRESETS[ctx.params["preset"]]
+            value = ready[param.name]
         return self.kind.convert(value, param, ctx)
 
 
@@ -214,6 +235,15 @@ _training_options = _all(
 )  # fmt: skip
 
 _resume = click.option("--resume", is_flag=True, help="Go on with a training that broke off.")
+
+_new_words = _option("--new-words", 1_000, "New words that the vocabulary of --init grows by, at most: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
+_going_on = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in GOING_ON.items())
+_init_options = _all(
+    _option("--init", "", f"Folder of a trained model to go on from: sizes and dropout are its own, and in the place of a preset stand {_going_on}.  [default: none]", is_eager=True),
+    _option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
+    _new_words,
+    _option("--retain", 0.5, "Share of the weights of --init in those that are kept: the more, the less is forgotten, and learned.", type=click.FloatRange(0, 1)),
+)  # fmt: skip
 
 _shown_options = _all(
     _option("--text", "", "File to measure on as well, of any kind that ingest reads.  [default: none]"),
@@ -369,20 +399,30 @@ def _tokenize(
     engine: str,
     spark_master: str,
     force: bool,
+    init: str = "",
+    new_words: int = 0,
     **options: Any,
 ) -> None:
     _import_tensorflow()
     from pipeline.streams import tokenize_documents
     from pipeline.tracking import log_vocabulary
 
-    stage = tokenize_documents
+    stage: Callable[..., None] = tokenize_documents
     if engine == "spark":
         from pipeline import spark
 
+        if init:
+            raise InputError("Spark grows no vocabulary: leave out --init, or --engine spark.")
         stage, options["master"] = spark.tokenize_documents, spark_master
+    known = []  # the files that say what the model knows
+    if vocabulary:
+        known = [Path(vocabulary)]
+    if init:
+        known += [Path(init, "vocabulary.tsv"), Path(init, "tokenizer.json")]
+        options |= {"init": Path(init), "new_words": new_words}
     _stage(
         stage,
-        reads=[documents, *([Path(vocabulary)] if vocabulary else [])],
+        reads=[documents, *known],
         output=output,
         parameters={
             "documents": documents,
@@ -403,6 +443,7 @@ def _train(
     stride: int | str,
     preset: str,
     prefix: str = "",
+    init: str = "",
     **options: Any,
 ) -> None:
     from pipeline.manifest import is_current, partial_of
@@ -412,13 +453,17 @@ def _train(
 
     # `mlflow run` passes a stride that was not given as "".
     parameters = {"tokens": tokens, "stride": stride or None, **options}
+    reads = [tokens]
+    if init:
+        parameters["init"] = Path(init)
+        reads.append(Path(init))
     if not strategies.is_chief():
-        if not is_current(train, reads=[tokens], output=output, parameters=parameters):
+        if not is_current(train, reads=reads, output=output, parameters=parameters):
             train(output=partial_of(output), **parameters)
         return
     ran = _stage(
         train,
-        reads=[tokens],
+        reads=reads,
         output=output,
         parameters=parameters,
         force=force,
@@ -428,6 +473,16 @@ def _train(
     )
     if not ran:
         log_history(output, prefix)
+
+
+def _take_sizes(options: dict[str, Any], described: dict[str, Any]) -> None:
+    """Put the sizes of the model of --init where a preset has none and none were given."""
+    context = click.get_current_context()
+    if context.params["preset"] != next(iter(PRESETS)):
+        raise InputError("--preset is for a model that begins: leave it out with --init.")
+    for name in ("cell", "tied", "softmax", "context"):
+        if context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT:
+            options[name] = context.params[name] = described[name]
 
 
 def _evaluate(
@@ -550,6 +605,8 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
 @_folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
 @_folder("--output", TOKENS, "Folder to write.")
 @_vocabulary_options
+@_option("--init", "", "Folder of a trained model whose vocabulary keeps its ids and grows; then --vocabulary-size, --unit, --case and --numbers do not apply.  [default: none]")  # fmt: skip
+@_new_words
 @_engine_options
 @_force
 def tokenize(documents: Path, output: Path, **options: Any) -> None:
@@ -560,21 +617,51 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
 
 @main.command()
 @_folder("--tokens", TOKENS, "Folder that tokenize wrote.")
-@_folder("--output", TRAINING, "Folder to write.")
+@_option(
+    "--output", "", "Folder to write.  [default: models/training; with --init models/personal]"
+)
+@_init_options
 @_training_options
 @_resume
 @_force
-def train(tokens: Path, output: Path, **options: Any) -> None:
+def train(
+    tokens: Path,
+    output: str,
+    init: str,
+    corpus: tuple[str, ...],
+    new_words: int,
+    **options: Any,
+) -> None:
     """Read tokens; write a trained model: weights, vocabulary and history.
 
     Trains by truncated backpropagation through time: windows of T steps, the state carried
     from each to the next. Ctrl-C saves before it stops, and --resume goes on from there.
+
+    `nextword train --init models/training --corpus my-notes/` goes on from a trained model on
+    other text: it walks ingest, tokenize and train, and the model that was there stays.
     """
     _import_tensorflow()
     from pipeline.training.strategies import is_chief
 
+    corpus = tuple(filter(None, corpus))
+    if init:
+        _take_sizes(options, _described(init))
+    if corpus and not init:
+        raise InputError("--corpus goes on from a trained model: name its folder with --init.")
+    if corpus and tokens != TOKENS:
+        raise InputError("The text comes from --corpus or from --tokens: leave one out.")
+    folder = Path(output) if output else PERSONAL if init else TRAINING
     with _mlflow_run() if is_chief() else contextlib.nullcontext():
-        _train(tokens, output, **options)
+        if corpus:
+            documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
+            tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
+            if is_chief():
+                names = [part for name in corpus for part in ("--corpus", name)]
+                _ingest(**ingest.make_context("ingest", names).params | {"output": documents})
+                given = {"documents": documents, "output": tokens, "init": init}
+                given |= {"new_words": new_words}
+                _tokenize(**tokenize.make_context("tokenize", []).params | given)
+        _train(tokens, folder, init=init, **options)
 
 
 @main.command()
@@ -628,7 +715,8 @@ def _explain(
     from pipeline.tracking import log_explanation
 
     trained = train.make_context("train", []).params
-    left_out = ("tokens", "output", "resume", "force", "preset")
+    of_command = ("tokens", "output", "resume", "force", "preset")
+    left_out = (*of_command, "init", "corpus", "new_words", "retain")
     train_options = {
         **{name: value for name, value in trained.items() if name not in left_out},
         "stride": None,
@@ -778,14 +866,16 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     def of(command: click.Command) -> dict[str, Any]:
         return {p.name: options[p.name] for p in command.params if p.name in options}
 
+    training = {name: value for name, value in of(train).items() if name != "corpus"}
+
     with _mlflow_run():
         _ingest(DOCUMENTS, force=force, **of(ingest))
         _tokenize(DOCUMENTS, TOKENS, force=force, **of(tokenize))
-        _train(TOKENS, TRAINING, force=force, **of(train))
+        _train(TOKENS, TRAINING, force=force, **training)
         baselines: tuple[Path, ...] = ()
         for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
             if cell != options["cell"]:
-                foil = {**of(train), "cell": cell, "layers": 1}
+                foil = {**training, "cell": cell, "layers": 1}
                 foil["epochs"] = baseline_epochs
                 _train(TOKENS, folder, force=force, prefix=f"{cell}_", **foil)
                 baselines = (*baselines, folder)

@@ -23,6 +23,7 @@ from pipeline import InputError
 MANIFEST = "manifest.json"
 # What a stage was asked for, beside what it has reached so far.
 _STARTED = "started.json"
+_PARTIAL = ".partial"
 # Libraries whose version changes what a stage writes.
 _LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
 _PACKAGE = Path(__file__).parent
@@ -170,7 +171,12 @@ def is_current(
 
 def partial_of(output: Path) -> Path:
     """The folder in which a stage writes before it takes its place."""
-    return output.with_name(output.name + ".partial")
+    return output.with_name(output.name + _PARTIAL)
+
+
+def place_of(partial: Path) -> Path:
+    """The folder whose place is taken by the one in which a stage writes."""
+    return partial.with_name(partial.name.removesuffix(_PARTIAL))
 
 
 def _record(

@@ -35,23 +35,3 @@ def suggest(model: Any, texts: list[str]) -> list[list[tuple[str, float]]]:
         [(word.decode(), float(p)) for word, p in zip(row, shares, strict=True)]
         for row, shares in zip(words, probabilities, strict=True)
     ]
-
-
-class _PyFunc:
-    """What `mlflow.pyfunc` and `mlflow models serve` call."""
-
-    def __init__(self, model: Any):
-        self._model = model
-
-    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Any:
-        """A DataFrame with a column `text` to one with `words` and `probabilities`, lists of k."""
-        answer = suggest(self._model, [str(text) for text in frame["text"]])
-        rows = {
-            "words": [[word for word, _ in row] for row in answer],
-            "probabilities": [[p for _, p in row] for row in answer],
-        }
-        return type(frame)(rows, index=frame.index)
-
-
-def _load_pyfunc(folder: str) -> _PyFunc:
-    return _PyFunc(load(folder))

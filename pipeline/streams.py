@@ -34,7 +34,7 @@ from pipeline.tokenizer import (
     open_paragraph,
     put_back,
 )
-from pipeline.vocabulary import BEGIN_ID, Case, Numbers, Unit
+from pipeline.vocabulary import BEGIN_ID, Case, Numbers, Unit, Vocabulary
 
 # Bytes of text cut at once: enough that pieces repeat, little enough to hold several batches.
 _BATCH = 2**21
@@ -188,6 +188,8 @@ def tokenize_documents(
     numbers: Numbers = "keep",
     vocabulary: Path | None = None,
     unit: Unit = "word",
+    init: Path | None = None,
+    new_words: int = 0,
 ) -> None:
     """Write vocabulary.tsv, tokenizer.json, and train.npy, valid.npy and test.npy.
 
@@ -205,15 +207,27 @@ def tokenize_documents(
         vocabulary: file of the tokens to know, one a line or a vocabulary.tsv; then
             `vocabulary_size` and `min_count` do not apply.
         unit: "subword" for the pieces of all tokens, where `min_count` does not apply.
+        init: folder of a trained model whose vocabulary keeps its ids, case, numbers and unit, and
+            grows by new words of the training split; then `vocabulary_size` does not apply.
+        new_words: how many, at most; rarer ones than `min_count` stay out.
 
     Raises:
-        InputError: the documents or the listed tokens are missing, or hold too little text.
+        InputError: the documents, the model's vocabulary or the listed tokens are missing, or hold
+            too little text.
     """
     path = documents / "documents.parquet"
     groups = row_groups(path)
     size = sum(group.size for group in groups)
-    listed = None
+    base, listed = None, None
+    if init:
+        base = Vocabulary.load(init / "vocabulary.tsv")
+        case, numbers, unit = base.case, base.numbers, base.unit
     if vocabulary:
+        if base:
+            raise InputError(
+                f"The vocabulary comes from {vocabulary} or grows from the one in {init}: leave "
+                "out --vocabulary or --init."
+            )
         listed = read_listed(vocabulary, case=case, numbers=numbers, unit=unit)
 
     forms = Forms()
@@ -240,13 +254,15 @@ def tokenize_documents(
     known = build_vocabulary(
         forms,
         documents=path,
-        size=vocabulary_size,
-        min_count=min_count,
+        size=len(forms.numbers) + 2 if base else vocabulary_size,
+        min_count=1 if base else min_count,
         case=case,
         numbers=numbers,
         listed=listed,
-        unit=unit,
+        unit="word" if base else unit,
     )
+    if base:
+        known = base.grown(known, new_words=new_words, min_count=min_count)
     known.save(output / "vocabulary.tsv")
     if unit == "subword":
         pieces = in_chunks(Tokenizer(known).pieces, [*forms.numbers])

@@ -61,6 +61,7 @@ _ABBREVIATION = (
     r"|p\."  # p. ex., p. 12
 )
 _WORD = r"[\p{L}\p{M}\p{N}]+(?:['_-][\p{L}\p{M}\p{N}]+)*"
+_WORDS = rf"[{_LATIN} ]*"  # no more than these between blanks: each is a token
 _EMOJI = r"[\x{1F1E6}-\x{1F1FF}]{2}|[\x{261D}-\x{1FAFF}][\x{1F3FB}-\x{1F3FF}]"  # 🇧🇷, 👍🏽
 _MARK = r"\S"
 _TOKEN = "|".join([_CURRENCY, _ADDRESS, _NUMBER, _ABBREVIATION, _WORD, _EMOJI, _MARK])
@@ -98,6 +99,15 @@ _FOLDS = (
 _SOUND = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"
 
 
+# What is seldom taken of two branches: inlined, each of its operations would be passed over, which
+# takes as long as the word that is typed.
+_apart = tf.function(
+    input_signature=[tf.TensorSpec((None,), tf.string)],
+    autograph=False,
+    experimental_attributes={"_noinline": True},
+)
+
+
 @functools.cache
 @tf.autograph.experimental.do_not_convert  # as a graph's code this loop would take seconds
 def _compositions() -> tuple[list[int], list[int]]:
@@ -111,6 +121,7 @@ def _compositions() -> tuple[list[int], list[int]]:
     return pairs, composed
 
 
+@_apart
 def _repair(text: tf.Tensor) -> tf.Tensor:
     """Valid UTF-8 whose letters and combining marks compose: a + ◌̃ → ã. Shape (B,) → (B,)."""
     pairs, composed = _compositions()
@@ -155,6 +166,22 @@ def cut(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
         The tokens of each different piece, strings of shape (D, None), and the pieces of each
         text as row numbers of those, int32 of shape (B, None).
     """
+    # A word that somebody has just typed needs none of the rest.
+    words = tf.reduce_all(tf.strings.regex_full_match(text, _WORDS))
+    return tf.cond(words, lambda: _cut_words(text), lambda: _cut_any(text))
+
+
+def _cut_words(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+    """`cut` of what `_WORDS` describes."""
+    pieces = tf.strings.split(text)
+    different, places = tf.unique(pieces.values)
+    rows = tf.range(tf.size(different) + 1, dtype=tf.int64)
+    tokens = tf.RaggedTensor.from_row_splits(different, rows, validate=False)
+    return tokens, pieces.with_values(places)
+
+
+@_apart
+def _cut_any(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
     for pattern, replacement in _JOINS:
         text = tf.strings.regex_replace(text, pattern, replacement)
     pieces = tf.strings.split(text)
@@ -283,7 +310,10 @@ class Tokenizer(tf.Module):
 
     def ids(self, text: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts of shape (B,) that go on from another; shape (B, None), int32."""
-        tokens, places = cut(text)
+        return self.of_cut(*cut(text))
+
+    def of_cut(self, tokens: tf.RaggedTensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Ids of texts as `cut` returned them; shape (B, None), int32."""
         if self.unit == "word":
             return put_back(tokens.with_values(self.lookup(tokens.values)), places)
         pieces = tokens.with_values(self.pieces(tokens.values))

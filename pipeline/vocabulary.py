@@ -55,6 +55,41 @@ class Vocabulary:
         mine, others = ((v.tokens, v.case, v.numbers, v.unit, v.scores) for v in (self, other))
         return mine == others
 
+    def extends(self, other: "Vocabulary") -> bool:
+        """Whether all tokens of the other have the same ids here; more may come after them."""
+        first = dataclasses.replace(
+            self, tokens=self.tokens[: len(other)], scores=self.scores[: len(other)]
+        )
+        return first.same_ids(other)
+
+    def grown(self, found: "Vocabulary", *, new_words: int, min_count: int) -> "Vocabulary":
+        """This vocabulary, and after it the most frequent new tokens of another text.
+
+        Ids and displays stay. Counts are those of both texts; what stays unknown counts as
+        `<unk>`. Where tokens are pieces of words nothing is new: any word has its pieces already.
+
+        Args:
+            found: all tokens of the other text, the most frequent first, with the same choices.
+            new_words: at most so many tokens come to these.
+            min_count: those that are rarer in the other text stay out.
+        """
+        if self.unit == "subword":
+            return self
+        ids = {token: i for i, token in enumerate(self.tokens)}
+        tokens, displays, counts = [*self.tokens], [*self.displays], [*self.counts]
+        for token, display, count in zip(found.tokens, found.displays, found.counts, strict=True):
+            if token in ids:
+                counts[ids[token]] += count
+            elif count >= min_count and len(tokens) < len(self) + new_words:
+                tokens.append(token)
+                displays.append(display)
+                counts.append(count)
+            else:
+                counts[UNKNOWN_ID] += count
+        return dataclasses.replace(
+            self, tokens=tuple(tokens), displays=tuple(displays), counts=tuple(counts)
+        )
+
     def closes(self) -> list[bool]:
         """Whether each id ends a token; all do but the pieces of words that others follow."""
         if self.unit == "word":

@@ -190,7 +190,7 @@ def test_mlflow_holds_the_run(in_walked, walked):
 
     (model,) = run.outputs.model_outputs
     loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
-    assert loaded.metadata.signature.inputs.input_names() == ["text"]
+    assert loaded.metadata.signature.inputs.required_input_names() == ["text"]
     assert loaded.input_example is not None
     answer = loaded.predict(pd.DataFrame({"text": [SENTENCE, ""]}))
     assert list(answer.columns) == ["words", "probabilities"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline import export as exporting
+from pipeline.export import beam
 from pipeline.export import NextWord, export
 from pipeline.model import build_model, load_model, weights
 from pipeline.predict import load, suggest
@@ -240,7 +240,7 @@ def words_of_pieces(most: int) -> list[tuple[str, list[int]]]:
 def spelled_words(keras_model, text: str) -> dict[str, float]:
     """Every word of at most `_PIECES` pieces with its probability after a text."""
     before = Tokenizer(SUBWORDS)(tf.constant([text]))[0].numpy().tolist()
-    found = words_of_pieces(exporting._PIECES)
+    found = words_of_pieces(beam._PIECES)
     ids = tf.ragged.constant([before + path for _, path in found]).to_tensor()
     h, _ = keras_model.hidden(ids[:, :-1])
     nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
@@ -267,8 +267,8 @@ def test_words_of_several_pieces_have_their_probability(of_pieces):
 
 
 def test_a_beam_that_is_wide_enough_misses_no_word(of_pieces, monkeypatch):
-    monkeypatch.setattr(exporting, "_BEAM", 100)
-    monkeypatch.setattr(exporting, "_PIECES", 3)
+    monkeypatch.setattr(beam, "_BEAM", 100)
+    monkeypatch.setattr(beam, "_PIECES", 3)
     _, keras_model = of_pieces
     wide = NextWord(keras_model, SUBWORDS, suggestions=3)
     for text in ("", "casa do Brasil"):

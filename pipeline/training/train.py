@@ -1,6 +1,7 @@
 """The stage that trains a model: one loop for one device, several, and many machines."""
 
 import csv
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, w
 from pipeline.progress import progress_bar
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position, write
+from pipeline.training.initial import initial_weights, move
 from pipeline.training.loop import Fall, Loop, RanAway, Schedule, signals_to_stop
 from pipeline.training.text import Reset, Size, Text
 from pipeline.training.trainer import Trainer
@@ -55,6 +57,8 @@ def train(
     seed: int,
     precision: Precision,
     strategy: strategies.Strategy,
+    init: Path | None = None,
+    retain: float = 0.0,
     on_windows: Callable[[int, dict[str, float]], None] = lambda number, row: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> None:
@@ -86,13 +90,19 @@ def train(
         precision: what layers compute in; weights and the loss stay float32 (Micikevicius et al.
             2018).
         strategy: see `strategies.make`.
+        init: folder of a trained model to go on from, whose vocabulary that of `tokens` extends;
+            None for fresh weights. What is kept is never worse on the validation split than it.
+        retain: α; with `init`, validated and kept are the weights (1 − α) θ + α θ_init between
+            what is learned and what was known, so that less of that is forgotten (WiSE-FT;
+            Wortsman et al. 2022, §3).
         on_windows: called now and then with the number of windows learned from, and what the
             loss is by then.
         on_epoch: called with each row of history.csv.
 
     Raises:
-        InputError: too little text for one window, a checkpoint that cannot be written, or a
-            loss that ran away again with an eighth of the learning rate.
+        InputError: too little text for one window, a model in `init` of other sizes or of another
+            vocabulary, a checkpoint that cannot be written, or a loss that ran away again with an
+            eighth of the learning rate.
         Interrupted: SIGINT or SIGTERM came; what was learned is saved.
     """
     if strategies.workers() == 1:  # nothing may come before the strategy of several machines
@@ -127,8 +137,11 @@ def train(
         weight_dropout=weight_dropout,
         mogrifier=mogrifier,
     )
+    initial = initial_weights(init, config=config, vocabulary=vocabulary) if init else []
     with distribution.scope():
         model = build_model(config, batch_size=batch_size // replicas, precision=precision)
+        if init:
+            move(model, initial, share=1.0)
         optimizer: keras.Optimizer = keras.optimizers.Adam(
             learning_rate, use_ema=averaging > 0, ema_momentum=averaging
         )
@@ -152,8 +165,14 @@ def train(
     best = tf.train.CheckpointManager(weights(reader), str(output / "checkpoints"), max_to_keep=1)
     checkpoints = Checkpoints(output / "resume", trainer, writes=chief)
     position = checkpoints.restore()
+    least = math.inf
+    if init:
+        move(reader, initial, share=1.0)
+        least = float(meter.nats(valid_stream).mean(dtype=np.float64))
     if position is None:
         position = Position()
+        if init and chief:
+            write(best, checkpoint_number=0)
         checkpoints.save(position)
     for row in position.history:
         on_epoch(row)
@@ -164,6 +183,8 @@ def train(
             schedule=Schedule(learning_rate, warmup=warmup, fall=schedule),
             progress=progress, signals=signals, on_windows=on_windows,
         )  # fmt: skip
+        if init:
+            progress.console.print(f"before training  validation {perplexity(least, 1):.1f}")
         while loop.position.epoch <= epochs and not _is_stalled(loop.position.history, patience):
             try:
                 row = loop.epoch()
@@ -178,11 +199,13 @@ def train(
                     "again with --resume."
                 ) from error
             trainer.copy_weights(reader)
+            if init:
+                move(reader, initial, share=retain)
             nats = meter.nats(valid_stream)
             row["valid_loss"] = float(nats.mean(dtype=np.float64))
             row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
             history = [*loop.position.history, row]
-            better = row["valid_loss"] <= min(past["valid_loss"] for past in history)
+            better = row["valid_loss"] <= min(least, *(past["valid_loss"] for past in history))
             if chief:
                 if better:
                     write(best, checkpoint_number=len(history))

@@ -1,8 +1,7 @@
-"""What a run leaves in MLflow. The only module that imports mlflow."""
+"""What a run leaves in MLflow: its options, its data, its figures."""
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -15,13 +14,10 @@ import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
 from pipeline import InputError
 
 _CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
-_EXAMPLE = "O menino abriu a porta e"
 
 
 @contextlib.contextmanager
@@ -152,27 +148,3 @@ def download_evaluation(run_id: str, folder: Path) -> Path:
             "folder that `nextword evaluate` wrote, or a run id that `mlflow ui` shows."
         ) from error
     return folder
-
-
-def log_model(folder: Path) -> str:
-    """The SavedModel as an MLflow model that `mlflow models serve` can run; returns its URI."""
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, "text")]),
-        outputs=Schema(
-            [
-                ColSpec(Array(DataType.string), "words"),
-                ColSpec(Array(DataType.double), "probabilities"),
-            ]
-        ),
-    )
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in ("tensorflow", "pandas")]
-    info = mlflow.pyfunc.log_model(
-        name="nextword",
-        loader_module="predict",
-        data_path=str(folder),
-        code_paths=[str(Path(__file__).with_name("predict.py"))],
-        signature=signature,
-        input_example=pd.DataFrame({"text": [_EXAMPLE]}),
-        pip_requirements=versions,
-    )
-    return str(info.model_uri)

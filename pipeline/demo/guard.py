@@ -1,0 +1,97 @@
+"""What stands before every request: who may ask, how much, and what no answer goes without."""
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LIMIT = 64 * 1024  # bytes of a body
+
+
+def refuse(status: int, sentence: str) -> JSONResponse:
+    """An answer that says what is wrong."""
+    return JSONResponse({"error": sentence}, status)
+
+
+class Guard:
+    """Refuses what the page would not send, before anything reads it.
+
+    A page from elsewhere could ask in a person's name: from its own origin, or by letting its name
+    point at this machine (DNS rebinding). Addresses are safe from the latter, names are not.
+
+    Args:
+        app: what stands behind.
+        hosts: names that the machine may be addressed by, beside localhost and its own.
+        policy: the Content-Security-Policy of all answers.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: frozenset[str], policy: str):
+        self._app = app
+        self._hosts = hosts | {"localhost", socket.gethostname().lower()}
+        self._headers = {
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        body = b""
+        more = not refusal
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > LIMIT:
+                refusal, more = _too_large(), False
+        if refusal:
+            return await refusal(scope, receive, answer)
+
+        async def replay() -> Message:
+            nonlocal body, more
+            if more:
+                return await receive()
+            more = True
+            return {"type": "http.request", "body": body}
+
+        return await self._app(scope, replay, answer)
+
+    def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._is_known(host):
+            return refuse(403, "This machine does not answer to that name.")
+        if origin is not None and origin.partition("://")[2] != host:
+            return refuse(403, "Only the page itself may ask.")
+        if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
+            return refuse(415, "The body must be application/json.")
+        length = headers.get("content-length", "0")
+        return _too_large() if length.isdecimal() and int(length) > LIMIT else None
+
+    def _is_known(self, host: str) -> bool:
+        name = ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._hosts
+        return True
+
+
+def _too_large() -> JSONResponse:
+    return refuse(413, f"The text is too long: a request may have {LIMIT // 1024} KB.")

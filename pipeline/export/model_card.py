@@ -1,0 +1,204 @@
+"""What to know of a model before using it: a card that travels with it.
+
+Mitchell et al. 2019, "Model Cards for Model Reporting"; the head is what Hugging Face reads.
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import catalog
+from pipeline.manifest import MANIFEST
+from pipeline.model import ModelConfig
+from pipeline.vocabulary import Vocabulary
+
+_SPLITS = ("train", "valid", "test")
+# The corpus that ships, and its licence as Hugging Face writes it.
+_SAMPLE, _SAMPLE_LICENCE = ("data", "sample"), "cc0-1.0"
+_LIBRARIES = ("nextword-pt", "tensorflow", "keras")
+# Figures of metrics.json that a card shows.
+_FIGURES = {
+    "perplexity": "{:.1f}",
+    "perplexity_per_word": "{:.1f}",
+    "oov_rate": "{:.1%}",
+    "top_1": "{:.1%}",
+    "top_3": "{:.1%}",
+    "top_3_words": "{:.1%}",
+    "keystroke_savings": "{:.1%}",
+    "tokens": "{:,}",
+}
+_LIMITS = """\
+- It knows the words of its vocabulary and the language of its corpus, and no facts: what it writes
+  reads like its corpus and means nothing. Do not rely on it, and do not pass it off as a person's.
+- It repeats its corpus: what stood in it, names, prejudices, secrets, can come out again. Do not
+  give away a model of private text.
+- It was measured on text of the same corpus that it had not seen; other text is harder for it.
+- Words that its vocabulary lacks are never suggested, and a text that is full of them tells it
+  little.
+"""
+
+
+def write_model_card(
+    *,
+    folder: Path,
+    training: Path,
+    tokens: Path | None,
+    documents: Path | None,
+    evaluation: Path | None,
+    cache: int,
+) -> None:
+    """Write assets/model_card.md into the folder of a SavedModel.
+
+    What is not known is left out.
+
+    Args:
+        folder: holds the SavedModel.
+        training: folder that `train` wrote.
+        tokens: folder that `tokenize` wrote, for the sizes of the splits.
+        documents: folder that `ingest` wrote, for the corpus and its licence.
+        evaluation: folder that `evaluate` wrote; figures of another model, or of an older
+            training, are left out.
+        cache: N of the model's cache.
+    """
+    config = ModelConfig.load(training / "model.json")
+    vocabulary = Vocabulary.load(training / "vocabulary.tsv")
+    names = _parameters(documents).get("corpus", []) if documents else []
+    figures = _figures(evaluation, training, cached=cache > 0) if evaluation else {}
+    sections = [
+        _head(config, names, measured=bool(figures)),
+        f"# A next-word model of Portuguese ({config.cell})\n\n"
+        "Given a text, it suggests the next word, completes the word that is being typed, scores "
+        "texts, and goes on writing. Made by nextword-pt; its README documents the signatures.\n",
+        "## Corpus\n\n" + _corpus(names, tokens),
+        "## Model\n\n" + _model(config, vocabulary, cache),
+        *(["## Measured\n\n" + _measured(figures)] if figures else []),
+        "## Limits\n\n" + _LIMITS,
+        "## Origin\n\n" + _origin(folder),
+    ]
+    (folder / "assets" / "model_card.md").write_text("\n".join(sections), encoding="utf-8")
+
+
+def _head(config: ModelConfig, names: list[str], *, measured: bool) -> str:
+    lines = ["language: pt", *_licence(names), "library_name: tensorflow"]
+    lines += ["pipeline_tag: text-generation", "tags:"]
+    lines += [f"- {tag}" for tag in ("next-word-prediction", "savedmodel", config.cell)]
+    if measured:
+        lines += ["metrics:", "- perplexity", "- accuracy"]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _licence(names: list[str]) -> list[str]:
+    """Of the corpus, as far as it is known."""
+    if names and all(_is_sample(name) for name in names):
+        return [f"license: {_SAMPLE_LICENCE}"]
+    found = [catalog.find(name) for name in names]
+    if found and all(found):
+        licences = dict.fromkeys(corpus.licence for corpus in found if corpus)
+        return ["license: other", f"license_name: {json.dumps('; '.join(licences))}"]
+    return ["license: unknown"]
+
+
+def _is_sample(name: str) -> bool:
+    return Path(name).parts[-2:] == _SAMPLE
+
+
+def _corpus(names: list[str], tokens: Path | None) -> str:
+    lines = []
+    for name in names:
+        corpus = catalog.find(name)
+        if corpus:
+            lines.append(f"- {corpus.title} ({corpus.source}): {corpus.licence}.")
+        elif _is_sample(name):
+            lines.append("- The sample corpus of nextword-pt: public domain (CC0 1.0).")
+        elif name.startswith("hf:"):
+            lines.append(f"- {name}: see its page for the licence.")
+        else:  # where it stood is nobody's business
+            lines.append(f"- {Path(name).name}: licence not known.")
+    if not names:
+        lines.append("- Not known.")
+    if tokens:
+        lines += ["", "| split | documents | tokens |", "|---|---|---|"]
+        for split in _SPLITS:
+            counts = [
+                len(np.load(tokens / name, mmap_mode="r"))
+                for name in (f"{split}.documents.npy", f"{split}.npy")
+            ]
+            lines.append(f"| {split} | {counts[0]:,} | {counts[1]:,} |")
+    return "\n".join(lines) + "\n"
+
+
+def _model(config: ModelConfig, vocabulary: Vocabulary, cache: int) -> str:
+    of_cell = f"{config.layers} × {config.units} units, embedding {config.embedding}"
+    if config.mogrifier:
+        of_cell += f", Mogrifier of {config.mogrifier} rounds"
+    if config.cell == "feedforward":
+        of_cell += f", sees the last {config.context} words"
+    lines = [
+        f"- {config.cell}, {of_cell}, {'tied' if config.tied else 'untied'}, {config.softmax} "
+        "softmax",
+        f"- {len(vocabulary):,} {vocabulary.unit}s; case: {vocabulary.case}, numbers: "
+        f"{vocabulary.numbers}",
+    ]
+    if cache:
+        lines.append(f"- a continuous cache of {cache} tokens")
+    return "\n".join(lines) + "\n"
+
+
+def _figures(evaluation: Path, training: Path, *, cached: bool) -> dict[str, dict[str, float]]:
+    """What metrics.json says of the model that was trained in a folder: split → figure."""
+    made_of = _parameters(evaluation).get("training")
+    if made_of is None or Path(made_of).resolve() != training.resolve():
+        return {}
+    if _manifest(evaluation)["made"] < _manifest(training).get("made", ""):
+        return {}
+    metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
+    own = next(iter(next(iter(metrics.values()))))  # the first is the one that was trained
+    name = f"{own}_cache" if cached else own
+    return {split: models[name] for split, models in metrics.items() if name in models}
+
+
+def _measured(figures: dict[str, dict[str, float]]) -> str:
+    rows = {name: [of.get(name) for of in figures.values()] for name in _FIGURES}
+    lines = ["| | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
+    for name, values in rows.items():
+        if any(value is not None for value in values):
+            shown = ["" if v is None else _FIGURES[name].format(v) for v in values]
+            lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _origin(folder: Path) -> str:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    versions = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    lines = [f"- {today}, with {versions}"]
+    for path in [
+        *sorted((folder / "variables").glob("*.data-*")),
+        folder / "assets/vocabulary.tsv",
+    ]:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"- SHA-256 of {path.relative_to(folder)}: {content}")
+    return "\n".join(lines) + "\n"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # run from its folder, not installed
+        return "(not installed)"
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+
+
+def _parameters(folder: Path) -> dict[str, Any]:
+    return _manifest(folder).get("parameters", {})

@@ -1,0 +1,28 @@
+"""What a run leaves in MLflow. No other room imports mlflow."""
+
+from pipeline.tracking.registry import check_name, log_model
+from pipeline.tracking.runs import (
+    download_evaluation,
+    epoch_logger,
+    log_documents,
+    log_evaluation,
+    log_explanation,
+    log_history,
+    log_vocabulary,
+    run,
+    windows_logger,
+)
+
+__all__ = [
+    "check_name",
+    "download_evaluation",
+    "epoch_logger",
+    "log_documents",
+    "log_evaluation",
+    "log_explanation",
+    "log_history",
+    "log_model",
+    "log_vocabulary",
+    "run",
+    "windows_logger",
+]

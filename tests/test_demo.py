@@ -1,0 +1,328 @@
+"""What the page asks, and what the server refuses."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import DISPLAYS, TOKENS, free_ports
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from test_export import write_training
+from test_report import Page
+
+from pipeline import InputError
+from pipeline.demo import application, serve
+from pipeline.demo.app import _last_words
+from pipeline.demo.guard import LIMIT, Guard
+from pipeline.export import export
+from pipeline.predict import load
+from pipeline.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+SECRET = "meu segredo é a água"
+
+
+def export_model(folder):
+    """A SavedModel that a page can be made of."""
+    training = write_training(folder / "training", VOCABULARY, "lstm")
+    (folder / "nextword").mkdir()
+    export(training=training, output=folder / "nextword", suggestions=5)
+    return folder / "nextword"
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    return export_model(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def signatures(model_folder):
+    return load(model_folder).signatures
+
+
+@pytest.fixture(scope="module")
+def client(model_folder):
+    return TestClient(
+        application(model_folder), base_url="http://127.0.0.1", raise_server_exceptions=False
+    )
+
+
+def scored(signatures, *texts):
+    answer = signatures["score"](text=tf.constant(texts))
+    return answer["log_probability"].numpy(), answer["tokens"].numpy()
+
+
+def test_the_page_needs_nothing_from_elsewhere(client):
+    answer = client.get("/")
+    page = Page(answer.text)
+    assert dict(page.elements[0][1]) == {"lang": "pt-BR"}
+    linked = [a[key] for _, a in page.elements for key in ("src", "href", "action") if key in a]
+    assert linked == ["data:,"]
+    assert not re.search(r"https?://|@import|url\(", answer.text)
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    named = {a[key] for _, a in page.elements for key in ("for", "aria-describedby") if key in a}
+    assert named <= set(ids)
+
+
+def test_only_the_scripts_of_the_page_may_run(client):
+    answer = client.get("/")
+    (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = answer.headers["content-security-policy"]
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for path in ("/docs", "/redoc", "/openapi.json"):  # they would load scripts from elsewhere
+        assert client.get(path).status_code == 404
+
+
+def test_no_answer_is_stored(client):
+    for answer in (client.get("/"), client.post("/suggest", json={}), client.get("/nothing")):
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_next_words(client, signatures):
+    answer = client.post("/suggest", json={"text": "o cachorro bebeu ", "prefix": ""}).json()
+    expected = signatures["serving_default"](text=tf.constant(["o cachorro bebeu "]))
+    assert answer["words"] == [word.decode() for word in expected["words"][0].numpy()]
+    np.testing.assert_allclose(answer["probabilities"], expected["probabilities"][0], rtol=1e-5)
+
+
+def test_words_that_begin_so(client):
+    answer = client.post("/suggest", json={"text": "ela bebeu ", "prefix": "ag"}).json()
+    assert answer["words"] == ["água"]
+    assert 0 < answer["probabilities"][0] < 1
+    answer = client.post("/suggest", json={"text": "ela bebeu ", "prefix": "xyz"}).json()
+    assert answer == {"words": [], "probabilities": []}
+
+
+def test_the_surprise_of_pieces_is_that_of_the_text(client, signatures):
+    pieces = [" bebeu", " água", ",", " e", " o", " cachorro", "."]
+    answer = client.post("/score", json={"text": "Ela", "pieces": pieces}).json()
+    log_p, tokens = scored(signatures, "Ela", "Ela bebeu água", "Ela" + "".join(pieces))
+    assert sum(answer["nats"]) == pytest.approx(log_p[0] - log_p[2], rel=1e-4)
+    assert sum(answer["nats"][:2]) == pytest.approx(log_p[0] - log_p[1], rel=1e-4)
+    assert answer["tokens"] == [1] * len(pieces)
+    assert tokens[2] - tokens[0] == len(pieces)
+
+
+def test_a_mark_of_an_abbreviation_is_no_token_of_its_own(client, signatures):
+    answer = client.post("/score", json={"text": "o", "pieces": [" Sr", ".", " bebeu"]}).json()
+    assert answer["tokens"] == [1, 0, 1]
+    log_p, _ = scored(signatures, "o", "o Sr.")
+    assert sum(answer["nats"][:2]) == pytest.approx(log_p[0] - log_p[1], rel=1e-4)
+
+
+def test_it_writes_on(client):
+    ask = {"text": "o cachorro", "length": 12, "temperature": 1.0, "seed": 5}
+    texts = [
+        client.post("/generate", json={**ask, "seed": seed}).json()["text"] for seed in (5, 5, 6)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+    assert len(texts[0].split()) > 2
+
+
+def test_long_texts_are_cut(client):
+    tail = "ela bebeu água e o cachorro " * 50
+    short, long = (
+        client.post("/suggest", json={"text": text, "prefix": ""}).json()
+        for text in (tail[-3_000:], "Brasil, a ela " * 2_000 + tail)
+    )
+    assert long["words"] == short["words"]
+    np.testing.assert_allclose(long["probabilities"], short["probabilities"], rtol=1e-4)
+    for text in ("água" * 10_000, "." * 60_000):
+        assert client.post("/suggest", json={"text": text, "prefix": ""}).status_code == 200
+        assert client.post("/score", json={"text": text, "pieces": ["."] * 24}).status_code == 200
+
+
+@given(st.text(st.sampled_from("aá \n\u00a0."), max_size=60), st.integers(1, 5))
+def test_what_is_left_of_a_text_is_its_end(text, count):
+    left = _last_words(text, count)
+    assert text.endswith(left)
+    assert left.split() == text.split()[-count:]
+
+
+def test_texts_of_the_most_bytes_are_read(client):
+    def body(size):
+        empty = json.dumps({"text": "", "prefix": ""})
+        return json.dumps({"text": "a" * (size - len(empty)), "prefix": ""}).encode()
+
+    def chunks(size):
+        whole = body(size)
+        yield from (whole[start : start + 5_000] for start in range(0, size, 5_000))
+
+    headers = {"content-type": "application/json"}
+    for size, status in ((LIMIT, 200), (LIMIT + 1, 413)):
+        for content in (body(size), chunks(size)):  # chunks come without a Content-Length
+            answer = client.post("/suggest", content=content, headers=headers)
+            assert answer.status_code == status, answer.text
+    assert answer.json() == {"error": "The text is too long: a request may have 64 KB."}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "sentence"),
+    [
+        ("suggest", b'{"text": "', 400, "The body is no JSON."),
+        ("suggest", b"\xff\xfe", 400, "."),
+        ("suggest", b"", 422, "the body: "),
+        ("suggest", b"[]", 422, "the body: "),
+        ("suggest", b'{"text": 1, "prefix": ""}', 422, "text: "),
+        ("suggest", b'{"text": "", "prefix": "", "more": 1}', 422, "more: "),
+        ("suggest", json.dumps({"text": "", "prefix": "a" * 101}).encode(), 422, "prefix: "),
+        ("score", b'{"text": "", "pieces": []}', 422, "pieces: "),
+        ("score", json.dumps({"text": "", "pieces": ["a"] * 25}).encode(), 422, "pieces: "),
+        ("generate", b'{"text":"","length":0,"temperature":1,"seed":1}', 422, "length: "),
+        ("generate", b'{"text":"","length":1,"temperature":NaN,"seed":1}', 422, "temperature: "),
+        ("generate", b'{"text":"","length":1,"temperature":1,"seed":4e9}', 422, "seed: "),
+    ],
+)  # fmt: skip
+def test_what_is_malformed_gets_a_sentence(client, path, body, status, sentence):
+    answer = client.post(f"/{path}", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    (error,) = answer.json().values()
+    assert sentence in error
+    assert error.endswith(".")
+    assert "\n" not in error
+
+
+def test_a_refusal_does_not_repeat_the_text(client):
+    for body in ({"text": SECRET}, {"text": [SECRET]}, {"text": SECRET, "prefix": SECRET * 9}):
+        answer = client.post("/suggest", json=body)
+        assert answer.status_code == 422
+        assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize(("letter", "status"), [("\\u0000", 200), ("\\ud800", 422)])
+def test_text_that_is_hardly_any(client, letter, status):
+    body = f'{{"text": "o {letter}", "prefix": ""}}'
+    answer = client.post("/suggest", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "localhost:8000"}, 200),
+        ({"host": "[::1]:8000"}, 200),
+        ({"host": "192.168.0.7"}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": "[::1"}, 403),
+        ({"origin": "http://127.0.0.1"}, 200),
+        ({"origin": "http://127.0.0.1:81"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"content-type": "text/plain"}, 415),
+    ],
+)
+def test_only_the_page_may_ask(client, headers, status):
+    headers = {"content-type": "application/json", **headers}
+    answer = client.post("/suggest", content='{"text": "", "prefix": ""}', headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+def test_the_name_that_it_listens_on_is_known():
+    client = TestClient(Guard(FastAPI(), hosts=frozenset(["casa.example"]), policy=""))
+    assert client.get("/", headers={"host": "casa.example:80"}).status_code == 404
+    assert client.get("/", headers={"host": "testserver"}).status_code == 403
+
+
+def test_many_at_once_get_the_same_answers(client):
+    texts = [" ".join(TOKENS[4 + i : 8 + i]) for i in range(4)] * 8
+
+    def ask(text):
+        return client.post("/suggest", json={"text": text, "prefix": ""}).json()["words"]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, texts)) == [ask(text) for text in texts]
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nextword export"):
+        application(tmp_path)
+
+    class Old(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+        def suggest(self, text):
+            return {"words": text, "probabilities": tf.zeros(tf.shape(text))}
+
+    old = Old()
+    tf.saved_model.save(old, str(tmp_path / "old"), signatures=old.suggest)
+    with pytest.raises(InputError, match="no signature complete, generate, score"):
+        application(tmp_path / "old")
+
+
+def test_where_nobody_can_listen(model_folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {port} .*: choose another"):
+            serve(model=model_folder, host="127.0.0.1", port=port, open_browser=False)
+    with pytest.raises(InputError, match="--host"):
+        serve(model=model_folder, host="192.0.2.1", port=0, open_browser=False)  # RFC 5737
+
+
+@pytest.mark.slow
+def test_it_serves_this_machine_alone_and_writes_nothing_down(model_folder, tmp_path):
+    (port,) = free_ports(1)
+    code = (
+        "import sys, pathlib, pipeline.demo as demo\n"
+        "demo.serve(model=pathlib.Path(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]), "
+        "open_browser=False)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(model_folder), str(port)], cwd=tmp_path, text=True,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        output = ""
+        while f"http://127.0.0.1:{port}/" not in output:
+            line = process.stdout.readline()
+            assert line, output
+            output += line
+        for body, status in (
+            ({"text": SECRET, "prefix": ""}, 200),
+            ({"text": SECRET}, 422),
+            ({"text": SECRET * 9_000, "prefix": ""}, 413),
+        ):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/suggest",
+                json.dumps(body).encode(),
+                {"Content-Type": "application/json"},
+            )
+            try:
+                answer = urllib.request.urlopen(request, timeout=30).status
+            except urllib.error.HTTPError as error:
+                answer = error.code
+            except urllib.error.URLError:
+                # It hangs up on who still sends what it has refused.
+                answer = 413
+            assert answer == status
+        # Another address of this machine.
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.2", port), timeout=5)
+        process.send_signal(signal.SIGINT)
+        output += process.communicate(timeout=30)[0]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, output
+    assert SECRET[:8] not in output
+    assert "suggest" not in output
+    assert not list(tmp_path.iterdir())

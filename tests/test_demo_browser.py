@@ -1,0 +1,383 @@
+"""The page as a person uses it, in headless Chromium."""
+
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import uvicorn
+from conftest import free_ports
+from test_demo import export_model
+
+from pipeline.demo import application
+
+api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = api.expect
+
+pytestmark = pytest.mark.slow
+
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+TEXT, KEYS, SAVED, NOTICE = "#text", "#keys", "#saved", "#notice"
+
+
+class Server:
+    """The page on a port of its own; it can die and come back."""
+
+    def __init__(self, app):
+        self._app, self._port = app, free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self._port}/"
+
+    def start(self):
+        config = uvicorn.Config(self._app, port=self._port, log_level="error", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self):
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(application(export_model(tmp_path_factory.mktemp("demo"))))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as playwright:
+        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        if not Path(found).exists():
+            pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
+        browser = playwright.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens the page; what it logs as an error, or throws, fails the test."""
+    contexts, errors = [], []
+
+    def complain(said):
+        # The browser itself tells of requests that a dead server does not answer.
+        if said.type == "error" and "net::ERR_" not in said.text:
+            errors.append(said.text)
+
+    def visit(**options):
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", complain)
+        page.goto(server.url)
+        first = page.locator("#offers button").first
+        expect(first).to_have_attribute("aria-disabled", "false")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def offers(page):
+    return page.locator("#offers button")
+
+
+def key(page, name):
+    return page.locator(f'#keyboard [data-key="{name}"]')
+
+
+def test_typing_and_taking_by_tab(visit):
+    page = visit()
+    page.keyboard.type("o cach")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("o cachorro ")
+    expect(page.locator(TEXT)).to_be_focused()
+    # Three next words, without a key.
+    for i in range(3):
+        expect(offers(page).nth(i)).to_have_text(re.compile(r"\w"))
+    page.keyboard.type(".")
+    expect(page.locator(TEXT)).to_have_value("o cachorro.")
+    expect(page.locator(KEYS)).to_contain_text("8 teclas em vez de 11.")
+    expect(page.locator(SAVED)).to_have_text("27,3%")
+
+
+def test_taking_any_of_the_three_by_number(visit):
+    page = visit()
+    third = offers(page).nth(2).inner_text()
+    page.keyboard.press("Alt+3")
+    expect(page.locator(TEXT)).to_have_value(f"{third} ")
+    expect(page.locator(KEYS)).to_contain_text(f"1 tecla em vez de {len(third) + 1}.")
+    page.keyboard.press("Space")  # which the suggestion has brought already
+    page.keyboard.press("Enter")
+    expect(page.locator(TEXT)).to_have_value(f"{third}\n")
+
+
+def test_taking_what_is_wrong_costs_keys(visit):
+    page = visit()
+    page.keyboard.type("o cach")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("o cachorro ")
+    for _ in "orro ":
+        page.keyboard.press("Backspace")
+    expect(page.locator(TEXT)).to_have_value("o cach")
+    # The typed letters, the suggestion, and what took it away again.
+    expect(page.locator(KEYS)).to_contain_text("12 teclas em vez de 6.")
+    page.keyboard.press("x")
+    page.keyboard.press("Backspace")
+    expect(page.locator(KEYS)).to_contain_text("12 teclas em vez de 6.")
+
+
+def test_taking_inside_a_text(visit):
+    page = visit()
+    page.keyboard.type("o cach bebeu")
+    for _ in " bebeu":
+        page.keyboard.press("ArrowLeft")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("o cachorro bebeu")
+    page.keyboard.press("Control+z")
+    expect(page.locator(TEXT)).to_have_value("o cach bebeu")
+    # In the middle of a word, it takes the place of the word.
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(offers(page).first).to_have_text("bebeu")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("o cach bebeu ")
+
+
+def test_tapping_keys_and_suggestions(visit):
+    page = visit(has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740})
+    page.locator(TEXT).tap()
+    expect(page.locator(TEXT)).to_have_attribute("inputmode", "none")
+    for name in ("e", "l"):
+        key(page, name).tap()
+    expect(page.locator(TEXT)).to_have_value("El")  # a sentence begins
+    expect(offers(page).first).to_have_text("Ela")
+    offers(page).first.tap()
+    for name in ("b", "⌫", "ú", "␣", "?123", "5", "!", "abc", "↵", "⇧", "b", "⇧", "b"):
+        key(page, name).tap()
+    expect(page.locator(TEXT)).to_have_value("Ela ú 5!\nbB")
+    expect(page.locator(KEYS)).to_contain_text("10 teclas em vez de 11.")
+
+
+def test_holding_backspace(visit):
+    page = visit()
+    page.keyboard.type("ela bebeu")
+    box = key(page, "⌫").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    expect(page.locator(TEXT)).to_have_value("")
+    page.mouse.up()
+    page.keyboard.type("e")
+    expect(page.locator(TEXT)).to_have_value("e")
+
+
+def test_accents(visit):
+    page = visit()
+    page.keyboard.type("bebeu ag")
+    expect(offers(page).first).to_have_text("água")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("bebeu água ")
+    expect(page.locator(KEYS)).to_contain_text("9 teclas em vez de 11.")
+    key(page, "á").click()
+    expect(offers(page).first).to_have_text("água")
+    page.keyboard.insert_text("gua 😀")
+    expect(page.locator(TEXT)).to_have_value("bebeu água água 😀")
+    expect(page.locator(KEYS)).to_contain_text("15 teclas em vez de 17.")
+    key(page, "⌫").click()
+    expect(page.locator(TEXT)).to_have_value("bebeu água água ")
+
+
+def test_each_word_has_its_surprise(visit):
+    page = visit()
+    page.keyboard.type("Ela bebeu água, o xadrez. E")
+    words = page.locator("#mirror span")
+    expect(words).to_have_text(["Ela", "bebeu", "água", "o", "xadrez", "E"])
+    page.locator("summary").click()
+    told = page.locator("#words li").all_inner_texts()
+    assert all(re.search(r"\w+ (1 em )?[\d.,]+%?, \w+ \([\d.,]+ nats\)$", line) for line in told)
+    # On hover.
+    page.evaluate("scrollTo(0, 0)")
+    box = words.nth(2).bounding_box()
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    expect(page.locator("#bubble")).to_have_text(told[2].replace("água ", "água: "))
+    page.mouse.move(0, 0)
+    expect(page.locator("#bubble")).to_be_hidden()
+    # By the keyboard, and for those who do not see it.
+    page.locator(TEXT).focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#bubble")).to_contain_text("Ela: ")
+    expect(page.locator("#said")).to_have_text(told[0].replace("Ela ", "Ela: "))
+    # A word that changes changes those behind it, and none before.
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Control+ArrowLeft")
+    page.keyboard.press("Control+ArrowLeft")
+    page.keyboard.press("Control+ArrowLeft")
+    page.keyboard.type("Brasil ")
+    expect(words).to_have_count(7)
+    assert page.locator("#words li").all_inner_texts()[:4] == told[:4]
+
+
+def test_the_colours_lie_under_the_words(visit):
+    for width in (360, 1200):
+        page = visit(viewport={"width": width, "height": 740})
+        page.keyboard.insert_text("ela bebeu água e o cachorro\n" * 9 + "a" * 200)
+        expect(page.locator("#mirror span")).to_have_count(6 * 9)
+        assert page.evaluate(
+            "field.clientWidth === mirror.clientWidth && field.scrollTop > 0"
+            " && field.scrollHeight === mirror.scrollHeight"
+            " && field.scrollTop === mirror.scrollTop"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_emptying_begins_anew(visit):
+    page = visit()
+    before = offers(page).all_inner_texts()
+    for empty in ("click", "keys"):
+        page.keyboard.type("o cach")
+        expect(offers(page).first).to_have_text("cachorro")
+        page.keyboard.press("Tab")
+        page.keyboard.type("bebeu água.")
+        expect(page.locator("#mirror span").first).to_be_attached()
+        if empty == "click":
+            page.locator("#clear").click()
+        else:
+            page.keyboard.press("Control+a")
+            page.keyboard.press("Delete")
+        expect(page.locator(TEXT)).to_have_value("")
+        expect(page.locator(TEXT)).to_be_focused()
+        expect(page.locator(KEYS)).to_have_text("Nada escrito ainda.")
+        expect(page.locator(SAVED)).to_have_text("–")
+        expect(page.locator("#mirror span")).to_have_count(0)
+        expect(offers(page)).to_have_text(before)
+
+
+def test_a_server_that_dies_and_comes_back(visit, server):
+    page = visit()
+    page.keyboard.type("o cach")
+    expect(offers(page).first).to_have_text("cachorro")
+    server.stop()
+    try:
+        page.keyboard.type("o")
+        expect(page.locator(NOTICE)).to_contain_text("O servidor não responde.")
+        expect(offers(page)).to_have_text(["", "", ""])
+        page.keyboard.type("rro beb")
+        expect(page.locator(TEXT)).to_have_value("o cachorro beb")
+        page.wait_for_timeout(1_000)
+    finally:
+        server.start()
+    # By itself, without a key.
+    expect(page.locator(NOTICE)).to_be_hidden(timeout=15_000)
+    expect(offers(page).first).to_have_text("bebeu")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("o cachorro bebeu ")
+    expect(page.locator("#mirror span")).to_have_count(3)
+
+
+def test_an_answer_that_comes_late_changes_nothing(visit):
+    page = visit()
+
+    def delay(route):
+        time.sleep(0.4 if '"prefix":"b"' in route.request.post_data else 0)
+        route.continue_()
+
+    page.route("**/suggest", delay)
+    page.keyboard.type("b c")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.wait_for_timeout(600)
+    expect(offers(page).first).to_have_text("cachorro")
+
+
+def test_it_writes_on_until_a_key_is_pressed(visit):
+    page = visit(reduced_motion="no-preference")
+    page.keyboard.type("o cachorro ")
+    write = page.locator("#write")
+    write.click()
+    expect(write).to_have_text("Parar")
+    expect(page.locator(TEXT)).to_have_value(re.compile(r"(\S+\s+){8}"), timeout=15_000)
+    assert page.locator(TEXT).input_value().startswith("o cachorro")
+    page.locator(TEXT).focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("xyz")
+    expect(write).to_have_text("Continuar o texto")
+    written = page.locator(TEXT).input_value()
+    page.wait_for_timeout(500)
+    assert page.locator(TEXT).input_value() == written
+    # What the model writes saves nobody a key.
+    expect(page.locator(SAVED)).to_have_text("0%")
+    write.click()
+    write.click()
+    expect(write).to_have_text("Continuar o texto")
+
+
+def test_by_keyboard_alone(visit):
+    page = visit()
+    expect(page.locator(TEXT)).to_be_focused()
+    page.keyboard.type("o cach")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    expect(offers(page).first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(TEXT)).to_have_value("o cachorro ")
+    expect(offers(page).first).to_be_focused()
+    for name in ("2", "3"):
+        page.keyboard.press("Tab")
+        expect(page.locator(f"#offers button:nth-child({name})")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(key(page, "á")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expect(key(page, "w")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.locator(TEXT)).to_have_value("o cachorro w")
+    for name in ("#clear", "#toggle", "#write", "#temperature", "summary"):
+        page.keyboard.press("Tab")
+        expect(page.locator(name)).to_be_focused()
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#degrees")).to_have_text("0,9")
+    # Back into the text and out of it backwards.
+    page.locator("#clear").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(TEXT)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator(TEXT)).not_to_be_focused()
+
+
+def test_those_who_listen_are_told(visit):
+    page = visit()
+    page.keyboard.type("o cach")
+    expect(page.locator("#said")).to_have_text("Sugestões: cachorro")
+    for role, name in (
+        ("textbox", "Seu texto"),
+        ("group", "Sugestões"),
+        ("button", "cachorro"),
+        ("group", "Teclado na tela; as setas andam pelas teclas"),
+        ("button", "apagar"),
+        ("slider", "Temperatura"),
+        ("button", "Continuar o texto"),
+    ):
+        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
+
+
+def test_light_and_dark(visit):
+    paper = "getComputedStyle(document.querySelector('.field')).backgroundColor"
+    light, dark = (visit(color_scheme=scheme).evaluate(paper) for scheme in ("light", "dark"))
+    assert light == "rgb(255, 255, 255)"
+    assert dark == "rgb(20, 23, 27)"

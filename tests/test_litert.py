@@ -1,0 +1,122 @@
+"""The models for LiteRT, run by its interpreter, against the Keras model they were made from."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import config
+
+from pipeline import InputError
+from pipeline.litert import export_litert
+from pipeline.model import build_model, load_model, weights
+from pipeline.vocabulary import Vocabulary
+
+Interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+
+SIZE, EMBEDDING = 2_000, 64
+TOKENS = ("<unk>", "<s>", *(f"palavra{number}" for number in range(2, SIZE)))
+VOCABULARY = Vocabulary(TOKENS, TOKENS, (1,) * SIZE)
+IDS = np.random.default_rng(3).integers(SIZE, size=40)
+MODELS = {
+    "lstm": {"mogrifier": 2},
+    "plain lstm": {},
+    "gru": {},
+    "simple_rnn": {},
+    "feedforward": {},
+    "not tied": {"tied": False},
+    "adaptive": {"softmax": "adaptive"},
+    "adaptive, not tied": {"softmax": "adaptive", "tied": False},
+}
+# A conversion takes seconds.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in [*MODELS][1:]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Models, each exported once, with what Keras says: p after each of `IDS`, (T, V)."""
+
+    @functools.cache
+    def made(name):
+        folder = tmp_path_factory.mktemp("litert")
+        cell = name if name in ("gru", "simple_rnn", "feedforward") else "lstm"
+        sizes = {"vocabulary_size": SIZE, "embedding": EMBEDDING, "units": 32}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pipeline.softmax._HEAD", 200)  # clusters in a vocabulary this small
+            model = build_model(config(cell, **sizes, **MODELS[name]))
+            random = np.random.default_rng(2)
+            for variable in model.trainable_variables:
+                # What float16 can hold, so that it has nothing to lose.
+                values = random.normal(scale=0.3, size=variable.shape)
+                variable.assign(values.astype(np.float16))
+            (folder / "training").mkdir()
+            model.config.save(folder / "training" / "model.json")
+            VOCABULARY.save(folder / "training" / "vocabulary.tsv")
+            checkpoints = str(folder / "training" / "checkpoints")
+            tf.train.CheckpointManager(weights(model), checkpoints, max_to_keep=1).save()
+            (folder / "litert").mkdir()
+            export_litert(training=folder / "training", output=folder / "litert")
+            h, _ = load_model(folder / "training").hidden(tf.constant(IDS[None], tf.int32))
+        return folder / "litert", tf.nn.softmax(model.logits(model.features(h)))[0].numpy()
+
+    return made
+
+
+def open_step(path):
+    return Interpreter(str(path)).get_signature_runner("step")
+
+
+def read(path):
+    """p after each of `IDS`, one step after the other; every tensor is as tensors.json says."""
+    step = open_step(path)
+    tensors = json.loads((path.parent / "tensors.json").read_text())
+    states = {name: np.zeros(of["shape"], of["type"]) for name, of in tensors["inputs"].items()}
+    token, found = states.pop("token"), []
+    for number in IDS:
+        answer = step(token=np.full_like(token, number), **states)
+        for name, of in tensors["outputs"].items():
+            assert [*answer[name].shape] == of["shape"]
+            assert answer[name].dtype == of["type"]
+        found.append(answer.pop("probabilities")[0])
+        states = answer
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", ["lstm", *SLOW])
+def test_float16_says_what_keras_says_step_after_step(name, made):
+    folder, wanted = made(name)
+    np.testing.assert_allclose(read(folder / "model_float16.tflite"), wanted, rtol=5e-3)
+
+
+@pytest.mark.parametrize("name", ["lstm", *SLOW])
+def test_int8_suggests_what_keras_suggests(name, made):
+    folder, wanted = made(name)
+    found = read(folder / "model_int8.tflite")
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-3)
+    tops = [[{*row} for row in np.argsort(-p)[:, :3]] for p in (found, wanted)]
+    shared = [len(ours & keras) for ours, keras in zip(*tops, strict=True)]
+    assert np.mean(shared) > 2.5
+    # Not because both have forgotten the text.
+    assert len(set(map(frozenset, tops[1]))) > len(IDS) / 4
+
+
+def test_the_embedding_is_stored_once(made):
+    folder, _ = made("lstm")
+    for weights_, bytes_ in (("float16", 2), ("int8", 1)):
+        size = (folder / f"model_{weights_}.tflite").stat().st_size
+        assert SIZE * EMBEDDING * bytes_ < size < 2 * SIZE * EMBEDDING * bytes_
+
+
+def test_the_vocabulary_lies_beside_the_model(made):
+    folder, _ = made("lstm")
+    assert Vocabulary.load(folder / "vocabulary.tsv").same_ids(VOCABULARY)
+    assert {path.name for path in folder.iterdir()} == {
+        *("model_float16.tflite", "model_int8.tflite", "tensors.json"),
+        *("vocabulary.tsv", "tokenizer.json"),
+    }
+
+
+def test_without_a_trained_model(tmp_path):
+    with pytest.raises(InputError, match="run `nextword t"):
+        export_litert(training=tmp_path, output=tmp_path)

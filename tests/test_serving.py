@@ -1,0 +1,493 @@
+"""The model behind MLflow's server and behind TensorFlow Serving, asked as docs/serving.md says."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from concurrent import futures
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+import uvicorn
+from conftest import free_ports
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+from tensorflow.core.protobuf import saved_model_pb2
+from test_export import VOCABULARY, write_training
+
+from pipeline import InputError, tracking
+from pipeline.export import export
+from pipeline.tracking import served
+from pipeline.tracking.registry import _newest as newest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/serving.md").read_text()
+CODE = dict(zip(("mlflow", "grpc"), re.findall(r"```python\n(.*?)```", PAGE, re.S), strict=True))
+CURL = re.compile(r"curl http://127\.0\.0\.1:(\d+)(\S+) .*?-d '(.*?)'", re.S)
+TEXTS = ["o cachorro", "", "Ela bebeu água e o cachorro\nO"]
+K = 5
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """models/nextword as `nextword export` leaves it, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("serving")
+    training = write_training(folder / "training", VOCABULARY, "feedforward")
+    output = folder / "models/nextword"
+    output.mkdir(parents=True)
+    export(training=training, output=output, suggestions=K)
+    return output
+
+
+@pytest.fixture(scope="module")
+def registered(exported, store):
+    mlflow.set_tracking_uri(store)
+    with tracking.run("serving", {}):
+        return tracking.log_model(exported, register="um modelo")
+
+
+@pytest.fixture(scope="module")
+def loaded(registered):
+    return mlflow.pyfunc.load_model(registered)
+
+
+@pytest.fixture(scope="module")
+def saved(loaded):
+    """The SavedModel itself, which is loaded once: that takes seconds."""
+    return loaded._model_impl._model
+
+
+@pytest.fixture(scope="module")
+def address(loaded):
+    """What `mlflow models serve` runs, without the process around it."""
+    (port,) = free_ports(1)
+    app = scoring_server.init(loaded)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+def post(url, body, kind="application/json"):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url + "/invocations", data, {"Content-Type": kind})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def split(*rows, columns=("text",), **params):
+    return {"dataframe_split": {"columns": columns, "data": rows}, "params": params}
+
+
+def ask(saved, signature, **inputs):
+    answer = saved.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+def words(array):
+    return [[word.decode() for word in row if word] for row in array]
+
+
+# mlflow.pyfunc
+
+
+def test_a_model_is_registered_with_its_signature(registered, loaded):
+    assert registered == "models:/um modelo/1"
+    signature = loaded.metadata.signature
+    assert signature.inputs.required_input_names() == ["text"]
+    assert {p.name: p.default for p in signature.params.params} == served.DEFAULTS
+
+
+def test_only_one_copy_of_the_model_is_kept(registered):
+    folder = Path(mlflow.artifacts.download_artifacts(registered))
+    assert len(list(folder.rglob("saved_model.pb"))) == 1
+
+
+def test_of_several_versions_the_newest_is_kept(exported, tmp_path):
+    assert newest(exported) == exported / "1"
+    assert newest(exported / "1") == exported / "1"
+    for name in ("9", "10", "variables"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+    (tmp_path / "11").mkdir()  # holds no model
+    assert newest(tmp_path) == tmp_path / "10"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", ".", "..", "...", "/"])
+def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, store):
+    with pytest.raises(InputError, match=r"MLflow cannot register a model as .* give --register"):
+        tracking.check_name(name)
+    mlflow.set_tracking_uri(store)
+    with pytest.raises(MlflowException):
+        mlflow.MlflowClient().create_registered_model(name)
+
+
+def test_names_that_are_not_refused_are_taken(store):
+    mlflow.set_tracking_uri(store)
+    for name in ["Próxima palavra", "a.b", ".a", "-"]:
+        tracking.check_name(name)
+        assert mlflow.MlflowClient().create_registered_model(name).name == name
+
+
+def test_suggestions_are_those_of_the_saved_model(loaded, saved):
+    frame = pd.DataFrame({"text": TEXTS}, index=[7, 3, 9])
+    answer = loaded.predict(frame)
+    expected = ask(saved, "serving_default", text=TEXTS)
+    assert list(answer.index) == [7, 3, 9]
+    assert list(answer["words"]) == words(expected["words"])
+    np.testing.assert_allclose(list(answer["probabilities"]), expected["probabilities"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, K, None])
+def test_k_words_are_suggested(loaded, k):
+    frame = pd.DataFrame({"text": TEXTS})
+    all_of_them, some = loaded.predict(frame), loaded.predict(frame, params={"k": k})
+    for name in ("words", "probabilities"):
+        assert list(some[name]) == [row[:k] for row in all_of_them[name]]
+
+
+def test_completions_are_only_words_that_fit(loaded, saved):
+    frame = pd.DataFrame({"text": TEXTS, "prefix": ["b", "agua", "x"]})
+    answer = loaded.predict(frame, params={"signature": "complete"})
+    expected = ask(saved, "complete", text=TEXTS, prefix=["b", "agua", "x"])
+    assert list(answer["words"]) == words(expected["words"])
+    assert answer["words"][1] == ["Água"]
+    assert answer["words"][2] == answer["probabilities"][2] == []
+    assert [len(row) for row in answer["words"]] == [len(row) for row in answer["probabilities"]]
+
+
+def test_scores_are_those_of_the_saved_model(loaded, saved):
+    answer = loaded.predict(pd.DataFrame({"text": TEXTS}), params={"signature": "score"})
+    expected = ask(saved, "score", text=TEXTS)
+    assert list(answer["tokens"]) == list(expected["tokens"])
+    np.testing.assert_allclose(answer["log_probability"], expected["log_probability"], rtol=1e-5)
+
+
+def test_word_by_word_is_the_whole_text(loaded):
+    step = {"signature": "step"}
+    answer = loaded.predict(pd.DataFrame({"text": ["o", "Ela"]}), params=step)
+    frame = pd.DataFrame({"text": ["cachorro bebeu", "e o"], "state": answer["state"]})
+    answer = loaded.predict(frame, params=step)
+    whole = loaded.predict(pd.DataFrame({"text": ["o cachorro bebeu", "Ela e o"]}))
+    assert list(answer["words"]) == list(whole["words"])
+    np.testing.assert_allclose(
+        list(answer["probabilities"]), list(whole["probabilities"]), rtol=1e-5
+    )
+
+
+def test_text_is_written_as_the_saved_model_writes_it(loaded, saved):
+    numbers = {"length": 9, "temperature": 1.5, "top_p": 0.9, "seed": 4}
+    answer = loaded.predict(
+        pd.DataFrame({"text": TEXTS}), params={"signature": "generate", **numbers}
+    )
+    expected = ask(saved, "generate", text=TEXTS, **numbers)
+    assert list(answer["text"]) == [text.decode() for text in expected["text"]]
+    other = loaded.predict(
+        pd.DataFrame({"text": TEXTS}), params={"signature": "generate", **numbers, "seed": 5}
+    )
+    assert list(other["text"]) != list(answer["text"])
+
+
+def test_rows_are_read_in_batches_that_fit(loaded, monkeypatch):
+    rng = np.random.default_rng(3)
+    texts = ["o cachorro " * n for n in rng.integers(0, 9, 50)] + ["o " * 400, "e"]
+    whole = loaded.predict(pd.DataFrame({"text": texts}))
+    limits = sys.modules[type(loaded._model_impl).__module__]
+    monkeypatch.setattr(limits, "_ROWS", 7)
+    monkeypatch.setattr(limits, "_CHARACTERS", 200)
+    parts = loaded.predict(pd.DataFrame({"text": texts}))
+    assert list(parts["words"]) == list(whole["words"])
+    np.testing.assert_allclose(
+        list(parts["probabilities"]), list(whole["probabilities"]), rtol=1e-5
+    )
+    encoded = np.array([text.encode() for text in texts], object)
+    batches = [encoded[rows] for rows in limits._batches(encoded)]
+    assert np.concatenate(batches).tolist() == encoded.tolist()
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(map(len, batch)) <= 200
+        assert 1 <= len(batch) <= 7
+
+
+def test_what_is_wrong_is_told_to_python_too(loaded):
+    with pytest.raises(MlflowException, match="Row 1 of column 'text' holds no text"):
+        loaded.predict(pd.DataFrame({"text": ["o", None]}))
+
+
+# mlflow models serve
+
+GENERATE = {"signature": "generate"}
+WRONG = {
+    "k is 9, but this model suggests 1 to 5 words": split(["o"], k=9),
+    "k is 0, but": split(["o"], k=0),
+    "Can not safely convert": split(["o"], k="3"),
+    "no signature 'x': ask serving_default": split(["o"], signature="x"),
+    "'complete' reads a column 'prefix': add it": split(["o"], signature="complete"),
+    "'serving_default' reads no column 'prefix'": split(["o", "b"], columns=("text", "prefix")),
+    "Row 0 of column 'text' holds no text": split([None]),
+    "Row 1 of column 'text' holds no text": split(["o"], [3]),
+    "Row 0 of column 'prefix' holds no text": split(
+        ["o", None], columns=("text", "prefix"), signature="complete"
+    ),
+    "holds 100001 characters: send at most 100000": split(["o" * 100_001]),
+    "surrogates not allowed": split(["o \ud800"]),
+    "Row 0 of column 'state' is no state of this model": split(
+        ["o", "AAAA"], columns=("text", "state"), signature="step"
+    ),
+    "is no state of this": split(
+        ["o", "/" * 112], columns=("text", "state"), signature="step"
+    ),
+    "Failed to convert column state": split(
+        ["o", 3], columns=("text", "state"), signature="step"
+    ),
+    "length must not be negative": split(["o"], **GENERATE, length=-1),
+    "top_p must lie above 0": split(["o"], **GENERATE, top_p=0),
+    "seed is 4294967296: give one that fits into 32 bits": split(["o"], **GENERATE, seed=2**32),
+    "Model is missing inputs ['text']": split(["o"], columns=("other",)),
+    "Parameters must be a dictionary": {**split(["o"]), "params": 3},
+    "exactly one of the input fields": {},
+    "Received a list": [],
+    "valid JSON": b"{",
+    "Invalid input": b"\xff",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_a_malformed_request_gets_400_and_a_sentence(address, sentence):
+    status, answer = post(address, WRONG[sentence])
+    assert status == 400
+    assert sentence in answer["message"]
+    assert "stack_trace" not in answer
+
+
+def test_no_texts_get_no_answers(address):
+    assert post(address, split()) == (200, {"predictions": []})
+
+
+def test_every_format_of_mlflow_is_answered_alike(address):
+    _, expected = post(address, split(["o cachorro"], ["Ela"]))
+    assert len(expected["predictions"]) == 2
+    for body in (
+        {"dataframe_records": [{"text": "o cachorro"}, {"text": "Ela"}]},
+        {"instances": [{"text": "o cachorro"}, {"text": "Ela"}]},
+        {"inputs": {"text": ["o cachorro", "Ela"]}},
+    ):
+        assert post(address, body) == (200, expected)
+    assert post(address, b"text\no cachorro\nEla\n", "text/csv") == (200, expected)
+
+
+def test_a_state_can_be_sent_back(address):
+    _, answer = post(address, split(["o"], signature="step"))
+    state = answer["predictions"][0]["state"]
+    body = split(["cachorro", state], columns=("text", "state"), signature="step")
+    _, stepped = post(address, body)
+    _, whole = post(address, split(["o cachorro"]))
+    assert stepped["predictions"][0]["words"] == whole["predictions"][0]["words"]
+
+
+def test_ten_thousand_rows_are_answered(address):
+    status, answer = post(address, split(*[[text] for text in TEXTS * 3334]))
+    assert status == 200
+    assert len(answer["predictions"]) == 10_002
+    first, last = answer["predictions"][:3], answer["predictions"][-3:]
+    assert [row["words"] for row in first] == [row["words"] for row in last]
+
+
+def test_eight_clients_at_once_get_the_answers_of_one(address):
+    siege(address, seconds=3)
+
+
+def siege(url, *, seconds):
+    spec = importlib.util.spec_from_file_location("siege", ROOT / "benchmarks/serving.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    expected = benchmark.first_answers(url)
+    answers = benchmark.besiege(url, expected, clients=8, seconds=seconds)
+    assert len(answers) >= 8
+    assert not any(answer.error or answer.different for answer in answers)
+
+
+@pytest.mark.slow
+def test_mlflow_serves_a_registered_model_to_eight_clients(registered, store, tmp_path):
+    (port,) = free_ports(1)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "models", "serve", "-m", registered, "-p", str(port),
+         "--env-manager", "local"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"{url}/ping", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(1)
+        siege(url, seconds=15)
+        assert post(url, split(["o"], k=9))[0] == 400
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+# The page
+
+
+def test_the_requests_to_mlflow_on_the_page_are_answered(address):
+    bodies = [body for _, path, body in CURL.findall(PAGE) if path == "/invocations"]
+    assert len(bodies) == 4
+    for body in bodies:
+        status, answer = post(address, json.loads(body))
+        assert status == 200, answer
+
+
+def test_the_python_on_the_page_runs(loaded, monkeypatch, capsys):
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", {"models:/nextword/1": loaded}.get)
+    exec(CODE["mlflow"], {})
+    assert "log_probability" in capsys.readouterr().out
+
+
+# TensorFlow Serving
+
+
+def meta_graph(folder):
+    """The graph of the one version, as TensorFlow Serving finds it under a base path."""
+    (version,) = (path for path in folder.iterdir() if path.name.isdecimal())
+    graphs = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    (graph,) = graphs.meta_graphs
+    return graph
+
+
+def test_the_base_path_holds_a_version_with_all_signatures(exported):
+    graph = meta_graph(exported)
+    assert list(graph.meta_info_def.tags) == ["serve"]
+    tables = {
+        name: {
+            side: {
+                key: (tf.as_dtype(info.dtype).name, len(info.tensor_shape.dim))
+                for key, info in getattr(signature, side).items()
+            }
+            for side in ("inputs", "outputs")
+        }
+        for name, signature in graph.signature_def.items()
+        if not name.startswith("__")
+    }
+    text, suggested = ("string", 1), {"words": ("string", 2), "probabilities": ("float32", 2)}
+    state = {"state": ("float32", 2)}
+    numbers = dict.fromkeys(("length", "seed"), ("int32", 0))
+    numbers |= dict.fromkeys(("temperature", "top_p"), ("float32", 0))
+    assert tables == {
+        "serving_default": {"inputs": {"text": text}, "outputs": suggested},
+        "complete": {"inputs": {"text": text, "prefix": text}, "outputs": suggested},
+        "step": {"inputs": {"text": text} | state, "outputs": suggested | state},
+        "score": {
+            "inputs": {"text": text},
+            "outputs": {"log_probability": ("float32", 1), "tokens": ("int32", 1)},
+        },
+        "generate": {"inputs": {"text": text} | numbers, "outputs": {"text": text}},
+    }
+    for name in tables:
+        assert graph.signature_def[name].method_name == "tensorflow/serving/predict"
+
+
+def rest_inputs(body, signature):
+    """The tensors of a REST body, by the rules of tensorflow.org/tfx/serving/api_rest."""
+    assert set(body) <= {"signature_name", "instances", "inputs"}
+    assert ("instances" in body) != ("inputs" in body)
+    if "instances" in body:
+        rows = body["instances"]
+        if not isinstance(rows[0], dict):  # one input, which need not be named
+            (name,) = signature.inputs
+            rows = [{name: row} for row in rows]
+        assert all(set(row) == set(signature.inputs) for row in rows)
+        columns = {name: [row[name] for row in rows] for name in signature.inputs}
+    else:
+        columns = body["inputs"]
+    assert set(columns) == set(signature.inputs)
+    tensors = {}
+    for name, info in signature.inputs.items():
+        tensors[name] = tf.constant(columns[name], tf.as_dtype(info.dtype))
+        assert tensors[name].shape.is_compatible_with(tf.TensorShape(info.tensor_shape))
+    return tensors
+
+
+def test_the_rest_calls_on_the_page_fit_the_signatures(exported, saved):
+    graph = meta_graph(exported)
+    calls = [(path, json.loads(body)) for port, path, body in CURL.findall(PAGE) if port == "8501"]
+    asked = [body.get("signature_name", "serving_default") for _, body in calls]
+    assert asked == ["serving_default", "complete", "score", "generate"]
+    for (path, body), name in zip(calls, asked, strict=True):
+        assert re.fullmatch(r"/v1/models/nextword(/versions/1)?:predict", path)
+        tensors = rest_inputs(body, graph.signature_def[name])
+        answer = saved.signatures[name](**tensors)
+        assert set(answer) == set(graph.signature_def[name].outputs)
+        assert all(len(value) == len(tensors["text"]) for value in answer.values())
+
+
+@pytest.fixture
+def stand_in(exported, saved):
+    """Answers as TensorFlow Serving's PredictionService does, and is as strict."""
+    grpc = pytest.importorskip("grpc")
+    predict_pb2 = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
+    services = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_grpc")
+    metadata_pb2 = pytest.importorskip("tensorflow_serving.apis.get_model_metadata_pb2")
+    graph = meta_graph(exported)
+    asked = []
+
+    class Service(services.PredictionServiceServicer):
+        def Predict(self, request, context):
+            assert request.model_spec.name == exported.name
+            name = request.model_spec.signature_name
+            signature = graph.signature_def[name]
+            asked.append(name)
+            assert set(request.inputs) == set(signature.inputs)
+            for key, info in signature.inputs.items():
+                proto = request.inputs[key]
+                assert proto.dtype == info.dtype
+                shape = tf.TensorShape(proto.tensor_shape)
+                assert shape.is_compatible_with(tf.TensorShape(info.tensor_shape))
+            inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+            response = predict_pb2.PredictResponse()
+            for key, value in saved.signatures[name](**inputs).items():
+                response.outputs[key].CopyFrom(tf.make_tensor_proto(value))
+            return response
+
+        def GetModelMetadata(self, request, context):
+            assert request.model_spec.name == exported.name
+            assert list(request.metadata_field) == ["signature_def"]
+            signatures = metadata_pb2.SignatureDefMap(signature_def=dict(graph.signature_def))
+            response = metadata_pb2.GetModelMetadataResponse()
+            response.metadata["signature_def"].Pack(signatures)
+            return response
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    services.add_PredictionServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port, asked
+    server.stop(None)
+
+
+def test_the_grpc_calls_on_the_page_fit_the_signatures(stand_in, capsys):
+    port, asked = stand_in
+    exec(CODE["grpc"].replace("127.0.0.1:8500", f"127.0.0.1:{port}"), {})
+    assert asked == ["serving_default", "step", "step", "step", "generate"]
+    assert len(capsys.readouterr().out.splitlines()) == 2
