@@ -14,7 +14,11 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["pipeline", "pipeline.*"]),
-    package_data={"pipeline.catalog": ["*.toml"], "pipeline.report": ["*.html", "*.css"]},
+    package_data={
+        "pipeline.catalog": ["*.toml"],
+        "pipeline.report": ["*.html", "*.css"],
+        "pipeline.demo": ["*.html"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -33,6 +37,8 @@ setup(
         "psutil>=5.9",
         "ftfy>=6.3",
         "markdown-it-py>=3",
+        "fastapi>=0.115",
+        "uvicorn>=0.30",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
@@ -44,6 +50,7 @@ setup(
             *[*HUB, *SUBWORD, *SPARK],
             *["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
+            *["playwright>=1.50", "httpx2>=2"],
         ],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},

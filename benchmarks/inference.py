@@ -15,8 +15,10 @@ split in batches of 32. For the last, PyTorch is given the ids and has no text t
 
 Each rival is a process of its own that may use every core. They take turns, round after round, so
 that a busy machine slows all alike; the first round, which warms up, is not timed. "ours is" is the
-median of the rounds' ratios: of their medians for words, of tokens a second for texts. "ln p" must
-be the same for both.
+median of the rounds' ratios by the clock: of their medians for words, of tokens a second for texts.
+"CPU" is the processor time of a word or a token, which other work disturbs less (a PyTorch that
+waits for a core counts its waiting, too: OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 leaves one
+thread to each). "ln p" must be the same for both.
 """
 
 import argparse
@@ -251,71 +253,66 @@ def write_arpa(ngrams: Any, tokens: Sequence[str], path: Path) -> None:
 def answer(name: str, folder: Path, pipe: multiprocessing.connection.Connection) -> None:
     """The process of one contestant.
 
-    Told a question and numbers of words, it answers the seconds that each word took; told None,
-    the seconds that all texts took, and their ln p.
+    Asked a question and numbers of words, or None and numbers of batches, it answers the seconds
+    that each took, the seconds of processor time of all, and the ln p of the batches.
     """
     asked = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
     contestant = CONTESTANTS[name](folder, asked)
     questions = contestant.questions()
     pipe.send((contestant.name, [*questions]))
-    for question, places in iter(pipe.recv, None):
-        seconds, found = [], 0.0
-        for i in places:
+    for question, numbers in iter(pipe.recv, None):
+        call: Callable[[int], Any] = questions.get(question, contestant.score)
+        seconds, answers, busy = [], [], time.process_time()
+        for i in numbers:
             start = time.perf_counter()
-            if question:
-                questions[question](i)
-            else:
-                found += contestant.score(i)
+            answers.append(call(i))
             seconds.append(time.perf_counter() - start)
-        pipe.send((seconds, found))
-
-
-def ask(pipe: multiprocessing.connection.Connection, *question: Any) -> tuple[list[float], float]:
-    pipe.send(question)
-    return pipe.recv()
+        busy = time.process_time() - busy
+        pipe.send((seconds, busy, 0.0 if question else sum(answers)))
 
 
 def race(folder: Path, *, against: Sequence[str], rounds: int, count: int) -> None:
     """Ask all in turn, round after round, and print the tables."""
     asked = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
-    spawn, pipes, titles = multiprocessing.get_context("spawn"), {}, {}
+    spawn, pipes, titles, rows = multiprocessing.get_context("spawn"), {}, {}, []
     for name in ("ours", *against):
         pipes[name], end = spawn.Pipe()
         # The processes end with this one, or when they read None.
         spawn.Process(target=answer, args=(name, folder, end), daemon=True).start()
         end.close()
-        titles[name] = pipes[name].recv()
-    rows = [(name, question) for name, (_, questions) in titles.items() for question in questions]
-    places = np.random.default_rng(1).integers(len(asked["words"]) - TEXT, size=(rounds + 1, count))
-    words: dict[tuple[str, str], list[list[float]]] = {row: [] for row in rows}
-    texts: dict[str, list[tuple[float, float]]] = {n: [] for n in pipes if n != "kenlm"}
-    for numbers in places.tolist():
-        for name, question in rows:
-            words[name, question].append(ask(pipes[name], question, numbers)[0])
-        for name in texts:
-            seconds, found = ask(pipes[name], None, [*range(len(asked["texts"]))])
-            texts[name].append((sum(seconds), found))
+        titles[name], questions = pipes[name].recv()
+        rows += [(name, question) for question in questions]
+    texts = [(name, None) for name in pipes if name != "kenlm"]
+    random, batches = np.random.default_rng(1), [*range(len(asked["texts"]))]
+    found: dict[tuple[str, str | None], list[Any]] = {row: [] for row in (*rows, *texts)}
+    for _ in range(rounds + 1):
+        words = random.integers(len(asked["words"]) - TEXT, size=count).tolist()
+        for name, question in found:
+            pipes[name].send((question, words if question else batches))
+            found[name, question].append(pipes[name].recv())
     for pipe in pipes.values():
         pipe.send(None)
 
-    ours = np.median(words[rows[0]], axis=1)[1:]
-    table = Table("one more word", "", "p50 ms", "p99 ms", "ours is", box=None)
-    for name, question in rows:
-        times = np.array(words[name, question])[1:]
-        ratio = np.median(ours / np.median(times, axis=1))
+    table = Table("one more word", "", "p50 ms", "p99 ms", "ours is", "CPU ms", box=None)
+    for row in rows:
+        ours, times = (np.array([s for s, *_ in found[each][1:]]) for each in (rows[0], row))
+        ratio = np.median(np.median(times, axis=1) / np.median(ours, axis=1))
+        busy = np.median([busy / count for _, busy, _ in found[row][1:]])
         table.add_row(
-            *(titles[name][0], question),
+            *(titles[row[0]], row[1]),
             *(f"{np.percentile(times, at) * 1e3:.3f}" for at in (50, 99)),
-            f"{ratio:.2f} ×",
+            *(f"{1 / ratio:.2f} ×", f"{busy * 1e3:.3f}"),
         )
     rich.print(table)
     tokens = sum(len(ids) - 1 for batch in asked["ids"] for ids in batch)
-    table = Table("score", "tokens/s", "ours is", "ln p", box=None)
-    for name, found in texts.items():
-        seconds, sums = np.array(found)[1:].T
-        ratio = np.median(seconds / np.array(texts["ours"])[1:, 0])
-        speed = tokens / np.median(seconds)
-        table.add_row(titles[name][0], f"{speed:,.0f}", f"{ratio:.2f} ×", f"{sums[0]:,.1f}")
+    table = Table("score", "tokens/s", "ours is", "CPU µs", "ln p", box=None)
+    for row in texts:
+        ours, times = (np.array([sum(s) for s, *_ in found[each][1:]]) for each in (texts[0], row))
+        busy = np.median([busy / tokens for _, busy, _ in found[row][1:]])
+        table.add_row(
+            *(titles[row[0]], f"{tokens / np.median(times):,.0f}"),
+            *(f"{np.median(times / ours):.2f} ×", f"{busy * 1e6:.0f}", f"{found[row][0][2]:,.1f}"),
+        )
     rich.print(table)
 
 

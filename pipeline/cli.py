@@ -237,7 +237,7 @@ _training_options = _all(
 _resume = click.option("--resume", is_flag=True, help="Go on with a training that broke off.")
 
 _new_words = _option("--new-words", 1_000, "New words that the vocabulary of --init grows by, at most: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
-_going_on = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in GOING_ON.items())
+_going_on = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in GOING_ON.items())
 _init_options = _all(
     _option("--init", "", f"Folder of a trained model to go on from: sizes and dropout are its own, and in the place of a preset stand {_going_on}.  [default: none]", is_eager=True),
     _option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
@@ -605,7 +605,7 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
 @_folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
 @_folder("--output", TOKENS, "Folder to write.")
 @_vocabulary_options
-@_option("--init", "", "Folder of a trained model whose vocabulary keeps its ids and grows; then --vocabulary-size, --unit, --case and --numbers do not apply.  [default: none]")  # fmt: skip
+@_option("--init", "", "Folder of a trained model whose vocabulary keeps its ids and grows; units, case and numbers are as in that.  [default: none]")  # fmt: skip
 @_new_words
 @_engine_options
 @_force
@@ -811,6 +811,19 @@ def export(training: Path, tokens: Path, output: Path, **options: Any) -> None:
     """Read a trained model; write a SavedModel: text in, words out."""
     with _mlflow_run():
         _export(training, tokens, output, **options)
+
+
+@main.command()
+@_folder("--model", MODEL, "Folder of the SavedModel.")
+@_option("--host", "127.0.0.1", "Address to listen on; 127.0.0.1 is for this machine only.")
+@_option("--port", 8000, "Port to listen on; 0 for any that is free.", type=click.IntRange(0, 65535))  # fmt: skip
+@click.option("--open/--no-open", "open_browser", default=True, help="Show it in the browser.")
+def demo(**options: Any) -> None:
+    """Serve a page to type on: suggestions after every key, and how surprising each word is."""
+    _import_tensorflow()
+    from pipeline.demo import serve
+
+    serve(say=click.echo, **options)
 
 
 @main.command()

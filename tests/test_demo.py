@@ -207,11 +207,11 @@ def test_a_refusal_does_not_repeat_the_text(client):
         assert SECRET not in answer.text
 
 
-@pytest.mark.parametrize(("letter", "status"), [("\\u0000", 200), ("\\ud800", 422)])
-def test_text_that_is_hardly_any(client, letter, status):
+@pytest.mark.parametrize("letter", ["\\u0000", "\\ud800"])
+def test_text_that_is_hardly_any(client, letter):
     body = f'{{"text": "o {letter}", "prefix": ""}}'
     answer = client.post("/suggest", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == status
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

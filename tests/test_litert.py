@@ -98,7 +98,7 @@ def test_int8_suggests_what_keras_suggests(name, made):
     shared = [len(ours & keras) for ours, keras in zip(*tops, strict=True)]
     assert np.mean(shared) > 2.5
     # Not because both have forgotten the text.
-    assert len(set(map(frozenset, tops[1]))) > len(IDS) / 4
+    assert len(set(map(frozenset, tops[1]))) > 5
 
 
 def test_the_embedding_is_stored_once(made):

@@ -310,7 +310,7 @@ def test_ten_thousand_rows_are_answered(address):
 
 
 def test_eight_clients_at_once_get_the_answers_of_one(address):
-    siege(address, seconds=3)
+    siege(address, seconds=2)
 
 
 def siege(url, *, seconds):

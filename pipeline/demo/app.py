@@ -148,7 +148,8 @@ def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
 
 
 def _strings(texts: list[str]) -> tf.Tensor:
-    return tf.constant([text.encode() for text in texts])
+    # JSON can carry lone surrogates, which are no UTF-8.
+    return tf.constant([text.encode(errors="replace") for text in texts])
 
 
 def _last_words(text: str, count: int) -> str:

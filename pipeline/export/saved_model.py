@@ -64,25 +64,25 @@ class NextWord(tf.Module):
             "generate": self.generate,
         }
 
-    @tf.function(input_signature=[_TEXT])
+    @tf.function(input_signature=[_TEXT], autograph=False)
     def suggest(self, text: tf.Tensor) -> Suggestions:
         return self.words.suggest(self.reader.read(text, self.reader.begin(text)))
 
-    @tf.function(input_signature=[_TEXT, _PREFIX])
+    @tf.function(input_signature=[_TEXT, _PREFIX], autograph=False)
     def complete(self, text: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
         return self.words.complete(self.reader.read(text, self.reader.begin(text)), prefix)
 
     def step_function(self) -> tf.types.experimental.PolymorphicFunction:
         state = tf.TensorSpec((None, self.reader.state_size), tf.float32, name="state")
 
-        @tf.function(input_signature=[_TEXT, state])
+        @tf.function(input_signature=[_TEXT, state], autograph=False)
         def step(text: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
             after = self.reader.read(text, state)
             return {**self.words.suggest(after), "state": after}
 
         return step
 
-    @tf.function(input_signature=[_TEXT])
+    @tf.function(input_signature=[_TEXT], autograph=False)
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         cache = self.reader.cache
         ids = self.reader.tokenizer(text)
@@ -92,15 +92,17 @@ class NextWord(tf.Module):
         counted = tf.sequence_mask(lengths, tf.shape(padded)[1] - 1)
         h = tf.boolean_mask(states, counted)
         targets = tf.boolean_mask(padded[:, 1:], counted)
+
+        def look(start: tf.Tensor, nats: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            end = start + _POSITIONS
+            logits = self.reader.logits(h[start:end])
+            some = tf.nn.sparse_softmax_cross_entropy_with_logits(targets[start:end], logits)
+            return end, nats.write(nats.size(), some)
+
         nats = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False)
-        for start in tf.range(0, tf.size(targets), _POSITIONS):
-            logits = self.reader.logits(h[start : start + _POSITIONS])
-            nats = nats.write(
-                nats.size(),
-                tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    targets[start : start + _POSITIONS], logits
-                ),
-            )
+        _, nats = tf.while_loop(
+            lambda start, _: start < tf.size(targets), look, (tf.constant(0), nats)
+        )
         nats = tf.cond(nats.size() > 0, nats.concat, lambda: tf.zeros((0,)))
         rows = tf.RaggedTensor.from_row_lengths(nats, lengths)
         if cache:

@@ -42,7 +42,7 @@ class Writer(tf.Module):
         self._written = tf.constant([token not in unwritten for token in vocabulary.tokens])
         self._closes = tf.constant(closes)
         first = [d or s for d, s in zip(vocabulary.displays, spelled, strict=True)]
-        first[BEGIN_ID] = spelled[BEGIN_ID] = BREAK
+        first[BEGIN_ID] = spelled[BEGIN_ID] = f" {BREAK}"  # also behind a word left open
         # Tokens hold no blanks, so that a blank tells where one ends.
         self._first, self._later = (
             tf.constant([s + " " * c for s, c in zip(strings, closes, strict=True)])

@@ -1,0 +1,224 @@
+"""Capitals, and words that are completed: what a person sees of a model's words."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_export import SUBWORDS
+
+from pipeline.export import NextWord
+from pipeline.model import build_model
+from pipeline.tokenizer import is_word
+from pipeline.vocabulary import Vocabulary
+
+MARKS = '. , ! ? … " — ( ) :'.split()
+WORDS = (
+    "a ação acabou acaba acabam acabar aço açúcar e é ela ele época já janela você vocês "
+    "brasil d'água água avó avô avança sr. o"
+).split()
+TOKENS = ("<unk>", "<s>", *MARKS, *WORDS)
+DISPLAYS = tuple({"brasil": "Brasil", "sr.": "Sr."}.get(token, token) for token in TOKENS)
+VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+SHOWN = {*WORDS, "Brasil", "Sr."} - {"brasil", "sr."}
+
+
+def random_model(vocabulary, cell="lstm"):
+    model = build_model(config(cell, tied=False, vocabulary_size=len(vocabulary)))
+    random = np.random.default_rng(3)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(size=variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def module():
+    return NextWord(random_model(VOCABULARY), VOCABULARY, suggestions=5)
+
+
+@pytest.fixture(scope="module")
+def all_words():
+    """Completes with every word that fits."""
+    return NextWord(random_model(VOCABULARY), VOCABULARY, suggestions=99)
+
+
+def rows(answer):
+    """Words and probabilities of each text, without what fills a row."""
+    found = []
+    for words, shares in zip(*(answer[k].numpy() for k in ("words", "probabilities")), strict=True):
+        assert [bool(word) for word in words] == [p > 0 for p in shares]
+        found.append({w.decode(): float(p) for w, p in zip(words, shares, strict=True) if w})
+        assert len(found[-1]) == np.count_nonzero(shares)  # none twice
+    return found
+
+
+def complete(module, text, prefix):
+    return [*rows(module.complete(tf.constant([text]), tf.constant([prefix])))[0]]
+
+
+SENTENCES = [
+    ("", True),
+    (" \n", True),
+    ("Ela acaba.", True),
+    ("Ela acaba?! ", True),
+    ("E…", True),
+    ("Ela...", True),
+    ("Ela\n", True),
+    ("Ela.\n— ", True),
+    ('Ela acaba. "', True),
+    ("Ela acaba. “", True),
+    ("Ela acaba. (", True),
+    ("Ela acaba", False),
+    ("Ela acaba,", False),
+    ("— E", False),
+    ("Ela — ", False),
+    ('Ela acaba "', False),
+    ("O Sr.", False),
+    ("Ela. E", False),
+    ("Ela. xyz", False),
+]
+
+
+def test_a_sentence_begins_with_a_capital(module):
+    texts = tf.constant([text for text, _ in SENTENCES])
+    begun = module.complete(texts, tf.fill([len(SENTENCES)], ""))
+    suggested = module.suggest(texts)
+    assert (begun["words"].numpy() == suggested["words"].numpy()).all()
+    for (text, begins), row in zip(SENTENCES, rows(suggested), strict=True):
+        forms = {word[0].upper() + word[1:] for word in SHOWN} if begins else SHOWN
+        assert set(row) <= forms, text
+
+
+def test_the_state_knows_where_a_sentence_begins(module):
+    step = module.step_function()
+    texts = [text for text, _ in SENTENCES if text.strip() and " " in text.strip()]
+    whole = module.suggest(tf.constant(texts))["words"].numpy()
+    state = tf.zeros((len(texts), module.reader.state_size))
+    for part in zip(*(text.partition(" ") for text in texts), strict=True):
+        answer = step(tf.constant(part), state)
+        state = answer["state"]
+    assert (answer["words"].numpy() == whole).all()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("voce", {"você", "vocês"}),
+        ("você", {"você", "vocês"}),
+        ("VOCE", {"VOCÊ", "VOCÊS"}),
+        ("Voce", {"Você", "Vocês"}),
+        (" voce ", {"você", "vocês"}),
+        ("voce\u0302", {"você", "vocês"}),  # typed as two characters
+        ("\xadvo\u200bce", {"você", "vocês"}),
+        ("aca", {"acabou", "acaba", "acabam", "acabar", "ação"}),
+        ("aç", {"ação", "aço", "açúcar"}),
+        ("açu", {"açúcar"}),
+        ("acã", {"ação"}),  # one of two accents
+        ("acá", set()),  # another accent than any word has
+        ("bras", {"Brasil"}),
+        ("BR", {"BRASIL"}),
+        ("d’a", {"d'água"}),
+        ("sr", {"Sr."}),
+        ("SR.", {"SR."}),
+        ("A", {"A", "Ação", "Acabou", "Acaba", "Acabam", "Acabar", "Aço", "Açúcar", "Água", "Avó",
+               "Avô", "Avança"}),
+        ("zz", set()),
+        ("vocês", {"vocês"}),
+        ("vocêss", set()),
+        ("voce" * 20, set()),
+        ("<unk>", set()),
+        (",", set()),
+        ("", SHOWN),
+    ],
+)  # fmt: skip
+def test_accents_and_capitals_may_be_missing(all_words, prefix, expected):
+    assert set(complete(all_words, "ela", prefix)) == expected
+
+
+def test_exact_matches_come_first(module, all_words):
+    def in_order(text, *groups):
+        """Words of each group, the most probable first."""
+        shares = rows(all_words.suggest(tf.constant([text])))[0]
+        return [
+            word for group in groups for word in sorted(group.split(), key=lambda w: -shares[w])
+        ]
+
+    for text in ("ela", "você acaba", "a época, o"):
+        assert complete(all_words, text, "voce") == ["você", "vocês"]
+        assert complete(all_words, text, "ja") == ["já", "janela"]
+        expected = in_order(text, "e", "é", "ela ele", "época")
+        assert complete(all_words, text, "e") == expected
+        expected = in_order(text, "avó avô", "avança")
+        assert complete(all_words, text, "avo") == expected[:2]
+        expected = in_order(text, "acabou acaba acabam acabar", "ação")
+        assert complete(all_words, text, "aca") == expected
+        expected = in_order(text, "acabou acaba acabam acabar", "ação aço açúcar")
+        assert complete(all_words, text, "ac") == expected
+        # Where there is no room for all, the last place is for what lacks an accent.
+        assert complete(module, text, "ac") == [*expected[:4], expected[4]]
+        three = NextWord(module.reader.model, VOCABULARY, suggestions=3)
+        assert complete(three, text, "ac") == [*expected[:2], expected[4]]
+
+
+def test_probabilities_are_those_of_all_words(all_words):
+    texts = tf.constant(["ela", "você acaba. ", "O"])
+    shares = [
+        {word.lower(): p for word, p in row.items()} for row in rows(all_words.suggest(texts))
+    ]
+    found = rows(all_words.complete(texts, tf.constant(["voce", "a", "br"])))
+    assert [len(row) for row in found] == [2, 12, 1]
+    for row, of_all in zip(found, shares, strict=True):
+        for word, p in row.items():
+            assert p == pytest.approx(of_all[word.lower()], rel=1e-4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(texts=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=6)), min_size=1, max_size=4))
+def test_whatever_is_typed_a_suggestion_begins_so(texts, module):
+    def bare(word):
+        letters = unicodedata.normalize("NFD", word.lower())
+        return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+    text, prefix = zip(*texts, strict=True)
+    data = [tf.constant([t.encode(errors="replace") for t in column]) for column in (text, prefix)]
+    for typed, row in zip(prefix, rows(module.complete(*data)), strict=True):
+        assert all(is_word(word.lower()) for word in row)
+        if typed.isalnum() and unicodedata.is_normalized("NFKD", typed.lower()):
+            assert all(bare(word).startswith(bare(typed)) for word in row)
+
+
+def test_a_capital_makes_no_word_stand_twice():
+    words = ("ela", "Ela", "ELA", "rio", "Rio", "a", "A")
+    tokens = ("<unk>", "<s>", ".", *words)
+    vocabulary = Vocabulary(tokens, tokens, [1] * len(tokens), case="keep")
+    module = NextWord(random_model(vocabulary), vocabulary, suggestions=99)
+    assert module.suggestions == 3
+    (inside,) = rows(module.suggest(tf.constant(["ela a"])))
+    assert set(inside) <= set(words)
+    (begins,) = rows(module.suggest(tf.constant(["ela a."])))
+    assert set(begins) <= {"Ela", "ELA", "Rio", "A"}
+    assert set(complete(module, "ela", "EL")) == {"ELA"}
+    assert set(complete(module, "ela", "r")) == {"rio", "Rio"}
+
+
+@pytest.mark.parametrize("case", ["fold", "keep"])
+def test_words_of_pieces_are_completed(case):
+    vocabulary = SUBWORDS if case == "fold" else Vocabulary(
+        SUBWORDS.tokens, SUBWORDS.displays, SUBWORDS.counts, case="keep", unit="subword",
+        scores=SUBWORDS.scores,
+    )  # fmt: skip
+    module = NextWord(random_model(vocabulary, "gru"), vocabulary, suggestions=3)
+    shares = {}
+    for prefix in ("casas", "brasile", "ca", "Bras", "BRASILEIRO", "cá", "x", ""):
+        (found,) = rows(module.complete(tf.constant(["casa do"]), tf.constant([prefix])))
+        assert all(word.lower().startswith(prefix.lower()) for word in found)
+        shares |= {word.lower(): p for word, p in found.items()}
+    assert complete(module, "casa", "brasileiro")[0] == "brasileiro"
+    assert "BRASILEIRO" in complete(module, "casa", "BRASILEIR")
+    assert "Brasileiro" in complete(module, "casa.", "brasileir")
+    assert complete(module, "casa", "brasi")[0] in ("Brasil", "brasileiro")
+    assert "brasileiro" in shares
+    assert complete(module, "casa", "á") == []
