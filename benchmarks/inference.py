@@ -15,10 +15,11 @@ split in batches of 32. For the last, PyTorch is given the ids and has no text t
 
 Each rival is a process of its own that may use every core. They take turns, round after round, so
 that a busy machine slows all alike; the first round, which warms up, is not timed. "ours is" is the
-median of the rounds' ratios by the clock: of their medians for words, of tokens a second for texts.
-"CPU" is the processor time of a word or a token, which other work disturbs less (a PyTorch that
-waits for a core counts its waiting, too: OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 leaves one
-thread to each). "ln p" must be the same for both.
+median of the rounds' ratios by the clock: the time of our first row beside that of each (less is
+better), our tokens a second beside theirs (more is better). "CPU" is the processor time of a word
+or a token, which other work disturbs less (a PyTorch that waits for a core counts its waiting, too:
+OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 leaves one thread to each). "ln p"
+must be the same for both.
 """
 
 import argparse
@@ -73,9 +74,9 @@ class Contestant(Protocol):
 
 class Ours:
     def __init__(self, folder: Path, asked: dict[str, Any]):
-        from pipeline.cli import _import_tensorflow
+        from pipeline.cli.process import import_tensorflow
 
-        _import_tensorflow()  # with its settings
+        import_tensorflow()  # with its settings
         import tensorflow as tf
 
         self.name, self.constant = f"TensorFlow {tf.__version__}", tf.constant
@@ -245,8 +246,7 @@ def write_arpa(ngrams: Any, tokens: Sequence[str], path: Path) -> None:
             backoff = lengths[n].backoff if n < len(lengths) else np.ones(len(p))
             file.write(f"\n\\{n}-grams:\n" + ("-99\t</s>\n" if n == 1 else ""))
             for row in zip(np.log10(p), names, np.log10(backoff), strict=True):
-                file.write("{:.6f}\t{}\t{:.6f}\n".format(*row).removesuffix("\t0.000000\n"))
-                file.write("\n")
+                file.write("{:.6f}\t{}\t{:.6f}".format(*row).removesuffix("\t0.000000") + "\n")
         file.write("\n\\end\\\n")
 
 
@@ -296,12 +296,12 @@ def race(folder: Path, *, against: Sequence[str], rounds: int, count: int) -> No
     table = Table("one more word", "", "p50 ms", "p99 ms", "ours is", "CPU ms", box=None)
     for row in rows:
         ours, times = (np.array([s for s, *_ in found[each][1:]]) for each in (rows[0], row))
-        ratio = np.median(np.median(times, axis=1) / np.median(ours, axis=1))
+        ratio = np.median(np.median(ours, axis=1) / np.median(times, axis=1))
         busy = np.median([busy / count for _, busy, _ in found[row][1:]])
         table.add_row(
             *(titles[row[0]], row[1]),
             *(f"{np.percentile(times, at) * 1e3:.3f}" for at in (50, 99)),
-            *(f"{1 / ratio:.2f} ×", f"{busy * 1e3:.3f}"),
+            *(f"{ratio:.2f} ×", f"{busy * 1e3:.3f}"),
         )
     rich.print(table)
     tokens = sum(len(ids) - 1 for batch in asked["ids"] for ids in batch)

@@ -115,9 +115,9 @@ class Contestant(Protocol):
 
 class Ours:
     def __init__(self, setup: Setup):
-        from pipeline.cli import _import_tensorflow
+        from pipeline.cli.process import import_tensorflow
 
-        _import_tensorflow()  # with its settings
+        import_tensorflow()  # with its settings
         import keras
         import tensorflow as tf
 

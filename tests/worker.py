@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 
-from pipeline import cli
+from pipeline.cli import main
 from pipeline.training import loop, train
 
 SIZES = "--embedding 8 --units 8 --layers 2 --dropout 0.3 --batch-size 4 --window 5"
@@ -42,7 +42,7 @@ def remembering(*arguments, **options):
 
 loop.distribute, train.build_model = telling, remembering
 try:
-    cli.main(["train", *f"{SIZES} {SCHEDULE}".split(), *sys.argv[1:]])
+    main(["train", *f"{SIZES} {SCHEDULE}".split(), *sys.argv[1:]])
 except SystemExit as end:
     if end.code:
         raise

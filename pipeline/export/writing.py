@@ -18,6 +18,8 @@ _LONGEST = 10_000
 _COLDEST = 1e-20
 # So that some token can be drawn, however sure of another the model is.
 _LEAST = 1e-37
+# What ends with an open paragraph.
+_BEGUN = r"(?s:(.*\n)?\s*)"
 # No blank before these, and none after those; a quote opens and closes in turn.
 _CLOSING = r"[,;:!?.…)\]}]"
 _OPENING = r"[(\[{]"
@@ -41,6 +43,7 @@ class Writer(tf.Module):
         spelled = vocabulary.spellings()
         self._written = tf.constant([token not in unwritten for token in vocabulary.tokens])
         self._closes = tf.constant(closes)
+        self._begins = tf.range(len(closes)) == BEGIN_ID
         first = [d or s for d, s in zip(vocabulary.displays, spelled, strict=True)]
         first[BEGIN_ID] = spelled[BEGIN_ID] = f" {BREAK}"  # also behind a word left open
         # Tokens hold no blanks, so that a blank tells where one ends.
@@ -76,32 +79,38 @@ class Writer(tf.Module):
             [tf.debugging.Assert(check, [message]) for check, message in checks]
         ):
             state = self._reader.read(text, self._reader.begin(text))
-        ids = self._sample(state, length, temperature, top_p, seed)
+        begun = tf.strings.regex_full_match(text, _BEGUN)
+        ids = self._sample(state, begun, length, temperature, top_p, seed)
         return self._join(text, self._tokens(ids))
 
     def _sample(
         self,
         state: tf.Tensor,
+        begun: tf.Tensor,
         length: tf.Tensor,
         temperature: tf.Tensor,
         top_p: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """Ids (B, length) after state (B, S)."""
+        """Ids (B, length) after state (B, S), in rows where a paragraph has just `begun`."""
         rows = tf.shape(state)[0]
 
-        def go_on(t: tf.Tensor, state: tf.Tensor, ids: tf.TensorArray) -> tuple[tf.Tensor, ...]:
+        def go_on(
+            t: tf.Tensor, state: tf.Tensor, begun: tf.Tensor, ids: tf.TensorArray
+        ) -> tuple[tf.Tensor, ...]:
             # The last piece must not leave a word open.
             allowed = self._written & (self._closes | (t < length - 1))
+            allowed &= ~(begun[:, None] & self._begins)
             p = tf.maximum(self._reader.probabilities(state), _LEAST)
             p = tf.where(allowed, p, 0.0)
             drawn = _draw(p, temperature, top_p, tf.random.stateless_uniform([rows], [seed, t]))
-            return t + 1, self._reader.advance(state, drawn[:, None]), ids.write(t + 1, drawn)
+            state = self._reader.advance(state, drawn[:, None])
+            return t + 1, state, tf.equal(drawn, BEGIN_ID), ids.write(t + 1, drawn)
 
         # One more, since nothing cannot be stacked.
         ids = tf.TensorArray(tf.int32, length + 1).write(0, tf.zeros([rows], tf.int32))
-        _, _, ids = tf.while_loop(
-            lambda t, *_: t < length, go_on, (tf.constant(0), state, ids), maximum_iterations=length
+        *_, ids = tf.while_loop(
+            lambda t, *_: t < length, go_on, (tf.constant(0), state, begun, ids)
         )
         return tf.transpose(ids.stack()[1:])
 
@@ -132,7 +141,7 @@ class Writer(tf.Module):
         spaces = _spaces(both.values) & ~(has_blank & tf.equal(place, 0))
         strings = tf.strings.join([tf.where(spaces, " ", ""), strings])
         joined = both.with_values(tf.where(place < 0, "", strings))
-        return tf.strings.regex_replace(tf.strings.reduce_join(joined, axis=1), r"\n+", "\n")
+        return tf.strings.reduce_join(joined, axis=1)
 
 
 def _spaces(tokens: tf.Tensor) -> tf.Tensor:

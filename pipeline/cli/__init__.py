@@ -1,0 +1,9 @@
+"""The command line: one thin command per stage, and `run`, which walks them all.
+
+TensorFlow and MLflow are imported inside the commands, so that --help answers at once.
+"""
+
+from pipeline.cli.commands import main
+from pipeline.cli.defaults import PRESETS
+
+__all__ = ["PRESETS", "main"]

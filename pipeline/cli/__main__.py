@@ -1,0 +1,5 @@
+"""`python -m pipeline.cli`, as MLproject calls it."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,397 @@
+"""The commands."""
+
+import contextlib
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import InputError
+from pipeline.cli.defaults import (
+    DOCUMENTS,
+    EVALUATION,
+    EXPLANATION,
+    FEEDFORWARD,
+    INSPECTION,
+    MODEL,
+    PERSONAL,
+    PRESETS,
+    SIMPLE_RNN,
+    TOKENS,
+    TRAINING,
+)
+from pipeline.cli.options import (
+    Counts,
+    cache_option,
+    corpus_options,
+    described,
+    engine_options,
+    evaluation_options,
+    explanation_options,
+    export_options,
+    folder,
+    force_option,
+    init_options,
+    model_options,
+    new_words_option,
+    option,
+    positive,
+    precision_option,
+    resume_option,
+    shown_options,
+    training_options,
+    vocabulary_options,
+)
+from pipeline.cli.process import Group, import_tensorflow
+from pipeline.cli.stages import (
+    evaluate_stage,
+    explain_stage,
+    export_stage,
+    ingest_stage,
+    mlflow_run,
+    run_or_skip,
+    tokenize_stage,
+    train_stage,
+)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nextword-pt")
+def main() -> None:
+    """Portuguese text in, a next-word model out.
+
+    The stages, in order: ingest, tokenize, train, evaluate, export, predict. `run` walks them
+    all. Each reads the folders before it and is skipped when nothing has changed.
+    """
+    logging.basicConfig(format="%(message)s")
+
+
+@main.command()
+@corpus_options
+@engine_options
+@folder("--output", DOCUMENTS, "Folder to write.")
+@force_option
+def ingest(output: Path, **options: Any) -> None:
+    """Read text; write documents.parquet, files.csv and removed.csv.
+
+    Reads .txt, .md, .csv, .tsv, .jsonl, .parquet and .conllu, compressed (.gz, .bz2, .xz, .zst)
+    or not, in any encoding; undoes hard line breaks, drops what stands twice, and gives each
+    document to one of the splits train, valid and test.
+    """
+    with mlflow_run():
+        ingest_stage(output, **options)
+
+
+@main.command()
+def corpora() -> None:
+    """List the corpora that --corpus knows by name."""
+    import rich
+    from rich.table import Table
+
+    from pipeline import catalog
+
+    table = Table("name", "title", "files", "MB", "licence", "source", box=None)
+    for corpus in catalog.corpora():
+        size = f"{corpus.bytes / 1e6:.1f}"
+        table.add_row(
+            *(corpus.name, corpus.title, str(len(corpus.files)), size),
+            *(corpus.licence, corpus.source),
+        )
+    rich.print(table)
+
+
+@main.command()
+@folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
+@folder("--output", INSPECTION, "Folder to write.")
+@force_option
+def inspect(documents: Path, output: Path, force: bool) -> None:
+    """Read documents; write inspection.json and figures/oov.png.
+
+    Tells of sizes, OOV rates by vocabulary size, overlap of the splits, and documents that look
+    suspicious: another language, boilerplate, damaged letters.
+    """
+    import_tensorflow()
+    from pipeline.inspection import inspect_documents, print_inspection
+
+    run_or_skip(
+        inspect_documents,
+        reads=[documents],
+        output=output,
+        parameters={"documents": documents},
+        force=force,
+    )
+    print_inspection(json.loads((output / "inspection.json").read_text(encoding="utf-8")))
+
+
+@main.command()
+@folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
+@folder("--output", TOKENS, "Folder to write.")
+@vocabulary_options
+@option("--init", "", "Folder of a trained model whose vocabulary keeps its ids and grows; units, case and numbers are as in that.  [default: none]")  # fmt: skip
+@new_words_option
+@engine_options
+@force_option
+def tokenize(documents: Path, output: Path, **options: Any) -> None:
+    """Read documents; write the vocabulary, train.npy, valid.npy and test.npy."""
+    with mlflow_run():
+        tokenize_stage(documents, output, **options)
+
+
+@main.command()
+@folder("--tokens", TOKENS, "Folder that tokenize wrote.")
+@option("--output", "", "Folder to write.  [default: models/training; with --init models/personal]")
+@init_options
+@training_options
+@resume_option
+@force_option
+def train(
+    tokens: Path,
+    output: str,
+    init: str,
+    corpus: tuple[str, ...],
+    new_words: int,
+    **options: Any,
+) -> None:
+    """Read tokens; write a trained model: weights, vocabulary and history.
+
+    Trains by truncated backpropagation through time: windows of T steps, the state carried
+    from each to the next. Ctrl-C saves before it stops, and --resume goes on from there.
+
+    `nextword train --init models/training --corpus my-notes/` goes on from a trained model on
+    other text: it walks ingest, tokenize and train, and the model that was there stays.
+    """
+    import_tensorflow()
+    from pipeline.training.strategies import is_chief
+
+    corpus = tuple(filter(None, corpus))
+    if init:
+        _take_sizes(options, described(init))
+    if corpus and not init:
+        raise InputError("--corpus goes on from a trained model: name its folder with --init.")
+    if corpus and tokens != TOKENS:
+        raise InputError("The text comes from --corpus or from --tokens: leave one out.")
+    folder = Path(output) if output else PERSONAL if init else TRAINING
+    with mlflow_run() if is_chief() else contextlib.nullcontext():
+        if corpus:
+            documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
+            tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
+            if is_chief():
+                names = [part for name in corpus for part in ("--corpus", name)]
+                ingest_stage(**ingest.make_context("ingest", names).params | {"output": documents})
+                given = {"documents": documents, "output": tokens, "init": init}
+                given |= {"new_words": new_words}
+                tokenize_stage(**tokenize.make_context("tokenize", []).params | given)
+        train_stage(tokens, folder, init=init, **options)
+
+
+@main.command()
+@model_options
+@precision_option
+def devices(preset: str, precision: Any, **sizes: Any) -> None:
+    """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
+    import_tensorflow()
+    from pipeline.devices import allow_growth, describe, print_description
+    from pipeline.model import ModelConfig
+
+    allow_growth()
+    print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))
+
+
+@main.command()
+@folder("--training", TRAINING, "Folder of the model to evaluate.")
+@folder("--tokens", TOKENS, "Folder that tokenize wrote.")
+@click.option(
+    "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
+    help="Folder of another trained model to stand beside it; may be repeated.",
+)  # fmt: skip
+@shown_options
+@evaluation_options
+@cache_option
+@folder("--output", EVALUATION, "Folder to write.")
+@force_option
+def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None:
+    """Read a trained model and tokens; write metrics.json, tables, figures/ and report.html.
+
+    A Kneser-Ney n-gram model, the line to beat, and a unigram model are measured beside it on
+    the same tokens.
+    """
+    with mlflow_run():
+        evaluate_stage(training, tokens, output, **options)
+
+
+def _take_sizes(options: dict[str, Any], described: dict[str, Any]) -> None:
+    """Put the sizes of the model of --init where a preset has none and none were given."""
+    context = click.get_current_context()
+    if context.params["preset"] != next(iter(PRESETS)):
+        raise InputError("--preset is for a model that begins: leave it out with --init.")
+    for name in ("cell", "tied", "softmax", "context"):
+        if context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT:
+            options[name] = context.params[name] = described[name]
+
+
+@main.command()
+@folder("--tokens", TOKENS, "Folder that tokenize wrote.")
+@click.option(
+    "--model", "models", multiple=True, type=click.Path(path_type=Path),
+    help="Folder of a trained model; may be repeated.  "
+    "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",
+)  # fmt: skip
+@explanation_options
+@option("--windows", "", "T of small trainings that are compared, such as \"1 5 7 35\".  [default: none]", type=Counts())  # fmt: skip
+@option("--training-tokens", 100_000, "Text that those are trained on.", type=positive)
+@option("--training-epochs", 3, "Passes of those over it.", type=positive)
+@folder("--output", EXPLANATION, "Folder to write.")
+@force_option
+def explain(tokens: Path, output: Path, training_epochs: int, **options: Any) -> None:
+    """Read trained models and tokens; write explanation.json and figures/: the lecture, visible.
+
+    How far the gradient reaches back, what becomes of a sentence when its beginning is cut off,
+    and what a longer window is worth.
+    """
+    with mlflow_run():
+        small = _small_training(epochs=training_epochs)
+        explain_stage(tokens, output, train_options=small, **options)
+
+
+def _small_training(*, epochs: int) -> dict[str, Any]:
+    """The options of the trainings that compare windows."""
+    trained = train.make_context("train", []).params
+    of_command = ("tokens", "output", "resume", "force", "preset")
+    left_out = (*of_command, "init", "corpus", "new_words", "retain")
+    kept = {name: value for name, value in trained.items() if name not in left_out}
+    return {**kept, "stride": None, "mogrifier": 0, "epochs": epochs}
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+def compare(first: str, second: str) -> None:
+    """Tell whether the model of one evaluation is better than another's, or that is noise.
+
+    FIRST and SECOND are folders that `evaluate` wrote, or ids of MLflow runs.
+    """
+    from pipeline.compare import compare as compare_evaluations
+    from pipeline.compare import print_comparison
+
+    with contextlib.ExitStack() as stack:
+        folders = [stack.enter_context(_evaluation_of(name)) for name in (first, second)]
+        differences = compare_evaluations(*folders)
+        print_comparison(differences, first=first, second=second)
+
+
+@contextlib.contextmanager
+def _evaluation_of(name: str) -> Iterator[Path]:
+    """The folder of an evaluation: that folder, or what an MLflow run has kept of it."""
+    if Path(name).is_dir():
+        yield Path(name)
+        return
+    from pipeline.tracking import download_evaluation
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield download_evaluation(name, Path(folder))
+
+
+@main.command()
+@folder("--training", TRAINING, "Folder of the model to export.")
+@folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
+@folder("--output", MODEL, "Folder to write.")
+@export_options
+@force_option
+def export(training: Path, tokens: Path, output: Path, **options: Any) -> None:
+    """Read a trained model; write a SavedModel: text in, words out."""
+    with mlflow_run():
+        export_stage(training, tokens, output, **options)
+
+
+@main.command()
+@folder("--model", MODEL, "Folder of the SavedModel.")
+@option("--host", "127.0.0.1", "Address to listen on; 127.0.0.1 is for this machine only.")
+@option("--port", 8000, "Port to listen on; 0 for any that is free.", type=click.IntRange(0, 65535))  # fmt: skip
+@click.option("--open/--no-open", "open_browser", default=True, help="Show it in the browser.")
+def demo(**options: Any) -> None:
+    """Serve a page to type on: suggestions after every key, and how surprising each word is."""
+    import_tensorflow()
+    from pipeline.demo import serve
+
+    serve(say=click.echo, **options)
+
+
+@main.command()
+@click.argument("text")
+@folder("--model", MODEL, "Folder of the SavedModel.")
+def predict(text: str, model: Path) -> None:
+    """Suggest the next word of TEXT; "-" reads one text a line from standard input."""
+    import_tensorflow()
+    from pipeline.predict import load, suggest
+
+    texts = [text]
+    if text == "-":
+        texts = sys.stdin.buffer.read().decode("utf-8", errors="replace").splitlines() or [""]
+    try:
+        answers = suggest(load(model), texts)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    for number, answer in enumerate(answers):
+        if number:
+            click.echo()
+        for word, probability in answer:
+            click.echo(f"{probability:6.1%}  {word}")
+
+
+@main.command()
+@corpus_options
+@vocabulary_options
+@engine_options
+@training_options
+@explanation_options
+@evaluation_options
+@option("--baseline-epochs", 2, "Passes of the models it is compared with, at most.", type=positive)
+@export_options
+@resume_option
+@force_option
+def run(force: bool, baseline_epochs: int, **options: Any) -> None:
+    """Walk all stages: text in, a SavedModel in models/nextword out.
+
+    Beside the model a simple recurrent and a feedforward one of the same sizes are trained, the
+    foils it is compared with.
+    """
+    import_tensorflow()
+    from pipeline.training.strategies import workers
+
+    if workers() > 1:
+        raise InputError(
+            "TF_CONFIG names several machines: run the other stages on one of them, and "
+            "`nextword train` on all."
+        )
+
+    def of(command: click.Command) -> dict[str, Any]:
+        return {p.name: options[p.name] for p in command.params if p.name in options}
+
+    training = {name: value for name, value in of(train).items() if name != "corpus"}
+
+    with mlflow_run():
+        ingest_stage(DOCUMENTS, force=force, **of(ingest))
+        tokenize_stage(DOCUMENTS, TOKENS, force=force, **of(tokenize))
+        train_stage(TOKENS, TRAINING, force=force, **training)
+        baselines: tuple[Path, ...] = ()
+        for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
+            if cell != options["cell"]:
+                foil = {**training, "cell": cell, "layers": 1}
+                foil["epochs"] = baseline_epochs
+                train_stage(TOKENS, folder, force=force, prefix=f"{cell}_", **foil)
+                baselines = (*baselines, folder)
+        models = (TRAINING, *baselines)
+        small = _small_training(epochs=0)
+        explain_stage(
+            TOKENS, EXPLANATION, models=models, train_options=small, force=force, **of(explain)
+        )
+        options["explanation"] = EXPLANATION
+        evaluate_stage(
+            TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force, **of(evaluate)
+        )
+        export_stage(TRAINING, TOKENS, MODEL, force=force, **of(export))

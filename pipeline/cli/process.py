@@ -1,0 +1,75 @@
+"""What a command does around its work: errors in one sentence, TensorFlow without greetings."""
+
+import contextlib
+import ctypes
+import logging
+import os
+import tempfile
+from typing import Any
+
+import click
+
+from pipeline import InputError, Interrupted
+
+
+class _Stop(click.ClickException):
+    def __init__(self, message: str, *, exit_code: int = 2):
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+class Group(click.Group):
+    """Turns what the user can mend into one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise _Stop(str(error)) from error
+        except Interrupted as error:
+            raise _Stop(str(error), exit_code=128 + error.signal) from error
+        except OSError as error:
+            raise _Stop(
+                f"{error.filename or 'A file'} cannot be used: {error.strerror}."
+            ) from error
+
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what TensorFlow frees: the next window asks for as much again.
+
+    What goes back to the kernel comes back page by page, each zeroed anew.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, 2**25)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its greetings, which no setting of its own silences."""
+    _keep_freed_memory()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow turns oneDNN's products of matrices on by itself only where there is AVX-512; with
+    # AVX2 they are faster as well (benchmarks/README.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as greetings:
+        os.dup2(greetings.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+            # Models of many shapes in one process are compiled anew for each, as they must be.
+            tf.get_logger().setLevel(logging.ERROR)
+        except BaseException:
+            greetings.seek(0)
+            os.write(terminal, greetings.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

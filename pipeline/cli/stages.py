@@ -1,0 +1,270 @@
+"""Each stage, run or skipped, and what it leaves in MLflow."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import InputError
+from pipeline.cli.defaults import FEEDFORWARD, SIMPLE_RNN, TRAINING
+from pipeline.cli.process import import_tensorflow
+
+
+def run_or_skip(
+    function: Callable[..., None],
+    *,
+    reads: list[Path],
+    output: Path,
+    parameters: dict[str, Any],
+    force: bool,
+    resume: bool | None = None,
+    **callbacks: Callable[..., None],
+) -> bool:
+    from pipeline.manifest import run_stage
+
+    ran = run_stage(
+        function,
+        reads=reads,
+        output=output,
+        parameters=parameters,
+        force=force,
+        resume=resume,
+        **callbacks,
+    )
+    click.echo(f"Wrote {output}." if ran else f"Skipped {output}: nothing has changed.")
+    return ran
+
+
+def mlflow_run() -> contextlib.AbstractContextManager[None]:
+    """An MLflow run named after the command, with its options as parameters."""
+    from pipeline import tracking
+
+    context = click.get_current_context()
+    options = {name: value for name, value in context.params.items() if name != "force"}
+    return tracking.run(str(context.info_name), options)
+
+
+def ingest_stage(
+    output: Path,
+    *,
+    corpus: tuple[str, ...],
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    engine: str,
+    spark_master: str,
+    force: bool,
+    **options: Any,
+) -> None:
+    import_tensorflow()
+    from pipeline.corpus.ingest import find_corpus, ingest
+    from pipeline.tracking import log_documents
+
+    # `mlflow run` passes a glob that was not given as "".
+    globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
+    stage = ingest
+    if engine == "spark":
+        from pipeline import spark
+
+        stage, options["master"] = spark.ingest, spark_master
+    run_or_skip(
+        stage,
+        reads=[Path(path) for path, _ in find_corpus(corpus)],
+        output=output,
+        parameters={"corpus": corpus, **globs, **options},
+        force=force,
+    )
+    click.echo(_documents_in_words(output))
+    log_documents(output)
+
+
+def _documents_in_words(folder: Path) -> str:
+    import pandas as pd
+
+    documents = pd.read_parquet(folder / "documents.parquet", columns=["split"])["split"]
+    removed = pd.read_csv(folder / "removed.csv", usecols=["paragraph"])["paragraph"]
+    counts = ", ".join(f"{split} {n:,}" for split, n in documents.value_counts().items())
+    return (
+        f"{len(documents):,} documents ({counts}); left out: {removed.isna().sum():,} repeated "
+        f"documents, {removed.notna().sum():,} training paragraphs that stand again in valid or "
+        "test."
+    )
+
+
+def tokenize_stage(
+    documents: Path,
+    output: Path,
+    *,
+    vocabulary: str,
+    engine: str,
+    spark_master: str,
+    force: bool,
+    init: str = "",
+    new_words: int = 0,
+    **options: Any,
+) -> None:
+    import_tensorflow()
+    from pipeline.streams import tokenize_documents
+    from pipeline.tracking import log_vocabulary
+
+    stage: Callable[..., None] = tokenize_documents
+    if engine == "spark":
+        from pipeline import spark
+
+        if init:
+            raise InputError("Spark grows no vocabulary: leave out --init, or --engine spark.")
+        stage, options["master"] = spark.tokenize_documents, spark_master
+    known = []  # the files that say what the model knows
+    if vocabulary:
+        known = [Path(vocabulary)]
+    if init:
+        known += [Path(init, "vocabulary.tsv"), Path(init, "tokenizer.json")]
+        options |= {"init": Path(init), "new_words": new_words}
+    run_or_skip(
+        stage,
+        reads=[documents, *known],
+        output=output,
+        parameters={
+            "documents": documents,
+            "vocabulary": Path(vocabulary) if vocabulary else None,
+            **options,
+        },
+        force=force,
+    )
+    log_vocabulary(output)
+
+
+def train_stage(
+    tokens: Path,
+    output: Path,
+    *,
+    force: bool,
+    resume: bool,
+    stride: int | str,
+    preset: str,
+    prefix: str = "",
+    init: str = "",
+    **options: Any,
+) -> None:
+    from pipeline.manifest import is_current, partial_of
+    from pipeline.tracking import epoch_logger, log_history, windows_logger
+    from pipeline.training import strategies
+    from pipeline.training.train import train
+
+    # `mlflow run` passes a stride that was not given as "".
+    parameters = {"tokens": tokens, "stride": stride or None, **options}
+    reads = [tokens]
+    if init:
+        parameters["init"] = Path(init)
+        reads.append(Path(init))
+    if not strategies.is_chief():
+        if not is_current(train, reads=reads, output=output, parameters=parameters):
+            train(output=partial_of(output), **parameters)
+        return
+    ran = run_or_skip(
+        train,
+        reads=reads,
+        output=output,
+        parameters=parameters,
+        force=force,
+        resume=resume,
+        on_epoch=epoch_logger(prefix),
+        on_windows=windows_logger(prefix),
+    )
+    if not ran:
+        log_history(output, prefix)
+
+
+def evaluate_stage(
+    training: Path,
+    tokens: Path,
+    output: Path,
+    *,
+    baselines: tuple[Path, ...],
+    text: str = "",
+    explanation: str | Path = "",
+    ablation: str = "",
+    force: bool,
+    **options: Any,
+) -> None:
+    import_tensorflow()
+    from pipeline.evaluation import evaluate
+    from pipeline.report import print_table
+    from pipeline.tracking import log_evaluation
+
+    files = {"text": text, "explanation": explanation, "ablation": ablation}
+    given = {name: Path(path) if path else None for name, path in files.items()}
+    run_or_skip(
+        evaluate,
+        reads=[training, tokens, *baselines, *filter(None, given.values())],
+        output=output,
+        parameters={
+            "training": training,
+            "tokens": tokens,
+            "baselines": baselines,
+            **given,
+            **options,
+        },
+        force=force,
+    )
+    metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+    print_table(metrics)
+    log_evaluation(output, metrics)
+
+
+def export_stage(
+    training: Path, tokens: Path, output: Path, *, suggestions: int, cache: int, force: bool
+) -> None:
+    import_tensorflow()
+    from pipeline.export import export
+    from pipeline.tracking import log_model
+
+    run_or_skip(
+        export,
+        reads=[training, *([tokens] if cache else [])],
+        output=output,
+        parameters={
+            "training": training,
+            "suggestions": suggestions,
+            "cache": cache,
+            "tokens": tokens if cache else None,
+        },
+        force=force,
+    )
+    click.echo(f"Logged as {log_model(output)}.")
+
+
+def explain_stage(
+    tokens: Path,
+    output: Path,
+    *,
+    models: tuple[Path, ...],
+    windows: tuple[int, ...] = (),
+    training_tokens: int = 0,
+    train_options: dict[str, Any],
+    force: bool,
+    **options: Any,
+) -> None:
+    import_tensorflow()
+    from pipeline.explain.explain import explain, print_explanation
+    from pipeline.tracking import log_explanation
+
+    models = models or tuple(f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir())
+    run_or_skip(
+        explain,
+        reads=[tokens, *models],
+        output=output,
+        parameters={
+            "tokens": tokens,
+            "models": models,
+            "windows": windows,
+            "training_tokens": training_tokens,
+            "train_options": train_options,
+            **options,
+        },
+        force=force,
+    )
+    print_explanation(json.loads((output / "explanation.json").read_text(encoding="utf-8")))
+    log_explanation(output)

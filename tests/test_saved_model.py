@@ -1,0 +1,213 @@
+"""What lies in an exported folder, and the contract of models/README.md, run as it stands there."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import CELLS, TOKENS, config, write_tokens
+from test_export import VOCABULARY, write_training
+
+from pipeline.export import export
+from pipeline.export.recurrence import run
+from pipeline.manifest import run_stage
+from pipeline.model import build_model
+
+README = Path(__file__).parents[1] / "models" / "README.md"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, vocabulary):
+    """A folder with models/nextword, exported twice as a stage is."""
+    project = tmp_path_factory.mktemp("project")
+    training = write_training(project / "training", VOCABULARY, "lstm")
+    tokens = write_tokens(project / "tokens", vocabulary)
+    parameters = {
+        "training": training,
+        "tokens": tokens,
+        "documents": project / "documents",
+        "evaluation": project / "evaluation",
+        "suggestions": 3,
+    }
+
+    def write(folder, stage, made, **asked):
+        folder.mkdir(exist_ok=True)
+        manifest = {"stage": stage, "made": made, "parameters": asked}
+        (folder / "manifest.json").write_text(json.dumps(manifest, default=str))
+
+    write(project / "documents", "ingest", "2026-01-01", corpus=["data/sample"])
+    write(training, "train", "2026-01-02")
+    write(project / "evaluation", "evaluate", "2026-01-03", training=training)
+    figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
+    metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
+    (project / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+    output = project / "models" / "nextword"
+    for _ in range(2):
+        assert run_stage(export, reads=[training], output=output, parameters=parameters, force=True)
+    return project
+
+
+def files(folder):
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return {path.relative_to(folder): path for path in paths}
+
+
+def test_tensorflow_serving_finds_a_number_that_counts_on(project):
+    folder = project / "models" / "nextword"
+    assert [path.name for path in folder.iterdir() if path.name.isdecimal()] == ["2"]
+    version = files(folder / "2")
+    assert {"saved_model.pb", "fingerprint.pb"} <= {path.name for path in version}
+    assert {Path("assets/model_card.md"), Path("assets/vocabulary.tsv")} <= set(version)
+    own = {path: file for path, file in files(folder).items() if path.parts[0] != "2"}
+    assert set(own) == set(version)
+    for path, file in own.items():
+        assert file.samefile(version[path])  # and take no room twice
+
+
+def test_where_there_are_no_links_there_are_copies(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no links here")
+
+    training = write_training(tmp_path / "training", VOCABULARY, "feedforward")
+    monkeypatch.setattr(os, "link", refuse)
+    export(training=training, output=tmp_path / "nextword", suggestions=3)
+    copy = tmp_path / "nextword" / "1" / "saved_model.pb"
+    assert copy.read_bytes() == (tmp_path / "nextword" / "saved_model.pb").read_bytes()
+    card = (tmp_path / "nextword" / "1" / "assets" / "model_card.md").read_text(encoding="utf-8")
+    assert "license: unknown" in card
+    assert "Measured" not in card
+
+
+def test_the_card_tells_what_the_model_is_made_of(project):
+    folder = project / "models" / "nextword"
+    card = (folder / "assets" / "model_card.md").read_text(encoding="utf-8")
+    head = card.split("---\n")[1].splitlines()
+    assert {"language: pt", "license: cc0-1.0", "metrics:", "- perplexity", "- lstm"} <= set(head)
+    assert "| train | 30 | 600 |" in card
+    assert "| perplexity | 81.2 | 81.2 |" in card
+    assert "| top_3 | 34.5% | 34.5% |" in card
+    assert str(project) not in card
+    path, digest = re.search(r"SHA-256 of (variables/.*): ([0-9a-f]{64})", card).groups()
+    sums = subprocess.check_output(["sha256sum", folder / path], text=True)
+    assert sums.split()[0] == digest
+
+
+@pytest.mark.parametrize(
+    ("corpus", "expected"),
+    [
+        (["machado"], 'license_name: "Public domain: the author died in 1908"'),
+        (["/home/ana/notas"], "- notas: licence not known."),
+        (["hf:someone/texts"], "- hf:someone/texts: see its page"),
+        (["machado", "/home/ana/notas"], "license: unknown"),
+    ],
+)
+def test_licences_are_those_of_the_corpus(project, tmp_path, corpus, expected):
+    from pipeline.export.model_card import write_model_card
+
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "vocabulary.tsv").touch()
+    (tmp_path / "manifest.json").write_text(json.dumps({"parameters": {"corpus": corpus}}))
+    write_model_card(
+        folder=tmp_path, training=project / "training", tokens=None, documents=tmp_path,
+        evaluation=None, cache=0,
+    )  # fmt: skip
+    card = (tmp_path / "assets" / "model_card.md").read_text(encoding="utf-8")
+    assert expected in card
+    assert "/home" not in card
+
+
+def test_figures_of_another_training_are_left_out(project, tmp_path):
+    from pipeline.export.model_card import _figures
+
+    training, evaluation = project / "training", project / "evaluation"
+    assert set(_figures(evaluation, training, cached=False)) == {"valid", "test"}
+    assert _figures(evaluation, training, cached=True) == {}
+    assert _figures(evaluation, tmp_path, cached=False) == {}
+    assert _figures(tmp_path, training, cached=False) == {}
+    manifest = json.loads((training / "manifest.json").read_text())
+    later = {**manifest, "made": "2026-01-04"}
+    (training / "manifest.json").write_text(json.dumps(later))
+    try:
+        assert _figures(evaluation, training, cached=False) == {}
+    finally:
+        (training / "manifest.json").write_text(json.dumps(manifest))
+
+
+def examples(language):
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_examples_of_the_readme_run_with_tensorflow_alone(project):
+    code = "".join(examples("python"))
+    names = ("serving_default", "complete", "step", "score", "generate")
+    assert all(f'signatures["{name}"]' in code for name in names)
+    last = '\nimport sys\nassert not {"pipeline", "mlflow", "pandas"} & set(sys.modules)\n'
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code + last],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "shape=(2, 3)" in done.stdout
+    assert "O cachorro" in done.stdout
+
+
+def test_saved_model_cli_runs_every_signature(project):
+    """What TensorFlow installs beside itself, called as the README calls it, and for the others."""
+    (shell,) = examples("console")
+    commands = [c for c in re.sub(r"\\\n\s*", "", shell).split("$ saved_model_cli ") if c.strip()]
+    show, complete = commands
+    size = tf.saved_model.load(str(project / "models" / "nextword")).signatures["step"]
+    size = size.structured_input_signature[1]["state"].shape[1]
+    inputs = {
+        "serving_default": 'text=["O cachorro"]',
+        "step": f'text=["Ela"];state=np.zeros((1, {size}), np.float32)',
+        "score": 'text=["O cachorro bebeu."]',
+        "generate": 'text=["Ela"];length=np.int32(5);temperature=np.float32(1);'
+        "top_p=np.float32(1);seed=np.int32(3)",
+    }
+    run = complete.split("--signature_def")[0]
+    commands += [f"{run} --signature_def {s} --input_exprs '{i}'" for s, i in inputs.items()]
+    # One process for all: TensorFlow takes seconds to start.
+    code = (
+        "import shlex, sys\n"
+        "from tensorflow.python.tools.saved_model_cli import main\n"
+        f"for command in {commands!r}:\n"
+        "    sys.argv = ['saved_model_cli', *shlex.split(command)]\n"
+        "    main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for shown in ("signature_def['generate']", "Result for output key log_probability"):
+        assert shown in done.stdout
+    assert done.stdout.count("Result for output key words") == 3
+
+
+@pytest.mark.parametrize("cell", [*CELLS, "mogrifier"])
+def test_layers_over_time_are_those_of_keras(cell):
+    changes = {"mogrifier": 3} if cell == "mogrifier" else {}
+    model = build_model(config("lstm" if changes else cell, **changes))
+    random = np.random.default_rng(7)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(size=variable.shape))
+    ids = tf.constant(random.integers(len(TOKENS), size=(3, 6)), tf.int32)
+    _, before = model.hidden(ids[:, ::-1])
+    lengths = tf.constant([6, 0, 4])
+    for given in (None, lengths):
+        mask = None if given is None else tf.sequence_mask(given, 6)
+        expected, states = model.hidden(ids, states=before, mask=mask)
+        found, after = run(model, ids, states=before, lengths=given)
+        counted = np.ones((3, 6), bool) if mask is None else mask.numpy()
+        np.testing.assert_allclose(
+            tf.transpose(found, (1, 0, 2)).numpy()[counted], expected.numpy()[counted], atol=1e-5
+        )
+        for mine, keras in zip(after, states, strict=True):
+            for a, b in zip(mine, keras, strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-5)
