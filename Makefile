@@ -31,4 +31,4 @@ lint: .venv/tested
 clean:
 	rm -rf .venv build *.egg-info mlruns mlflow.db
 	rm -rf data/documents* data/tokens* data/inspection* models/training* models/personal* models/simple_rnn*
-	rm -rf models/feedforward* models/explanation* models/evaluation* models/nextword*
+	rm -rf models/feedforward* models/explanation* models/evaluation* models/nextword* models/litert*

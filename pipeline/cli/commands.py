@@ -18,6 +18,7 @@ from pipeline.cli.defaults import (
     EXPLANATION,
     FEEDFORWARD,
     INSPECTION,
+    LITERT,
     MODEL,
     PERSONAL,
     PRESETS,
@@ -53,6 +54,7 @@ from pipeline.cli.stages import (
     explain_stage,
     export_stage,
     ingest_stage,
+    litert_stage,
     mlflow_run,
     run_or_skip,
     tokenize_stage,
@@ -299,13 +301,31 @@ def _evaluation_of(name: str) -> Iterator[Path]:
 @main.command()
 @folder("--training", TRAINING, "Folder of the model to export.")
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
-@folder("--output", MODEL, "Folder to write.")
+@folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
+@option("--output", "", "Folder to write.  [default: models/nextword; with litert models/litert]")
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time, and the options below do not apply.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
 @export_options
 @force_option
-def export(training: Path, tokens: Path, output: Path, **options: Any) -> None:
-    """Read a trained model; write a SavedModel: text in, words out."""
+def export(training: Path, output: str, format: str, force: bool, **options: Any) -> None:
+    """Read a trained model; write a SavedModel: text in, words out.
+
+    The folder is a SavedModel, and in it a numbered one with the same files, which is what
+    TensorFlow Serving looks for.
+    """
     with mlflow_run():
-        export_stage(training, tokens, output, **options)
+        _check_register(options["register"])
+        if format == "litert":
+            litert_stage(training, Path(output or LITERT), force=force)
+        else:
+            export_stage(training, output=Path(output or MODEL), force=force, **options)
+
+
+def _check_register(name: str) -> None:
+    """Before the work, not after it."""
+    from pipeline.tracking import check_name
+
+    if name:
+        check_name(name)
 
 
 @main.command()
@@ -375,6 +395,7 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     training = {name: value for name, value in of(train).items() if name != "corpus"}
 
     with mlflow_run():
+        _check_register(options["register"])
         ingest_stage(DOCUMENTS, force=force, **of(ingest))
         tokenize_stage(DOCUMENTS, TOKENS, force=force, **of(tokenize))
         train_stage(TOKENS, TRAINING, force=force, **training)
@@ -394,4 +415,4 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         evaluate_stage(
             TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force, **of(evaluate)
         )
-        export_stage(TRAINING, TOKENS, MODEL, force=force, **of(export))
+        export_stage(TRAINING, TOKENS, EVALUATION, MODEL, force=force, **of(export))

@@ -12,6 +12,7 @@ FEEDFORWARD = Path("models/feedforward")
 EXPLANATION = Path("models/explanation")
 EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
+LITERT = Path("models/litert")
 PERSONAL = Path("models/personal")
 
 # What a training costs, and what it is worth: benchmarks/README.md has the figures.

@@ -184,7 +184,11 @@ evaluation_options = all_of(
 )  # fmt: skip
 
 cache_option = option("--cache", 0, "Tokens that a continuous cache over the text remembers; 0 for none.", type=click.IntRange(0))  # fmt: skip
-export_options = all_of(option("--suggestions", 5, "Words suggested.", type=positive), cache_option)
+export_options = all_of(
+    option("--suggestions", 5, "Words suggested.", type=positive),
+    cache_option,
+    option("--register", "", "Name in MLflow's registry, where the model becomes the next version.  [default: none]"),
+)  # fmt: skip
 
 explanation_options = all_of(
     option("--sentence", "Matias tinha um cachorro e ele gostava de beber água", "Its words are predicted with the context cut shorter and shorter; the last one is looked at closest."),

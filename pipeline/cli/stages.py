@@ -215,25 +215,49 @@ def evaluate_stage(
 
 
 def export_stage(
-    training: Path, tokens: Path, output: Path, *, suggestions: int, cache: int, force: bool
+    training: Path,
+    tokens: Path,
+    evaluation: Path,
+    output: Path,
+    *,
+    suggestions: int,
+    cache: int,
+    register: str,
+    force: bool,
 ) -> None:
     import_tensorflow()
     from pipeline.export import export
     from pipeline.tracking import log_model
 
+    # What there is of an evaluation stands in the model card.
+    measured = evaluation if (evaluation / "metrics.json").is_file() else None
     run_or_skip(
         export,
-        reads=[training, *([tokens] if cache else [])],
+        reads=[training, *([tokens] if cache else []), *([measured] if measured else [])],
         output=output,
         parameters={
             "training": training,
             "suggestions": suggestions,
             "cache": cache,
             "tokens": tokens if cache else None,
+            "evaluation": measured,
         },
         force=force,
     )
-    click.echo(f"Logged as {log_model(output)}.")
+    click.echo(f"Logged as {log_model(output, register=register or None)}.")
+
+
+def litert_stage(training: Path, output: Path, *, force: bool) -> None:
+    import_tensorflow()
+    from pipeline.litert import export_litert
+
+    run_or_skip(
+        export_litert,
+        reads=[training],
+        output=output,
+        parameters={"training": training},
+        force=force,
+    )
 
 
 def explain_stage(
