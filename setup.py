@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 HUB = ["datasets>=5,<6"]
 SUBWORD = ["sentencepiece>=0.2.3"]
 SPARK = ["pyspark>=4,<5"]
+LITERT = ["ai-edge-litert>=2.1"]
 
 setup(
     name="nextword-pt",
@@ -45,12 +46,13 @@ setup(
         "hub": HUB,
         "subword": SUBWORD,
         "spark": SPARK,
+        "litert": LITERT,
         "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6"],
         "dev": [
-            *[*HUB, *SUBWORD, *SPARK],
+            *[*HUB, *SUBWORD, *SPARK, *LITERT],
             *["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
-            *["playwright>=1.50", "httpx2>=2"],
+            *["playwright>=1.50", "httpx2>=2", "tensorflow-serving-api>=2.21,<2.22"],
         ],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},
