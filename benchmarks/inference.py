@@ -11,7 +11,7 @@ model is a 5-gram of the sample's training split (pipeline.kneser_ney).
 
 `step` is asked for the next word when one more is typed after 5 and after 500 words,
 `serving_default` for the next word of a text of 50, and `score` for the paragraphs of the test
-split in batches of 32. For the last, PyTorch is given the ids and has no text to cut.
+split in batches of 32. PyTorch has no text to cut for the last: it is given ids, and packs them.
 
 Each rival is a process of its own that may use every core. They take turns, round after round, so
 that a busy machine slows all alike; the first round, which warms up, is not timed. "ours is" is the
@@ -143,15 +143,14 @@ class Torch:
 
     def score(self, batch: int) -> float:
         torch, rows = self.torch, self.batches[batch]
+        x, y = (
+            torch.nn.utils.rnn.pack_sequence([row[part] for row in rows], enforce_sorted=False)
+            for part in (slice(-1), slice(1, None))
+        )
         with torch.inference_mode():
-            padded = torch.nn.utils.rnn.pad_sequence(rows)  # (T, B)
-            lengths = torch.tensor([len(row) - 1 for row in rows])
-            counted = torch.arange(len(padded) - 1)[:, None] < lengths
-            features, _ = self.forward(padded[:-1])
-            nats = torch.nn.functional.cross_entropy(
-                self.model.output(features[counted]), padded[1:][counted], reduction="none"
-            )
-            return -float(torch.zeros(counted.shape).masked_scatter_(counted, nats).sum())
+            h, _ = self.model.cell(x._replace(data=self.model.embed(x.data)))
+            logits = self.model.output(self.model.project(h.data))
+            return -float(torch.nn.functional.cross_entropy(logits, y.data, reduction="sum"))
 
 
 class KenLM:
@@ -159,7 +158,9 @@ class KenLM:
         import kenlm
 
         self.name, self.state = "KenLM", kenlm.State
-        self.model = kenlm.Model(str(folder / "words.arpa"))
+        config = kenlm.Config()
+        config.show_progress, config.arpa_complain = False, kenlm.ARPALoadComplain.NONE
+        self.model = kenlm.Model(str(folder / "words.arpa"), config)
         self.tokens, self.words = asked["tokens"], asked["words"]
 
     def questions(self) -> dict[str, Question]:

@@ -161,7 +161,10 @@ class Compiled(keras.layers.RNN):
         if mask is not None or tf.config.list_logical_devices("GPU"):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         states = [tf.convert_to_tensor(state) for state in tf.nest.flatten(initial_state)]
-        outputs, last = self.scan(tf.convert_to_tensor(sequences), states)
+        # A batch that may be of any size would be so after the first step, where states of one
+        # row meet it.
+        sequences = tf.ensure_shape(sequences, (states[0].shape[0], None, None))
+        outputs, last = self.scan(sequences, states)
         return last[0], outputs, list(last)
 
     def scan(self, x: tf.Tensor, states: Tensors) -> tuple[tf.Tensor, Tensors]:

@@ -94,6 +94,22 @@ def test_windows_of_another_length_and_batch_fit_too(cell):
         np.testing.assert_allclose(ours(x)[0], stock(x)[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", [*CELLS, "Mogrifier"])
+def test_a_state_of_one_row_meets_a_batch_of_any_size(cell):
+    subject = (
+        Mogrifier(MogrifierCell(UNITS, rounds=2), stateful=True)
+        if cell == "Mogrifier"
+        else getattr(recurrent, cell)(UNITS, stateful=True)
+    )
+    subject.build((1, None, INPUTS))
+    (x,) = tensors(8, (1, 4, INPUTS))
+    read = tf.function(subject, input_signature=[tf.TensorSpec((None, None, INPUTS))])
+    whole = read(x)
+    subject.reset_state()
+    read(x[:, :2])
+    np.testing.assert_allclose(read(x[:, 2:]), whole, rtol=1e-5, atol=1e-6)
+
+
 def test_a_graph_and_the_eye_see_the_same_gradient():
     """In this order: what the graph has made must not be in the way of the tape outside of it."""
     (x,) = tensors(6, (BATCH, 4, INPUTS))

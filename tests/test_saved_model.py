@@ -13,7 +13,9 @@ import tensorflow as tf
 from conftest import CELLS, TOKENS, config, write_tokens
 from test_export import VOCABULARY, write_training
 
+from pipeline.cache import Cache
 from pipeline.export import export
+from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.recurrence import run
 from pipeline.manifest import run_stage
 from pipeline.model import build_model
@@ -29,8 +31,6 @@ def project(tmp_path_factory, vocabulary):
     tokens = write_tokens(project / "tokens", vocabulary)
     parameters = {
         "training": training,
-        "tokens": tokens,
-        "documents": project / "documents",
         "evaluation": project / "evaluation",
         "suggestions": 3,
     }
@@ -41,7 +41,8 @@ def project(tmp_path_factory, vocabulary):
         (folder / "manifest.json").write_text(json.dumps(manifest, default=str))
 
     write(project / "documents", "ingest", "2026-01-01", corpus=["data/sample"])
-    write(training, "train", "2026-01-02")
+    write(tokens, "tokenize", "2026-01-01", documents=project / "documents")
+    write(training, "train", "2026-01-02", tokens=tokens)
     write(project / "evaluation", "evaluate", "2026-01-03", training=training)
     figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
     metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
@@ -107,23 +108,41 @@ def test_the_card_tells_what_the_model_is_made_of(project):
     ],
 )
 def test_licences_are_those_of_the_corpus(project, tmp_path, corpus, expected):
-    from pipeline.export.model_card import write_model_card
-
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "assets" / "vocabulary.tsv").touch()
-    (tmp_path / "manifest.json").write_text(json.dumps({"parameters": {"corpus": corpus}}))
-    write_model_card(
-        folder=tmp_path, training=project / "training", tokens=None, documents=tmp_path,
-        evaluation=None, cache=0,
-    )  # fmt: skip
-    card = (tmp_path / "assets" / "model_card.md").read_text(encoding="utf-8")
+    path = project / "documents" / "manifest.json"
+    before = path.read_text()
+    try:
+        path.write_text(json.dumps({"made": "2026-01-01", "parameters": {"corpus": corpus}}))
+        card = card_of(project, tmp_path)
+    finally:
+        path.write_text(before)
     assert expected in card
     assert "/home" not in card
 
 
-def test_figures_of_another_training_are_left_out(project, tmp_path):
-    from pipeline.export.model_card import _figures
+def test_of_text_that_was_made_anew_since_the_training_nothing_is_told(project, tmp_path):
+    path = project / "tokens" / "manifest.json"
+    before = path.read_text()
+    assert "| train | 30 | 600 |" in card_of(project, tmp_path)
+    try:
+        path.write_text(before.replace("2026-01-01", "2026-01-09"))
+        card = card_of(project, tmp_path)
+    finally:
+        path.write_text(before)
+    assert "- Not known." in card
+    assert "| train |" not in card
 
+
+def card_of(project, folder):
+    (folder / "assets").mkdir(exist_ok=True)
+    (folder / "assets" / "vocabulary.tsv").touch()
+    cache = Cache(size=20, theta=0.5, weight=0.25)
+    write_model_card(folder=folder, training=project / "training", evaluation=None, cache=cache)
+    card = (folder / "assets" / "model_card.md").read_text(encoding="utf-8")
+    assert "a continuous cache of 20 tokens, θ = 0.5, λ = 0.25" in card
+    return card
+
+
+def test_figures_of_another_training_are_left_out(project, tmp_path):
     training, evaluation = project / "training", project / "evaluation"
     assert set(_figures(evaluation, training, cached=False)) == {"valid", "test"}
     assert _figures(evaluation, training, cached=True) == {}

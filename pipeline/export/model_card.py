@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import catalog
+from pipeline.cache import Cache
 from pipeline.manifest import MANIFEST
 from pipeline.model import ModelConfig
 from pipeline.vocabulary import Vocabulary
@@ -44,31 +45,26 @@ _LIMITS = """\
 
 
 def write_model_card(
-    *,
-    folder: Path,
-    training: Path,
-    tokens: Path | None,
-    documents: Path | None,
-    evaluation: Path | None,
-    cache: int,
+    *, folder: Path, training: Path, evaluation: Path | None, cache: Cache | None
 ) -> None:
     """Write assets/model_card.md into the folder of a SavedModel.
 
-    What is not known is left out.
+    What is not known is left out. The text that a model was trained on is what the manifests of the
+    stages before it name.
 
     Args:
         folder: holds the SavedModel.
         training: folder that `train` wrote.
-        tokens: folder that `tokenize` wrote, for the sizes of the splits.
-        documents: folder that `ingest` wrote, for the corpus and its licence.
         evaluation: folder that `evaluate` wrote; figures of another model, or of an older
             training, are left out.
-        cache: N of the model's cache.
+        cache: the model's, if any.
     """
     config = ModelConfig.load(training / "model.json")
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
+    tokens = _read_by(training, "tokens")
+    documents = _read_by(tokens, "documents") if tokens else None
     names = _parameters(documents).get("corpus", []) if documents else []
-    figures = _figures(evaluation, training, cached=cache > 0) if evaluation else {}
+    figures = _figures(evaluation, training, cached=cache is not None) if evaluation else {}
     sections = [
         _head(config, names, measured=bool(figures)),
         f"# A next-word model of Portuguese ({config.cell})\n\n"
@@ -121,7 +117,7 @@ def _corpus(names: list[str], tokens: Path | None) -> str:
             lines.append(f"- {Path(name).name}: licence not known.")
     if not names:
         lines.append("- Not known.")
-    if tokens:
+    if tokens and (tokens / "train.documents.npy").exists():
         lines += ["", "| split | documents | tokens |", "|---|---|---|"]
         for split in _SPLITS:
             counts = [
@@ -132,7 +128,7 @@ def _corpus(names: list[str], tokens: Path | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _model(config: ModelConfig, vocabulary: Vocabulary, cache: int) -> str:
+def _model(config: ModelConfig, vocabulary: Vocabulary, cache: Cache | None) -> str:
     of_cell = f"{config.layers} × {config.units} units, embedding {config.embedding}"
     if config.mogrifier:
         of_cell += f", Mogrifier of {config.mogrifier} rounds"
@@ -145,7 +141,8 @@ def _model(config: ModelConfig, vocabulary: Vocabulary, cache: int) -> str:
         f"{vocabulary.numbers}",
     ]
     if cache:
-        lines.append(f"- a continuous cache of {cache} tokens")
+        weights = f"θ = {cache.theta:g}, λ = {cache.weight:g}"
+        lines.append(f"- a continuous cache of {cache.size} tokens, {weights}")
     return "\n".join(lines) + "\n"
 
 
@@ -198,6 +195,13 @@ def _manifest(folder: Path) -> dict[str, Any]:
         return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except OSError:
         return {}
+
+
+def _read_by(folder: Path, name: str) -> Path | None:
+    """The folder that a stage read, as it was then; None if it is gone, or made anew since."""
+    read = Path(_parameters(folder).get(name) or "")
+    made = _manifest(read).get("made") if read.name else None
+    return read if made and made <= _manifest(folder)["made"] else None
 
 
 def _parameters(folder: Path) -> dict[str, Any]:

@@ -25,17 +25,21 @@ class Reader(tf.Module):
 
     def __init__(self, model: LanguageModel, vocabulary: Vocabulary, *, cache: Cache | None = None):
         super().__init__(name="reader")
-        self.model = model
+        self.model: LanguageModel
+        # The model itself is not tracked, only TensorFlow's variables in it: of each of Keras's a
+        # SavedModel holds two, and a session, which TensorFlow Serving and saved_model_cli load it
+        # into, restores the one that nothing reads.
+        object.__setattr__(self, "model", model)
         self.tokenizer = Tokenizer(vocabulary)
         h, states = model.hidden(tf.zeros((1, 1), tf.int32))
         self._sizes = [[part.shape[-1] for part in state] for state in states]
         self._layers = sum(map(sum, self._sizes))
+        own = model.output_weights  # none where they are the embedding's
         if not model.adaptive:
-            matrix = (
-                model.embed.embeddings if model.output_weights is None else model.output_weights
-            )
+            matrix = model.embed.embeddings if own is None else own
             # (E, V), the order in which a product with few rows reads memory once, and in a row.
             self._output = tf.Variable(tf.transpose(matrix), trainable=False, name="output")
+        self.weights = [v.value for v in model.trainable_variables if v is not own]
         self.cache, self._units = cache, h.shape[-1]
         self.state_size = self._layers + 1
         if cache:

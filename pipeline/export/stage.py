@@ -24,7 +24,6 @@ def export(
     suggestions: int,
     cache: int = 0,
     tokens: Path | None = None,
-    documents: Path | None = None,
     evaluation: Path | None = None,
 ) -> None:
     """Write the model of a training folder as a SavedModel.
@@ -37,9 +36,8 @@ def export(
         output: folder to write into.
         suggestions: k, words suggested.
         cache: N, tokens that a continuous cache remembers; 0 for no cache.
-        tokens: folder that `tokenize` wrote, on whose validation split a cache is tuned; the model
-            card tells of it.
-        documents, evaluation: folders that `ingest` and `evaluate` wrote, for the model card.
+        tokens: folder that `tokenize` wrote, on whose validation split a cache is tuned.
+        evaluation: folder that `evaluate` wrote, for the model card.
 
     Raises:
         InputError: there is no trained model, no word in its vocabulary, or no text to tune on.
@@ -53,14 +51,7 @@ def export(
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     module.assets = [tf.saved_model.Asset(str(p)) for p in (path, choices_path(path))]
     tf.saved_model.save(module, str(output), signatures=module.signatures())
-    write_model_card(
-        folder=output,
-        training=training,
-        tokens=tokens,
-        documents=documents,
-        evaluation=evaluation,
-        cache=cache,
-    )
+    write_model_card(folder=output, training=training, evaluation=evaluation, cache=tuned)
     _copy(output, output / str(1 + max(_versions(place_of(output)), default=0)))
 
 
