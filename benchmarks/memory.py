@@ -59,6 +59,7 @@ def main() -> None:
     )
     parser.add_argument("--megabytes", type=int, default=2000)
     parser.add_argument("--corpus", type=Path, nargs="+", default=[SAMPLE])
+    parser.add_argument("--deduplicate", nargs="+", default=["false", "true"])
     parser.add_argument("--folder", type=Path, help="where the text is written, and kept")
     arguments = parser.parse_args()
     table = rich.table.Table(title=f"{arguments.megabytes:,} MB of text")
@@ -71,12 +72,10 @@ def main() -> None:
         if not (folder / "text").exists():
             corpus = [path.resolve() for path in arguments.corpus]
             write(corpus, folder / "text", size=arguments.megabytes * 1_000_000)
-        for command in (
-            "ingest --corpus text --deduplicate false --force",
-            "tokenize --force",
-            "ingest --corpus text --deduplicate true --force",
-            "tokenize --force",
-        ):
+        commands: list[str] = []
+        for choice in arguments.deduplicate:
+            commands += [f"ingest --corpus text --deduplicate {choice} --force", "tokenize --force"]
+        for command in commands:
             peak, seconds = measure(command.split(), folder=folder)
             speed = arguments.megabytes / seconds
             name = command.removesuffix(" --force")

@@ -90,3 +90,16 @@ def test_hashes_of_different_13_grams_differ():
 
 def test_nothing_is_held_out():
     assert dropped(("train", text([1] * 20))) == [(text([1] * 20), [])]
+
+
+def test_held_out_13_grams_are_told_once_and_by_the_document_that_has_them_first():
+    words = [f"palavra{i}" for i in range(20)]
+    texts = [" ".join(words), " ".join(words[3:]), " ".join(["outra", *words])]
+    frames = [
+        pd.DataFrame({"source": ["a", "b"], "split": ["valid", "test"], "text": texts[:2]}),
+        pd.DataFrame({"source": ["c"], "split": ["test"], "text": texts[2:]}),
+    ]
+    held_out = held_out_ngrams(frames)
+    assert held_out.sources == ["a (valid)", "b (test)", "c (test)"]
+    assert (np.diff(held_out.hashes) > 0).all()
+    assert np.bincount(held_out.owners).tolist() == [20 - NGRAM + 1, 0, 1]

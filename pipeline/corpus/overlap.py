@@ -6,6 +6,7 @@ of a paragraph, but not over that of a document.
 """
 
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -94,22 +95,38 @@ class HeldOut:
 
 def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
     """Collect the 13-grams of documents that validate and test, 12 bytes for each token."""
-    hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
     sources: list[str] = []
-    for frame, (found, documents) in side_by_side(_ngrams, frames):
-        hashes.append(found)
-        owners.append(documents + np.int32(len(sources)))
-        rows = zip(frame["source"], frame["split"], strict=True)
-        sources += [f"{source} ({split})" for source, split in rows]
-    distinct, first = np.unique(np.concatenate(hashes), return_index=True)
-    return HeldOut(distinct, np.concatenate(owners)[first], sources)
+    counts: list[int] = []  # 13-grams of each
+    # Sorted in place, and looked up again from a file: a table of both would take several times
+    # as much memory while it is sorted.
+    with tempfile.TemporaryFile() as file:
+        for frame, found in side_by_side(_ngrams, frames):
+            for source, split, hashes in zip(frame["source"], frame["split"], found, strict=True):
+                sources.append(f"{source} ({split})")
+                counts.append(len(hashes))
+                hashes.tofile(file)
+        file.seek(0)
+        ordered = np.fromfile(file, np.uint64)
+        ordered.sort()
+        end = len(ordered)
+        distinct = np.ones(end, bool)
+        np.not_equal(ordered[1:], ordered[:-1], out=distinct[1:])
+        ordered = ordered[distinct]
+        owners = np.zeros(len(ordered), np.int32)
+        for owner, count in reversed([*enumerate(counts)]):  # so that the first has the last word
+            end -= count
+            file.seek(end * ordered.itemsize)
+            hashes = np.fromfile(file, np.uint64, count)
+            owners[np.searchsorted(ordered, hashes)] = owner
+    return HeldOut(ordered, owners, sources)
 
 
-def _ngrams(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The hash of each 13-gram of a frame, and which row it is in."""
+def _ngrams(frame: pd.DataFrame) -> list[np.ndarray]:
+    """The hashes of the 13-grams of each row of a frame."""
     tokens = read_tokens(frame["text"].tolist())
     starts, hashes = tokens.ngrams()
-    return hashes, tokens.document[starts]
+    ends = np.searchsorted(tokens.document[starts], np.arange(1, len(frame)))
+    return np.split(hashes, ends) if len(frame) else []
 
 
 def drop_overlap(frames: Iterable[pd.DataFrame], *, held_out: HeldOut) -> Iterator[pd.DataFrame]:
