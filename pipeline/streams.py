@@ -267,42 +267,41 @@ def tokenize_documents(
     if unit == "subword":
         pieces = in_chunks(Tokenizer(known).pieces, [*forms.numbers])
         for split in SPLITS:
-            _write_pieces(output / f"{split}.npy", pieces)
+            _rewrite(output / f"{split}.npy", lambda n: tf.gather(pieces, n).values.numpy())
         return
     letters = np.concatenate([*forms.map(_letters)])
     for split in HELD_OUT:
-        _write_letters(output / f"{split}.npy", letters)
+        path = output / f"{split}.npy"
+        with StreamWriter(path.with_suffix(".letters.npy")) as writer:
+            for part in _numbers(path):
+                writer.append(letters[part])
     ids = np.concatenate([*forms.map(Tokenizer(known).lookup)])
     for split in SPLITS:
-        stream = np.load(output / f"{split}.npy", mmap_mode="r+")
-        for first in range(0, len(stream), _CHUNK):
-            stream[first : first + _CHUNK] = ids[stream[first : first + _CHUNK]]
-        stream.flush()
+        _rewrite(output / f"{split}.npy", lambda n: ids[n])
 
 
-def _write_letters(path: Path, letters: np.ndarray) -> None:
-    """Write beside a stream of numbers how many letters each token has."""
-    stream = np.load(path, mmap_mode="r")
-    with StreamWriter(path.with_suffix(".letters.npy")) as writer:
-        for first in range(0, len(stream), _CHUNK):
-            writer.append(letters[stream[first : first + _CHUNK]])
+def _numbers(path: Path) -> Iterator[np.ndarray]:
+    """A stream in parts. It is not mapped: all pages that were seen would count as memory."""
+    with path.open("rb") as file:
+        file.seek(StreamWriter.HEADER)
+        while data := file.read(4 * _CHUNK):
+            yield np.frombuffer(data, "<i4")
 
 
-def _write_pieces(path: Path, pieces: tf.RaggedTensor) -> None:
-    """Put the pieces of each token, a row of theirs, in the place of its number."""
-    stream = np.load(path, mmap_mode="r")
-    longer = path.with_name(f".{path.name}")
-    with StreamWriter(longer) as writer:
-        for first in range(0, len(stream), _CHUNK):
-            writer.append(tf.gather(pieces, stream[first : first + _CHUNK]).values.numpy())
-    longer.replace(path)
+def _rewrite(path: Path, function: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Put what a function makes of a stream, part by part, in its place."""
+    beside = path.with_name(f".{path.name}")
+    with StreamWriter(beside) as writer:
+        for part in _numbers(path):
+            writer.append(function(part))
+    beside.replace(path)
 
 
 class StreamWriter:
     """Writes a .npy vector of int32 whose length is known only at the end."""
 
     # The header is written twice: as long the first time as the longest it can be.
-    _LENGTH = 128
+    HEADER = 128
 
     def __init__(self, path: Path):
         self._file = path.open("wb")
@@ -320,7 +319,7 @@ class StreamWriter:
     def _header(self) -> None:
         header = {"descr": "<i4", "fortran_order": False, "shape": (self._tokens,)}
         np.lib.format.write_array_header_1_0(self._file, header)
-        assert self._file.tell() == self._LENGTH
+        assert self._file.tell() == self.HEADER
 
     def append(self, ids: np.ndarray) -> None:
         self._file.write(ids.astype("<i4").tobytes())
