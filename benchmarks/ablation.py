@@ -9,9 +9,7 @@ preset's, in seconds of CPU, so a row that takes longer has to be worth it.
 
 import argparse
 import json
-import os
 import shlex
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,8 +17,7 @@ from pathlib import Path
 import pandas as pd
 import rich.console
 import rich.table
-
-ROOT = Path(__file__).parents[1]
+from command import nextword
 
 # Options added to the preset, and the paper they come from.
 CHANGES = {
@@ -46,35 +43,18 @@ CHANGES = {
 }
 
 
-def nextword(command: str, *, folder: Path) -> float:
-    """Run a command in a folder, its output into a log; the seconds of CPU that it took."""
-    store = f"sqlite:///{folder / 'mlflow.db'}"
-    with (folder / "log").open("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *shlex.split(command)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"`nextword {command}` failed:\n{(folder / 'log').read_text()}")
-    return usage.ru_utime + usage.ru_stime
-
-
 def row(name: str, *, tokens: Path, options: str, folder: Path) -> dict[str, float]:
     """Train and measure one model."""
     change, _ = CHANGES[name]
     output = folder / name.replace(" ", "_").replace(",", "")
     common = f"--tokens {shlex.quote(str(tokens))}"
-    cpu = nextword(f"train {common} {change} {options} --output {output}", folder=folder)
+    used = nextword(f"train {common} {change} {options} --output {output}", folder=folder)
     nextword(f"evaluate {common} --training {output} --output {output}.evaluation", folder=folder)
     metrics = json.loads(Path(f"{output}.evaluation", "metrics.json").read_text())
     cell = json.loads((output / "model.json").read_text())["cell"]
     history = pd.read_csv(output / "history.csv")
     return {
-        "cpu": cpu,
+        "cpu": used.ru_utime + used.ru_stime,
         "train": history["train_perplexity"].iloc[-1],
         "valid": metrics["valid"][cell]["perplexity"],
         "test": metrics["test"][cell]["perplexity"],

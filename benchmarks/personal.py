@@ -11,33 +11,21 @@ perplexity flatters the model as it was; top-3 and keystrokes count them as miss
 
 import argparse
 import json
-import os
 import shlex
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import rich.console
 import rich.table
-
-ROOT = Path(__file__).parents[1]
+from command import ROOT
+from command import nextword as run
 
 
 def nextword(command: str, *, folder: Path) -> None:
-    """Run a command in a folder, its output into a log."""
+    """Run a command and say so."""
     print(f"nextword {command}", file=sys.stderr, flush=True)
-    store = f"sqlite:///{folder / 'mlflow.db'}"
-    with (folder / "log").open("w+") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *shlex.split(command)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    if done.returncode:
-        raise SystemExit(f"`nextword {command}` failed:\n{(folder / 'log').read_text()}")
+    run(command, folder=folder)
 
 
 def measured(model: str, tokens: str, *, folder: Path) -> dict[str, float]:
