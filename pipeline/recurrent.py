@@ -222,11 +222,7 @@ def _scan(
         return (after[0], *(sequence[-1] for sequence in after)), gradient
 
     # Autodiff does this part.
-    x = tf.transpose(x, (1, 0, 2))  # (T, B, E)
-    a = tf.matmul(flat(x), kernel)
-    if bias.shape.rank == 2:  # Keras's GRU has one for the input, one for the state
-        a, bias = a + bias[0], bias[1]
-    a = tf.reshape(a, tf.concat([tf.shape(x)[:2], [kernel.shape[1]]], 0))
+    a, bias = project(tf.transpose(x, (1, 0, 2)), kernel, bias)
     outputs, *last = loop(a, recurrent, bias, *states)
     return tf.transpose(outputs, (1, 0, 2)), last
 
@@ -295,6 +291,14 @@ def _backward(
     )
     d_a = written.stack()
     return d_a, recurrence.by_state(d_a, factors), d_first
+
+
+def project(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the input is to all steps, x (T, B, E) to (T, B, gates · H), and the state's bias."""
+    a = tf.matmul(flat(x), kernel)
+    if bias.shape.rank == 2:  # Keras's GRU has one for the input, one for the state
+        a, bias = a + bias[0], bias[1]
+    return tf.reshape(a, tf.concat([tf.shape(x)[:2], [kernel.shape[1]]], 0)), bias
 
 
 def by_step(sequence: tf.Tensor) -> tf.TensorArray:

@@ -10,9 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline.model import LanguageModel
-from pipeline.recurrent import GatedRecurrence, LongShortRecurrence, SimpleRecurrence, Tensors, flat
-
-_RECURRENCES = {"lstm": LongShortRecurrence, "gru": GatedRecurrence, "simple_rnn": SimpleRecurrence}
+from pipeline.recurrent import Tensors, project
 
 
 def run(
@@ -37,23 +35,20 @@ def run(
     x = model.embed(tf.transpose(ids))  # (T, B, E)
     after = []
     for layer, before in zip(model.recurrent, states, strict=True):
-        x, last = _over_time(*_stepper(model, layer.cell, x), before, lengths)
+        x, last = _over_time(*_stepper(layer, x), before, lengths)
         after.append(last)
     return x, after
 
 
-def _stepper(
-    model: LanguageModel, cell: Any, x: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor, Tensors], Tensors]]:
+def _stepper(layer: Any, x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor, Tensors], Tensors]]:
     """What each step is given, (T, B, …), and the states, h first, that it makes of this."""
-    if model.config.mogrifier or model.config.cell == "feedforward":
+    cell, recurrence = layer.cell, getattr(layer, "recurrence", None)
+    if recurrence is None:  # a Mogrifier, whose state changes the input; feedforward
         return x, lambda x, states: cell(x, states)[1]
-    recurrence = _RECURRENCES[model.config.cell]
-    recurrent, bias = (tf.convert_to_tensor(w) for w in (cell.recurrent_kernel, cell.bias))
-    a = tf.matmul(flat(x), tf.convert_to_tensor(cell.kernel))
-    if bias.shape.rank == 2:  # Keras's GRU has one for the input, one for the state
-        a, bias = a + bias[0], bias[1]
-    a = tf.reshape(a, tf.concat([tf.shape(x)[:2], [a.shape[-1]]], 0))
+    kernel, recurrent, bias = map(
+        tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
+    )
+    a, bias = project(x, kernel, bias)
 
     def step(a: tf.Tensor, states: Tensors) -> Tensors:
         return recurrence.step(a, tf.matmul(states[0], recurrent) + bias, states)[0]
