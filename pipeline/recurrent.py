@@ -222,7 +222,9 @@ def _scan(
         return (after[0], *(sequence[-1] for sequence in after)), gradient
 
     # Autodiff does this part.
-    a, bias = project(tf.transpose(x, (1, 0, 2)), kernel, bias)
+    x = tf.transpose(x, (1, 0, 2))
+    a, bias = project(flat(x), kernel, bias)
+    a = tf.reshape(a, tf.concat([tf.shape(x)[:2], [a.shape[1]]], 0))
     outputs, *last = loop(a, recurrent, bias, *states)
     return tf.transpose(outputs, (1, 0, 2)), last
 
@@ -294,11 +296,11 @@ def _backward(
 
 
 def project(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """What the input is to all steps, x (T, B, E) to (T, B, gates · H), and the state's bias."""
-    a = tf.matmul(flat(x), kernel)
+    """What the input is to the gates, x (N, E) to (N, gates · H), and the state's bias."""
+    a = tf.matmul(x, kernel)
     if bias.shape.rank == 2:  # Keras's GRU has one for the input, one for the state
         a, bias = a + bias[0], bias[1]
-    return tf.reshape(a, tf.concat([tf.shape(x)[:2], [kernel.shape[1]]], 0)), bias
+    return a, bias
 
 
 def by_step(sequence: tf.Tensor) -> tf.TensorArray:

@@ -16,6 +16,7 @@ from test_export import VOCABULARY, write_training
 from pipeline.cache import Cache
 from pipeline.export import export
 from pipeline.export.model_card import _figures, write_model_card
+from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run
 from pipeline.manifest import run_stage
 from pipeline.model import build_model
@@ -220,15 +221,23 @@ def test_layers_over_time_are_those_of_keras(cell):
         variable.assign(random.normal(size=variable.shape))
     ids = tf.constant(random.integers(len(TOKENS), size=(3, 6)), tf.int32)
     _, before = model.hidden(ids[:, ::-1])
-    lengths = tf.constant([6, 0, 4])
-    for given in (None, lengths):
-        mask = None if given is None else tf.sequence_mask(given, 6)
-        expected, states = model.hidden(ids, states=before, mask=mask)
-        found, after = run(model, ids, states=before, lengths=given)
-        counted = np.ones((3, 6), bool) if mask is None else mask.numpy()
-        np.testing.assert_allclose(
-            tf.transpose(found, (1, 0, 2)).numpy()[counted], expected.numpy()[counted], atol=1e-5
-        )
+    for lengths in (tf.constant([6, 6, 6]), tf.constant([4, 0, 6])):
+        counted = tf.sequence_mask(lengths, 6)
+        expected, states = model.hidden(ids, states=before, mask=counted)
+        packing = Packing.of(lengths, steps=tf.constant(6))
+        found, after = run(model, packing.pack(ids), packing, states=before)
+        expected = tf.where(counted[..., None], expected, 0.0)
+        np.testing.assert_allclose(packing.unpack(found), expected, atol=1e-5)
         for mine, keras in zip(after, states, strict=True):
             for a, b in zip(mine, keras, strict=True):
                 np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_texts_are_packed_step_by_step_and_the_longest_first():
+    texts = tf.constant([[11, 12, 0], [21, 0, 0], [0, 0, 0], [41, 42, 43]])
+    packing = Packing.of(tf.constant([2, 1, 0, 3]), steps=tf.constant(3))
+    packed = packing.pack(texts)
+    assert packed.numpy().tolist() == [41, 11, 21, 42, 12, 43]
+    assert packing.sizes.numpy().tolist() == [3, 2, 1]
+    assert packing.unpack(packed).numpy().tolist() == texts.numpy().tolist()
+    assert packing.total(packed).numpy().tolist() == [23, 21, 0, 126]

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from pipeline.cache import Cache, Steps, mix
 from pipeline.export.capitals import sentence_marks, starts_sentence
+from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run
 from pipeline.model import LanguageModel
 from pipeline.tokenizer import Tokenizer, cut, put_back, skip_blank
@@ -65,11 +66,10 @@ class Reader(tf.Module):
             starts=starts_sentence(marks, self.starts(state)),
         )
 
-    def read_ids(self, ids: tf.Tensor) -> tf.Tensor:
-        """The last layer's h after each of ids (B, T), T ≥ 1, from the beginning: (B, T, H)."""
-        nothing = tf.zeros((tf.shape(ids)[0], self.state_size))
-        h, _ = run(self.model, ids, states=self._unpack(nothing))
-        return tf.transpose(h, (1, 0, 2))
+    def read_ids(self, ids: tf.Tensor, packing: Packing) -> tf.Tensor:
+        """The last layer's h after each of ids (N,), packed, from the beginning: (N, H)."""
+        nothing = tf.zeros((tf.size(packing.order), self.state_size))
+        return run(self.model, ids, packing, states=self._unpack(nothing))[0]
 
     def advance(
         self,
@@ -87,14 +87,17 @@ class Reader(tf.Module):
             lengths: int32, (B,), how many of each row count; None for all.
             starts: bool, (B,), whether the next word begins a sentence; None for as before.
         """
-        h, states = run(self.model, ids, states=self._unpack(state), lengths=lengths)
+        batch, steps = tf.unstack(tf.shape(ids))
+        if lengths is None:
+            lengths = tf.fill([batch], steps)
+        packing = Packing.of(lengths, steps=steps)
+        h, states = run(self.model, packing.pack(ids), packing, states=self._unpack(state))
         parts = [part for layer in states for part in layer]
         within = ~(self.starts(state) if starts is None else starts)
         parts.append(tf.cast(within, tf.float32)[:, None])
         if self.cache:
-            padding = 0 if lengths is None else tf.shape(ids)[1] - lengths
-            steps = self._remembered(state, self.cache).then(tf.transpose(h, (1, 0, 2)), ids)
-            last = steps.last(self.cache.size, padding=padding)
+            known = self._remembered(state, self.cache).then(packing.unpack(h), ids)
+            last = known.last(self.cache.size, padding=steps - lengths)
             memory = tf.concat([tf.cast(last.ids[..., None], tf.float32), last.h], axis=-1)
             parts.append(tf.reshape(memory, (-1, (self.cache.size + 1) * (self._units + 1))))
         return tf.concat(parts, axis=1)

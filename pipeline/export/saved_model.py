@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from pipeline.cache import Cache, mixed_nats
+from pipeline.export.packing import Packing
 from pipeline.export.reader import Reader
 from pipeline.export.words import Suggestions, Words
 from pipeline.export.writing import Writer
@@ -84,36 +85,36 @@ class NextWord(tf.Module):
 
     @tf.function(input_signature=[_TEXT], autograph=False)
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        cache = self.reader.cache
         ids = self.reader.tokenizer(text)
         lengths = tf.cast(ids.row_lengths() - 1, tf.int32)
         padded = tf.pad(ids.to_tensor(), [[0, 0], [0, 1]])
-        states = self.reader.read_ids(padded[:, :-1])
-        counted = tf.sequence_mask(lengths, tf.shape(padded)[1] - 1)
-        h = tf.boolean_mask(states, counted)
-        targets = tf.boolean_mask(padded[:, 1:], counted)
+        read, expected = padded[:, :-1], padded[:, 1:]
+        packing = Packing.of(lengths, steps=tf.shape(read)[1])
+        h = self.reader.read_ids(packing.pack(read), packing)
+        nats = self._nats(h, packing.pack(expected))
+        if cache := self.reader.cache:
+            apart = packing.unpack(nats), expected, packing.unpack(h), read
+            nats = packing.pack(mixed_nats(*apart, cache))
+        closed = ids.with_values(tf.cast(tf.gather(self._closes, ids.values), tf.int32))
+        tokens = tf.reduce_sum(closed, axis=1) - 1  # without the first <s>
+        # The shape is in the signature, where TensorFlow Serving reads it.
+        log_probability = tf.ensure_shape(-packing.total(nats), (None,))
+        return {"log_probability": log_probability, "tokens": tokens}
+
+    def _nats(self, h: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """−ln p of targets (N,) after states (N, H), N ≥ 0."""
 
         def look(start: tf.Tensor, nats: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             end = start + _POSITIONS
             logits = self.reader.logits(h[start:end])
-            some = tf.nn.sparse_softmax_cross_entropy_with_logits(targets[start:end], logits)
-            return end, nats.write(nats.size(), some)
+            # Twice as fast on a CPU as a cross entropy, which computes its gradient as well.
+            known = tf.gather(logits, targets[start:end], batch_dims=1)
+            return end, nats.write(nats.size(), tf.reduce_logsumexp(logits, axis=1) - known)
 
         nats = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False)
-        _, nats = tf.while_loop(
-            lambda start, _: start < tf.size(targets), look, (tf.constant(0), nats)
-        )
-        nats = tf.cond(nats.size() > 0, nats.concat, lambda: tf.zeros((0,)))
-        rows = tf.RaggedTensor.from_row_lengths(nats, lengths)
-        if cache:
-            dense = tf.pad(rows.to_tensor(), [[0, 0], [0, 1]])
-            mixed = mixed_nats(dense, padded[:, 1:], states, padded[:, :-1], cache)
-            rows = tf.where(counted, mixed, 0.0)
-        closed = ids.with_values(tf.cast(tf.gather(self._closes, ids.values), tf.int32))
-        tokens = tf.reduce_sum(closed, axis=1) - 1  # without the first <s>
-        # The shape is in the signature, where TensorFlow Serving reads it.
-        log_probability = tf.ensure_shape(-tf.reduce_sum(rows, axis=1), (None,))
-        return {"log_probability": log_probability, "tokens": tokens}
+        some = tf.maximum(tf.size(targets), 1)  # nothing cannot be joined
+        _, nats = tf.while_loop(lambda start, _: start < some, look, (tf.constant(0), nats))
+        return nats.concat()
 
     @tf.function(input_signature=[_TEXT, *_CHOICES], autograph=False)
     def generate(
