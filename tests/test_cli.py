@@ -133,11 +133,11 @@ def test_a_second_run_skips_all(in_walked):
 
 
 def test_a_stage_runs_again_for_another_option_and_by_force(in_walked):
-    ingest = ["ingest", "--output", "data/other"]
-    assert "Wrote data/other." in nextword(*ingest).output
-    assert "Skipped data/other: nothing has changed." in nextword(*ingest).output
-    assert "Wrote data/other." in nextword(*ingest, "--deduplicate", "false").output
-    assert "Wrote data/other." in nextword(*ingest, "--deduplicate", "false", "--force").output
+    ingest = ["ingest", "--output", "data/spelled"]
+    assert "Wrote data/spelled." in nextword(*ingest).output
+    assert "Skipped data/spelled: nothing has changed." in nextword(*ingest).output
+    assert "Wrote data/spelled." in nextword(*ingest, "--deduplicate", "false").output
+    assert "Wrote data/spelled." in nextword(*ingest, "--deduplicate", "false", "--force").output
 
 
 def test_predict_suggests_what_the_savedmodel_does(in_walked):
@@ -216,13 +216,13 @@ def test_compare_takes_folders_and_runs(in_walked):
 
 def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, monkeypatch):
     with mlflow.start_run() as run:
-        mlflow.log_param("suggestions", "3.0")
+        mlflow.log_param("vocabulary_size", "50.0")
     monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
-    result = nextword("export", "--suggestions", 3, "--output", "models/other")
+    result = nextword("tokenize", "--vocabulary-size", 50, "--output", "data/spelled")
     assert result.exit_code == 0, result.output
     params = mlflow.get_run(run.info.run_id).data.params
-    assert params["suggestions"] == "3.0"
-    assert params["output"] == "models/other"
+    assert params["vocabulary_size"] == "50.0"
+    assert params["output"] == "data/spelled"
 
 
 # Presets

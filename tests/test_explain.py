@@ -187,6 +187,7 @@ def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
     assert "gato <unk>" in printed
 
 
+@pytest.mark.slow
 def test_windows_are_compared_at_an_equal_budget(tokens, vocabulary, tmp_path, capsys):
     """Half as long windows in twice as many lanes, all epochs, on the first tokens of the text."""
     options = {**OPTIONS, "window": 6, "batch_size": 5, "epochs": 3, "patience": 1}

@@ -165,6 +165,7 @@ def test_documents_and_streams_equal_those_of_one_machine(
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_what_a_worker_refuses_is_told_in_the_same_sentence(here: None, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
     told = []

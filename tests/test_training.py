@@ -1,6 +1,5 @@
 import csv
 import dataclasses
-import json
 import math
 
 import numpy as np
@@ -225,25 +224,6 @@ def test_too_little_text_is_refused(tokens, tmp_path):
     np.save(tokens / "valid.npy", np.array([1], np.int32))
     with pytest.raises(InputError, match="validation split"):
         trained(tokens, tmp_path / "other")
-
-
-def test_evaluation_compares_models_on_the_same_tokens(tokens, tmp_path):
-    trained(tokens, tmp_path / "lstm")
-    trained(tokens, tmp_path / "foil", cell="feedforward")
-    out = tmp_path / "evaluation"
-    out.mkdir()
-    evaluate(training=tmp_path / "lstm", tokens=tokens, output=out, baselines=[tmp_path / "foil"])
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert set(metrics) == {"valid", "test"}
-    for models in metrics.values():
-        ngrams = ["kneser_ney_5", "lstm_and_kneser_ney_5"]
-        assert list(models) == ["lstm", "feedforward", *ngrams, "unigram"]
-        assert len({values["tokens"] for values in models.values()}) == 1
-        assert models["lstm"]["perplexity"] < models["unigram"]["perplexity"]
-    page = (out / "report.html").read_text()
-    assert "<svg" in page
-    assert "http" not in page
-    assert (out / "figures" / "learning_curves.png").stat().st_size > 10_000
 
 
 def test_evaluation_refuses_a_model_of_another_vocabulary(tokens, tmp_path, vocabulary):
