@@ -47,7 +47,7 @@ setup(
         "subword": SUBWORD,
         "spark": SPARK,
         "litert": LITERT,
-        "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6"],
+        "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
         "dev": [
             *[*HUB, *SUBWORD, *SPARK, *LITERT],
             *["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6", "ruff>=0.8", "mypy>=1.13"],
