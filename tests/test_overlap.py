@@ -5,9 +5,11 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.corpus import overlap
 from pipeline.corpus.overlap import NGRAM, drop_overlap, held_out_ngrams, read_tokens
 
 # Words that the tokenizer leaves alone: 0 → "aa", 1 → "ab", …
@@ -86,6 +88,16 @@ def test_hashes_of_different_13_grams_differ():
     found = read_tokens([text(random.integers(0, 100, 20_000).tolist())])
     _, hashes = found.ngrams()
     assert len(np.unique(hashes)) == len(hashes) == 20_000 - NGRAM + 1
+
+
+@given(numbers=st.lists(st.integers(0, 9)), moved=st.integers(1, 5))
+def test_sorted_numbers_move_together_in_their_place(numbers, moved):
+    ordered = np.array(sorted(numbers), np.uint64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "_MOVED", moved)
+        found = overlap._distinct(ordered)
+    assert found.tolist() == sorted(set(numbers))
+    assert found.base is ordered
 
 
 def test_nothing_is_held_out():

@@ -24,6 +24,8 @@ NGRAM = 13
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # Letters of text tokenized at once.
 _BATCH = 2**21
+# Hashes moved at once.
+_MOVED = 2**20
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
@@ -84,7 +86,8 @@ class HeldOut:
 
     Attributes:
         hashes: distinct and sorted, uint64, shape (n,).
-        owners: for each, which of `sources` it stands in first, int32, shape (n,).
+        owners: for each, which of `sources` it stands in first, shape (n,), of the smallest type
+            that can count them.
         sources: "source (split)" of the held-out documents.
     """
 
@@ -94,7 +97,7 @@ class HeldOut:
 
 
 def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
-    """Collect the 13-grams of documents that validate and test, 12 bytes for each token."""
+    """Collect the 13-grams of documents that validate and test, 9 to 12 bytes for each token."""
     sources: list[str] = []
     counts: list[int] = []  # 13-grams of each
     # Sorted in place, and looked up again from a file: a table of both would take several times
@@ -109,16 +112,26 @@ def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
         ordered = np.fromfile(file, np.uint64)
         ordered.sort()
         end = len(ordered)
-        distinct = np.ones(end, bool)
-        np.not_equal(ordered[1:], ordered[:-1], out=distinct[1:])
-        ordered = ordered[distinct]
-        owners = np.zeros(len(ordered), np.int32)
+        ordered = _distinct(ordered)
+        owners = np.zeros(len(ordered), np.min_scalar_type(len(counts)))
         for owner, count in reversed([*enumerate(counts)]):  # so that the first has the last word
             end -= count
             file.seek(end * ordered.itemsize)
             hashes = np.fromfile(file, np.uint64, count)
             owners[np.searchsorted(ordered, hashes)] = owner
     return HeldOut(ordered, owners, sources)
+
+
+def _distinct(ordered: np.ndarray) -> np.ndarray:
+    """Sorted numbers without those that repeat the one before, moved together in their place."""
+    count = 0
+    for start in range(0, len(ordered), _MOVED):
+        some = ordered[start : start + _MOVED]
+        before = ordered[count - 1] if count else ~some[0]
+        some = some[np.concatenate([some[:1] != before, some[1:] != some[:-1]])]
+        ordered[count : count + len(some)] = some
+        count += len(some)
+    return ordered[:count]
 
 
 def _ngrams(frame: pd.DataFrame) -> list[np.ndarray]:
