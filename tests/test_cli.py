@@ -218,11 +218,11 @@ def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, mo
     with mlflow.start_run() as run:
         mlflow.log_param("vocabulary_size", "50.0")
     monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
-    result = nextword("tokenize", "--vocabulary-size", 50, "--output", "data/spelled")
+    result = nextword("tokenize", "--vocabulary-size", 50, "--output", "data/logged")
     assert result.exit_code == 0, result.output
     params = mlflow.get_run(run.info.run_id).data.params
     assert params["vocabulary_size"] == "50.0"
-    assert params["output"] == "data/spelled"
+    assert params["output"] == "data/logged"
 
 
 # Presets
