@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 # Lines broken before this many letters are verse.
 _NARROWEST = 50
-_NARROW = re.compile(r"[iíjlrtfI.,;:!|'’\"“”()\[\] -]")
-_WIDE = re.compile(r"[mwMW—…%]")
+# Letters of proportional type, in the encoding of one byte that has them all.
+_NARROW = "iíjlrtfI.,;:!|'’\"“”()[] -".encode("cp1252")
+_WIDE = "mwMW—…%".encode("cp1252")
 _SENTENCE_ENDS = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
 # A dash of dialogue, the name of who speaks in a play, a heading.
 _PARAGRAPH_OPENS = re.compile(r"[—–-]|[A-ZÁÂÃÉÊÍÓÔÕÚÇ. ]+[—–]|(?i:capítulo)\b")
@@ -61,6 +62,9 @@ _NUMBER = re.compile(r"(?<!\d)(\d{1,4})\W*$|^\W*(\d{1,4})(?!\d)")
 _SAYS_PAGE = re.compile(r"\W*(?:pg|p[áa]g|p[áa]gina|page)\b\W*#\W*", re.IGNORECASE)
 _AFTER_NUMBER = tuple("0123456789-–—]).}")
 
+# Of each line that another one follows: its length, and that with the first word of the next.
+_Lengths = dict[int, tuple[float, float]]
+
 
 def paragraphs(text: str) -> list[str]:
     """Paragraphs of a text, with the line breaks of a hard-wrapped book undone.
@@ -93,14 +97,12 @@ def paragraphs(text: str) -> list[str]:
     syllables = hyphens > max(2, len(lines) / 20)
     words = _whole_words(lines) if hyphens else collections.Counter[str]()
     joined: list[str] = []
-    before = ""
     for place, line in enumerate(lines):
         clean = " ".join(line.split())
-        if clean and (place in cuts or (found and _goes_on(before, line, *found))):
+        if clean and (place in cuts or (found and _goes_on(lines, place - 1, *found))):
             joined[-1] = _join(joined[-1], clean, words, syllables)
         elif clean:
             joined.append(clean)
-        before = line
     return joined
 
 
@@ -254,42 +256,52 @@ def _kind(line: str) -> tuple[str, int]:
 
 def _printed(line: str) -> float:
     """Length of a line in proportional type, in letters of usual width."""
-    return len(line) - 0.4 * len(_NARROW.findall(line)) + 0.5 * len(_WIDE.findall(line))
+    letters = line.encode("cp1252", errors="replace")
+    narrow = len(letters) - len(letters.translate(None, _NARROW))
+    wide = len(letters) - len(letters.translate(None, _WIDE))
+    return len(line) - 0.4 * narrow + 0.5 * wide
 
 
-def _with_next_word(line: str, after: str) -> str:
-    return f"{line} {after.split(maxsplit=1)[0]}"
+def _measure_all(lines: Sequence[str], measure: Callable[[str], float]) -> _Lengths:
+    return {
+        place: (measure(line), measure(f"{line} {after.split(maxsplit=1)[0]}"))
+        for place, (line, after) in enumerate(itertools.pairwise(lines))
+        if line and after
+    }
 
 
-def _find_width(lines: Sequence[str]) -> tuple[Callable[[str], float], float] | None:
-    """How the lines of a text were measured and the width they were broken at, if they were.
+def _find_width(lines: Sequence[str]) -> tuple[_Lengths, float] | None:
+    """The lengths of the lines of a text and the width they were broken at, if they were.
 
     Where a line goes on in lower case, the width lies between its own length and that with the
     next word. The width that lies between them most often is the one; it must explain most of
     these lines, and enough of all that are so long.
     """
-    pairs = [(line, after) for line, after in itertools.pairwise(lines) if line and after]
-    going_on = [(line, after) for line, after in pairs if _opens_in_lower_case(after)]
+    going_on = [
+        place
+        for place, (line, after) in enumerate(itertools.pairwise(lines))
+        if line and after and _opens_in_lower_case(after)
+    ]
     if not going_on:
         return None
+    most, width = 0, 0.0
+    lengths: _Lengths = {}
     typewriter: Callable[[str], float] = len
-    most, width, ruler = 0, 0.0, typewriter
     for measure in (typewriter, _printed):
         if most > 0.95 * len(going_on):  # the typewriter explains them
             break
-        edges: list[tuple[float, int]] = []
-        for line, after in going_on:
-            edges.append((measure(line), 1))
-            edges.append((measure(_with_next_word(line, after)), -1))
+        measured = _measure_all(lines, measure)
+        edges = [(measured[place][0], 1) for place in going_on]
+        edges += [(measured[place][1], -1) for place in going_on]
         depth = 0
         for edge, step in sorted(edges):
             depth += step
             if depth > most:
-                most, width, ruler = depth, edge, measure
-    long = sum(ruler(line) > 0.85 * width for line, _ in pairs)
+                most, width, lengths = depth, edge, measured
+    long = sum(length > 0.85 * width for length, _ in lengths.values())
     if width < _NARROWEST or most < len(going_on) / 2 or most < long / 3:
         return None
-    return ruler, width
+    return lengths, width
 
 
 def _opens_in_lower_case(line: str) -> bool:
@@ -300,12 +312,13 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _goes_on(line: str, after: str, ruler: Callable[[str], float], width: float) -> bool:
+def _goes_on(lines: Sequence[str], place: int, lengths: _Lengths, width: float) -> bool:
     """Whether the paragraph of a line goes on in the line after it."""
-    if not line:
+    if place not in lengths:
         return False
-    start, length = after.lstrip(), ruler(line)
-    full = ruler(_with_next_word(line, after)) > width
+    line, after = lines[place : place + 2]
+    start, (length, with_next_word) = after.lstrip(), lengths[place]
+    full = with_next_word > width
     if start[0].islower():
         return full or length > 0.67 * width
     if not _SENTENCE_ENDS.search(line):
