@@ -102,8 +102,8 @@ def build_vocabulary(
     """The most frequent tokens of the training split, or the listed ones, most frequent first.
 
     Ties are broken by code points. A case-folded token is displayed in the form it most often
-    has inside a sentence; one that only ever opens sentences is displayed in lower case. With
-    subwords, the vocabulary is the pieces of all tokens instead.
+    has inside a sentence; one that stood there but once, or only ever opens sentences, is
+    displayed in lower case. With subwords, the vocabulary is the pieces of all tokens instead.
     """
     totals = dict.fromkeys(listed or (), 0)
     displays: dict[bytes, tuple[int, bytes]] = {}

@@ -1,6 +1,7 @@
 """A trained model, and what it is compared with, on text it has never seen."""
 
 import json
+import logging
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -15,16 +16,21 @@ from pipeline.cache import CachedModel, tune
 from pipeline.interpolation import find_weights, interpolate
 from pipeline.keystrokes import SUGGESTIONS, Completions
 from pipeline.kneser_ney import KneserNey
+from pipeline.manifest import digest
 from pipeline.metrics import LANES, Meter, Predictions
-from pipeline.model import ModelConfig, load_model
+from pipeline.model import ModelConfig, load_model, named_models
 from pipeline.report import Lecture, read_ablation, write_report
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
 from pipeline.unseen import Unseen, open_split, read_text
 from pipeline.vocabulary import Vocabulary
 from pipeline.windows import open_stream
 
+# Training tokens that n-grams are counted in, at most; each takes some 170 bytes.
+_COUNTED = 20_000_000
 # Tokens whose latency is measured, and how many before them are not: the first ones are compiled.
 _TIMED, _UNTIMED = 200, 20
+
+log = logging.getLogger(__name__)
 
 
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
@@ -72,6 +78,7 @@ def evaluate(
     output: Path,
     baselines: Sequence[Path] = (),
     text: Path | None = None,
+    text_column: str = "text",
     ngram_order: int = 5,
     cache: int = 0,
     explanation: Path | None = None,
@@ -94,11 +101,13 @@ def evaluate(
         output: folder to write into.
         baselines: folders of other trained models; a unigram model is always beside them.
         text: file to measure on as well, of any kind that `ingest` reads.
+        text_column: which column of it holds text, if it is a table.
         ngram_order: n of an interpolated Kneser-Ney n-gram model of the training split, beside
             which its interpolation with the model is told; 0 for none.
         cache: tokens that a continuous cache remembers, chosen on the validation split, beside
             the model without one; 0 for none.
-        explanation: folder that `explain` wrote, to be shown in the report.
+        explanation: folder that `explain` wrote of some of these models, to be shown in the
+            report.
         ablation: CSV of trainings with one change each, to be shown too; see `read_ablation`.
 
     Raises:
@@ -112,13 +121,15 @@ def evaluate(
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     texts = [open_split(tokens, split, vocabulary) for split in ("valid", "test")]
     if text:
-        texts.append(read_text(text, vocabulary))
-    models = _named(training, *baselines)
+        texts.append(read_text(text, vocabulary, text_column=text_column))
+    models = named_models(training, *baselines)
+    if explained:
+        _check_explained(explained, models, explanation)
     for folder in models.values():
         if not vocabulary.same_ids(Vocabulary.load(folder / "vocabulary.tsv")):
             raise InputError(
-                f"The model in {folder} was trained with another vocabulary than {tokens}: train "
-                "it again on these tokens."
+                f"The model in {folder} was trained with another vocabulary than {tokens}: name "
+                "the tokens that it was trained on with --tokens, or train it again on these."
             )
 
     words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
@@ -136,9 +147,9 @@ def evaluate(
         told[own[1]] = _measure(Meter(cached, reset=cached.reset_states, words=words), texts)
         extra[own[1]] = {"cache_theta": chosen.theta, "cache_weight": chosen.weight}
     if ngram_order:
-        stream = open_stream(tokens / "train.npy")
-        ngrams = KneserNey.fit(stream, order=ngram_order, vocabulary_size=len(vocabulary))
+        ngrams, counted = _count_ngrams(tokens, order=ngram_order, size=len(vocabulary))
         name = f"kneser_ney_{ngram_order}"
+        extra[name] = {"counted_tokens": counted}
         told[name] = {
             unseen.name: Predictions(unseen.stream[1:], ngrams.nats(unseen.stream))
             for unseen in texts
@@ -185,13 +196,28 @@ def evaluate(
     )
 
 
-def _named(*folders: Path) -> dict[str, Path]:
-    """Trained models by the name of their cell; of two with the same one, the folder tells."""
-    models: dict[str, Path] = {}
-    for folder in folders:
-        name: str = ModelConfig.load(folder / "model.json").cell
-        models[f"{name} {folder}" if name in models else name] = folder
-    return models
+def _check_explained(
+    explained: Lecture, models: Mapping[str, Path], explanation: Path | None
+) -> None:
+    evaluated = {name: digest([folder]) for name, folder in models.items()}
+    for name, trained in explained.models.items():
+        if evaluated.get(name) != trained:
+            raise InputError(
+                f"The {name} that {explanation} explains is not the one that is evaluated: run "
+                "`nextword explain` again, with --model for the same models in the same order."
+            )
+
+
+def _count_ngrams(tokens: Path, *, order: int, size: int) -> tuple[KneserNey, int]:
+    """An n-gram model, and how many training tokens it has seen."""
+    stream = open_stream(tokens / "train.npy")
+    counted = min(len(stream), _COUNTED)
+    if counted < len(stream):
+        log.warning(
+            "Kneser-Ney counts the first %s of %s training tokens: more take too much memory.",
+            *(f"{number:,}" for number in (counted, len(stream))),
+        )
+    return KneserNey.fit(stream[:counted], order=order, vocabulary_size=size), counted
 
 
 def _measure(meter: Meter, texts: Sequence[Unseen]) -> dict[str, Predictions]:

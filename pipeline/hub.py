@@ -69,16 +69,28 @@ def read(name: str, *, text_column: str) -> Iterator[str]:
         ) from error
 
 
+def local_folder(name: str) -> Path | None:
+    """The folder, absolute, that a name means; None for a data set that is elsewhere."""
+    place = name.removeprefix(PREFIX).partition("#")[0]
+    if place.startswith((".", "~")) or Path(place).is_absolute():
+        return Path(place).expanduser().absolute()
+    return None
+
+
+def located(name: str) -> str:
+    """The same data set by a name that means it in any working directory."""
+    folder = local_folder(name)
+    _, sign, split = name.partition("#")
+    return f"{PREFIX}{folder}{sign}{split}" if folder else name
+
+
 def _parse(name: str) -> tuple[str, str | None, str | None, str | None]:
     """Path, config, revision and split in a name."""
-    place = name.removeprefix(PREFIX)
-    if place.startswith((".", "~")) or Path(place).is_absolute():
-        folder, _, split = place.partition("#")
-        path = Path(folder).expanduser()
-        if not path.is_dir():
-            raise InputError(f"{name} names no folder: there is no {path}.")
-        return str(path.absolute()), None, None, split or None
-    match = _NAME.fullmatch(place)
+    if folder := local_folder(name):
+        if not folder.is_dir():
+            raise InputError(f"{name} names no folder: there is no {folder}.")
+        return str(folder), None, None, name.partition("#")[2] or None
+    match = _NAME.fullmatch(name.removeprefix(PREFIX))
     if not match:
         raise InputError(
             f"{name} names no data set: write hf:owner/dataset, with /config, @revision and "

@@ -12,6 +12,8 @@ SUMS = ("tokens", "nats", "top_3", "keys", "unaided_keys")
 
 _RESAMPLES = 2000
 _TAILS = (2.5, 97.5)
+# How often each document was drawn, of several texts: what is in memory at once.
+_COUNTS_AT_ONCE = 2**20
 
 
 def figures(sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -38,8 +40,14 @@ def resample(sums: np.ndarray, *, seed: int) -> np.ndarray:
     """
     documents = len(sums)
     random = np.random.default_rng(seed)
-    times = random.multinomial(documents, np.full(documents, 1 / documents), size=_RESAMPLES)
-    return times @ sums
+    shares = np.full(documents, 1 / documents)
+    at_once = max(1, _COUNTS_AT_ONCE // documents)
+    return np.concatenate(
+        [
+            random.multinomial(documents, shares, size=min(at_once, _RESAMPLES - done)) @ sums
+            for done in range(0, _RESAMPLES, at_once)
+        ]
+    )
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -21,8 +21,10 @@ from typing import Any
 from pipeline import InputError
 
 MANIFEST = "manifest.json"
-# What a stage was asked for, beside what it has reached so far.
+# What a stage was asked for, and what one that can go on needs to do so: neither is left of it
+# when it is done.
 _STARTED = "started.json"
+RESUME = "resume"
 _PARTIAL = ".partial"
 # Libraries whose version changes what a stage writes.
 _LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
@@ -35,16 +37,17 @@ def digest(files: Iterable[Path]) -> str:
     """SHA-256 over the names and contents of files, and of all files in folders.
 
     Names count from the last folder that holds all of them: a move of the whole changes
-    nothing, a move within it does. The manifest of a folder is left out, and so is what does
-    not exist.
+    nothing, a move within it does. The manifest of a folder is left out, what it needs to go on,
+    and what does not exist.
     """
     places = [Path(os.path.abspath(place)) for place in files]
     roots = [place.parts if place.is_dir() else place.parent.parts for place in places]
     common = len(os.path.commonprefix(roots))  # noqa: RUF071, of tuples: whole names
     total = hashlib.sha256()
     for place in places:
+        left_out = {place / name for name in (MANIFEST, _STARTED, RESUME)}
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.is_file() and path != place / MANIFEST:
+            if path.is_file() and left_out.isdisjoint((path, *path.parents)):
                 with path.open("rb") as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
                 total.update(f"{'/'.join(path.parts[common:])} {content}\n".encode())
@@ -150,7 +153,6 @@ def run_stage(
         if [path.name for path in partial.iterdir()] == [_STARTED]:
             shutil.rmtree(partial)
         raise
-    (partial / _STARTED).unlink()
     made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = {**record, "outputs": digest([partial]), "made": made_at}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -232,7 +234,14 @@ def _recover(folder: Path, partial: Path) -> None:
     """Put back what a run that died in `_replace` has left beside its place, the newest first."""
     for left in (partial, _old(folder)):
         if not folder.exists() and _read_manifest(left):
+            _clear(left)
             left.rename(folder)
+
+
+def _clear(finished: Path) -> None:
+    """Remove what a stage has needed to go on."""
+    shutil.rmtree(finished / RESUME, ignore_errors=True)
+    (finished / _STARTED).unlink(missing_ok=True)
 
 
 def _old(folder: Path) -> Path:
@@ -242,6 +251,7 @@ def _old(folder: Path) -> Path:
 def _replace(folder: Path, new: Path) -> None:
     """Move a finished folder to its place; what stood there goes only afterwards."""
     shutil.rmtree(_old(folder), ignore_errors=True)
+    _clear(new)
     if folder.exists():
         folder.rename(_old(folder))
     new.rename(folder)

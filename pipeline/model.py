@@ -293,6 +293,19 @@ def build_model(
     return model
 
 
+def named_models(*folders: Path) -> dict[str, Path]:
+    """Trained models by the name of their cell; of two with the same one, the folder tells.
+
+    Raises:
+        InputError: a folder holds none.
+    """
+    models: dict[str, Path] = {}
+    for folder in folders:
+        name: str = ModelConfig.load(folder / "model.json").cell
+        models[f"{name} {folder}" if name in models else name] = folder
+    return models
+
+
 def weights(model: LanguageModel) -> tf.train.Checkpoint:
     """A checkpoint of what was learned, without the lanes' states, so that it fits any batch."""
     return tf.train.Checkpoint(weights=[variable.value for variable in model.trainable_variables])
@@ -310,6 +323,9 @@ def load_model(folder: Path, *, batch_size: int | None = None) -> LanguageModel:
         raise InputError(f"No trained weights are in {folder}/checkpoints: run `nextword train`.")
     try:
         weights(model).restore(latest).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, ValueError, AssertionError) as error:
+    except (
+        *(OSError, ValueError, AssertionError, tf.errors.OpError),
+        *(LookupError, RuntimeError),  # what TensorFlow's reader makes of a cut file
+    ) as error:
         raise InputError(f"The weights {latest} cannot be read: {error}.") from error
     return model

@@ -20,7 +20,7 @@ import pyarrow.parquet
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.corpus.documents import parts
+from pipeline.corpus.documents import open_parquet, parts
 from pipeline.corpus.splits import SPLITS
 from pipeline.counting import Forms, build_vocabulary, read_listed
 from pipeline.progress import progress_bar
@@ -99,7 +99,7 @@ def batches(groups: Iterable[RowGroup]) -> Iterator[tuple[str, list[bytes]]]:
 
 def _texts(groups: Iterable[RowGroup]) -> Iterator[tuple[str, bytes]]:
     for path, found in itertools.groupby(groups, key=lambda group: group.path):
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             for group in found:
                 rows = file.metadata.row_group(group.number).num_rows
                 at_once = max(1, rows * _BATCH // max(1, group.size))

@@ -43,7 +43,7 @@ _ADDRESS = (
     rf"(?i:https?://|www\.)[^\s\"<>—…]*[{_LATIN}0-9/_=&#%~+-]"
     rf"|[{_LATIN}0-9][{_LATIN}0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{{2,}}"
     r"|[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*"
-    r"\.(?:br|pt|(?:com|org|net|gov|edu)(?:\.(?:br|pt))?)"
+    r"\.(?:br|pt|(?:com|org|net|gov|edu)(?:\.(?:br|pt))?)\b"
     rf"(?:/(?:[^\s\"<>—…]*[{_LATIN}0-9/_=&#%~+-])?)?"
     rf"|[@#][{_LATIN}_][{_LATIN}0-9_]*"
 )

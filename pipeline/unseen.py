@@ -83,14 +83,19 @@ def open_split(tokens: Path, split: str, vocabulary: Vocabulary) -> Unseen:
     return unseen
 
 
-def read_text(path: Path, vocabulary: Vocabulary) -> Unseen:
+def read_text(path: Path, vocabulary: Vocabulary, *, text_column: str) -> Unseen:
     """Any file that `ingest` reads, as a vocabulary sees it.
+
+    Args:
+        path: the file.
+        vocabulary: of the model that is to read it.
+        text_column: which column of a table holds text.
 
     Raises:
         InputError: it cannot be read, or holds no text.
     """
     try:
-        texts = [d.text.encode() for d in read_file(path, path.name, text_column="text")]
+        texts = [d.text.encode() for d in read_file(path, path.name, text_column=text_column)]
     except InputError:
         raise
     except ValueError as error:
@@ -100,7 +105,7 @@ def read_text(path: Path, vocabulary: Vocabulary) -> Unseen:
         ids_and_letters(tokenizer, texts[first : first + _BATCH])
         for first in range(0, len(texts), _BATCH)
     ]
-    if not parts:
+    if sum(len(ids) for ids, _, _ in parts) < 2:
         raise InputError(f"{path} holds no text to predict: name another file.")
     ids, letters, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Unseen.of("text", ids, letters if vocabulary.unit == "word" else None, counts)

@@ -526,3 +526,12 @@ def test_every_kind_of_space_becomes_one(lines: list[str]) -> None:
     assert paragraphs("\n".join(lines)) == [
         " ".join(line.split()) for line in lines if line.split()
     ]
+
+
+def test_one_line_that_goes_on_tells_of_no_width() -> None:
+    said = [
+        f"[01/03/2024 14:3{n}] Ana: amanhã de manhã eu passo aí na sua casa para buscar a chave"
+        for n in range(3)
+    ]
+    lines = [*said, "e volto de tarde", "[01/03/2024 15:02] Bia: está bem"]
+    assert paragraphs("\n".join(lines)) == [*said[:2], f"{said[2]} {lines[3]}", lines[4]]

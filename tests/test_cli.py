@@ -132,6 +132,11 @@ def test_a_second_run_skips_all(in_walked):
     assert "Wrote " not in again.output
 
 
+def test_a_run_can_be_gone_on_with_stage_by_stage(in_walked):
+    """What `run` has trained is what `train` would, so that --resume may go on from either."""
+    assert "Skipped models/training" in nextword("train", *SMALL, "--resume").output
+
+
 def test_a_stage_runs_again_for_another_option_and_by_force(in_walked):
     ingest = ["ingest", "--output", "data/spelled"]
     assert "Wrote data/spelled." in nextword(*ingest).output
@@ -152,7 +157,11 @@ def test_predict_suggests_what_the_savedmodel_does(in_walked):
 def test_predict_reads_standard_input(in_walked):
     result = nextword("predict", "-", stdin="Bom\nO cachorro\x00 latiu\n\xff".encode("latin-1"))
     assert result.exit_code == 0, result.output
-    assert result.output.count("%") == 3 * len(nextword("predict", "Bom").output.splitlines())
+    shown = nextword("predict", "Bom").output
+    assert result.output.count("%") == 3 * len(shown.splitlines())
+    # More than are read side by side.
+    assert nextword("predict", "-", stdin="Bom\n" * 300).output == "\n".join([shown] * 300)
+    assert nextword("predict", "-", stdin="").output == ""
 
 
 @pytest.mark.parametrize("text", ["", "-"])
@@ -245,7 +254,19 @@ def test_a_preset_sets_what_is_not_given():
     assert resolved("--units", "300", "--preset", "gpu")["units"] == 300
 
 
-@pytest.mark.parametrize("arguments", ["--units 0", "--preset huge", "--schedule x", "--dropout 1"])
+def test_a_model_that_goes_on_is_what_it_was(here):
+    kind = {"cell": "gru", "tied": False, "softmax": "adaptive", "context": 3}
+    (here / "model.json").write_text(json.dumps(PRESETS["quick"] | kind))
+    # Named by `mlflow run`, too.
+    for arguments in ([], ["--cell", "", "--tied", "", "--softmax", "", "--context", ""]):
+        found = resolved("--init", here, *arguments)
+        assert {name: found[name] for name in kind} == kind
+    assert resolved("--init", here, "--cell", "lstm")["cell"] == "lstm"
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--units 0", "--preset huge", "--schedule x", "--dropout 1", "--seed -1"]
+)
 def test_a_preset_does_not_let_wrong_values_through(arguments):
     with pytest.raises(click.UsageError):
         resolved(*arguments.split())
@@ -297,6 +318,7 @@ def test_a_vocabulary_larger_than_the_corpus_is_as_large_as_it_can_be(here):
     [
         ("tokenize", "data/documents"),
         ("train", "data/tokens"),
+        ("explain", "no trained model to explain"),
         ("evaluate", "models/training"),
         ("export", "models/training"),
         ("predict olá", "models/nextword"),

@@ -85,6 +85,21 @@ def test_what_one_model_does_not_tell_is_not_compared(tmp_path, rates):
     assert [d.metric for d in found] == ["perplexity", "keystroke_savings"]
 
 
+def test_other_texts_are_left_out(tmp_path, rates):
+    """Of two evaluations with a --text of their own, the splits are compared all the same."""
+    folders = []
+    for name, digest in (("a", "x"), ("b", "y")):
+        folder = write_evaluation(tmp_path / name, rates)
+        test = pd.read_csv(folder / "documents.csv")
+        text = pd.read_csv(
+            write_evaluation(folder, rates, split="text", digest=digest) / "documents.csv"
+        )
+        pd.concat([test, text]).to_csv(folder / "documents.csv", index=False)
+        folders.append(folder)
+    assert {found.split for found in compare(*folders)} == {"test"}
+    assert {found.split for found in compare(folders[0], folders[0])} == {"test", "text"}
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path, rates):
     first = write_evaluation(tmp_path / "a", rates)
     other = write_evaluation(tmp_path / "b", rates, digest="e")

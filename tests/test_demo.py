@@ -273,8 +273,9 @@ def test_where_nobody_can_listen(model_folder):
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} .*: choose another"):
             serve(model=model_folder, host="127.0.0.1", port=port, open_browser=False)
-    with pytest.raises(InputError, match="--host"):
-        serve(model=model_folder, host="192.0.2.1", port=0, open_browser=False)  # RFC 5737
+    for host in ("192.0.2.1", "casa..local"):  # RFC 5737, and no name at all
+        with pytest.raises(InputError, match="--host"):
+            serve(model=model_folder, host=host, port=0, open_browser=False)
 
 
 @pytest.mark.slow

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.evaluation import evaluate, unigram_logits
+from pipeline.evaluation import _count_ngrams, evaluate, unigram_logits
 from pipeline.interpolation import find_weights, interpolate
 from pipeline.intervals import SUMS, figures, interval, resample
 from pipeline.keystrokes import Completions
+from pipeline.kneser_ney import KneserNey
 from pipeline.metrics import Predictions
 from pipeline.model import build_model, weights
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
@@ -171,6 +172,13 @@ def test_the_interval_of_a_mean_is_that_of_the_textbook():
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
 
 
+def test_many_documents_are_drawn_a_few_texts_at_a_time():
+    sums = np.random.default_rng(0).integers(1, 100, (2000, 5))
+    random = np.random.default_rng(1)
+    times = random.multinomial(2000, np.full(2000, 1 / 2000), size=2000)
+    np.testing.assert_array_equal(resample(sums, seed=1), times @ sums)
+
+
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), models=st.integers(1, 4), targets=st.integers(1, 50))
 def test_no_other_weights_make_a_text_more_probable(seed, models, targets):
@@ -205,17 +213,22 @@ def test_unigram_probabilities_sum_to_one(vocabulary):
 def test_any_text_is_read_as_the_vocabulary_sees_it(tmp_path, vocabulary):
     path = tmp_path / "recado.txt"
     path.write_text("O cachorro bebeu água.\n\nA avó, no Brasil…\n", encoding="utf-8")
-    got = read_text(path, vocabulary)
+    got = read_text(path, vocabulary, text_column="text")
     shown = ["<s>", "o", "cachorro", "bebeu", "água", ".", "<s>", "a", "<unk>", ",", "<unk>"]
     assert [TOKENS[i] for i in got.stream] == [*shown, "brasil", "<unk>"]
     assert got.letters.tolist() == [1, 1, 8, 5, 4, 1, 1, 1, 3, 1, 2, 6, 1]
     assert got.documents.tolist() == [0, 12]
-    path.write_text("\n")
-    with pytest.raises(InputError, match=r"recado\.txt holds no text to predict"):
-        read_text(path, vocabulary)
+    for nothing in ("\n", "\u200b\n"):
+        path.write_text(nothing, encoding="utf-8")
+        with pytest.raises(InputError, match=r"recado\.txt holds no text to predict"):
+            read_text(path, vocabulary, text_column="text")
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
     with pytest.raises(InputError, match=r"recado\.txt cannot be read"):
-        read_text(path, vocabulary)
+        read_text(path, vocabulary, text_column="text")
+    table = tmp_path / "recados.csv"
+    table.write_text("n,recado\n1,O cachorro bebeu água.\n", encoding="utf-8")
+    again = read_text(table, vocabulary, text_column="recado")
+    np.testing.assert_array_equal(again.stream, got.stream[:6])
 
 
 def test_letters_are_counted_as_they_are_written(tmp_path):
@@ -229,7 +242,7 @@ def test_letters_are_counted_as_they_are_written(tmp_path):
     assert test.letters[:].tolist() == [1, 1, 6, 4, 1, 6, 1, 5, 1]
     # The same text from a file is read alike.
     (tmp_path / "texto.txt").write_text(texts[2], encoding="utf-8")
-    again = read_text(tmp_path / "texto.txt", vocabulary)
+    again = read_text(tmp_path / "texto.txt", vocabulary, text_column="text")
     np.testing.assert_array_equal(again.stream, test.stream)
     np.testing.assert_array_equal(again.letters, test.letters)
 
@@ -242,6 +255,16 @@ def test_files_that_do_not_belong_together_are_refused(tokens, vocabulary):
     (tokens / "test.letters.npy").unlink()
     with pytest.raises(InputError, match=r"test\.letters\.npy: run `nextword tokenize`"):
         open_split(tokens, "test", vocabulary)
+
+
+def test_more_text_than_n_grams_can_be_counted_in(tokens, vocabulary, monkeypatch, caplog):
+    monkeypatch.setattr("pipeline.evaluation._COUNTED", 50)
+    ngrams, counted = _count_ngrams(tokens, order=2, size=len(vocabulary))
+    assert counted == 50
+    assert "counts the first 50 of" in caplog.text
+    stream = np.load(tokens / "train.npy")
+    alone = KneserNey.fit(stream[:50], order=2, vocabulary_size=len(vocabulary))
+    np.testing.assert_array_equal(ngrams.nats(stream), alone.nats(stream))
 
 
 def save_model(folder, vocabulary, cell="lstm"):

@@ -1,5 +1,7 @@
 import json
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -156,14 +158,16 @@ def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
     lstm, feedforward = (
         write_training(tmp_path / cell, vocabulary, cell) for cell in ("lstm", "feedforward")
     )
-    out, models = tmp_path / "explanation", [feedforward, lstm, feedforward]
+    again = shutil.copytree(feedforward, tmp_path / "again")
+    out, models = tmp_path / "explanation", [feedforward, lstm, again]
     found = explained(tokens, models, out, sentence="O gato bebeu água.")
 
-    assert list(found["models"]) == ["feedforward", "lstm", "feedforward 2"]
+    assert list(found["models"]) == ["feedforward", "lstm", f"feedforward {again}"]
     assert {path.name for path in out.iterdir()} == {"figures", "explanation.json"}
+    third = re.sub("[^a-z0-9_-]+", "_", f"feedforward {again}")
     assert {path.name for path in (out / "figures").iterdir()} == {
         *("gradient_reach.png", "context_last_word.png"),
-        *(f"context_{name}.png" for name in ("feedforward", "lstm", "feedforward_2")),
+        *(f"context_{name}.png" for name in ("feedforward", "lstm", third)),
     }
     context = found["context"]
     assert context["words"] == ["O", "gato <unk>", "bebeu", "água", "."]

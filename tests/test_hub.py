@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from pipeline import InputError
-from pipeline.hub import _parse, read
+from pipeline.cli import main
+from pipeline.hub import _parse, local_folder, located, read
 
 # `datasets` reads both when it is imported, which the first test does.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -62,6 +65,31 @@ def test_a_relative_folder_and_rows_without_text(
     rows = [{"text": TEXTS[0]}, {"text": None}, {"text": ""}, {"text": TEXTS[1]}]
     write_jsonl(Path("cartas/test.jsonl"), rows)  # one split only, of another name
     assert list(read("hf:./cartas", text_column="text")) == [TEXTS[0], "", TEXTS[1]]
+
+
+def test_a_local_folder_is_known_wherever_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert local_folder("hf:./cartas#test") == tmp_path / "cartas"
+    assert located("hf:./cartas#test") == f"hf:{tmp_path}/cartas#test"
+    assert local_folder("hf:wikimedia/wikipedia") is None
+    assert located("hf:wikimedia/wikipedia#test") == "hf:wikimedia/wikipedia#test"
+
+
+def test_a_local_data_set_that_changes_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(store)
+    Path("cartas").mkdir()
+    rows = [{"text": f"Carta número {n}."} for n in range(60)]
+    for told in ("Wrote", "Skipped", "Wrote"):
+        if told == "Wrote":
+            rows.append({"text": f"Mais uma, que faz {len(rows)}."})
+            write_jsonl(Path("cartas/train.jsonl"), rows)
+        result = CliRunner().invoke(main, ["ingest", "--corpus", "hf:./cartas"])
+        assert f"{told} data/documents" in result.output, result.output
 
 
 def test_a_file_is_read_as_it_comes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Stages that run, are skipped, fail and die, in real folders."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 
 import pipeline
 from pipeline import InputError
-from pipeline.manifest import MANIFEST, code_version, digest, run_stage
+from pipeline.manifest import MANIFEST, RESUME, code_version, digest, run_stage
 
 
 def copy(*, source: Path, output: Path, times: int = 1) -> None:
@@ -182,6 +183,36 @@ def test_a_failure_of_the_first_run_leaves_no_output(source: Path, output: Path)
     assert beside(output) == ["output.partial"]
     assert run(source, output)
     assert beside(output) == ["output"]
+
+
+def step(*, output: Path) -> None:
+    """A stage that can go on: each run goes one step further."""
+    (output / RESUME).mkdir(exist_ok=True)
+    (output / RESUME / f"{len(list((output / RESUME).iterdir()))}").touch()
+    (output / "steps.txt").write_text(f"{len(list((output / RESUME).iterdir()))}")
+
+
+def test_a_disk_that_is_full_at_the_last_moment_costs_nothing(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Path.write_text
+
+    def write(path: Path, *args: Any, **kwargs: Any) -> int:
+        if path.name == MANIFEST:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written(path, *args, **kwargs)
+
+    asked = {"reads": [], "output": output, "parameters": {}}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", write)
+        with pytest.raises(OSError, match="No space left"):
+            run_stage(step, resume=False, **asked)
+    with pytest.raises(InputError, match="--resume"):
+        run_stage(step, resume=False, **asked)
+    assert run_stage(step, resume=True, **asked)
+    assert (output / "steps.txt").read_text() == "2"
+    assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "steps.txt"]
+    assert not run_stage(step, resume=False, **asked)
 
 
 def test_a_run_that_was_killed_is_done_again(source: Path, output: Path) -> None:

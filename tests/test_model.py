@@ -1,5 +1,7 @@
 """The models against the lecture: state, truncation, gradients."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -184,6 +186,17 @@ def test_weights_travel_through_a_folder(tmp_path):
     loaded = load_model(moved)
     for a, b in zip(loaded.trainable_variables, model.trainable_variables, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("ending", ["data-00000-of-00001", "index"])
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_weights_cut_short_are_refused(tmp_path, ending, share):
+    model = build_model(config())
+    model.config.save(tmp_path / "model.json")
+    path = Path(f"{weights(model).save(str(tmp_path / 'checkpoints' / 'ckpt'))}.{ending}")
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(InputError, match=r"The weights .* cannot be read"):
+        load_model(tmp_path)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

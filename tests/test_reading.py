@@ -170,7 +170,8 @@ def test_damaged_compression_is_told(tmp_path: Path, compression: str, damage: s
 # Markdown
 
 
-def test_markdown_loses_its_marks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_markdown_loses_its_marks(tmp_path: Path, line_end: str) -> None:
     text = """\
 ---
 title: nada
@@ -205,7 +206,7 @@ print("código")
 Um verso\\
 outro ~~verso~~ <b>aqui</b>
 """
-    assert texts(tmp_path / "a.md", text.encode()) == [
+    assert texts(tmp_path / "a.md", text.replace("\n", line_end).encode()) == [
         "A rua nova\nEra uma vez uma rua, sem nome & sem fim.\npão\nágua com gás\num\n— Não.\n"
         "a\nb\nc\nd\nUm verso\noutro verso aqui"
     ]
@@ -250,6 +251,7 @@ def test_rows_without_text_are_no_documents(tmp_path: Path) -> None:
     assert texts(tmp_path / "a.parquet", parquet(text=["", None, " \n", "Fim."])) == ["Fim."]
     rows = b'{"text": ""}\n{"text": null}\n{"n": 1}\n{"text": "Fim."}\n'
     assert texts(tmp_path / "a.jsonl", rows) == ["Fim."]
+    assert texts(tmp_path / "a.jsonl", b'{"n": 1}\n{"n": 2, "text": "Fim."}\n{}\n') == ["Fim."]
     assert texts(tmp_path / "b.csv", b"") == []
     assert texts(tmp_path / "b.csv", b"text\n") == []
     assert texts(tmp_path / "b.jsonl", b"\n") == []
@@ -352,6 +354,7 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
         ("a.tsv", b"n\ttext\n1\tUm.\tUm.\n", "line 2 has 3 cells where the first has 2"),
         ("a.jsonl", b'{"text": "Um."}\n\n{"text": "Dois.\n', r"line 3 is no JSON \("),
         ("a.jsonl", b'{"text": "Um."}\n["Dois."]\n', "line 2 is no JSON object"),
+        ("a.jsonl", b"[" * 200_000, "line 1 is no JSON"),
         ("a.jsonl", b'{"text": "Um."}\n{"text": 2}\n', "'text' of line 2 is no text"),
         ("a.parquet", b"PAR1 nada", r"it is no Parquet file \("),
         ("a.parquet", parquet(text=["Um."] * 50)[:-20], r"it is no Parquet file \("),

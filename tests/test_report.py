@@ -396,3 +396,11 @@ def columns_keys():
     names = "perplexity perplexity_per_word perplexity_known top_1 top_3 top_5 top_3_words"
     rest = "mean_reciprocal_rank keystroke_savings calibration_error latency_ms"
     return [*names.split(), *rest.split()]
+
+
+def test_another_models_memory_is_not_shown(folder, tmp_path):
+    with pytest.raises(InputError, match=r"The lstm that .*explanation explains is not the one"):
+        evaluate(
+            training=folder / "feedforward", tokens=folder / "tokens", output=tmp_path,
+            explanation=folder / "explanation",
+        )  # fmt: skip

@@ -197,6 +197,7 @@ CASES = [
     ("o site exemplo.com.br e o exemplo.org", "o site exemplo.com.br e o exemplo.org"),
     ("em exemplo.gov.br/servicos/cpf.", "em exemplo.gov.br/servicos/cpf ."),
     ("no loja-boa.pt", "no loja-boa.pt"),
+    ("saiu.brincando acabou.como casa.comprou", "saiu . brincando acabou . como casa . comprou"),
     ("oi @maria_clara, tudo bem?", "oi @maria_clara , tudo bem ?"),
     ("#bomdia #2024 #verão", "#bomdia # 2024 #verão"),
     ("abra o arquivo nota.txt", "abra o arquivo nota . txt"),

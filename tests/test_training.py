@@ -203,6 +203,22 @@ def test_after_a_loss_that_ran_away_half_the_rate(
     assert history[-1]["valid_loss"] < history[1]["valid_loss"]
 
 
+def test_weights_spoilt_by_the_last_update_of_an_epoch(
+    tokens, tmp_path, caplog, built, monkeypatch
+):
+    windows = 30  # of an epoch
+    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", windows)
+
+    def spoil(number, row):
+        if number == 2 * windows and "back to epoch" not in caplog.text:
+            built[0].output_bias.assign(tf.fill((len(TOKENS),), math.nan))
+
+    history = trained(tokens, tmp_path / "out", patience=9, on_windows=spoil)
+    assert "The weights are no longer finite" in caplog.text
+    assert "back to epoch 2, window 0" in caplog.text
+    assert all(math.isfinite(row["valid_loss"]) for row in history)
+
+
 def test_the_best_weights_survive_a_loss_that_always_runs_away(
     tokens, tmp_path, built, monkeypatch
 ):

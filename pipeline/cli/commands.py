@@ -1,13 +1,14 @@
 """The commands."""
 
 import contextlib
+import itertools
 import json
 import logging
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -30,7 +31,6 @@ from pipeline.cli.options import (
     Counts,
     cache_option,
     corpus_options,
-    described,
     engine_options,
     evaluation_options,
     explanation_options,
@@ -60,6 +60,9 @@ from pipeline.cli.stages import (
     tokenize_stage,
     train_stage,
 )
+
+# Texts that a model reads side by side.
+_TEXTS_AT_ONCE = 256
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -171,8 +174,8 @@ def train(
     from pipeline.training.strategies import is_chief
 
     corpus = tuple(filter(None, corpus))
-    if init:
-        _take_sizes(options, described(init))
+    if init and options["preset"] != next(iter(PRESETS)):
+        raise InputError("--preset is for a model that begins: leave it out with --init.")
     if corpus and not init:
         raise InputError("--corpus goes on from a trained model: name its folder with --init.")
     if corpus and tokens != TOKENS:
@@ -224,16 +227,6 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
     """
     with mlflow_run():
         evaluate_stage(training, tokens, output, **options)
-
-
-def _take_sizes(options: dict[str, Any], described: dict[str, Any]) -> None:
-    """Put the sizes of the model of --init where a preset has none and none were given."""
-    context = click.get_current_context()
-    if context.params["preset"] != next(iter(PRESETS)):
-        raise InputError("--preset is for a model that begins: leave it out with --init.")
-    for name in ("cell", "tied", "softmax", "context"):
-        if context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT:
-            options[name] = context.params[name] = described[name]
 
 
 @main.command()
@@ -345,22 +338,29 @@ def demo(**options: Any) -> None:
 @click.argument("text")
 @folder("--model", MODEL, "Folder of the SavedModel.")
 def predict(text: str, model: Path) -> None:
-    """Suggest the next word of TEXT; "-" reads one text a line from standard input."""
+    """Suggest the next word of TEXT; "-" reads one text a line from standard input.
+
+    A TEXT that begins with a dash is written after --.
+    """
     import_tensorflow()
     from pipeline.predict import load, suggest
 
-    texts = [text]
-    if text == "-":
-        texts = sys.stdin.buffer.read().decode("utf-8", errors="replace").splitlines() or [""]
     try:
-        answers = suggest(load(model), texts)
+        loaded = load(model)
     except ValueError as error:
         raise InputError(str(error)) from error
-    for number, answer in enumerate(answers):
-        if number:
-            click.echo()
-        for word, probability in answer:
-            click.echo(f"{probability:6.1%}  {word}")
+    texts = iter([text]) if text != "-" else _lines(sys.stdin.buffer)
+    between = ""
+    while batch := list(itertools.islice(texts, _TEXTS_AT_ONCE)):
+        for answer in suggest(loaded, batch):
+            words = (f"{probability:6.1%}  {word}" for word, probability in answer)
+            click.echo(between + "\n".join(words))
+            between = "\n"
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    for line in file:
+        yield line.decode("utf-8", errors="replace").rstrip("\r\n")
 
 
 @main.command()

@@ -15,6 +15,8 @@ MODEL = Path("models/nextword")
 LITERT = Path("models/litert")
 PERSONAL = Path("models/personal")
 
+# What kind of model it is, whatever the preset.
+KIND: dict[str, Any] = {"cell": "lstm", "tied": True, "softmax": "full", "context": 5}
 # What a training costs, and what it is worth: benchmarks/README.md has the figures.
 # fmt: off
 PRESETS: dict[str, dict[str, Any]] = {

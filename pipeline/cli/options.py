@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline import InputError
-from pipeline.cli.defaults import GOING_ON, PRESETS
+from pipeline.cli.defaults import GOING_ON, KIND, PRESETS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -102,10 +102,13 @@ class _OfPreset(click.ParamType):
         self.kind = click.types.convert_type(kind)
         self.name = self.kind.name
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return self.kind.get_metavar(param, ctx)
+
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
             init = ctx.params.get("init")
-            ready = GOING_ON | described(init) if init else PRESETS[ctx.params["preset"]]
+            ready = GOING_ON | described(init) if init else KIND | PRESETS[ctx.params["preset"]]
             value = ready[param.name]
         return self.kind.convert(value, param, ctx)
 
@@ -116,12 +119,18 @@ def _preset_option(name: str, text: str, kind: Any) -> Decorator:
     return click.option(name, default="", help=f"{text}  [{values}]", type=_OfPreset(kind))
 
 
+def _kind_option(name: str, text: str, kind: Any) -> Decorator:
+    default = str(KIND[name.removeprefix("--")]).lower()
+    text = f"{text}  [default: {default}; with --init its own]"
+    return click.option(name, default="", help=text, type=_OfPreset(kind))
+
+
 _above_zero = click.FloatRange(0, min_open=True)
 _share = click.FloatRange(0, 1, max_open=True)
 _preset = option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu.", type=click.Choice(list(PRESETS)), is_eager=True)  # fmt: skip
 model_options = all_of(
     _preset,
-    option("--cell", "lstm", "The recurrence.", type=click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
+    _kind_option("--cell", "The recurrence.", click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
     _preset_option("--embedding", "Length of a word's vector.", positive),
     _preset_option("--units", "Units of a layer.", positive),
     _preset_option("--layers", "Recurrent layers.", positive),
@@ -130,9 +139,9 @@ model_options = all_of(
     _preset_option("--variational", "Drop the same activations at all steps of a window.", bool),
     _preset_option("--word-dropout", "Share of the words whose vectors are dropped for a window.", _share),
     _preset_option("--weight-dropout", "Share of the recurrent weights dropped for a window.", _share),
-    option("--tied", True, "Use the embedding as output weights too.", type=bool),
-    option("--softmax", "full", "Over all words at once, or adaptive: in clusters, faster to train with 50,000 words and more.", type=click.Choice(["full", "adaptive"])),
-    option("--context", 5, "Words a feedforward model sees.", type=positive),
+    _kind_option("--tied", "Use the embedding as output weights too.", bool),
+    _kind_option("--softmax", "Over all words at once (full), or adaptive: in clusters, faster to train with 50,000 words and more.", click.Choice(["full", "adaptive"])),
+    _kind_option("--context", "Words a feedforward model sees.", positive),
 )  # fmt: skip
 
 precision_option = option(
@@ -157,7 +166,7 @@ training_options = all_of(
     _preset_option("--averaging", "Validate and keep averages of the weights; so much of an average each update leaves, 0 for none.", _share),
     _preset_option("--clip-norm", "Greatest global norm of a gradient.", _above_zero),
     option("--patience", 2, "Epochs without improvement before stopping.", type=positive),
-    option("--seed", 1, "Makes a run repeatable.", type=int),
+    option("--seed", 1, "Makes a run repeatable.", type=click.IntRange(0, 2**32 - 1)),
     precision_option,
     option("--strategy", "auto", "one device; mirrored: all GPUs, or CPUs, of this machine; multiworker: the machines of TF_CONFIG; auto: what there is.", type=click.Choice(["auto", "one", "mirrored", "multiworker"])),
 )  # fmt: skip
@@ -175,6 +184,7 @@ init_options = all_of(
 
 shown_options = all_of(
     option("--text", "", "File to measure on as well, of any kind that ingest reads.  [default: none]"),
+    option("--text-column", "text", "Column of it that holds text, if it is a table."),
     option("--explanation", "", "Folder that explain wrote, to be shown in the report.  [default: none]"),
     option("--ablation", "", "Table that benchmarks/ablation.py wrote, to be shown too.  [default: none]"),
 )  # fmt: skip

@@ -28,10 +28,11 @@ class Group(click.Group):
             raise _Stop(str(error)) from error
         except Interrupted as error:
             raise _Stop(str(error), exit_code=128 + error.signal) from error
+        except BrokenPipeError:
+            raise  # whoever was reading has enough, which click knows of
         except OSError as error:
-            raise _Stop(
-                f"{error.filename or 'A file'} cannot be used: {error.strerror}."
-            ) from error
+            reason = str(error.strerror or error).rstrip(".")
+            raise _Stop(f"{error.filename or 'A file'} cannot be used: {reason}.") from error
 
 
 # Of glibc's malloc.h.

@@ -59,6 +59,7 @@ def ingest_stage(
     **options: Any,
 ) -> None:
     import_tensorflow()
+    from pipeline import hub
     from pipeline.corpus.ingest import find_corpus, ingest
     from pipeline.tracking import log_documents
 
@@ -71,7 +72,7 @@ def ingest_stage(
         stage, options["master"] = spark.ingest, spark_master
     run_or_skip(
         stage,
-        reads=[Path(path) for path, _ in find_corpus(corpus)],
+        reads=[hub.local_folder(path) or Path(path) for path, _ in find_corpus(corpus)],
         output=output,
         parameters={"corpus": corpus, **globs, **options},
         force=force,
@@ -146,6 +147,7 @@ def train_stage(
     preset: str,
     prefix: str = "",
     init: str = "",
+    retain: float = 0.0,
     **options: Any,
 ) -> None:
     from pipeline.manifest import is_current, partial_of
@@ -157,10 +159,10 @@ def train_stage(
     parameters = {"tokens": tokens, "stride": stride or None, **options}
     reads = [tokens]
     if init:
-        parameters["init"] = Path(init)
+        parameters |= {"init": Path(init), "retain": retain}
         reads.append(Path(init))
     if not strategies.is_chief():
-        if not is_current(train, reads=reads, output=output, parameters=parameters):
+        if force or not is_current(train, reads=reads, output=output, parameters=parameters):
             train(output=partial_of(output), **parameters)
         return
     ran = run_or_skip(
@@ -276,6 +278,11 @@ def explain_stage(
     from pipeline.tracking import log_explanation
 
     models = models or tuple(f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir())
+    if not models:
+        raise InputError(
+            "There is no trained model to explain: run `nextword train` first, or name one with "
+            "--model."
+        )
     run_or_skip(
         explain,
         reads=[tokens, *models],

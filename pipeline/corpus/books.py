@@ -4,6 +4,7 @@ import collections
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence, Set
+from typing import NamedTuple
 
 # Lines broken before this many letters are verse.
 _NARROWEST = 50
@@ -62,8 +63,19 @@ _NUMBER = re.compile(r"(?<!\d)(\d{1,4})\W*$|^\W*(\d{1,4})(?!\d)")
 _SAYS_PAGE = re.compile(r"\W*(?:pg|p[áa]g|p[áa]gina|page)\b\W*#\W*", re.IGNORECASE)
 _AFTER_NUMBER = tuple("0123456789-–—]).}")
 
-# Of each line that another one follows: its length, and that with the first word of the next.
-_Lengths = dict[int, tuple[float, float]]
+
+class _Width(NamedTuple):
+    """The width that lines were broken at.
+
+    Attributes:
+        width: in letters, or letters of usual width.
+        told_by: how many lines show it.
+        lengths: of each line that another one follows: its own, and with the next one's first word.
+    """
+
+    width: float
+    told_by: int
+    lengths: dict[int, tuple[float, float]]
 
 
 def paragraphs(text: str) -> list[str]:
@@ -99,7 +111,7 @@ def paragraphs(text: str) -> list[str]:
     joined: list[str] = []
     for place, line in enumerate(lines):
         clean = " ".join(line.split())
-        if clean and (place in cuts or (found and _goes_on(lines, place - 1, *found))):
+        if clean and (place in cuts or (found and _goes_on(lines, place - 1, found))):
             joined[-1] = _join(joined[-1], clean, words, syllables)
         elif clean:
             joined.append(clean)
@@ -262,7 +274,9 @@ def _printed(line: str) -> float:
     return len(line) - 0.4 * narrow + 0.5 * wide
 
 
-def _measure_all(lines: Sequence[str], measure: Callable[[str], float]) -> _Lengths:
+def _measure_all(
+    lines: Sequence[str], measure: Callable[[str], float]
+) -> dict[int, tuple[float, float]]:
     return {
         place: (measure(line), measure(f"{line} {after.split(maxsplit=1)[0]}"))
         for place, (line, after) in enumerate(itertools.pairwise(lines))
@@ -270,8 +284,8 @@ def _measure_all(lines: Sequence[str], measure: Callable[[str], float]) -> _Leng
     }
 
 
-def _find_width(lines: Sequence[str]) -> tuple[_Lengths, float] | None:
-    """The lengths of the lines of a text and the width they were broken at, if they were.
+def _find_width(lines: Sequence[str]) -> _Width | None:
+    """The width that the lines of a text were broken at, if they were.
 
     Where a line goes on in lower case, the width lies between its own length and that with the
     next word. The width that lies between them most often is the one; it must explain most of
@@ -284,24 +298,23 @@ def _find_width(lines: Sequence[str]) -> tuple[_Lengths, float] | None:
     ]
     if not going_on:
         return None
-    most, width = 0, 0.0
-    lengths: _Lengths = {}
+    best = _Width(0.0, 0, {})
     typewriter: Callable[[str], float] = len
     for measure in (typewriter, _printed):
-        if most > 0.95 * len(going_on):  # the typewriter explains them
+        if best.told_by > 0.95 * len(going_on):  # the typewriter explains them
             break
-        measured = _measure_all(lines, measure)
-        edges = [(measured[place][0], 1) for place in going_on]
-        edges += [(measured[place][1], -1) for place in going_on]
+        lengths = _measure_all(lines, measure)
+        edges = [(lengths[place][0], 1) for place in going_on]
+        edges += [(lengths[place][1], -1) for place in going_on]
         depth = 0
         for edge, step in sorted(edges):
             depth += step
-            if depth > most:
-                most, width, lengths = depth, edge, measured
-    long = sum(length > 0.85 * width for length, _ in lengths.values())
-    if width < _NARROWEST or most < len(going_on) / 2 or most < long / 3:
+            if depth > best.told_by:
+                best = _Width(edge, depth, lengths)
+    long = sum(length > 0.85 * best.width for length, _ in best.lengths.values())
+    if best.width < _NARROWEST or best.told_by < max(len(going_on) / 2, long / 3):
         return None
-    return lengths, width
+    return best
 
 
 def _opens_in_lower_case(line: str) -> bool:
@@ -312,15 +325,18 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _goes_on(lines: Sequence[str], place: int, lengths: _Lengths, width: float) -> bool:
+def _goes_on(lines: Sequence[str], place: int, found: _Width) -> bool:
     """Whether the paragraph of a line goes on in the line after it."""
-    if place not in lengths:
+    if place not in found.lengths:
         return False
+    width, (length, with_next_word) = found.width, found.lengths[place]
     line, after = lines[place : place + 2]
-    start, (length, with_next_word) = after.lstrip(), lengths[place]
+    start = after.lstrip()
     full = with_next_word > width
     if start[0].islower():
         return full or length > 0.67 * width
+    if found.told_by < 2:  # a single line may have been broken anywhere
+        return False
     if not _SENTENCE_ENDS.search(line):
         heading = line.isupper() and not start.isupper()
         return (full or length > 0.85 * width) and not heading

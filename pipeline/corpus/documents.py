@@ -1,5 +1,6 @@
 """documents.parquet: one file, or a folder of that name with parts in order, as Spark writes it."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -49,8 +50,31 @@ def write_parquet(
 
 
 def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
-    """The row groups that `write_parquet` wrote, of one file or of all parts."""
+    """The row groups that `write_parquet` wrote, of one file or of all parts.
+
+    Raises:
+        InputError: a file is damaged.
+    """
     for part in parts(path):
-        with pa.parquet.ParquetFile(part) as file:
+        with open_parquet(part) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group).to_pandas()
+
+
+@contextlib.contextmanager
+def open_parquet(path: Path) -> Iterator[pa.parquet.ParquetFile]:
+    """A file of documents, read within.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        with pa.parquet.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # from the disk
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise InputError(
+            f"{path} is damaged ({reason}): run `nextword ingest --force` to make it again."
+        ) from error

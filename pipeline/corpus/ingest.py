@@ -49,6 +49,8 @@ _SHOWN = 100
 def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
     """(path, source) of all that a corpus names: files, folders, globs, `machado`, `hf:…`.
 
+    The path of a data set is `hf:` and what `hub.read` takes.
+
     Named corpora of the catalogue are downloaded where they are missing.
 
     Raises:
@@ -61,7 +63,7 @@ def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
             known = None if Path(name).exists() else catalog.find(name)
             places.append(str(catalog.fetch(known)) if known else name)
     files = [(str(path), source) for path, source in find_files(places)]
-    return [*files, *((name, name) for name in dict.fromkeys(data_sets))]
+    return [*files, *((hub.located(name), name) for name in dict.fromkeys(data_sets))]
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:

@@ -166,6 +166,7 @@ def _read_plain(path: Path, *, is_markdown: bool) -> Iterator[tuple[list[str], s
 
 def _markdown_paragraphs(text: str) -> list[str]:
     """The text of paragraphs, headings, list items and cells, without code, HTML and pictures."""
+    text = text.replace("\r\n", "\n")
     text = _FRONT_MATTER.sub("", text, count=1) if text.startswith("---\n") else text
     found = []
     for block in _MARKDOWN.parse(text):
@@ -246,27 +247,33 @@ def _read_separated(path: Path, text_column: str) -> Iterator[tuple[list[str], s
 
 def _read_json_lines(path: Path, text_column: str) -> Iterator[tuple[list[str], str]]:
     encoding = _find_encoding(path)
-    column = None
+    keys: dict[str, None] = {}  # of the rows up to the first that has the column
+    found = False
     with _open_text(path, encoding) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"line {number} is no JSON ({error})") from error
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is no JSON object")
-            if column is None:
-                column = _choose_column(path, list(row), text_column)
-            text = row.get(column)
+            if not found:
+                keys |= dict.fromkeys(row)
+                found = text_column in keys
+                if not found and number >= _ROWS:
+                    break
+            text = row.get(text_column)
             if text is None:
                 continue
             if not isinstance(text, str):
-                raise ValueError(f"{column!r} of line {number} is no text")
+                raise ValueError(f"{text_column!r} of line {number} is no text")
             if "\\ud" in line or "\\uD" in line:  # halves of a character, which UTF-8 refuses
                 text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
             yield _row_paragraphs(text), encoding.removesuffix("-sig")
+    if keys and not found:
+        _choose_column(path, list(keys), text_column)
 
 
 def _read_parquet(path: Path, text_column: str) -> Iterator[tuple[list[str], str]]:

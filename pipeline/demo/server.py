@@ -70,11 +70,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
         # A browser that comes before the server is ready waits.
         listening.listen(128)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name a machine can have
         if listening:
             listening.close()
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"Nobody can listen on {host}, port {port} ({error.strerror}): choose another with "
-            "--port or --host."
+            f"Nobody can listen on {host}, port {port} ({reason}): choose another with --port or "
+            "--host."
         ) from error
     return listening

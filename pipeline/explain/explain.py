@@ -1,7 +1,7 @@
 """The stage that shows what models remember, and what they cannot."""
 
 import json
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from pipeline.explain.budget import perplexity_by_window, tokens_of_update
 from pipeline.explain.cuts import Cuts, cut_context
 from pipeline.explain.figures import draw_cuts, draw_reach, draw_windows, draw_word
 from pipeline.explain.reach import Reach, gradient_reach
-from pipeline.model import ModelConfig, load_model
+from pipeline.manifest import digest
+from pipeline.model import load_model, named_models
 from pipeline.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
 from pipeline.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary
 from pipeline.windows import open_stream
@@ -63,14 +64,14 @@ def explain(
             is empty or too long for a figure.
         Interrupted: SIGINT or SIGTERM came while a model was trained.
     """
-    names = _names(models)
+    names = named_models(*models)
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     stream = open_stream(tokens / "valid.npy")
     for folder in models:
         if not vocabulary.same_ids(Vocabulary.load(folder / "vocabulary.tsv")):
             raise InputError(
-                f"The model in {folder} was trained with another vocabulary than {tokens}: train "
-                "it again on these tokens."
+                f"The model in {folder} was trained with another vocabulary than {tokens}: name "
+                "the tokens that it was trained on with --tokens, or train it again on these."
             )
     ids, words, place = _read(sentence, vocabulary)
     per_update = tokens_of_update(train_options, windows)
@@ -87,7 +88,8 @@ def explain(
     draw_reach(reaches, figures / "gradient_reach.png")
     draw_word(cuts, words, place, figures / "context_last_word.png")
     for name, found in cuts.items():
-        draw_cuts(name, found, words[1:], figures / f"context_{name.replace(' ', '_')}.png")
+        path = figures / f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}.png"
+        draw_cuts(name, found, words[1:], path)
     trained = None
     cells = [name.split()[0] for name in names if name.split()[0] != "feedforward"]
     if windows and cells:
@@ -108,7 +110,8 @@ def explain(
         trained = {**budget, "perplexity": perplexities}
 
     explanation = {
-        "models": {name: str(folder) for name, folder in names.items()},
+        # Digests: the report must not show the memory of one model as another's.
+        "models": {name: digest([folder]) for name, folder in names.items()},
         "reach": {name: _reach_in_numbers(reach) for name, reach in reaches.items()},
         "windows": trained,
         "context": {
@@ -146,17 +149,6 @@ def _read(sentence: str, vocabulary: Vocabulary) -> tuple[np.ndarray, list[str],
     place = max(np.flatnonzero(is_word(words[1:]).numpy()), default=len(words) - 2)
     words = [f"{w} {UNKNOWN}" if u else w for w, u in zip(words, unknown, strict=True)]
     return ids, words, int(place)
-
-
-def _names(folders: Sequence[Path]) -> dict[str, Path]:
-    """Models by their cell, with a number from the second of a kind on."""
-    names: dict[str, Path] = {}
-    seen: Counter[str] = Counter()
-    for folder in folders:
-        cell = ModelConfig.load(folder / "model.json").cell
-        seen[cell] += 1
-        names[cell if seen[cell] == 1 else f"{cell} {seen[cell]}"] = folder
-    return names
 
 
 def _budget_in_words(budget: Mapping[str, int]) -> str:

@@ -62,7 +62,7 @@ def write_report(
         for name in ("frequency", "positions", "calibration")
     }
     mine = {name: rows[rows["model"] == main] for name, rows in tables.items()}
-    look = looks([*models, *trained, *(explained.names if explained else ())])
+    look = looks([*models, *trained, *(explained.models if explained else ())])
 
     said = {
         "learning_curves": conclusions.of_training(trained),

@@ -24,7 +24,7 @@ class Lecture:
     """explanation.json, as the page shows it.
 
     Attributes:
-        names: of the models.
+        models: name → digest of the folder of each model.
         said: sentences for each of the charts "reach", "windows" and "cuts".
         budget: what each training of `windows` could read; nothing where there was none.
         sentence, words: that were cut, and its tokens.
@@ -32,7 +32,7 @@ class Lecture:
             so much context.
     """
 
-    names: tuple[str, ...]
+    models: dict[str, str]
     said: dict[str, list[str]]
     budget: str
     sentence: str
@@ -58,7 +58,7 @@ class Lecture:
                     f"{trained['tokens_of_an_update']:,} an update."
                 )
             return cls(
-                names=tuple(found["models"]),
+                models=dict(found["models"]),
                 said={
                     "reach": conclusions.of_reach(found["reach"]),
                     "windows": conclusions.of_windows(trained["perplexity"] if trained else {}),

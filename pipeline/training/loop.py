@@ -132,6 +132,7 @@ class Loop:
         self._look(waiting)
         position.seconds += time.perf_counter() - looked
         self._report()
+        self._check_weights()
         return {"epoch": position.epoch, **self._figures()}
 
     def _look(self, waiting: list[tuple[tf.Tensor, ...]]) -> None:
@@ -173,10 +174,13 @@ class Loop:
         if self.position.window % _TELL_EVERY == 0:
             self._on_windows(self._done, figures)
 
-    def _save(self) -> None:
+    def _check_weights(self) -> None:
         # A loss tells of the weights before its window, not of what the window made of them.
         if not math.isfinite(tf.linalg.global_norm(self._trainer.model.trainable_variables)):
             raise RanAway("The weights are no longer finite")
+
+    def _save(self) -> None:
+        self._check_weights()
         self._checkpoints.save(self.position)
 
     def next_epoch(self, history: list[dict[str, float]]) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.devices import allow_growth
+from pipeline.manifest import RESUME
 from pipeline.metrics import LANES, Meter, perplexity
 from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
 from pipeline.progress import progress_bar
@@ -64,8 +64,8 @@ def train(
 ) -> None:
     """Train a model; write model.json, the vocabulary, checkpoints/ and history.csv.
 
-    While it trains, resume/ holds all that is needed to go on: called with the same arguments
-    and such a folder, it ends with the same weights as if it had never stopped.
+    In resume/ is all that is needed to go on: called with the same arguments and such a folder,
+    it ends with the same weights as if it had never stopped.
 
     Args:
         tokens: folder that `tokenize` wrote.
@@ -135,7 +135,7 @@ def train(
         variational=variational,
         word_dropout=word_dropout,
         weight_dropout=weight_dropout,
-        mogrifier=mogrifier,
+        mogrifier=mogrifier if cell == "lstm" else 0,  # others have none, and say so
     )
     initial = initial_weights(init, config=config, vocabulary=vocabulary) if init else []
     with distribution.scope():
@@ -163,7 +163,7 @@ def train(
         config.save(output / "model.json")
         vocabulary.save(output / "vocabulary.tsv")
     best = tf.train.CheckpointManager(weights(reader), str(output / "checkpoints"), max_to_keep=1)
-    checkpoints = Checkpoints(output / "resume", trainer, writes=chief)
+    checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     least = math.inf
     if init:
@@ -221,8 +221,6 @@ def train(
             )
         if loop.position.epoch <= epochs:
             progress.console.print(f"No better for {patience} epochs: stopped.")
-    if chief:
-        shutil.rmtree(output / "resume")
 
 
 def _is_stalled(history: list[dict[str, float]], patience: int) -> bool:
