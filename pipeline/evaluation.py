@@ -203,8 +203,8 @@ def _check_explained(
     for name, trained in explained.models.items():
         if evaluated.get(name) != trained:
             raise InputError(
-                f"The {name} that {explanation} explains is not the one that is evaluated: run "
-                "`nextword explain` again, with --model for the same models in the same order."
+                f"{explanation} explains another {name} than is evaluated: name its folder with "
+                "--baseline, or run `nextword explain` again with --model for those that are."
             )
 
 
