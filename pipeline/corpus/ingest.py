@@ -18,7 +18,7 @@ from pipeline.corpus.documents import DOCUMENTS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
 from pipeline.corpus.reading import Document, read_file, read_texts
 from pipeline.corpus.splits import SPLITS, Census, Splits, digest
-from pipeline.progress import progress_bar
+from pipeline.progress import Speed, progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ def ingest(
     told: list[pd.DataFrame] = []
     with (
         (output / "removed.csv").open("w", newline="", encoding="utf-8") as file,
-        progress_bar(rich.progress.TransferSpeedColumn()) as bar,
+        progress_bar(Speed()) as bar,
     ):
         removed = csv.writer(file)
         removed.writerow(REMOVED)
