@@ -11,7 +11,7 @@ test: .venv/tested
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: .venv/tested
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 2 --dist loadfile
 
 lint: .venv/tested
 	$(BIN)/ruff check .
