@@ -77,6 +77,12 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
+def place(path: str) -> Path:
+    """Where the text of a corpus lies: its path, or of a local data set the folder."""
+    folder = local_folder(path) if path.startswith(PREFIX) else None
+    return folder or Path(path)
+
+
 def located(name: str) -> str:
     """The same data set by a name that means it in any working directory."""
     folder = local_folder(name)

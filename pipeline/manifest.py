@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,22 @@ _PACKAGE = Path(__file__).parent
 _DATA = (".html", ".css", ".toml")
 
 
-def digest(files: Iterable[Path]) -> str:
+def digest(files: Iterable[Path], *, without: Collection[str] = ()) -> str:
     """SHA-256 over the names and contents of files, and of all files in folders.
 
     Names count from the last folder that holds all of them: a move of the whole changes
-    nothing, a move within it does. The manifest of a folder is left out, what it needs to go on,
-    and what does not exist.
+    nothing, a move within it does. The manifest of a folder is left out, what else in it is
+    named by `without`, and what does not exist.
     """
     places = [Path(os.path.abspath(place)) for place in files]
     roots = [place.parts if place.is_dir() else place.parent.parts for place in places]
     common = len(os.path.commonprefix(roots))  # noqa: RUF071, of tuples: whole names
+    left_out = {MANIFEST, *without}
     total = hashlib.sha256()
     for place in places:
-        left_out = {place / name for name in (MANIFEST, _STARTED, RESUME)}
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-            if path.is_file() and left_out.isdisjoint((path, *path.parents)):
+            top = path.relative_to(place).parts[:1]
+            if path.is_file() and left_out.isdisjoint(top):
                 with path.open("rb") as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
                 total.update(f"{'/'.join(path.parts[common:])} {content}\n".encode())
@@ -153,8 +154,9 @@ def run_stage(
         if [path.name for path in partial.iterdir()] == [_STARTED]:
             shutil.rmtree(partial)
         raise
+    outputs = digest([partial], without=(_STARTED, RESUME))
     made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    manifest = {**record, "outputs": digest([partial]), "made": made_at}
+    manifest = {**record, "outputs": outputs, "made": made_at}
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     _replace(output, partial)
     return True

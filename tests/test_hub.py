@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from pipeline import InputError
 from pipeline.cli import main
-from pipeline.hub import _parse, local_folder, located, read
+from pipeline.hub import _parse, local_folder, located, place, read
 
 # `datasets` reads both when it is imported, which the first test does.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -73,8 +73,14 @@ def test_a_local_folder_is_known_wherever_one_is(
     monkeypatch.chdir(tmp_path)
     assert local_folder("hf:./cartas#test") == tmp_path / "cartas"
     assert located("hf:./cartas#test") == f"hf:{tmp_path}/cartas#test"
+    assert place("hf:./cartas#test") == tmp_path / "cartas"
     assert local_folder("hf:wikimedia/wikipedia") is None
     assert located("hf:wikimedia/wikipedia#test") == "hf:wikimedia/wikipedia#test"
+
+
+@pytest.mark.parametrize("name", ["./carta #1.txt", "~carta.txt", "/tmp/carta #1.txt"])
+def test_a_file_is_no_data_set_whatever_its_name(name: str) -> None:
+    assert place(name) == Path(name)
 
 
 def test_a_local_data_set_that_changes_is_read_again(

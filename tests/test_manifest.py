@@ -370,6 +370,15 @@ def test_digest_leaves_out_the_manifest_of_the_folder_alone(source: Path) -> Non
     assert digest([source]) != before
 
 
+def test_what_is_read_may_have_any_names(source: Path) -> None:
+    """Only of its own work a stage leaves out what it needs to go on."""
+    before = digest([source])
+    (source / RESUME).mkdir()
+    (source / RESUME / "c.txt").write_text("c")
+    assert digest([source]) != before
+    assert digest([source], without=[RESUME]) == before
+
+
 def test_digest_of_nothing_differs_from_that_of_an_empty_file(tmp_path: Path) -> None:
     nothing = digest([tmp_path / "missing"])
     (tmp_path / "missing").touch()

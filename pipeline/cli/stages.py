@@ -72,7 +72,7 @@ def ingest_stage(
         stage, options["master"] = spark.ingest, spark_master
     run_or_skip(
         stage,
-        reads=[hub.local_folder(path) or Path(path) for path, _ in find_corpus(corpus)],
+        reads=[hub.place(path) for path, _ in find_corpus(corpus)],
         output=output,
         parameters={"corpus": corpus, **globs, **options},
         force=force,
