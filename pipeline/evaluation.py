@@ -18,11 +18,11 @@ from pipeline.keystrokes import SUGGESTIONS, Completions
 from pipeline.kneser_ney import KneserNey
 from pipeline.manifest import digest
 from pipeline.metrics import LANES, Meter, Predictions
-from pipeline.model import ModelConfig, load_model, named_models
+from pipeline.model import load_model, named_models
 from pipeline.report import Lecture, read_ablation, write_report
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
 from pipeline.unseen import Unseen, open_split, read_text
-from pipeline.vocabulary import Vocabulary
+from pipeline.vocabulary import Vocabulary, check_same_ids
 from pipeline.windows import open_stream
 
 # Training tokens that n-grams are counted in, at most; each takes some 170 bytes.
@@ -116,21 +116,15 @@ def evaluate(
     """
     explained = None if explanation is None else Lecture.load(explanation)
     changes = read_ablation(ablation) if ablation else ()
-    for folder in (training, *baselines):
-        ModelConfig.load(folder / "model.json")  # before anything slow, is there a model at all?
+    models = named_models(training, *baselines)  # before anything slow, are there models at all?
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     texts = [open_split(tokens, split, vocabulary) for split in ("valid", "test")]
     if text:
         texts.append(read_text(text, vocabulary, text_column=text_column))
-    models = named_models(training, *baselines)
     if explained:
         _check_explained(explained, models, explanation)
     for folder in models.values():
-        if not vocabulary.same_ids(Vocabulary.load(folder / "vocabulary.tsv")):
-            raise InputError(
-                f"The model in {folder} was trained with another vocabulary than {tokens}: name "
-                "the tokens that it was trained on with --tokens, or train it again on these."
-            )
+        check_same_ids(vocabulary, folder, tokens)
 
     words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
     told = {}  # model → text → what it predicts

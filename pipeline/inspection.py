@@ -24,7 +24,7 @@ from rich.markup import escape
 
 from pipeline import InputError
 from pipeline.corpus.documents import parts, read_parquet
-from pipeline.corpus.overlap import Tokens
+from pipeline.corpus.overlap import Tokens, look_up
 from pipeline.corpus.splits import SPLITS
 from pipeline.streams import side_by_side
 from pipeline.tokenizer import BREAK, cut, model_form, put_back
@@ -188,12 +188,10 @@ def inspect_documents(*, documents: Path, output: Path) -> None:
         ngrams = [counted.ngrams for counted in _watch(seen, path, split)]
         held_out[split] = np.unique(np.concatenate(ngrams))
     found = {split: np.zeros(len(hashes), bool) for split, hashes in held_out.items()}
-    sought = {split: hashes for split, hashes in held_out.items() if len(hashes)}
     for counted in _watch(seen, path, "train"):
-        for split, hashes in sought.items():
-            # Not np.isin, which would sort the whole split anew for each frame.
-            places = np.searchsorted(hashes, counted.ngrams).clip(max=len(hashes) - 1)
-            found[split][places[hashes[places] == counted.ngrams]] = True
+        for split, hashes in held_out.items():
+            _, places = look_up(counted.ngrams, hashes)
+            found[split][places] = True
 
     rates, types = _oov(seen.forms), len(seen.forms["train"])
     sizes = [*(size for size in VOCABULARY_SIZES if size < types), types]

@@ -306,6 +306,13 @@ def named_models(*folders: Path) -> dict[str, Path]:
     return models
 
 
+# What TensorFlow makes of a checkpoint that fits no model, is damaged, or was cut short.
+UNREADABLE = (
+    *(OSError, ValueError, AssertionError, tf.errors.OpError),
+    *(LookupError, RuntimeError),
+)
+
+
 def weights(model: LanguageModel) -> tf.train.Checkpoint:
     """A checkpoint of what was learned, without the lanes' states, so that it fits any batch."""
     return tf.train.Checkpoint(weights=[variable.value for variable in model.trainable_variables])
@@ -323,9 +330,6 @@ def load_model(folder: Path, *, batch_size: int | None = None) -> LanguageModel:
         raise InputError(f"No trained weights are in {folder}/checkpoints: run `nextword train`.")
     try:
         weights(model).restore(latest).assert_existing_objects_matched().expect_partial()
-    except (
-        *(OSError, ValueError, AssertionError, tf.errors.OpError),
-        *(LookupError, RuntimeError),  # what TensorFlow's reader makes of a cut file
-    ) as error:
+    except UNREADABLE as error:
         raise InputError(f"The weights {latest} cannot be read: {error}.") from error
     return model

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +22,7 @@ from pipeline import InputError
 from pipeline.corpus.documents import open_parquet, parts
 from pipeline.corpus.splits import SPLITS
 from pipeline.counting import Forms, build_vocabulary, read_listed
-from pipeline.progress import progress_bar
+from pipeline.progress import Speed, progress_bar
 from pipeline.subword import in_chunks
 from pipeline.tokenizer import (
     BREAK,
@@ -237,18 +236,15 @@ def tokenize_documents(
             for split in SPLITS
             for name in (split, f"{split}.documents")
         }
-        progress = stack.enter_context(progress_bar())
-        bar = progress.add_task("tokenize", total=size, report="")
-        start, done = time.perf_counter(), 0
+        progress = stack.enter_context(progress_bar(Speed()))
+        bar = progress.add_task("tokenize", total=size)
 
         for (split, batch), numbered in side_by_side(number_batch, batches(groups)):
             found, stream, paragraphs, *counts = numbered
             counted = np.stack(counts) if split == "train" else np.zeros((2, len(found)), np.int64)
             streams[split].append(forms.add(found.tolist(), counted)[stream])
             streams[f"{split}.documents"].append(paragraphs)
-            done += sum(map(len, batch))
-            speed = done / 1e6 / (time.perf_counter() - start)
-            progress.update(bar, completed=done, report=f"{speed:.1f} MB/s")
+            progress.update(bar, advance=sum(map(len, batch)))
         progress.update(bar, completed=size)
 
     known = build_vocabulary(

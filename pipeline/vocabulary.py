@@ -166,6 +166,19 @@ def _is_row(row: Sequence[str]) -> bool:
         return False
 
 
+def check_same_ids(vocabulary: Vocabulary, training: Path, tokens: Path) -> None:
+    """See that a trained model has the vocabulary of a folder of tokens.
+
+    Raises:
+        InputError: it has another.
+    """
+    if not vocabulary.same_ids(Vocabulary.load(training / "vocabulary.tsv")):
+        raise InputError(
+            f"The model in {training} was trained with another vocabulary than {tokens}: name the "
+            "tokens that it was trained on with --tokens, or train it again on these."
+        )
+
+
 def choices_path(path: Path) -> Path:
     """The tokenizer.json that belongs to a vocabulary.tsv."""
     return path.with_name("tokenizer.json")

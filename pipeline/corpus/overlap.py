@@ -122,6 +122,18 @@ def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
     return HeldOut(ordered, owners, sources)
 
 
+def look_up(hashes: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which hashes (N,) stand among ordered ones, bool (N,), and the places of those that do.
+
+    Not np.isin, which would sort all that is searched anew for each frame.
+    """
+    if not len(ordered):
+        return np.zeros(len(hashes), bool), np.zeros(0, np.int64)
+    places = np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)
+    hit = ordered[places] == hashes
+    return hit, places[hit]
+
+
 def _distinct(ordered: np.ndarray) -> np.ndarray:
     """Sorted numbers without those that repeat the one before, moved together in their place."""
     count = 0
@@ -174,11 +186,10 @@ def _find_overlap(texts: Sequence[str], held_out: HeldOut) -> dict[int, dict[int
     """Document → paragraph → where it stands again."""
     tokens = read_tokens(texts)
     starts, hashes = tokens.ngrams()
-    place = np.minimum(np.searchsorted(held_out.hashes, hashes), len(held_out.hashes) - 1)
-    hit = held_out.hashes[place] == hashes
+    hit, place = look_up(hashes, held_out.hashes)
     first = np.cumsum([0, *(text.count("\n") + 1 for text in texts)])
     found: dict[int, dict[int, str]] = {}
-    for start, owner in zip(starts[hit], held_out.owners[place[hit]], strict=True):
+    for start, owner in zip(starts[hit], held_out.owners[place], strict=True):
         document = int(tokens.document[start])
         for paragraph in np.unique(tokens.paragraph[start : start + NGRAM]).tolist():
             inside = found.setdefault(document, {})

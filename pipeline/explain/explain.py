@@ -21,7 +21,7 @@ from pipeline.explain.reach import Reach, gradient_reach
 from pipeline.manifest import digest
 from pipeline.model import load_model, named_models
 from pipeline.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
-from pipeline.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary
+from pipeline.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
 from pipeline.windows import open_stream
 
 # Tokens of a sentence whose figures can still be read.
@@ -68,11 +68,7 @@ def explain(
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     stream = open_stream(tokens / "valid.npy")
     for folder in models:
-        if not vocabulary.same_ids(Vocabulary.load(folder / "vocabulary.tsv")):
-            raise InputError(
-                f"The model in {folder} was trained with another vocabulary than {tokens}: name "
-                "the tokens that it was trained on with --tokens, or train it again on these."
-            )
+        check_same_ids(vocabulary, folder, tokens)
     ids, words, place = _read(sentence, vocabulary)
     per_update = tokens_of_update(train_options, windows)
 

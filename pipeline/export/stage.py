@@ -13,7 +13,7 @@ from pipeline.export.saved_model import NextWord
 from pipeline.manifest import place_of
 from pipeline.metrics import LANES
 from pipeline.model import load_model
-from pipeline.vocabulary import Vocabulary, choices_path
+from pipeline.vocabulary import Vocabulary, check_same_ids, choices_path
 from pipeline.windows import open_stream
 
 
@@ -45,7 +45,7 @@ def export(
     model = load_model(training)
     path = training / "vocabulary.tsv"
     vocabulary = Vocabulary.load(path)
-    tuned = _tuned(training, vocabulary, tokens, size=cache) if cache else None
+    tuned = _tuned(training, tokens, size=cache) if cache else None
     module = NextWord(model, vocabulary, suggestions=suggestions, cache=tuned)
     if not module.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
@@ -75,14 +75,10 @@ def _copy(folder: Path, version: Path) -> None:
                 shutil.copy(file, target)
 
 
-def _tuned(training: Path, vocabulary: Vocabulary, tokens: Path | None, *, size: int) -> Cache:
+def _tuned(training: Path, tokens: Path | None, *, size: int) -> Cache:
     if tokens is None:
         raise InputError("A cache is tuned on validation text: name the folder of its tokens.")
-    if not vocabulary.same_ids(Vocabulary.load(tokens / "vocabulary.tsv")):
-        raise InputError(
-            f"The model in {training} was trained with another vocabulary than {tokens}: name the "
-            "folder of tokens that it was trained on."
-        )
+    check_same_ids(Vocabulary.load(tokens / "vocabulary.tsv"), training, tokens)
     stream = open_stream(tokens / "valid.npy")
     if len(stream) < 2:
         raise InputError(f"The valid split in {tokens} holds no text to tune a cache on.")

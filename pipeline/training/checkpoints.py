@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.model import UNREADABLE
 from pipeline.training.trainer import Trainer
 from pipeline.windows import spread
 
@@ -94,10 +95,7 @@ class Checkpoints:
         for path in found:
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
-            except (
-                *(OSError, ValueError, AssertionError, tf.errors.OpError),
-                *(LookupError, RuntimeError),  # what TensorFlow's reader makes of a cut file
-            ) as error:
+            except UNREADABLE as error:
                 log.warning("The checkpoint %s cannot be read: %s.", path, _reason(error))
                 continue
             self._spread_states()
