@@ -25,8 +25,8 @@ from pipeline.metrics import LANES
 from pipeline.model import LanguageModel
 from pipeline.windows import paragraph_lanes, windows
 
-# Hidden states of networks differ in size and length, and θ with them.
-_THETAS = (0.0, *(2.0**power for power in range(-8, 2)))
+# The best θ depends on the length of the hidden states: 4 or so for 512 units, 128 for 5.
+_THETAS = (0.0, *(2.0**power for power in range(-6, 9)))
 # Validation text that does nothing but repeat itself would leave the network no say.
 _MOST = 0.9
 _WINDOW = 35

@@ -174,6 +174,25 @@ def test_a_text_that_repeats_itself_is_less_surprising_with_a_cache(stream):
     assert nats.mean() < Meter(other, reset=other.reset_states).nats(stream).mean()
 
 
+def test_no_theta_near_the_one_chosen_is_better():
+    # Each token of a chain is always followed by the same one: to tell states apart pays, and the
+    # five units of this model differ little.
+    random = np.random.default_rng(8)
+    chains = [random.permutation(np.arange(2, len(TOKENS)))[:8] for _ in range(12)]
+    text = np.concatenate([[1, *np.tile(chain, 8)] for chain in chains]).astype(np.int32)
+    model = build_model(config("gru"), batch_size=LANES)
+    model.embed.embeddings.assign(20 * model.embed.embeddings)
+    chosen = tune(model, text, size=30)
+
+    def mean(theta):
+        cached = CachedModel(model, Cache(30, theta, chosen.weight))
+        return Meter(cached, reset=cached.reset_states).nats(text).mean()
+
+    best = mean(chosen.theta)
+    assert best < mean(chosen.theta / 2)
+    assert best < mean(2 * chosen.theta)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, stream):
     folder = tmp_path_factory.mktemp("cached")
