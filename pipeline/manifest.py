@@ -31,6 +31,7 @@ _LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
 _PACKAGE = Path(__file__).parent
 # Files of a room that its code reads.
 _DATA = (".html", ".css", ".toml")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 def digest(files: Iterable[Path], *, without: Collection[str] = ()) -> str:
@@ -55,9 +56,18 @@ def digest(files: Iterable[Path], *, without: Collection[str] = ()) -> str:
     return total.hexdigest()
 
 
-def _imports(path: Path) -> Iterator[Path]:
-    """The modules of this package that one file of source imports."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _parse(path: Path) -> ast.Module:
+    """What a file of source does: comments, docstrings and layout are left out."""
+    module = ast.parse(path.read_bytes())
+    for node in ast.walk(module):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
+            del node.body[0]
+    return module
+
+
+def _imports(module: ast.Module) -> Iterator[Path]:
+    """The modules of this package that a module imports."""
+    for node in ast.walk(module):
         names = []
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -70,23 +80,23 @@ def _imports(path: Path) -> Iterator[Path]:
                     yield source
 
 
-def _sources(path: Path, seen: set[Path]) -> set[Path]:
+def _sources(path: Path, found: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
     """A file of source and all modules of this package that it imports, near and far."""
-    if path not in seen:
-        seen.add(path)
-        for imported in _imports(path):
-            _sources(imported, seen)
-    return seen
+    if path not in found:
+        found[path] = _parse(path)
+        for imported in _imports(found[path]):
+            _sources(imported, found)
+    return found
 
 
 def code_version(function: Callable[..., Any]) -> str:
     """SHA-256 over the code a stage runs: its module, what that imports here, the libraries."""
-    module = Path(str(sys.modules[function.__module__].__file__))
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
-    sources = _sources(module, set())
+    sources = _sources(Path(str(sys.modules[function.__module__].__file__)), {})
     beside = {p for s in sources for p in s.parent.iterdir() if p.suffix in _DATA}
-    code = digest(sorted(sources | beside))
-    return hashlib.sha256("\n".join([code, *versions]).encode()).hexdigest()
+    parts = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
+    root = os.path.commonpath([path.parent for path in sources])
+    parts += [f"{path.relative_to(root)} {ast.dump(sources[path])}" for path in sorted(sources)]
+    return hashlib.sha256("\n".join([digest(sorted(beside)), *parts]).encode()).hexdigest()
 
 
 def run_stage(
@@ -141,7 +151,7 @@ def run_stage(
     if not (resume and not force and _goes_on(partial, record)):
         if resume is False and not force and (partial / _STARTED).exists():
             raise InputError(
-                f"{partial} holds a run that broke off: go on with --resume, or begin anew with "
+                f"{partial} holds an interrupted run: continue with --resume, or start over with "
                 "--force."
             )
         shutil.rmtree(partial, ignore_errors=True)
@@ -218,8 +228,8 @@ def _goes_on(partial: Path, record: Mapping[str, Any]) -> bool:
         changed = [f"--{key.replace('_', '-')}" for key in now if before.get(key) != now[key]]
     if changed:
         raise InputError(
-            f"{partial} cannot go on, for {', '.join(changed)} changed since it began: change it "
-            "back, or begin anew with --force."
+            f"{partial} cannot be resumed: {', '.join(changed)} changed since it began: change it "
+            "back, or start over with --force."
         )
     return True
 

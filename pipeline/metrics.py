@@ -11,8 +11,8 @@ from pipeline.keystrokes import Completions
 from pipeline.vocabulary import UNKNOWN_ID
 from pipeline.windows import paragraph_lanes, windows
 
-# Lanes that a measured stream is read in. Each begins without context, so few are honest and
-# many are fast.
+# Lanes that a measured stream is read in. Each begins without context: fewer lanes measure more
+# exactly, more lanes are faster.
 LANES = 8
 # Steps in a window; it changes nothing but the memory that logits take.
 _WINDOW = 35

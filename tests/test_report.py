@@ -309,7 +309,7 @@ def test_the_most_surprising_words_stand_once_each():
 # Words and numbers
 
 
-def test_conclusions_are_made_from_the_numbers():
+def test_the_first_model_is_compared_with_the_others():
     models = {
         "gru": {"perplexity": 80.0, "perplexity_low": 70.0, "perplexity_high": 91.04},
         "kneser_ney_5": {"perplexity": 125.0},
@@ -324,23 +324,46 @@ def test_conclusions_are_made_from_the_numbers():
     assert "75.0%" in mixture
     assert "60.0, 0.75 of gru alone" in mixture
 
+
+def test_trainings_of_different_length_are_told_apart():
+    def history(*perplexities):
+        epochs = range(1, len(perplexities) + 1)
+        columns = {"epoch": epochs, "train_perplexity": 90.0, "valid_perplexity": perplexities}
+        return pd.DataFrame(columns)
+
+    first, *_ = alike = conclusions.of_training(
+        {"lstm": history(99, 81, 84), "gru": history(9, 8, 7)}
+    )
+    assert first == ("lstm was best after epoch 2 of 3: validation perplexity 81.0, training 90.0.")
+    assert len(alike) == 2
+    *_, last = conclusions.of_training({"lstm": history(99, 81), "gru": history(90)})
+    assert "not trained for equally many epochs" in last
+
+
+def test_the_best_and_the_worst_change_of_an_ablation():
     worse, better = {"change": "a", "test": 110.0}, {"change": "b", "test": 95.0}
     said = conclusions.of_ablation([{"change": "none", "test": 100.0}, worse, better])
     assert "“b” has the lowest (−5.0%)" in said
     assert "“a” the highest (+10.0%)" in said
     assert conclusions.of_ablation([worse]) == ""
 
+
+def test_a_model_that_is_too_sure_of_itself():
     rows = pd.DataFrame({"tokens": [10, 30], "confidence": [0.9, 0.5], "right": [0.5, 0.5]})
     sure = conclusions.of_calibration(rows, {"calibration_error": 0.1})
     assert "60.0% on average and is right in 50.0%" in sure
     assert "by 10.0 points too much" in sure
 
+
+def test_frequent_and_rare_tokens():
     table = pd.DataFrame({"rank": ["1-10", "10001-", "unknown"], "tokens": [60, 30, 10]})
     known = table.assign(perplexity=[5.0, 900.0, 30.0], top_3=[0.8, 0.01, 0.0])
     assert "rank 1 to 10 in training have perplexity 5.0" in conclusions.of_frequency(known)[0]
     assert "10,001 and beyond, 30.0% of the text, 900.0" in conclusions.of_frequency(known)[0]
     assert "10.0% of the text is out of vocabulary" in conclusions.of_frequency(known)[2]
 
+
+def test_where_the_gradient_is_lost():
     mean = {"h": {"mean": [2.0, 1.0, 0.1]}, "vanished_after": None}
     reach = conclusions.of_reach(
         {

@@ -85,7 +85,7 @@ def test_it_goes_on_only_if_asked_to_and_for_the_same(start, train):
     stop(start, "asked", after=10)
     code, out = train("asked")
     assert code == 2
-    assert "--resume, or begin anew with --force" in out
+    assert "--resume, or start over with --force" in out
     code, out = train("asked", "--resume", "--dropout", "0.1")
     assert code == 2
     assert "--dropout changed since it began" in out
@@ -106,7 +106,7 @@ def test_a_checkpoint_cut_short_is_passed_over(start, train, assert_it_goes_on, 
     backup.rename(partial)
     code, out = train("cut", "--resume")
     assert code == 2
-    assert re.search(r"No checkpoint in .* can be read: begin anew with --force", out), out
+    assert re.search(r"No checkpoint in .* can be read: start over with --force", out), out
 
 
 @pytest.mark.parametrize("windows", [10, 29], ids=["within an epoch", "at its end"])

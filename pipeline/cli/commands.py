@@ -70,8 +70,8 @@ _TEXTS_AT_ONCE = 256
 def main() -> None:
     """Portuguese text in, a next-word model out.
 
-    The stages, in order: ingest, tokenize, train, evaluate, export, predict. `run` walks them
-    all. Each reads the folders before it and is skipped when nothing has changed.
+    `run` runs the stages in order: ingest, tokenize, train, explain, evaluate, export. Each reads
+    what earlier ones wrote and is skipped when nothing has changed.
     """
     logging.basicConfig(format="%(message)s")
 
@@ -85,8 +85,8 @@ def ingest(output: Path, **options: Any) -> None:
     """Read text; write documents.parquet, files.csv and removed.csv.
 
     Reads .txt, .md, .csv, .tsv, .jsonl, .parquet and .conllu, compressed (.gz, .bz2, .xz, .zst)
-    or not, in any encoding; undoes hard line breaks, drops what stands twice, and gives each
-    document to one of the splits train, valid and test.
+    or not, in UTF-8, UTF-16 or the old encodings of Windows, DOS and Macintosh; undoes hard line
+    breaks, drops duplicates, and assigns each document to the split train, valid or test.
     """
     with mlflow_run():
         ingest_stage(output, **options)
@@ -117,7 +117,7 @@ def corpora() -> None:
 def inspect(documents: Path, output: Path, force: bool) -> None:
     """Read documents; write inspection.json and figures/oov.png.
 
-    Tells of sizes, OOV rates by vocabulary size, overlap of the splits, and documents that look
+    Reports sizes, OOV rates by vocabulary size, overlap of the splits, and documents that look
     suspicious: another language, boilerplate, damaged letters.
     """
     import_tensorflow()
@@ -165,10 +165,10 @@ def train(
     """Read tokens; write a trained model: weights, vocabulary and history.
 
     Trains by truncated backpropagation through time: windows of T steps, the state carried
-    from each to the next. Ctrl-C saves before it stops, and --resume goes on from there.
+    from each to the next. Ctrl-C saves before it stops, and --resume continues from there.
 
-    `nextword train --init models/training --corpus my-notes/` goes on from a trained model on
-    other text: it walks ingest, tokenize and train, and the model that was there stays.
+    `nextword train --init models/training --corpus my-notes/` fine-tunes a trained model on
+    other text: it runs ingest, tokenize and train, and leaves the first model as it is.
     """
     import_tensorflow()
     from pipeline.training.strategies import is_chief
@@ -212,7 +212,7 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
     "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
-    help="Folder of another trained model to stand beside it; may be repeated.",
+    help="Folder of another trained model to compare with; may be repeated.",
 )  # fmt: skip
 @shown_options
 @evaluation_options
@@ -222,8 +222,8 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
 def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None:
     """Read a trained model and tokens; write metrics.json, tables, figures/ and report.html.
 
-    A Kneser-Ney n-gram model, the line to beat, and a unigram model are measured beside it on
-    the same tokens.
+    A Kneser-Ney n-gram model, the baseline to beat, and a unigram model are measured on the same
+    tokens.
     """
     with mlflow_run():
         evaluate_stage(training, tokens, output, **options)
@@ -243,10 +243,10 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
 @folder("--output", EXPLANATION, "Folder to write.")
 @force_option
 def explain(tokens: Path, output: Path, training_epochs: int, **options: Any) -> None:
-    """Read trained models and tokens; write explanation.json and figures/: the lecture, visible.
+    """Read trained models and tokens; write explanation.json and figures/: what the models remember.
 
-    How far the gradient reaches back, what becomes of a sentence when its beginning is cut off,
-    and what a longer window is worth.
+    Shows how far the gradient reaches back, how predictions change when the beginning of a
+    sentence is cut off, and what a longer window is worth.
     """
     with mlflow_run():
         small = _small_training(epochs=training_epochs)
@@ -370,15 +370,20 @@ def _lines(file: BinaryIO) -> Iterator[str]:
 @training_options
 @explanation_options
 @evaluation_options
-@option("--baseline-epochs", 2, "Passes of the models it is compared with, at most.", type=positive)
+@option(
+    "--baseline-epochs",
+    2,
+    "Passes of the baselines over the training text, at most.",
+    type=positive,
+)
 @export_options
 @resume_option
 @force_option
 def run(force: bool, baseline_epochs: int, **options: Any) -> None:
-    """Walk all stages: text in, a SavedModel in models/nextword out.
+    """Run all stages: text in, a SavedModel in models/nextword out.
 
-    Beside the model a simple recurrent and a feedforward one of the same sizes are trained, the
-    foils it is compared with.
+    A simple recurrent and a feedforward network of the same sizes are trained as baselines, more
+    briefly unless --baseline-epochs says otherwise.
     """
     import_tensorflow()
     from pipeline.training.strategies import workers

@@ -31,9 +31,7 @@ def folder(name: str, default: Path, text: str) -> Decorator:
     return option(name, default, text, type=click.Path(path_type=Path))
 
 
-force_option = click.option(
-    "--force", is_flag=True, help="Do it again even if nothing has changed."
-)
+force_option = click.option("--force", is_flag=True, help="Run even if nothing has changed.")
 
 corpus_options = all_of(
     option("--corpus", ("data/sample",), "File, folder, glob, name that `nextword corpora` lists, or hf:owner/dataset; may be repeated.", multiple=True),
@@ -41,7 +39,7 @@ corpus_options = all_of(
     option("--test", (), "Glob of the files that test; may be repeated.  [default: 5 % of the documents]", multiple=True),
     option("--text-column", "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."),
     option("--strict", False, "Stop at a file that cannot be read, instead of skipping it.", type=bool),
-    option("--deduplicate", True, "Drop repeated documents, and training paragraphs that stand again in valid or test.", type=bool),
+    option("--deduplicate", True, "Drop repeated documents, and training paragraphs that also occur in valid or test.", type=bool),
 )  # fmt: skip
 
 engine_options = all_of(
@@ -74,7 +72,7 @@ class _Steps(click.ParamType):
 
 
 class Counts(click.ParamType):
-    """Numbers above zero, parted by spaces."""
+    """Numbers above zero, separated by spaces."""
 
     name = "counts"
 
@@ -134,7 +132,7 @@ model_options = all_of(
     _preset_option("--embedding", "Length of a word's vector.", positive),
     _preset_option("--units", "Units of a layer.", positive),
     _preset_option("--layers", "Recurrent layers.", positive),
-    _preset_option("--mogrifier", "Rounds in which an LSTM's input and state change one another before each step.", click.IntRange(0)),
+    _preset_option("--mogrifier", "Rounds in which an LSTM's input and state gate each other before each step.", click.IntRange(0)),
     _preset_option("--dropout", "Share of activations dropped in training.", _share),
     _preset_option("--variational", "Drop the same activations at all steps of a window.", bool),
     _preset_option("--word-dropout", "Share of the words whose vectors are dropped for a window.", _share),
@@ -154,16 +152,16 @@ precision_option = option(
 training_options = all_of(
     model_options,
     _preset_option("--window", "Steps that the gradient travels back (T), or full: whole paragraphs, or documents with --reset document.", _Steps("full")),
-    option("--stride", "", "Steps between two updates (k₁ ≤ T); 1 is the lecture's sum at every step.  [default: the window]", type=_Steps("")),
+    option("--stride", "", "Steps between two updates (k₁ ≤ T); 1 updates after every step.  [default: the window]", type=_Steps("")),
     option("--reset", "never", "Forget the state only where an epoch begins, or where each document does.", type=click.Choice(["never", "document"])),
     _preset_option("--batch-size", "Lanes of text read side by side.", positive),
     _preset_option("--epochs", "Passes over the training text, at most.", positive),
-    _preset_option("--learning-rate", "Adam's greatest.", _above_zero),
+    _preset_option("--learning-rate", "Peak learning rate of Adam.", _above_zero),
     _preset_option("--warmup", "Share of the training in which the learning rate rises from zero.", _share),
-    _preset_option("--schedule", "How it falls to zero then.", click.Choice(["linear", "cosine"])),
+    _preset_option("--schedule", "How the learning rate decays to zero after the warm-up.", click.Choice(["linear", "cosine"])),
     _preset_option("--activation-regularization", "α: weight of the mean square of the last layer's activations.", click.FloatRange(0)),
     _preset_option("--temporal-regularization", "β: weight of the mean square of their changes.", click.FloatRange(0)),
-    _preset_option("--averaging", "Validate and keep averages of the weights; so much of an average each update leaves, 0 for none.", _share),
+    _preset_option("--averaging", "Validate and keep an exponential moving average of the weights; this is its decay, 0 for none.", _share),
     _preset_option("--clip-norm", "Greatest global norm of a gradient.", _above_zero),
     option("--patience", 2, "Epochs without improvement before stopping.", type=positive),
     option("--seed", 1, "Makes a run repeatable.", type=click.IntRange(0, 2**32 - 1)),
@@ -171,7 +169,7 @@ training_options = all_of(
     option("--strategy", "auto", "one device; mirrored: all GPUs, or CPUs, of this machine; multiworker: the machines of TF_CONFIG; auto: what there is.", type=click.Choice(["auto", "one", "mirrored", "multiworker"])),
 )  # fmt: skip
 
-resume_option = click.option("--resume", is_flag=True, help="Go on with a training that broke off.")
+resume_option = click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 
 new_words_option = option("--new-words", 1_000, "New words that the vocabulary of --init grows by, at most: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
 _going_on = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in GOING_ON.items())
@@ -179,18 +177,18 @@ init_options = all_of(
     option("--init", "", f"Folder of a trained model to go on from: sizes and dropout are its own, and in the place of a preset stand {_going_on}.  [default: none]", is_eager=True),
     option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
     new_words_option,
-    option("--retain", 0.5, "Share of the weights of --init in those that are kept: the more, the less is forgotten, and learned.", type=click.FloatRange(0, 1)),
+    option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),
 )  # fmt: skip
 
 shown_options = all_of(
-    option("--text", "", "File to measure on as well, of any kind that ingest reads.  [default: none]"),
+    option("--text", "", "Another file to evaluate on, of any kind that ingest reads.  [default: none]"),
     option("--text-column", "text", "Column of it that holds text, if it is a table."),
     option("--explanation", "", "Folder that explain wrote, to be shown in the report.  [default: none]"),
     option("--ablation", "", "Table that benchmarks/ablation.py wrote, to be shown too.  [default: none]"),
 )  # fmt: skip
 
 evaluation_options = all_of(
-    option("--ngram-order", 5, "n of the Kneser-Ney n-gram model that stands beside; 0 for none.", type=click.IntRange(0)),
+    option("--ngram-order", 5, "n of the Kneser-Ney n-gram baseline; 0 for none.", type=click.IntRange(0)),
 )  # fmt: skip
 
 cache_option = option("--cache", 0, "Tokens that a continuous cache over the text remembers; 0 for none.", type=click.IntRange(0))  # fmt: skip
@@ -201,7 +199,7 @@ export_options = all_of(
 )  # fmt: skip
 
 explanation_options = all_of(
-    option("--sentence", "Matias tinha um cachorro e ele gostava de beber água", "Its words are predicted with the context cut shorter and shorter; the last one is looked at closest."),
+    option("--sentence", "Matias tinha um cachorro e ele gostava de beber água", "Sentence whose words are predicted from ever shorter contexts; the report looks most closely at the last one."),
     option("--steps", 100, "How far back gradients are followed.", type=click.IntRange(1, 200)),
     option("--samples", 256, "Targets they are followed from.", type=positive),
 )  # fmt: skip

@@ -53,7 +53,7 @@ def in_short(models: Models, split: str) -> list[str]:
         )
     if "keystroke_savings" in mine:
         said.append(
-            f"Who chooses from three suggestions after every key saves "
+            f"Choosing among three suggestions after every key saves "
             f"{percent(mine['keystroke_savings'])} of the keys"
             f"{_between(mine, 'keystroke_savings', percent)}."
         )
@@ -74,6 +74,11 @@ def of_training(histories: Mapping[str, pd.DataFrame]) -> list[str]:
             f"{label(name)} was best after epoch {int(best['epoch'])} of {len(history)}: "
             f"validation perplexity {number(best['valid_perplexity'])}, training "
             f"{number(best['train_perplexity'])}."
+        )
+    if len(set(map(len, histories.values()))) > 1:
+        said.append(
+            "They were not trained for equally many epochs: their perplexities compare these "
+            "trainings, not the kinds of network."
         )
     return said
 

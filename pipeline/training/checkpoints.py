@@ -102,7 +102,7 @@ class Checkpoints:
             return Position(**json.loads(self._position.numpy()))
         if found:
             raise InputError(
-                f"No checkpoint in {self._folder} can be read: begin anew with --force."
+                f"No checkpoint in {self._folder} can be read: start over with --force."
             )
         return None
 

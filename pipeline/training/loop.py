@@ -106,7 +106,7 @@ class Loop:
         """Learn from what is left of an epoch; returns its row of history.csv.
 
         Raises:
-            RanAway: the loss does not fall, it flies.
+            RanAway: the loss diverged.
             Interrupted: a signal came.
         """
         epochs = self._total // self._text.windows
@@ -238,7 +238,7 @@ class Loop:
 
 @contextlib.contextmanager
 def signals_to_stop() -> Iterator[list[int]]:
-    """Signals to stop that have come; a second one is not waited with."""
+    """SIGINT and SIGTERM received so far; a second one stops at once."""
     received: list[int] = []
     before: dict[int, Any] = {}
 
