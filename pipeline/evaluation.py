@@ -19,7 +19,7 @@ from pipeline.kneser_ney import KneserNey
 from pipeline.manifest import digest
 from pipeline.metrics import LANES, Meter, Predictions
 from pipeline.model import load_model, named_models
-from pipeline.report import Lecture, read_ablation, write_report
+from pipeline.report import Explanation, read_ablation, write_report
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
 from pipeline.unseen import Unseen, open_split, read_text
 from pipeline.vocabulary import Vocabulary, check_same_ids
@@ -114,7 +114,7 @@ def evaluate(
         InputError: a folder lacks its files, a model knows another vocabulary, or there is no text
             to predict.
     """
-    explained = None if explanation is None else Lecture.load(explanation)
+    explained = None if explanation is None else Explanation.load(explanation)
     changes = read_ablation(ablation) if ablation else ()
     models = named_models(training, *baselines)  # before anything slow, are there models at all?
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
@@ -191,7 +191,7 @@ def evaluate(
 
 
 def _check_explained(
-    explained: Lecture, models: Mapping[str, Path], explanation: Path | None
+    explained: Explanation, models: Mapping[str, Path], explanation: Path | None
 ) -> None:
     evaluated = {name: digest([folder]) for name, folder in models.items()}
     for name, trained in explained.models.items():

@@ -1,4 +1,4 @@
-"""The models of the lecture: h_t = f₁(x_t, h_{t-1}; θ) and y_t = f₂(h_t; φ)."""
+"""Recurrent language models: h_t = f₁(x_t, h_{t-1}; θ) and y_t = f₂(h_t; φ)."""
 
 import dataclasses
 import json

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline.recurrent import Compiled, LongShortRecurrence, Tensors, by_step, flat
+from pipeline.recurrent import CompiledRNN, LSTMRecurrence, Tensors, by_step, flat
 
 
 @keras.saving.register_keras_serializable("nextword")
@@ -49,7 +49,7 @@ class MogrifierCell(keras.layers.LSTMCell):
         return {**super().get_config(), "rounds": self.rounds}
 
 
-class Mogrifier(Compiled):
+class Mogrifier(CompiledRNN):
     """`keras.layers.RNN` of a `MogrifierCell`, compiled."""
 
     def scan(self, x: tf.Tensor, states: Tensors) -> tuple[tf.Tensor, Tensors]:
@@ -141,11 +141,11 @@ def _forward(
             else:
                 x = 2 * opened[-1] * x
         a, m = tf.matmul(x, kernel) + bias, tf.matmul(h, recurrent)
-        after, kept = LongShortRecurrence.step(a, m, (h, states[1]))
+        after, kept = LSTMRecurrence.step(a, m, (h, states[1]))
         values = zip(written, (*after, *kept, *opened), strict=True)
         return t + 1, tuple(after), tuple(array.write(t, value) for array, value in values)
 
-    count = LongShortRecurrence.states + LongShortRecurrence.kept + len(gates)
+    count = LSTMRecurrence.states + LSTMRecurrence.kept + len(gates)
     arrays = tuple(tf.TensorArray(x.dtype, steps) for _ in range(count))
     *_, written = tf.while_loop(
         lambda t, *_: t < steps, step, (0, tuple(states), arrays), maximum_iterations=steps
@@ -174,7 +174,7 @@ def _backward(
         ∂E/∂x (T, B, E), by the LSTM's sums (T, B, 4 H), by each gate's sum, by the first states.
     """
     steps = tf.shape(d_outputs)[0]
-    factors = [by_step(f) for f in LongShortRecurrence.factors(before, after, kept)]
+    factors = [by_step(f) for f in LSTMRecurrence.factors(before, after, kept)]
     # By a gate's sum, of the derivative by what the gate lets through.
     slopes = [
         by_step(2 * (hs[i] if i % 2 else xs[i]) * gate * (1 - gate))
@@ -185,7 +185,7 @@ def _backward(
 
     def step(t: Any, d_states: Tensors, written: Sequence[Any]) -> tuple[Any, ...]:
         d_h = d_states[0] + from_outputs.read(t)
-        d_a, (_, d_c) = LongShortRecurrence.back(
+        d_a, (_, d_c) = LSTMRecurrence.back(
             (d_h, d_states[1]), [factor.read(t) for factor in factors]
         )
         d_x = tf.matmul(d_a, kernel, transpose_b=True)

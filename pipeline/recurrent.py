@@ -65,7 +65,7 @@ class SimpleRecurrence(Recurrence):
         return d_states[0] * factors[0], (tf.zeros_like(d_states[0]),)
 
 
-class GatedRecurrence(Recurrence):
+class GRURecurrence(Recurrence):
     """h' = z h + (1 − z) g with g = tanh(a_g + r m_g) (Cho et al. 2014; r after the product).
 
     Gates stand in Keras's order, z, r, g; z and r are sigmoids of a + m.
@@ -98,7 +98,7 @@ class GatedRecurrence(Recurrence):
         return tf.concat([d_z, d_r, d_g * factors[2]], -1)
 
 
-class LongShortRecurrence(Recurrence):
+class LSTMRecurrence(Recurrence):
     """c' = f c + i g, h' = o tanh c' (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
     Gates stand in Keras's order, i, f, g, o; all are sigmoids of a + m but g, a tanh.
@@ -128,7 +128,7 @@ class LongShortRecurrence(Recurrence):
         return d_a, (tf.zeros_like(d_h), d_c * f)
 
 
-class Compiled(keras.layers.RNN):
+class CompiledRNN(keras.layers.RNN):
     """The loop of a Keras layer over full windows; with a mask or on a GPU it is Keras's own.
 
     Args:
@@ -177,22 +177,22 @@ class Compiled(keras.layers.RNN):
         return scan(self.recurrence, x, states, *weights)
 
 
-class SimpleRNN(Compiled, keras.layers.SimpleRNN):
+class SimpleRNN(CompiledRNN, keras.layers.SimpleRNN):
     """`keras.layers.SimpleRNN`, compiled."""
 
     recurrence = SimpleRecurrence
 
 
-class GRU(Compiled, keras.layers.GRU):
+class GRU(CompiledRNN, keras.layers.GRU):
     """`keras.layers.GRU`, compiled."""
 
-    recurrence = GatedRecurrence
+    recurrence = GRURecurrence
 
 
-class LSTM(Compiled, keras.layers.LSTM):
+class LSTM(CompiledRNN, keras.layers.LSTM):
     """`keras.layers.LSTM`, compiled."""
 
-    recurrence = LongShortRecurrence
+    recurrence = LSTMRecurrence
 
 
 def _scan(

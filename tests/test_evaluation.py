@@ -280,13 +280,13 @@ def save_model(folder, vocabulary, cell="lstm"):
 
 def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabulary):
     save_model(tmp_path / "rnn", vocabulary, "simple_rnn")
-    save_model(tmp_path / "foil", vocabulary, "feedforward")
+    save_model(tmp_path / "baseline", vocabulary, "feedforward")
     text = tmp_path / "recado.txt"
     text.write_text("O cachorro bebeu água.\nEla bebeu vinho.\n", encoding="utf-8")
     out = tmp_path / "evaluation"
     out.mkdir()
     evaluate(
-        training=tmp_path / "rnn", tokens=tokens, output=out, baselines=[tmp_path / "foil"],
+        training=tmp_path / "rnn", tokens=tokens, output=out, baselines=[tmp_path / "baseline"],
         text=text, ngram_order=3,
     )  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())

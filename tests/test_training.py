@@ -135,12 +135,12 @@ def test_the_rate_falls_to_zero(tokens, tmp_path):
 
 
 def test_the_rate_rises_then_falls():
-    line = Schedule(0.8, warmup=0.2, fall="linear")
+    line = Schedule(0.8, warmup=0.2, decay="linear")
     np.testing.assert_allclose(
         [line.rate(done) for done in (0.05, 0.1, 0.2, 0.6, 1)], [0.2, 0.4, 0.8, 0.4, 0], atol=1e-12
     )
     assert 0 < line.rate(0) < 0.01
-    wave = Schedule(0.8, warmup=0, fall="cosine")
+    wave = Schedule(0.8, warmup=0, decay="cosine")
     expected = [0.8, 0.4 * (1 + math.sqrt(0.5)), 0.4, 0.4 * (1 - math.sqrt(0.5)), 0]
     np.testing.assert_allclose([wave.rate(i / 4) for i in range(5)], expected, atol=1e-12)
 

@@ -407,9 +407,9 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         baselines: tuple[Path, ...] = ()
         for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
             if cell != options["cell"]:
-                foil = {**training, "cell": cell, "layers": 1}
-                foil["epochs"] = baseline_epochs
-                train_stage(TOKENS, folder, force=force, prefix=f"{cell}_", **foil)
+                baseline = {**training, "cell": cell, "layers": 1}
+                baseline["epochs"] = baseline_epochs
+                train_stage(TOKENS, folder, force=force, prefix=f"{cell}_", **baseline)
                 baselines = (*baselines, folder)
         models = (TRAINING, *baselines)
         small = _small_training(epochs=0)

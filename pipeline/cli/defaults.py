@@ -16,7 +16,7 @@ LITERT = Path("models/litert")
 PERSONAL = Path("models/personal")
 
 # What kind of model it is, whatever the preset.
-KIND: dict[str, Any] = {"cell": "lstm", "tied": True, "softmax": "full", "context": 5}
+ARCHITECTURE: dict[str, Any] = {"cell": "lstm", "tied": True, "softmax": "full", "context": 5}
 # What a training costs, and what it is worth: benchmarks/README.md has the figures.
 # fmt: off
 PRESETS: dict[str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # In the place of a preset where a trained model goes on: small steps, for a small text.
-GOING_ON: dict[str, Any] = {
+FINE_TUNING: dict[str, Any] = {
     "window": 35, "batch_size": 4, "epochs": 5,
     "learning_rate": 1e-3, "warmup": 0.05, "schedule": "linear", "clip_norm": 1.0,
     "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.0,

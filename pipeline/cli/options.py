@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline import InputError
-from pipeline.cli.defaults import GOING_ON, KIND, PRESETS
+from pipeline.cli.defaults import ARCHITECTURE, FINE_TUNING, PRESETS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -106,7 +106,11 @@ class _OfPreset(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
             init = ctx.params.get("init")
-            ready = GOING_ON | described(init) if init else KIND | PRESETS[ctx.params["preset"]]
+            ready = (
+                FINE_TUNING | described(init)
+                if init
+                else ARCHITECTURE | PRESETS[ctx.params["preset"]]
+            )
             value = ready[param.name]
         return self.kind.convert(value, param, ctx)
 
@@ -117,8 +121,8 @@ def _preset_option(name: str, text: str, kind: Any) -> Decorator:
     return click.option(name, default="", help=f"{text}  [{values}]", type=_OfPreset(kind))
 
 
-def _kind_option(name: str, text: str, kind: Any) -> Decorator:
-    default = str(KIND[name.removeprefix("--")]).lower()
+def _architecture_option(name: str, text: str, kind: Any) -> Decorator:
+    default = str(ARCHITECTURE[name.removeprefix("--")]).lower()
     text = f"{text}  [default: {default}; with --init its own]"
     return click.option(name, default="", help=text, type=_OfPreset(kind))
 
@@ -128,7 +132,7 @@ _share = click.FloatRange(0, 1, max_open=True)
 _preset = option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu.", type=click.Choice(list(PRESETS)), is_eager=True)  # fmt: skip
 model_options = all_of(
     _preset,
-    _kind_option("--cell", "The recurrence.", click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
+    _architecture_option("--cell", "The recurrence.", click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
     _preset_option("--embedding", "Length of a word's vector.", positive),
     _preset_option("--units", "Units of a layer.", positive),
     _preset_option("--layers", "Recurrent layers.", positive),
@@ -137,9 +141,9 @@ model_options = all_of(
     _preset_option("--variational", "Drop the same activations at all steps of a window.", bool),
     _preset_option("--word-dropout", "Share of the words whose vectors are dropped for a window.", _share),
     _preset_option("--weight-dropout", "Share of the recurrent weights dropped for a window.", _share),
-    _kind_option("--tied", "Use the embedding as output weights too.", bool),
-    _kind_option("--softmax", "Over all words at once (full), or adaptive: in clusters, faster to train with 50,000 words and more.", click.Choice(["full", "adaptive"])),
-    _kind_option("--context", "Words a feedforward model sees.", positive),
+    _architecture_option("--tied", "Use the embedding as output weights too.", bool),
+    _architecture_option("--softmax", "Over all words at once (full), or adaptive: in clusters, faster to train with 50,000 words and more.", click.Choice(["full", "adaptive"])),
+    _architecture_option("--context", "Words a feedforward model sees.", positive),
 )  # fmt: skip
 
 precision_option = option(
@@ -172,9 +176,9 @@ training_options = all_of(
 resume_option = click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 
 new_words_option = option("--new-words", 1_000, "New words that the vocabulary of --init grows by, at most: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
-_going_on = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in GOING_ON.items())
+_fine_tuning = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in FINE_TUNING.items())
 init_options = all_of(
-    option("--init", "", f"Folder of a trained model to go on from: sizes and dropout are its own, and in the place of a preset stand {_going_on}.  [default: none]", is_eager=True),
+    option("--init", "", f"Folder of a trained model to go on from: sizes and dropout are its own, and in the place of a preset stand {_fine_tuning}.  [default: none]", is_eager=True),
     option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
     new_words_option,
     option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),

@@ -44,7 +44,7 @@ def explain(
     training_tokens: int,
     train_options: Mapping[str, Any],
 ) -> None:
-    """Write explanation.json and figures/*.png: the lecture, on trained models and real text.
+    """Write explanation.json and figures/*.png: what trained models remember of real text.
 
     They show the reach of the gradient on the validation split, what becomes of the words of a
     sentence when the context is cut, and, if asked for, perplexity against the window T.

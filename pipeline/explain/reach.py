@@ -1,4 +1,4 @@
-"""How far back a gradient reaches: the lecture's product of Jacobians, on real text.
+"""How far back a gradient reaches: the product of Jacobians of backpropagation through time.
 
 A recurrent layer has a state s_j after step j: its h_j, of an LSTM also its c_j. What a change
 of it would do to the nats E_t of a later target is

@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from pipeline import InputError
 from pipeline.metrics import Predictions
 from pipeline.model import load_model
-from pipeline.report import conclusions, figures, lecture, words
+from pipeline.report import conclusions, explanation, figures, words
 from pipeline.report.drawing import Look, looks, save_png, to_svg
 from pipeline.report.examples import choose_sentences, choose_surprises, read
-from pipeline.report.lecture import Lecture
+from pipeline.report.explanation import Explanation
 from pipeline.report.table import columns_of, print_table
 from pipeline.unseen import Unseen
 from pipeline.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
 from pipeline.windows import open_stream
 
-__all__ = ["Lecture", "print_table", "read_ablation", "write_report"]
+__all__ = ["Explanation", "print_table", "read_ablation", "write_report"]
 
 _SENTENCES = 6
 _SURPRISES = 6
@@ -36,7 +36,7 @@ def write_report(
     unseen: Unseen,
     predictions: Predictions,
     output: Path,
-    explained: Lecture | None = None,
+    explained: Explanation | None = None,
     ablation: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write report.html, a page that needs nothing else, and its charts as figures/*.png.
@@ -168,8 +168,8 @@ def _template() -> jinja2.Template:
         "chance": words.chance,
         "change": words.change,
         "conclusion": conclusions.of_ablation,
-        "shade": lecture.shade,
-        "cell": lecture.cell,
+        "shade": explanation.shade,
+        "cell": explanation.cell,
     }
     return page.get_template("page.html")
 

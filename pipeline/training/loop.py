@@ -26,7 +26,7 @@ from pipeline.windows import distribute
 
 log = logging.getLogger(__name__)
 
-Fall = Literal["linear", "cosine"]
+Decay = Literal["linear", "cosine"]
 
 # Windows between two looks at the loss: often enough for a smooth bar, rare enough not to make
 # a GPU wait.
@@ -49,12 +49,12 @@ class Schedule:
         peak: the greatest learning rate.
         warmup: share of the training in which it rises to that from zero (Goyal et al. 2017,
             §2.2); then it falls to zero.
-        fall: in a straight line, or as half a cosine (Loshchilov & Hutter 2017).
+        decay: in a straight line, or as half a cosine (Loshchilov & Hutter 2017).
     """
 
     peak: float
     warmup: float
-    fall: Fall
+    decay: Decay
 
     def rate(self, done: float) -> float:
         """The learning rate when a share of the training is done."""
@@ -62,7 +62,7 @@ class Schedule:
             # It is never zero: the first update shall teach something.
             return self.peak * max(done / self.warmup, 1e-3)
         left = (1 - done) / (1 - self.warmup)
-        return self.peak * (left if self.fall == "linear" else (1 - math.cos(math.pi * left)) / 2)
+        return self.peak * (left if self.decay == "linear" else (1 - math.cos(math.pi * left)) / 2)
 
 
 class RanAway(Exception):

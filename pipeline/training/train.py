@@ -18,7 +18,7 @@ from pipeline.progress import progress_bar
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position, write
 from pipeline.training.initial import initial_weights, move
-from pipeline.training.loop import Fall, Loop, RanAway, Schedule, signals_to_stop
+from pipeline.training.loop import Decay, Loop, RanAway, Schedule, signals_to_stop
 from pipeline.training.text import Reset, Size, Text
 from pipeline.training.trainer import Trainer
 from pipeline.vocabulary import Vocabulary
@@ -48,7 +48,7 @@ def train(
     epochs: int,
     learning_rate: float,
     warmup: float,
-    schedule: Fall,
+    schedule: Decay,
     activation_regularization: float,
     temporal_regularization: float,
     averaging: float,
@@ -180,7 +180,7 @@ def train(
     with progress_bar(disable=not chief) as progress, signals_to_stop() as signals:
         loop = Loop(
             trainer, text, checkpoints, position, epochs=epochs,
-            schedule=Schedule(learning_rate, warmup=warmup, fall=schedule),
+            schedule=Schedule(learning_rate, warmup=warmup, decay=schedule),
             progress=progress, signals=signals, on_windows=on_windows,
         )  # fmt: skip
         if init:

@@ -2,7 +2,7 @@
 
 The gradient of the losses of a window reaches back through its T steps and no further; the state
 after the first k₁ of them opens the next window. With k₁ = T windows stand side by side; with
-k₁ = 1 every update is the sum of the lecture,
+k₁ = 1 every update is the truncated sum at one step t,
 
     ∂E_t/∂θ = Σ_j ∂E_t/∂h_t · ∂h_t/∂h_j · ∂h_j/∂θ  over the last T steps j.
 """

@@ -20,7 +20,7 @@ _FAINTEST, _DEEPEST = 1e-4, 0.55
 
 
 @dataclasses.dataclass(frozen=True)
-class Lecture:
+class Explanation:
     """explanation.json, as the page shows it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Lecture:
     _found: Mapping[str, Any] = dataclasses.field(repr=False)
 
     @classmethod
-    def load(cls, folder: Path) -> "Lecture":
+    def load(cls, folder: Path) -> "Explanation":
         """Read the folder that `explain` wrote.
 
         Raises:
