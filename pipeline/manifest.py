@@ -7,13 +7,16 @@ the two renames leaves a whole folder beside the place, and the next run puts it
 """
 
 import ast
+import contextlib
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,50 +129,71 @@ def run_stage(
 
     Raises:
         InputError: `output` is something that this stage has not made, or it is, holds or lies
-            in what the stage reads; or a run broke off that is not asked to go on, or cannot.
+            in what the stage reads; another process is writing it; or a run broke off that is
+            not asked to go on, or cannot.
     """
     output, reads = output.resolve(), list(reads)  # a link stays, what it leads to is replaced
     for read in map(Path.resolve, reads):
         if output == read or output in read.parents or read in output.parents:
             raise InputError(f"{output} cannot be written, {read} is read from: name another.")
-    partial = partial_of(output)
-    _recover(output, partial)
-    record = _record(function, reads, parameters)
-    made = _read_manifest(output)
-    if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(
-            f"{output} was not made by nextword and will not be replaced: name another."
-        )
-    if made and made["stage"] != record["stage"]:
-        raise InputError(
-            f"{output} holds what {made['stage']} has made and will not be replaced by "
-            f"{record['stage']}: name another."
-        )
-    if not force and _is_current(output, record):
-        return False
-
-    if not (resume and not force and _goes_on(partial, record)):
-        if resume is False and not force and (partial / _STARTED).exists():
+    with _only_writer(output):
+        partial = partial_of(output)
+        _recover(output, partial)
+        record = _record(function, reads, parameters)
+        made = _read_manifest(output)
+        if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise InputError(
-                f"{partial} holds an interrupted run: continue with --resume, or start over with "
-                "--force."
+                f"{output} was not made by nextword and will not be replaced: name another."
             )
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / _STARTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    try:
-        function(output=partial, **parameters, **callbacks)
-    except BaseException:
-        # What a long stage had reached stays; an empty folder would help nobody.
-        if [path.name for path in partial.iterdir()] == [_STARTED]:
-            shutil.rmtree(partial)
-        raise
-    outputs = digest([partial], without=(_STARTED, RESUME))
-    made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    manifest = {**record, "outputs": outputs, "made": made_at}
-    (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    _replace(output, partial)
-    return True
+        if made and made["stage"] != record["stage"]:
+            raise InputError(
+                f"{output} holds what {made['stage']} has made and will not be replaced by "
+                f"{record['stage']}: name another."
+            )
+        if not force and _is_current(output, record):
+            return False
+
+        if not (resume and not force and _goes_on(partial, record)):
+            if resume is False and not force and (partial / _STARTED).exists():
+                raise InputError(
+                    f"{partial} holds an interrupted run: continue with --resume, or start over "
+                    "with --force."
+                )
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            (partial / _STARTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        try:
+            function(output=partial, **parameters, **callbacks)
+        except BaseException:
+            # What a long stage had reached stays; an empty folder would help nobody.
+            if [path.name for path in partial.iterdir()] == [_STARTED]:
+                shutil.rmtree(partial)
+            raise
+        outputs = digest([partial], without=(_STARTED, RESUME))
+        made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        manifest = {**record, "outputs": outputs, "made": made_at}
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        _replace(output, partial)
+        return True
+
+
+@contextlib.contextmanager
+def _only_writer(output: Path) -> Iterator[None]:
+    """Hold a folder against other processes of this user on this machine.
+
+    Raises:
+        InputError: one of them is writing it.
+    """
+    place = hashlib.sha256(os.fsencode(output)).hexdigest()[:16]
+    lock = Path(tempfile.gettempdir(), f"nextword-{os.getuid()}-{place}.lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"Another nextword is writing {output}: wait for it, or name another folder."
+            ) from error
+        yield
 
 
 def is_current(

@@ -272,6 +272,14 @@ def test_words_cut_at_the_end_of_a_line(cut: str, whole: str) -> None:
     assert around(cut) == whole
 
 
+def test_quoted_mail_is_unwrapped_without_its_marks() -> None:
+    quoted = textwrap.indent("\n\n".join(map(wrapped, PROSE)), "> ", lambda line: True)
+    assert paragraphs(f"Bom dia! Respondo abaixo.\n\n{quoted}\n") == [
+        "Bom dia! Respondo abaixo.",
+        *PROSE,
+    ]
+
+
 def test_words_cut_between_syllables_lose_the_hyphen() -> None:
     text = textwrap.dedent("""\
         Ninguém viu quando ele chegou à porta da escola com o guarda-chuva a-

@@ -60,6 +60,19 @@ def test_decode_loses_only_the_bytes_that_are_damaged() -> None:
     assert decode(data + b"\xe9")[0] == data.decode() + "\ufffd"
 
 
+@pytest.mark.parametrize(
+    ("text", "damage"),
+    [
+        (unicodedata.normalize("NFD", "O coração não é só emoção.\n") * 20, b"\xc3"),
+        ("kkk 😂😂😂\n" * 40, "😂".encode()[:1]),
+    ],
+)
+def test_damaged_utf8_of_any_kind_is_utf8(text: str, damage: bytes) -> None:
+    found, encoding = decode(text.encode() + damage)
+    assert encoding == "utf-8"
+    assert found == unicodedata.normalize("NFC", text) + "\N{REPLACEMENT CHARACTER}"
+
+
 def test_decode_composes_letters_and_accents() -> None:
     text = "Não há pão, vovó."
     assert decode(unicodedata.normalize("NFD", text).encode())[0] == text

@@ -1,6 +1,9 @@
 """Which files stand for a corpus."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +87,37 @@ def test_a_folder_does_not_stand_for_hidden_files(tmp_path: Path) -> None:
     assert names([str(tmp_path)]) == ["a.txt"]
     assert names([str(tmp_path / ".b.txt")]) == [".b.txt"]
     assert names([str(tmp_path / ".git")]) == ["c.txt"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    folder = touch(tmp_path / "corpus", "a.txt", "x/b.txt")
+    touch(tmp_path / "elsewhere", "c.txt")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "x" / "up").symlink_to(folder)
+    (folder / "nowhere.txt").symlink_to(tmp_path / "missing")
+    assert sorted(names([str(folder)])) == ["a.txt", "link/c.txt", "x/b.txt"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = touch(tmp_path, "a.txt", "closed/b.txt") / "closed"
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:  # as the disk does, but to root
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="closed"):
+        find_files([str(tmp_path)])
+
+
+def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, os.fsdecode(b"cap\xedtulo.txt"))
+    with pytest.raises(InputError, match=r"cap\\udcedtulo\.txt.*rename it"):
+        find_files([str(tmp_path)])
 
 
 def test_suffixes() -> None:

@@ -171,6 +171,13 @@ def test_globs_choose_the_files_of_a_split(tmp_path: Path) -> None:
     }
 
 
+def test_a_name_with_brackets_is_no_glob(tmp_path: Path) -> None:
+    files = {"a [1].txt": document(0), "b [2].txt": document(1), "c.txt": document(2)}
+    folder = write(tmp_path / "corpus", files)
+    found = splits(ingested(folder, valid=("a [1].txt",), test=("b [2].txt",)))
+    assert found == {"a [1].txt": "valid", "b [2].txt": "test", "c.txt": "train"}
+
+
 def test_one_glob_leaves_the_other_split_as_it_was(tmp_path: Path) -> None:
     folder = write(tmp_path / "corpus", {f"{n}.txt": document(n) for n in range(300)})
     whole = splits(ingested(folder))

@@ -385,6 +385,19 @@ def test_digest_of_nothing_differs_from_that_of_an_empty_file(tmp_path: Path) ->
     assert digest([tmp_path / "missing"]) != nothing
 
 
+def test_two_processes_do_not_write_one_folder(source: Path, output: Path) -> None:
+    def write_twice(*, source: Path, output: Path) -> None:
+        with pytest.raises(InputError, match=r"Another nextword is writing .*output: wait for it"):
+            run(source, place)
+        copy(source=source, output=output)
+
+    place = output
+    write_twice.__name__ = copy.__name__
+    assert run_stage(write_twice, reads=[source], output=output, parameters={"source": source})
+    assert (output / "deep" / "text.txt").read_text() == "ab"
+    assert run(source, output, times=2)  # whoever waits may
+
+
 # Code
 
 

@@ -205,10 +205,12 @@ print("código")
 
 Um verso\\
 outro ~~verso~~ <b>aqui</b>
+
+Rua A, 10<br>São Paulo<BR/>Brasil
 """
     assert texts(tmp_path / "a.md", text.replace("\n", line_end).encode()) == [
         "A rua nova\nEra uma vez uma rua, sem nome & sem fim.\npão\nágua com gás\num\n— Não.\n"
-        "a\nb\nc\nd\nUm verso\noutro verso aqui"
+        "a\nb\nc\nd\nUm verso\noutro verso aqui\nRua A, 10\nSão Paulo\nBrasil"
     ]
 
 
@@ -221,6 +223,7 @@ outro ~~verso~~ <b>aqui</b>
         ("a.csv", csv()),
         ("a.csv", csv(";")),
         ("a.csv", csv().replace(b"\n", b"\r\n")),
+        ("a.csv", b"\r\n\n" + csv()),
         ("a.csv", csv().decode().encode("cp1252")),
         ("a.csv", codecs.BOM_UTF8 + csv()),
         ("a.csv", csv().decode().encode("utf-16")),
@@ -348,6 +351,8 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
     ("name", "data", "clause"),
     [
         ("a.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are no text"),
+        ("a.HTML", b"<p>Um.</p>", "a .html file is marked up"),
+        ("a.rtf.gz", b"", "a .rtf file is marked up"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are"),
         ("a.csv", b'text,n\nUm.,1\n"Dois.,1\n\n', r"line 4 is no row of a table \("),
         ("a.csv", b"text\nUm.\nDois, ou\n", "line 3 has 2 cells where the first has 1"),

@@ -35,8 +35,8 @@ force_option = click.option("--force", is_flag=True, help="Run even if nothing h
 
 corpus_options = all_of(
     option("--corpus", ("data/sample",), "File, folder, glob, name that `nextword corpora` lists, or hf:owner/dataset; may be repeated.", multiple=True),
-    option("--valid", (), "Glob of the files that validate; may be repeated.  [default: 5 % of the documents]", multiple=True),
-    option("--test", (), "Glob of the files that test; may be repeated.  [default: 5 % of the documents]", multiple=True),
+    option("--valid", (), "Glob of the files that validate; may be repeated.  [default: 5 % of the documents, or a tenth of each of fewer than 20]", multiple=True),
+    option("--test", (), "Glob of the files that test; may be repeated.  [default: as of --valid]", multiple=True),
     option("--text-column", "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."),
     option("--strict", False, "Stop at a file that cannot be read, instead of skipping it.", type=bool),
     option("--deduplicate", True, "Drop repeated documents, and training paragraphs that also occur in valid or test.", type=bool),

@@ -15,6 +15,8 @@ _SENTENCE_ENDS = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
 # A dash of dialogue, the name of who speaks in a play, a heading.
 _PARAGRAPH_OPENS = re.compile(r"[—–-]|[A-ZÁÂÃÉÊÍÓÔÕÚÇ. ]+[—–]|(?i:capítulo)\b")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+# How a reply by e-mail marks the lines that it quotes.
+_QUOTED = re.compile(r"^(?:>[^\S\n]?)+", re.MULTILINE)
 
 # What single spaces take the place of; a new line is no matter of spaces.
 _UNCLEAN = (
@@ -95,6 +97,8 @@ def paragraphs(text: str) -> list[str]:
     running heads are dropped. The number of a chapter, a verse or a year may be a line of its
     own, but it does not stand in the middle of a sentence page after page.
     """
+    if "\n>" in text:
+        text = _QUOTED.sub("", text)
     if len(text.splitlines()) < 2:  # as most rows of tables
         clean = " ".join(text.split())
         return [clean] if clean else []
@@ -108,14 +112,14 @@ def paragraphs(text: str) -> list[str]:
     hyphens = sum(line[-1:] == "-" for line in lines)
     syllables = hyphens > max(2, len(lines) / 20)
     words = _whole_words(lines) if hyphens else collections.Counter[str]()
-    joined: list[str] = []
+    joined: list[list[str]] = []  # the lines of each paragraph
     for place, line in enumerate(lines):
         clean = " ".join(line.split())
         if clean and (place in cuts or (found and _goes_on(lines, place - 1, found))):
-            joined[-1] = _join(joined[-1], clean, words, syllables)
+            joined[-1][-1:] = _join(joined[-1][-1], clean, words, syllables)
         elif clean:
-            joined.append(clean)
-    return joined
+            joined.append([clean])
+    return ["".join(parts) for parts in joined]
 
 
 def _without_gutenberg(text: str) -> str:
@@ -356,18 +360,23 @@ def _whole_words(lines: Iterable[str]) -> collections.Counter[str]:
     return words
 
 
-def _join(first: str, second: str, words: collections.Counter[str], syllables: bool) -> str:
-    """Two lines of one paragraph; a hyphen at the end stays only where the word has one."""
+def _join(
+    first: str, second: str, words: collections.Counter[str], syllables: bool
+) -> tuple[str, str]:
+    """Two lines of one paragraph, with the space between them if there is one.
+
+    A hyphen at the end of the first stays only where the word has one.
+    """
     if not first.endswith(("-", "\N{SOFT HYPHEN}")):
-        return f"{first} {second}"
+        return f"{first} ", second
     head = _WORD.findall(first.rpartition(" ")[2].lower())
     tail = _WORD.match(second.lower())
     if first.endswith("\N{SOFT HYPHEN}"):
-        return first[:-1] + second
+        return first[:-1], second
     if first.endswith("-") and second.startswith("-"):  # Portuguese printers repeat it
-        return first + second[1:]
+        return first, second[1:]
     if not (first[-2:-1].isalnum() and head and tail):
-        return f"{first} {second}"
+        return f"{first} ", second
     hyphened, plain = words[f"{head[-1]}-{tail[0]}"], words[head[-1] + tail[0]]
     keep = hyphened > plain
     if hyphened == plain:
@@ -375,4 +384,4 @@ def _join(first: str, second: str, words: collections.Counter[str], syllables: b
         keep = not syllables or all(
             half in _CLITICS or words[half] or half.isdecimal() for half in halves
         )
-    return first + second if keep else first[:-1] + second
+    return (first if keep else first[:-1]), second

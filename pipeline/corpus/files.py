@@ -2,7 +2,8 @@
 
 import glob
 import itertools
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline import InputError
@@ -15,11 +16,13 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
     """The files of folders, files and globs, each with its name relative to what named it.
 
     A folder stands for every file below it that ends in one of `FORMATS`, compressed or not,
-    except hidden ones. The names of a glob are relative to the folder before its first wildcard.
-    A file that is named twice is found once.
+    except hidden ones; links are followed. The names of a glob are relative to the folder before
+    its first wildcard. A file that is named twice is found once.
 
     Raises:
-        InputError: one of them does not exist or holds no file to read.
+        InputError: one of them does not exist or holds no file to read, or a file has a name that
+            is not UTF-8.
+        OSError: a folder cannot be read.
     """
     found: dict[Path, tuple[Path, str]] = {}
     for name in corpus:
@@ -30,8 +33,8 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
             named = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
             root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), place.parts))
         files = [file for file in named if file.is_file()]
-        for folder in named:
-            files += [file for file in sorted(folder.rglob("*")) if _is_readable(file, folder)]
+        for folder in filter(Path.is_dir, named):
+            files += sorted(file for file in _walk(folder) if suffixes(file)[0] in FORMATS)
         if not files:
             raise InputError(
                 f"There is no text to read at {name}: name a file, a folder of files that end in "
@@ -39,13 +42,38 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
                 "quotes."
             )
         for file in files:
-            found.setdefault(file.resolve(), (file, file.relative_to(root).as_posix()))
+            source = file.relative_to(root).as_posix()
+            if not source.isascii():
+                _check_name(source)
+            found.setdefault(file.resolve(), (file, source))
     return list(found.values())
 
 
-def _is_readable(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and suffixes(path)[0] in FORMATS and path.is_file()
+def _walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder, also through links, but not the hidden ones."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    walked: set[Path] = set()
+    for name, folders, files in os.walk(folder, onerror=stop, followlinks=True):
+        here = Path(name)
+        folders[:] = [below for below in folders if not below.startswith(".")]
+        if here.resolve() in walked:  # a link has led back
+            folders.clear()
+            continue
+        walked.add(here.resolve())
+        shown = (here / file for file in files if not file.startswith("."))
+        yield from filter(Path.is_file, shown)
+
+
+def _check_name(source: str) -> None:
+    try:
+        source.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The name of the file {source!a} is not UTF-8, as of old archives: rename it."
+        ) from error
 
 
 def suffixes(path: Path) -> tuple[str, str]:

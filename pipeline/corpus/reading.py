@@ -31,12 +31,16 @@ from pipeline.corpus.files import suffixes
 # times its size in memory. The longest novels have half of it.
 LONGEST = 8 * 2**20
 
+# What would be read as text, with everything in it that is none.
+_MARKED_UP = (".html", ".htm", ".xml", ".rtf")
+
 # Rows of a Parquet file that are in memory at once.
 _ROWS = 1024
 
 _Bytes = io.BufferedReader | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _FRONT_MATTER = re.compile(r"---\n.*?\n---\n", re.DOTALL)
 _CONLLU_COMMENT = re.compile(r"#\s*(newdoc|newpar|text(?=\s*=))\b\s*=?\s*(.*)")
 
@@ -77,6 +81,8 @@ def read_file(path: Path, source: str, *, text_column: str) -> Iterator[Document
         ValueError, OSError: the file cannot be read (to its end: documents may have come before).
     """
     kind, _ = suffixes(path)
+    if kind in _MARKED_UP:
+        raise ValueError(f"a {kind} file is marked up: make plain text of it first")
     try:
         if kind in (".csv", ".tsv"):
             texts = _read_separated(path, text_column)
@@ -179,6 +185,8 @@ def _markdown_paragraphs(text: str) -> list[str]:
 def _inline_text(token: Token) -> str:
     if token.type in ("text", "code_inline"):
         return token.content
+    if token.type == "html_inline" and _LINE_BREAK.fullmatch(token.content):
+        return "\n"
     return {"softbreak": " ", "hardbreak": "\n"}.get(token.type, "")
 
 
@@ -218,7 +226,7 @@ def _choose_column(path: Path, columns: Sequence[str], text_column: str) -> str:
 def _read_separated(path: Path, text_column: str) -> Iterator[tuple[list[str], str]]:
     encoding = _find_encoding(path)
     with _open_text(path, encoding) as file:
-        header = file.readline()
+        header = next(filter(str.strip, file), "")
     # Spreadsheets that write a decimal comma separate with semicolons. TSV knows no quotes.
     tabs = suffixes(path)[0] == ".tsv"
     separator = "\t" if tabs else max(",;", key=header.count)
@@ -229,7 +237,7 @@ def _read_separated(path: Path, text_column: str) -> Iterator[tuple[list[str], s
         # Not pandas: of a row with a comma too many it drops the rest, or shifts the cells.
         rows = csv.reader(file, delimiter=separator, quoting=quoting, strict=True)
         try:
-            columns = next(rows, [])
+            columns = next(filter(None, rows), [])
             if not columns:
                 return
             column = columns.index(_choose_column(path, columns, text_column))

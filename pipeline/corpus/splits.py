@@ -28,6 +28,11 @@ def _fraction(doc_id: str) -> float:
     return int(doc_id[:12], 16) / 16**12
 
 
+def _matches(source: str, pattern: str) -> bool:
+    """Whether a glob matches a source, or is its very name: brackets may be part of that."""
+    return source == pattern or fnmatch.fnmatchcase(source, pattern)
+
+
 @dataclass(frozen=True)
 class Splits:
     """How documents are split.
@@ -51,7 +56,7 @@ class Splits:
     def named(self, source: str) -> str | None:
         """The split that a glob puts a source into."""
         for split, globs in (("test", self.test), ("valid", self.valid)):
-            if any(fnmatch.fnmatchcase(source, pattern) for pattern in globs):
+            if any(_matches(source, pattern) for pattern in globs):
                 return split
         return None
 
@@ -124,7 +129,7 @@ class Census:
     def _count(self, doc_id: str, source: str, text: str) -> None:
         self._example = self._example or source
         if self._unmatched:
-            self._unmatched -= {p for p in self._unmatched if fnmatch.fnmatchcase(source, p)}
+            self._unmatched -= {p for p in self._unmatched if _matches(source, p)}
         split = self._splits.whole(doc_id, source)
         self._counts[split] += 1
         if self._splits.named(source) is None:

@@ -14,6 +14,7 @@ import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError
 
@@ -47,13 +48,13 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
             except Exception as error:
                 stopped = error
                 raise
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         # A disk that is full takes no end of the run either: what stopped the stage is told.
         if stopped not in (None, error):
             raise stopped from None
         raise InputError(
             f"MLflow cannot keep the run at {mlflow.get_tracking_uri()} "
-            f"({error.message.splitlines()[0]}): see to it, or name another MLFLOW_TRACKING_URI."
+            f"({str(error).splitlines()[0]}): see to it, or name another MLFLOW_TRACKING_URI."
         ) from error
 
 
