@@ -178,7 +178,7 @@ def test_what_is_not_given_leaves_no_heading(folder):
         "h2 What each idea is worth",
         "h2 What it remembers",
         "h3 The reach of the gradient",
-        "h3 The context cut",
+        "h3 Shorter contexts",
     }
     assert {*full.headings} - {*bare.headings} == optional
     for page in (full, bare):
