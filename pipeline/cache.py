@@ -175,7 +175,8 @@ def mixed_nats(
         float32, (B, T).
     """
     batch, count = tf.unstack(tf.shape(targets))
-    padding = -count % _STEPS
+    pieces = tf.maximum(-(-count // _STEPS), 1)  # none cannot be stacked
+    padding = pieces * _STEPS - count
     steps = no_steps(batch, cache.size, h.shape[-1]).then(
         tf.pad(h, [[0, 0], [0, padding], [0, 0]]), tf.pad(ids, [[0, 0], [0, padding]])
     )
@@ -192,9 +193,9 @@ def mixed_nats(
             thetas=(cache.theta,),
         )[0]
 
-    starts = tf.range(0, count, _STEPS)
+    starts = tf.range(pieces) * _STEPS
     found = tf.map_fn(look, starts, fn_output_signature=tf.float32, parallel_iterations=1)
-    shares = tf.reshape(tf.transpose(found, (1, 0, 2)), (batch, -1))[:, :count]
+    shares = tf.reshape(tf.transpose(found, (1, 0, 2)), (batch, count + padding))[:, :count]
     both = -tf.math.log((1 - cache.weight) * tf.exp(-nats) + cache.weight * shares)
     return tf.where(shares > 0, both, nats - tf.math.log1p(-cache.weight))
 

@@ -175,22 +175,23 @@ class LanguageModel(keras.Model):
     ) -> tuple[tf.Tensor, list[Any]]:
         """f₁ over time: ids (B, T) to the last layer's h (B, T, H) and every layer's state.
 
+        In training, h is to go through `dropouts[-1]` before it is used.
+
         Args:
             ids: int32, (B, T).
             states: what an earlier call returned; None for the layers' own state or zeros.
             mask: bool, (B, T); a step that is False leaves the state as it is.
-            training: drop activations.
+            training: drop activations before every layer.
         """
         x = self.embed(ids)
         if training and self.config.word_dropout:
             ones = tf.ones((self.config.vocabulary_size, 1), x.dtype)
             kept = self.word_dropout(ones, training=training)
             x *= tf.gather(kept, ids)
-        x = self.dropouts[0](x, training=training)
         after = []
         for i, layer in enumerate(self.recurrent):
+            x = self.dropouts[i](x, training=training)
             x, *state = layer(x, initial_state=states and states[i], mask=mask, training=training)
-            x = self.dropouts[i + 1](x, training=training)
             after.append(state)
         return x, after
 
@@ -217,10 +218,11 @@ class LanguageModel(keras.Model):
 
     def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
         h, _ = self.hidden(ids, training=training)
+        h = self.dropouts[-1](h, training=training)
         return self.logits(self.features(h, training=training))
 
     def nats(self, h: tf.Tensor, targets: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """−ln p(target) of steps: h (B, T, H) of `hidden` and int32 (B, T) to float32 (B, T).
+        """−ln p(target) of steps: h (B, T, H) and int32 (B, T) to float32 (B, T).
 
         It is 0 where the target is `NO_TARGET`.
         """

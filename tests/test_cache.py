@@ -267,6 +267,13 @@ def test_a_feedforward_model_has_a_cache_too(tmp_path):
         np.testing.assert_allclose(shares, words, rtol=1e-3)
 
 
+def test_nothing_is_scored_with_a_cache_too(tmp_path):
+    model = load_model(write_training(tmp_path / "training", VOCABULARY, "lstm"))
+    module = NextWord(model, VOCABULARY, suggestions=8, cache=CACHE)
+    answer = module.score(tf.constant([], tf.string))
+    assert answer["log_probability"].shape == answer["tokens"].shape == (0,)
+
+
 def test_a_word_just_seen_gains():
     model = build_model(config())
     ids = Tokenizer(VOCABULARY)(tf.constant(["Ela bebeu água e o cachorro e o"])).to_tensor()

@@ -365,10 +365,21 @@ def test_a_second_time_nothing_is_done(in_walked):
         ("--init models/training --units 99", "has --units 24, not 99"),
         ("--init models/training --cell lstm", "has --cell gru, not lstm"),
         ("--init models/training --output models/training", "is read from: name another"),
+        ("--init odd", "No trained model is described by odd"),
     ],
 )
 def test_contradictions_are_told_in_one_sentence(in_walked, arguments, sentence):
+    Path("odd").mkdir(exist_ok=True)
+    Path("odd", "model.json").write_text("[1]")
     assert sentence in sentence_of(nextword("train", *arguments.split()))
+
+
+def test_a_description_may_lack_what_has_a_default(in_walked):
+    Path("older").mkdir()
+    older = json.loads(Path("models/training/model.json").read_text())
+    del older["mogrifier"], older["variational"]
+    Path("older", "model.json").write_text(json.dumps(older))
+    assert "No trained weights are in older" in sentence_of(nextword("train", "--init", "older"))
 
 
 @pytest.mark.slow

@@ -368,7 +368,7 @@ def test_where_the_gradient_is_lost():
     reach = conclusions.of_reach(
         {
             "lstm": {**mean, "state": {"mean": [2.0, 1.0, 0.1]}},
-            "gru": {**mean, "state": {"mean": [2.0, 0.01, 4e-6]}, "vanished_after": 1},
+            "gru": {**mean, "state": {"mean": [0.0, 0.01, 4e-6]}, "vanished_after": 1},
             "feedforward": {**mean, "state": {"mean": [2.0, 0.0, 0.0]}, "vanished_after": 1},
         }
     )

@@ -183,6 +183,24 @@ def test_activations_and_their_changes_cost_what_the_paper_says():
         np.testing.assert_allclose(with_penalty - without, more, rtol=1e-3, atol=1e-6)
 
 
+def test_changes_are_those_before_dropout():
+    """What is dropped at one step and not at the next is no change of the state."""
+    x, y = np.array([[4, 5, 6, 2]], np.int32), np.array([[5, 6, 2, 1]], np.int32)
+
+    def gradients(beta, share):
+        trainer = trainer_of("simple_rnn", layers=1, dropout=0.5, penalties=(0, beta))
+        trainer.model.dropouts = [keras.layers.Dropout(rate, seed=1) for rate in (0, share)]
+        return gradients_of(trainer, x, y, [True])
+
+    of_penalty, expected = (
+        [more - less for more, less in zip(gradients(3.0, share), gradients(0, share), strict=True)]
+        for share in (0.5, 0)
+    )
+    assert max(abs(e).max() for e in expected) > 1e-3
+    for found, e in zip(of_penalty, expected, strict=True):
+        np.testing.assert_allclose(found, e, rtol=1e-3, atol=1e-6)
+
+
 def test_averages_of_the_weights_are_what_is_judged():
     """After each update, average ← m · average + (1 − m) · weights; those go their own way."""
     keras.utils.set_random_seed(1)

@@ -107,8 +107,9 @@ def test_it_is_spaced_and_capitalised_as_people_do(write, seed):
 
 def test_what_is_unusable_is_refused(write):
     for options, message in (
-        ({"temperature": -0.1}, "temperature must not be negative"),
-        ({"temperature": float("nan")}, "temperature must not be negative"),
+        ({"temperature": -0.1}, "temperature must be a finite number, and not negative"),
+        ({"temperature": float("nan")}, "temperature must be a finite number"),
+        ({"temperature": float("inf")}, "temperature must be a finite number"),
         ({"top_p": 0.0}, "top_p must lie above 0"),
         ({"top_p": 1.5}, "top_p must lie above 0"),
         ({"length": -1}, "length must not be negative"),

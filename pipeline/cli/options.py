@@ -1,14 +1,14 @@
 """The options of the commands, in groups that several of them have."""
 
-import json
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline import InputError
 from pipeline.cli.defaults import ARCHITECTURE, FINE_TUNING, PRESETS
+from pipeline.cli.process import import_tensorflow
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -82,15 +82,12 @@ class Counts(click.ParamType):
         return tuple(positive.convert(word, param, ctx) for word in value.split())
 
 
-def described(init: str) -> dict[str, Any]:
-    """model.json of a trained model."""
-    path = Path(init, "model.json")
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"No trained model is described by {path}: run `nextword train` first."
-        ) from error
+def _model_of(init: str) -> dict[str, Any]:
+    """The options that a trained model was made with."""
+    import_tensorflow()
+    from pipeline.model import ModelConfig
+
+    return dataclasses.asdict(ModelConfig.load(Path(init, "model.json")))
 
 
 class _OfPreset(click.ParamType):
@@ -106,12 +103,8 @@ class _OfPreset(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
             init = ctx.params.get("init")
-            ready = (
-                FINE_TUNING | described(init)
-                if init
-                else ARCHITECTURE | PRESETS[ctx.params["preset"]]
-            )
-            value = ready[param.name]
+            preset = FINE_TUNING if init else PRESETS[ctx.params["preset"]]
+            value = (preset | (_model_of(init) if init else ARCHITECTURE))[param.name]
         return self.kind.convert(value, param, ctx)
 
 

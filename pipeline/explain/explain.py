@@ -156,10 +156,11 @@ def _budget_in_words(budget: Mapping[str, int]) -> str:
 
 def _reach_in_numbers(reach: Reach) -> dict[str, Any]:
     mean = reach.state.mean(axis=0) / reach.h[:, 0].mean()
-    gone = np.flatnonzero(mean < _VANISHED)
+    left = np.flatnonzero(mean >= _VANISHED)
+    vanished = int(left[-1]) + 1 if len(left) else 0
     return {
         "samples": len(reach.h),
-        "vanished_after": int(gone[0]) if len(gone) else None,
+        "vanished_after": vanished if vanished < len(mean) else None,
         **{
             by: {"mean": norms.mean(axis=0).tolist(), "median": np.median(norms, axis=0).tolist()}
             for by, norms in (("h", reach.h), ("state", reach.state))

@@ -72,7 +72,10 @@ class Writer(tf.Module):
         checks = (
             (length >= 0, "length must not be negative."),
             (length <= _LONGEST, f"length must be at most {_LONGEST} tokens."),
-            (temperature >= 0, "temperature must not be negative."),
+            (
+                (temperature >= 0) & tf.math.is_finite(temperature),
+                "temperature must be a finite number, and not negative.",
+            ),
             ((top_p > 0) & (top_p <= 1), "top_p must lie above 0 and be at most 1."),
         )
         with tf.control_dependencies(

@@ -101,8 +101,8 @@ def of_reach(reaches: Mapping[str, Any]) -> list[str]:
     said = []
     for name, found in reaches.items():
         mean = found["state"]["mean"]
-        zero = next((step for step, value in enumerate(mean) if value == 0), None)
-        if zero is not None:
+        zero = max((step + 1 for step, value in enumerate(mean) if value), default=0)
+        if zero < len(mean):
             said.append(f"The gradient of {label(name)} is zero from {zero} steps back on.")
         elif found["vanished_after"] is None:
             said.append(

@@ -5,11 +5,13 @@ import json
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.model import UNREADABLE
+from pipeline.training import strategies
 from pipeline.training.trainer import Trainer
 from pipeline.windows import spread
 
@@ -79,11 +81,19 @@ class Checkpoints:
         strategy, states = self._trainer.strategy, self._trainer.model.states
         local = strategy.run(lambda: [tf.convert_to_tensor(state) for state in states])
         for whole, value in zip(self._states, local, strict=True):
-            whole.assign(strategy.gather(value, axis=0))
+            whole.assign(self._gather(value))
         if not self._writes:
             return
         self._position.assign(json.dumps(dataclasses.asdict(position)))
         write(self._manager)
+
+    def _gather(self, value: Any) -> tf.Tensor:
+        """The lanes of all replicas, (batch, …)."""
+        strategy = self._trainer.strategy
+        if strategies.workers() > 1:
+            return strategy.gather(value, axis=0)
+        # Without a collective operation: those of one training can wait for those of another.
+        return tf.concat(strategy.experimental_local_results(value), axis=0)
 
     def restore(self) -> Position | None:
         """Read the latest checkpoint that is whole; None if there is none at all.

@@ -23,9 +23,9 @@ class Trainer:
         clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
         stride: k₁, steps after which the next window begins; None if windows do not overlap.
         activation_regularization: α; the loss grows by α times the mean square of the last
-            layer's activations (AR; Merity et al. 2018, §4.6).
+            layer's activations after dropout (AR; Merity et al. 2018, §4.6).
         temporal_regularization: β; it grows by β times the mean square of their changes from one
-            step to the next (TAR).
+            step to the next, before dropout (TAR).
     """
 
     def __init__(
@@ -77,12 +77,13 @@ class Trainer:
         # With float16 gradients would vanish: the loss is scaled up, and the optimizer scales back.
         scale = self.optimizer.scale_loss(tf.constant(1.0))
         with tf.GradientTape() as tape:
-            h = self._read(x)
+            raw = self._read(x)
+            h = self.model.dropouts[-1](raw, training=True)
             nats = self.model.nats(h[:, -tf.shape(y)[1] :], y, training=True)
             nats = tf.reduce_sum(nats)
             loss = nats / targets
             if self.alpha or self.beta:
-                loss += self._penalty(h) / replicas.num_replicas_in_sync
+                loss += self._penalty(h, raw) / replicas.num_replicas_in_sync
             loss *= scale
         variables = self.model.trainable_variables
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
@@ -94,11 +95,11 @@ class Trainer:
         self.optimizer.apply([g * share for g in gradients], variables)
         return nats, targets, norm / scale
 
-    def _penalty(self, h: tf.Tensor) -> tf.Tensor:
-        h = tf.cast(h, tf.float32)
+    def _penalty(self, h: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
+        h, raw = tf.cast(h, tf.float32), tf.cast(raw, tf.float32)
         penalty = self.alpha * tf.reduce_mean(tf.square(h))
         if h.shape[1] != 1:
-            penalty += self.beta * tf.reduce_mean(tf.square(h[:, 1:] - h[:, :-1]))
+            penalty += self.beta * tf.reduce_mean(tf.square(raw[:, 1:] - raw[:, :-1]))
         return penalty
 
     def copy_weights(self, model: LanguageModel) -> None:
@@ -111,7 +112,11 @@ class Trainer:
             mine.assign(value)
 
     def _read(self, x: tf.Tensor) -> tf.Tensor:
-        """h of every step (B, T, H); the layers keep the state of the k₁-th."""
+        """h of every step (B, T, H); the layers keep the state of the k₁-th.
+
+        What is dropped for a window is drawn twice where windows overlap, for its first k₁ steps
+        and for the others.
+        """
         if self.stride is None or x.shape[1] == self.stride:
             return self.model.hidden(x, training=True)[0]
         first, carried = self.model.hidden(x[:, : self.stride], training=True)
