@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "embedding": 256, "units": 512, "layers": 1, "mogrifier": 4,
         "dropout": 0.3, "variational": False, "word_dropout": 0.0, "weight_dropout": 0.0,
         "window": 35, "batch_size": 32, "epochs": 5,
-        "learning_rate": 3e-3, "warmup": 0.02, "schedule": "cosine", "clip_norm": 1.0,
+        "learning_rate": 3e-3, "warmup": 0.02, "schedule": "linear", "clip_norm": 1.0,
         "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.999,
     },
     "gpu": {
