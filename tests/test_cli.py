@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from conftest import config
 
 from pipeline.cli import PRESETS, main
 
@@ -259,7 +260,7 @@ def test_a_preset_sets_what_is_not_given():
 
 def test_a_model_that_goes_on_is_what_it_was(here):
     kind = {"cell": "gru", "tied": False, "softmax": "adaptive", "context": 3}
-    (here / "model.json").write_text(json.dumps(PRESETS["quick"] | kind))
+    config(**kind).save(here / "model.json")
     # Named by `mlflow run`, too.
     for arguments in ([], ["--cell", "", "--tied", "", "--softmax", "", "--context", ""]):
         found = resolved("--init", here, *arguments)

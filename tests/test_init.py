@@ -379,7 +379,8 @@ def test_a_description_may_lack_what_has_a_default(in_walked):
     older = json.loads(Path("models/training/model.json").read_text())
     del older["mogrifier"], older["variational"]
     Path("older", "model.json").write_text(json.dumps(older))
-    assert "No trained weights are in older" in sentence_of(nextword("train", "--init", "older"))
+    said = sentence_of(nextword("train", "--init", "older"))
+    assert "No vocabulary can be read from older" in said
 
 
 @pytest.mark.slow

@@ -212,7 +212,7 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
     "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
-    help="Folder of another trained model to compare with; may be repeated.",
+    help="Folder of another trained model to compare with; may be repeated.  [default: none]",
 )  # fmt: skip
 @shown_options
 @evaluation_options
