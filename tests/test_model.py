@@ -236,6 +236,7 @@ def test_variational_dropout_drops_the_same_activations_at_all_steps_of_a_window
     other = build_model(config(cell, **options), batch_size=3)
     dropped = zeros(other.dropouts[0](h, training=True))
     assert (dropped != dropped[:, :1]).any()
+    assert not zeros(same.dropouts[0](h)).any()
     # What is dropped is neither read nor handed on.
     x = ids(3, 20)
     same.reset_states()

@@ -192,6 +192,8 @@ def test_changes_are_those_before_dropout():
         trainer.model.dropouts = [keras.layers.Dropout(rate, seed=1) for rate in (0, share)]
         return gradients_of(trainer, x, y, [True])
 
+    apart = zip(gradients(0, 0.5), gradients(0, 0), strict=True)
+    assert max(abs(dropped - whole).max() for dropped, whole in apart) > 1e-3
     of_penalty, expected = (
         [more - less for more, less in zip(gradients(3.0, share), gradients(0, share), strict=True)]
         for share in (0.5, 0)

@@ -407,8 +407,7 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
         baselines: tuple[Path, ...] = ()
         for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
             if cell != options["cell"]:
-                baseline = {**training, "cell": cell, "layers": 1}
-                baseline["epochs"] = baseline_epochs
+                baseline = {**training, "cell": cell, "layers": 1, "epochs": baseline_epochs}
                 train_stage(TOKENS, folder, force=force, prefix=f"{cell}_", **baseline)
                 baselines = (*baselines, folder)
         models = (TRAINING, *baselines)

@@ -57,6 +57,7 @@ vocabulary_options = all_of(
 )  # fmt: skip
 
 positive = click.IntRange(1)
+_READY = f"{__name__}.ready"  # in the meta of a context
 
 
 class _Steps(click.ParamType):
@@ -82,12 +83,18 @@ class Counts(click.ParamType):
         return tuple(positive.convert(word, param, ctx) for word in value.split())
 
 
-def _model_of(init: str) -> dict[str, Any]:
-    """The options that a trained model was made with."""
-    import_tensorflow()
-    from pipeline.model import ModelConfig
+def _ready(ctx: click.Context) -> dict[str, Any]:
+    """What the preset, or the model of --init, sets; a model is read once for all options."""
+    init = ctx.params.get("init")
+    if not init:
+        return ARCHITECTURE | PRESETS[ctx.params["preset"]]
+    if _READY not in ctx.meta:
+        import_tensorflow()
+        from pipeline.model import ModelConfig
 
-    return dataclasses.asdict(ModelConfig.load(Path(init, "model.json")))
+        trained = ModelConfig.load(Path(init, "model.json"))
+        ctx.meta[_READY] = FINE_TUNING | dataclasses.asdict(trained)
+    return dict(ctx.meta[_READY])
 
 
 class _OfPreset(click.ParamType):
@@ -102,9 +109,7 @@ class _OfPreset(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if value == "":
-            init = ctx.params.get("init")
-            preset = FINE_TUNING if init else PRESETS[ctx.params["preset"]]
-            value = (preset | (_model_of(init) if init else ARCHITECTURE))[param.name]
+            value = _ready(ctx)[param.name]
         return self.kind.convert(value, param, ctx)
 
 

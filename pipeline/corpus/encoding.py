@@ -1,7 +1,6 @@
 """Text from bytes of an encoding nobody wrote down, and what an earlier reader has broken in it."""
 
 import codecs
-import re
 import unicodedata
 
 import ftfy.badness
@@ -14,7 +13,6 @@ OLD_ENCODINGS = ("cp1252", "cp850", "mac_roman")
 
 _WEIGHTS = {**dict.fromkeys(_COMMON, 2), **dict.fromkeys(_LESS_COMMON, 1)}
 _ASCII = bytes(range(128))
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 
 # How UTF-8 looks that was read as one of the old encodings: its first byte, then a letter that
@@ -60,12 +58,12 @@ def _best(data: bytes, encodings: tuple[str, ...]) -> tuple[str, str]:
     charset-normalizer, even kept to these encodings, finds cp1252 in 35 of 50 snippets of 60
     letters and in 48 of 50 of 200, where this finds all: `python benchmarks/encodings.py`.
     """
-    text = data.decode(encodings[0], errors="replace")
-    damaged = text.count("\N{REPLACEMENT CHARACTER}")
-    # Letters of UTF-8 do not come about by chance: with some damage it is UTF-8 still.
-    if sum(map(len, _BEYOND_ASCII.findall(text))) > 2 * damaged:
-        return text, encodings[0]
     beyond = data.translate(None, _ASCII)
+    text = data.decode(encodings[0], errors="replace")
+    found = len(text) - (len(data) - len(beyond))  # characters beyond ASCII
+    # Letters of UTF-8 do not come about by chance: with some damage it is UTF-8 still.
+    if found > 2 * text.count("\N{REPLACEMENT CHARACTER}"):
+        return text, encodings[0]
     letters = [beyond.decode(encoding, errors="replace") for encoding in encodings]
     scores = [sum(_WEIGHTS.get(letter, -2) for letter in found) for found in letters]
     best = scores.index(max(scores))

@@ -43,8 +43,7 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
             )
         for file in files:
             source = file.relative_to(root).as_posix()
-            if not source.isascii():
-                _check_name(source)
+            _check_name(source)
             found.setdefault(file.resolve(), (file, source))
     return list(found.values())
 
@@ -57,12 +56,12 @@ def _walk(folder: Path) -> Iterator[Path]:
 
     walked: set[Path] = set()
     for name, folders, files in os.walk(folder, onerror=stop, followlinks=True):
-        here = Path(name)
+        here, real = Path(name), Path(name).resolve()
         folders[:] = [below for below in folders if not below.startswith(".")]
-        if here.resolve() in walked:  # a link has led back
+        if real in walked:  # a link has led back
             folders.clear()
             continue
-        walked.add(here.resolve())
+        walked.add(real)
         shown = (here / file for file in files if not file.startswith("."))
         yield from filter(Path.is_file, shown)
 
