@@ -9,19 +9,24 @@ the two renames leaves a whole folder beside the place, and the next run puts it
 import ast
 import contextlib
 import datetime
-import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from pipeline import InputError
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 # What a stage was asked for, and what one that can go on needs to do so: neither is left of it
@@ -29,26 +34,42 @@ MANIFEST = "manifest.json"
 _STARTED = "started.json"
 RESUME = "resume"
 _PARTIAL = ".partial"
-# Libraries whose version changes what a stage writes.
-_LIBRARIES = ("tensorflow", "keras", "pandas", "numpy")
 _PACKAGE = Path(__file__).parent
+# Modules and libraries that stages import and that change nothing of what they write.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "pipeline.manifest",  # whether a stage runs; `digest`, which some write, is in each record
+        "pipeline.progress",  # what is shown meanwhile
+        "rich",
+        "pipeline.devices",  # how GPU memory is taken
+        "psutil",  # how much memory there is
+        "filelock",  # who writes
+        "pooch",  # downloads, whose SHA-256 is known
+        "requests",
+        "urllib3",
+    }
+)
 # Files of a room that its code reads.
 _DATA = (".html", ".css", ".toml")
+_TYPES_ONLY = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
-def digest(files: Iterable[Path], *, without: Collection[str] = ()) -> str:
+def digest(files: Iterable[Path | str], *, without: Collection[str] = ()) -> str:
     """SHA-256 over the names and contents of files, and of all files in folders.
+
+    What is no file is given as a string that changes with it.
 
     Names count from the last folder that holds all of them: a move of the whole changes
     nothing, a move within it does. The manifest of a folder is left out, what else in it is
     named by `without`, and what does not exist.
     """
-    places = [Path(os.path.abspath(place)) for place in files]
+    files = list(files)
+    places = [Path(os.path.abspath(place)) for place in files if isinstance(place, Path)]
     roots = [place.parts if place.is_dir() else place.parent.parts for place in places]
     common = len(os.path.commonprefix(roots))  # noqa: RUF071, of tuples: whole names
     left_out = {MANIFEST, *without}
-    total = hashlib.sha256()
+    total = hashlib.sha256("".join(f"{n}\n" for n in files if isinstance(n, str)).encode())
     for place in places:
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             top = path.relative_to(place).parts[:1]
@@ -60,52 +81,69 @@ def digest(files: Iterable[Path], *, without: Collection[str] = ()) -> str:
 
 
 def _parse(path: Path) -> ast.Module:
-    """What a file of source does: comments, docstrings and layout are left out."""
+    """What a file of source does, without comments, docstrings, layout, and imports for types."""
     module = ast.parse(path.read_bytes())
     for node in ast.walk(module):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
             del node.body[0]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in _TYPES_ONLY:
+            node.body.clear()
     return module
 
 
-def _imports(module: ast.Module) -> Iterator[Path]:
-    """The modules of this package that a module imports."""
+def _imports(module: ast.Module) -> set[str]:
+    """The modules that a module imports, with the packages they lie in."""
+    names = set()
     for node in ast.walk(module):
-        names = []
         if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            place = _PACKAGE.parent.joinpath(*name.split("."))
-            for source in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
-                if name.split(".")[0] == _PACKAGE.name and source.is_file():
-                    yield source
+            names |= {alias.name for alias in node.names}
+    return {prefix for name in names for prefix in accumulate(name.split("."), "{}.{}".format)}
 
 
 def _sources(path: Path, found: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
     """A file of source and all modules of this package that it imports, near and far."""
     if path not in found:
         found[path] = _parse(path)
-        for imported in _imports(found[path]):
-            _sources(imported, found)
+        for name in _imports(found[path]) - _WITHOUT_EFFECT:
+            place = _PACKAGE.parent.joinpath(*name.split("."))
+            for source in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+                if name.split(".")[0] == _PACKAGE.name and source.is_file():
+                    _sources(source, found)
     return found
 
 
-def code_version(function: Callable[..., Any]) -> str:
-    """SHA-256 over the code a stage runs: its module, what that imports here, the libraries."""
+_distributions = functools.cache(importlib.metadata.packages_distributions)
+
+
+def code_version(function: Callable[..., Any]) -> dict[str, str]:
+    """What decides, of the code that a stage runs, what it writes.
+
+    Returns:
+        SHA-256 of its module, of those that it imports here, near and far, and of the data beside
+        them, by path; versions of the libraries that they import, by name.
+    """
     sources = _sources(Path(str(sys.modules[function.__module__].__file__)), {})
-    beside = {p for s in sources for p in s.parent.iterdir() if p.suffix in _DATA}
-    parts = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
-    root = os.path.commonpath([path.parent for path in sources])
-    parts += [f"{path.relative_to(root)} {ast.dump(sources[path])}" for path in sorted(sources)]
-    return hashlib.sha256("\n".join([digest(sorted(beside)), *parts]).encode()).hexdigest()
+    contents = {path: ast.dump(module).encode() for path, module in sources.items()}
+    folders = {path.parent for path in sources}
+    data = [path for folder in folders for path in folder.iterdir() if path.suffix in _DATA]
+    contents |= {path: path.read_bytes() for path in data}
+    root = os.path.commonpath(folders)
+    code = {
+        path.relative_to(root).as_posix(): hashlib.sha256(contents[path]).hexdigest()
+        for path in sorted(contents)
+    }
+    imported = set[str]().union(*map(_imports, sources.values()))
+    imported -= _WITHOUT_EFFECT | {_PACKAGE.name}
+    libraries = {name for top in imported for name in _distributions().get(top, ())}
+    return code | {name: importlib.metadata.version(name) for name in sorted(libraries)}
 
 
 def run_stage(
     function: Callable[..., None],
     *,
-    reads: Iterable[Path],
+    reads: Iterable[Path | str],
     output: Path,
     parameters: Mapping[str, Any],
     force: bool = False,
@@ -116,13 +154,15 @@ def run_stage(
 
     Args:
         function: called with `parameters`, `callbacks` and `output`, a folder to write into.
-        reads: files and folders whose contents matter.
+        reads: files and folders whose contents matter, and names of what is elsewhere that change
+            with it.
         output: where that folder is moved to when the function returns.
         parameters: JSON values and paths; they decide, with `reads` and the code, whether the
             stage is current.
         force: run even if it is, and even if a run that broke off lies there.
         resume: of a stage that can go on where it broke off: go on, or begin anew; None for any
-            other stage, which always begins anew.
+            other stage, which always begins anew. Where only code has changed it goes on with a
+            warning, and the manifest tells what has, as `changed`.
 
     Returns:
         Whether it ran.
@@ -133,7 +173,7 @@ def run_stage(
             not asked to go on, or cannot.
     """
     output, reads = output.resolve(), list(reads)  # a link stays, what it leads to is replaced
-    for read in map(Path.resolve, reads):
+    for read in (read.resolve() for read in reads if isinstance(read, Path)):
         if output == read or output in read.parents or read in output.parents:
             raise InputError(f"{output} cannot be written, {read} is read from: name another.")
     with _only_writer(output):
@@ -153,7 +193,9 @@ def run_stage(
         if not force and _is_current(output, record):
             return False
 
-        if not (resume and not force and _goes_on(partial, record)):
+        started = _read(partial / _STARTED) if resume and not force else None
+        changed = _changed(partial, started, record) if started else []
+        if not started:
             if resume is False and not force and (partial / _STARTED).exists():
                 raise InputError(
                     f"{partial} holds an interrupted run: continue with --resume, or start over "
@@ -172,6 +214,8 @@ def run_stage(
         outputs = digest([partial], without=(_STARTED, RESUME))
         made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         manifest = {**record, "outputs": outputs, "made": made_at}
+        if changed:
+            manifest["changed"] = changed
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         _replace(output, partial)
         return True
@@ -179,27 +223,32 @@ def run_stage(
 
 @contextlib.contextmanager
 def _only_writer(output: Path) -> Iterator[None]:
-    """Hold a folder against other processes of this user on this machine.
+    """Hold a folder against other processes, by a file beside it that is there meanwhile.
 
     Raises:
         InputError: one of them is writing it.
     """
-    place = hashlib.sha256(os.fsencode(output)).hexdigest()[:16]
-    lock = Path(tempfile.gettempdir(), f"nextword-{os.getuid()}-{place}.lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"Another nextword is writing {output}: wait for it, or name another folder."
-            ) from error
+    lock = filelock.FileLock(f"{partial_of(output)}.lock", blocking=False)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError(
+            f"Another nextword is writing {output}: wait for it, or name another folder."
+        ) from error
+    try:
         yield
+    finally:
+        # Before others may have it; Windows deletes it only afterwards, and by itself.
+        with contextlib.suppress(PermissionError):
+            os.unlink(lock.lock_file)
+        lock.release()
 
 
 def is_current(
     function: Callable[..., None],
     *,
-    reads: Iterable[Path],
+    reads: Iterable[Path | str],
     output: Path,
     parameters: Mapping[str, Any],
 ) -> bool:
@@ -218,7 +267,7 @@ def place_of(partial: Path) -> Path:
 
 
 def _record(
-    function: Callable[..., None], reads: Iterable[Path], parameters: Mapping[str, Any]
+    function: Callable[..., None], reads: Iterable[Path | str], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         "stage": function.__name__,
@@ -236,34 +285,42 @@ def _is_current(output: Path, record: Mapping[str, Any]) -> bool:
     return all(made.get(key) == value for key, value in current.items())
 
 
-def _goes_on(partial: Path, record: Mapping[str, Any]) -> bool:
-    """Whether a run broke off that was asked for the same.
+def _changed(partial: Path, started: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """The code that has changed since a run began, which broke off and is to go on.
 
     Raises:
         InputError: it was asked for something else.
     """
-    try:
-        started = json.loads((partial / _STARTED).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    changed = [key for key in record if started.get(key) != record[key]]
-    if "parameters" in changed:
-        before, now = started["parameters"], record["parameters"]
-        changed = [f"--{key.replace('_', '-')}" for key in now if before.get(key) != now[key]]
+    asked = _differing(started["parameters"], record["parameters"])
+    changed = [f"--{name.replace('_', '-')}" for name in asked]
+    changed += [key for key in ("stage", "inputs") if started[key] != record[key]]
     if changed:
         raise InputError(
             f"{partial} cannot be resumed: {', '.join(changed)} changed since it began: change it "
             "back, or start over with --force."
         )
-    return True
+    changed = _differing(started["code"], record["code"])
+    if changed:
+        log.warning(
+            "%s goes on with other code than it began with: %s.", partial, ", ".join(changed)
+        )
+    return changed
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    return _read(folder / MANIFEST)
+
+
+def _read(manifest: Path) -> dict[str, Any] | None:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        told = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and "stage" in manifest else None
+    return told if isinstance(told, dict) and "stage" in told else None
 
 
 def _recover(folder: Path, partial: Path) -> None:

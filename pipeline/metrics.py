@@ -3,13 +3,16 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from pipeline.keystrokes import Completions
 from pipeline.vocabulary import UNKNOWN_ID
 from pipeline.windows import paragraph_lanes, windows
+
+if TYPE_CHECKING:  # trainings measure too, and words change nothing of what they learn
+    from pipeline.keystrokes import Completions
 
 # Lanes that a measured stream is read in. Each begins without context: fewer lanes measure more
 # exactly, more lanes are faster.
@@ -71,7 +74,7 @@ class Meter:
         logits: Callable[[tf.Tensor], tf.Tensor],
         *,
         reset: Callable[[], None],
-        words: Completions | None = None,
+        words: "Completions | None" = None,
     ):
         self._logits, self._reset, self._words = logits, reset, words
 
