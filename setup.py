@@ -36,6 +36,7 @@ setup(
         "requests>=2.32",
         "urllib3>=2",
         "psutil>=5.9",
+        "filelock>=3.20",
         "ftfy>=6.3",
         "markdown-it-py>=3",
         "fastapi>=0.115",

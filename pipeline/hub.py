@@ -1,5 +1,6 @@
 """Text of any Hugging Face data set, by name, read as it comes and never downloaded whole."""
 
+import functools
 import re
 import textwrap
 from collections.abc import Iterator
@@ -77,17 +78,37 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
-def place(path: str) -> Path:
-    """Where the text of a corpus lies: its path, or of a local data set the folder."""
-    folder = local_folder(path) if path.startswith(PREFIX) else None
-    return folder or Path(path)
+def place(path: str) -> Path | str:
+    """Where the text of a corpus lies; of a data set elsewhere its name, as `located` has it."""
+    if not path.startswith(PREFIX):
+        return Path(path)
+    return local_folder(path) or path
 
 
 def located(name: str) -> str:
-    """The same data set by a name that means it in any working directory."""
+    """The same data set by a name that means it in any working directory, and as it is now.
+
+    Where its commit cannot be had, it keeps its name.
+    """
     folder = local_folder(name)
-    _, sign, split = name.partition("#")
-    return f"{PREFIX}{folder}{sign}{split}" if folder else name
+    path, sign, split = name.partition("#")
+    if folder:
+        return f"{PREFIX}{folder}{sign}{split}"
+    commit = _commit(*_parse(name)[:3])
+    return f"{path.partition('@')[0]}@{commit}{sign}{split}" if commit else name
+
+
+@functools.cache  # a run reads one commit, though others come meanwhile
+def _commit(path: str, config: str | None, revision: str | None) -> str | None:
+    """The commit that a revision means now; without the Hub, that which `datasets` has cached."""
+    if re.fullmatch("[0-9a-f]{40}", revision or ""):
+        return revision
+    try:
+        import datasets
+
+        return datasets.load_dataset_builder(path, config, revision=revision).hash
+    except Exception:  # whatever it is, `read` meets it too, and tells
+        return None
 
 
 def _parse(name: str) -> tuple[str, str | None, str | None, str | None]:

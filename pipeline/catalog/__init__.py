@@ -4,6 +4,7 @@ Each is one TOML file in this folder, and the name of that file is the name of t
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import logging
 import os
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import filelock
 import pooch
 import requests
 import rich.progress
 from urllib3.exceptions import ReadTimeoutError
 
 from pipeline import InputError
+
+log = logging.getLogger(__name__)
 
 # Names a folder for downloads other than the operating system's.
 CACHE_VARIABLE = "NEXTWORD_CACHE"
@@ -75,7 +79,8 @@ def fetch(
     """Download what is missing of a corpus, and check it.
 
     A file stands under its name only when its SHA-256 is right. One that was broken off waits
-    beside it as .part, and the next call goes on from there.
+    beside it as .part, and the next call goes on from there. Of several processes one downloads;
+    the others wait for it.
 
     Args:
         corpus: From `find` or `corpora`.
@@ -96,16 +101,31 @@ def fetch(
     version = hashlib.sha256(repr(sorted(corpus.files.items())).encode()).hexdigest()[:8]
     folder = cache.expanduser().absolute() / corpus.name / version
     try:
-        missing = [
-            name for name, file in corpus.files.items() if not _is_right(folder / name, file)
-        ]
-        for name in missing:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if _missing(corpus, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _alone(corpus, Path(f"{folder.parent}.lock")):
+                missing = _missing(corpus, folder)
+                for name in missing:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                if missing:
+                    _fetch_files(corpus, missing, folder, timeout=timeout, retries=retries)
     except OSError as error:
         raise InputError(_unwritable(folder, error)) from error
-    if missing:
-        _fetch_files(corpus, missing, folder, timeout=timeout, retries=retries)
     return folder
+
+
+def _missing(corpus: Corpus, folder: Path) -> list[str]:
+    return [name for name, file in corpus.files.items() if not _is_right(folder / name, file)]
+
+
+def _alone(corpus: Corpus, place: Path) -> contextlib.AbstractContextManager:
+    """Wait until no other process downloads a corpus; until this is left, others wait."""
+    lock = filelock.FileLock(place)
+    try:
+        return lock.acquire(blocking=False)
+    except filelock.Timeout:
+        log.warning("Waiting for another nextword, which downloads %s.", corpus.name)
+        return lock.acquire()
 
 
 def _is_right(path: Path, file: File) -> bool:
@@ -170,24 +190,25 @@ def _download(
     """Bring a partial file to its full size; what stands there already is not asked for again."""
     # Ranges count bytes of what is sent, so it must not be sent compressed.
     headers = {"Accept-Encoding": "identity"}
-    with part.open("ab") as output:
-        if output.tell() > file.bytes:
-            output.truncate(0)
-        report(output.tell())
-        if output.tell() == file.bytes:
-            return
-        if output.tell():
-            headers["Range"] = f"bytes={output.tell()}-"
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            response.raise_for_status()
-            if response.status_code != requests.codes.partial_content:
-                output.truncate(0)
+    size = part.stat().st_size if part.exists() else 0
+    if size > file.bytes:
+        size = 0
+    elif size:
+        headers["Range"] = f"bytes={size}-"
+    report(size)
+    if size == file.bytes:
+        part.touch()
+        return
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            size = 0
+        with part.open("ab" if size else "wb") as output:
             for chunk in response.iter_content(_CHUNK):
-                output.write(chunk)
-                report(output.tell())
-                if output.tell() > file.bytes:
+                size += output.write(chunk)
+                report(size)
+                if size > file.bytes:
                     break
-        size = output.tell()
     if size != file.bytes:
         part.unlink()
         raise ValueError(f"{url} sent {size} bytes instead of {file.bytes}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.cli.process import import_tensorflow
 def run_or_skip(
     function: Callable[..., None],
     *,
-    reads: list[Path],
+    reads: Iterable[Path | str],
     output: Path,
     parameters: dict[str, Any],
     force: bool,
