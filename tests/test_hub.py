@@ -1,9 +1,12 @@
 """Hugging Face data sets, read with the real library from local folders, offline."""
 
+import http.server
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,6 +99,165 @@ def test_a_local_data_set_that_changes_is_read_again(
             write_jsonl(Path("cartas/train.jsonl"), rows)
         result = CliRunner().invoke(main, ["ingest", "--corpus", "hf:./cartas"])
         assert f"{told} data/documents" in result.output, result.output
+
+
+# A hub
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """What `datasets` asks the Hugging Face Hub for, of one data set: eu/cartas, one file."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), HubHandler)
+        self.commits: list[str] = []
+        self.files: dict[str, bytes] = {}  # by commit
+
+    def commit(self, commit: str, rows: int) -> None:
+        lines = [json.dumps({"text": f"Carta número {n}."}) + "\n" for n in range(rows)]
+        self.commits.append(commit)
+        self.files[commit] = "".join(lines).encode()
+
+
+class HubHandler(http.server.BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        commit = self.server.commits[-1]
+        if asked := re.search("/([0-9a-f]{40})\\b", self.path):
+            commit = asked[1]
+        content = self.server.files.get(commit, b"")
+        file = {"type": "file", "oid": commit, "size": len(content), "path": "train.jsonl"}
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{commit}"'}
+        code, answer = 200, b""
+        if self.path.endswith("/resolve/" + commit + "/train.jsonl"):
+            answer = content
+        elif "/resolve/" in self.path or not content:
+            code, headers["X-Error-Code"] = 404, "EntryNotFound"
+        elif "/tree/" in self.path:
+            answer = json.dumps([] if "/data?" in self.path else [file]).encode()
+        else:
+            siblings = [{"rfilename": "train.jsonl"}]
+            answer = json.dumps({"id": "eu/cartas", "sha": commit, "siblings": siblings}).encode()
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub_server() -> Iterator[Hub]:
+    server = Hub()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+Run = Callable[[str], str]
+
+
+@pytest.fixture
+def start(tmp_path: Path, hub_server: Hub, store: str) -> Iterator[Callable[..., Run]]:
+    """Starts a process that knows that hub, runs lines of Python and returns what they print."""
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": f"http://127.0.0.1:{hub_server.server_port}",
+        "HF_HOME": str(tmp_path / "hf"),
+        "NO_PROXY": "127.0.0.1",
+        "MLFLOW_TRACKING_URI": store,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    code = "import sys\nfor line in sys.stdin:\n    exec(line)\n    print('END', flush=True)"
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*, offline: str) -> Run:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path, env={**environment, "HF_HUB_OFFLINE": offline}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        processes.append(process)
+
+        def run(line: str) -> str:
+            assert process.stdin
+            assert process.stdout
+            print(line, file=process.stdin, flush=True)
+            told = [*iter(process.stdout.readline, "END\n")] if process.poll() is None else []
+            return "".join(told)
+
+        return run
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+FIRST, SECOND = "1a" * 20, "2b" * 20
+
+
+def test_a_name_is_located_at_the_commit_that_it_means_now(
+    start: Callable[..., Run], hub_server: Hub
+) -> None:
+    def located(run: Run, name: str) -> str:
+        # A new process would know of no commit.
+        return run(
+            f"from pipeline import hub; hub._commit.cache_clear(); print(hub.located({name!r}))"
+        )
+
+    run = start(offline="0")
+    hub_server.commit(FIRST, rows=3)
+    assert located(run, "hf:eu/cartas#train") == f"hf:eu/cartas@{FIRST}#train\n"
+    hub_server.commit(SECOND, rows=4)
+    assert located(run, "hf:eu/cartas@main") == f"hf:eu/cartas@{SECOND}\n"
+    assert located(run, f"hf:eu/cartas/pt@{FIRST}") == f"hf:eu/cartas/pt@{FIRST}\n"
+    assert located(run, "hf:eu/cartas/pt") == "hf:eu/cartas/pt\n"  # there is no such part
+
+    offline = start(offline="1")
+    assert located(offline, "hf:eu/cartas") == "hf:eu/cartas\n"
+    run(f"import datasets; datasets.load_dataset('eu/cartas', revision={FIRST!r})")
+    assert located(offline, "hf:eu/cartas").endswith(f"hf:eu/cartas@{FIRST}\n")  # what is cached
+
+
+@pytest.mark.slow
+def test_a_data_set_of_the_hub_that_changes_is_read_again(
+    start: Callable[..., Run], hub_server: Hub, tmp_path: Path
+) -> None:
+    run = start(offline="0")
+    run("from click.testing import CliRunner")
+    run("from pipeline import cli, hub")
+
+    def ingest(name: str) -> str:
+        run("hub._commit.cache_clear()")
+        return run(f"print(CliRunner().invoke(cli.main, ['ingest', '--corpus', {name!r}]).output)")
+
+    def files() -> str:
+        return (tmp_path / "data/documents/files.csv").read_text()
+
+    hub_server.commit(FIRST, rows=60)
+    assert "Wrote data/documents" in (out := ingest("hf:eu/cartas")), out
+    assert f"hf:eu/cartas@{FIRST},hf:eu/cartas," in files()
+    assert "Skipped data/documents" in (out := ingest("hf:eu/cartas")), out
+    hub_server.commit(SECOND, rows=61)
+    assert "Wrote data/documents" in (out := ingest("hf:eu/cartas")), out
+    assert f"hf:eu/cartas@{SECOND},hf:eu/cartas," in files()
+    pinned = f"hf:eu/cartas@{FIRST}#train"
+    assert "Wrote data/documents" in (out := ingest(pinned)), out
+    assert f"{pinned},{pinned}," in files()
+    hub_server.commits.clear()  # nothing need be asked of what cannot change
+    assert "Skipped data/documents" in (out := ingest(pinned)), out
 
 
 def test_a_file_is_read_as_it_comes(tmp_path: Path) -> None:
