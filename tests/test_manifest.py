@@ -1,15 +1,18 @@
 """Stages that run, are skipped, fail and die, in real folders."""
 
 import errno
+import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import wait_for_windows
 
 import pipeline
 from pipeline import InputError
@@ -385,7 +388,23 @@ def test_digest_of_nothing_differs_from_that_of_an_empty_file(tmp_path: Path) ->
     assert digest([tmp_path / "missing"]) != nothing
 
 
-def test_two_processes_do_not_write_one_folder(source: Path, output: Path) -> None:
+def test_what_is_elsewhere_counts_by_a_name_that_changes_with_it(
+    source: Path, output: Path
+) -> None:
+    def run(*names: str) -> bool:
+        return run_stage(copy, reads=[source, *names], output=output, parameters={"source": source})
+
+    assert run("hf:a/b@1", "hf:a/c@1")
+    assert not run("hf:a/b@1", "hf:a/c@1")
+    assert run("hf:a/b@1", "hf:a/c@2")
+    assert run("hf:a/b@1")
+    assert not run("hf:a/b@1")
+
+
+# One writer
+
+
+def test_two_runs_do_not_write_one_folder(source: Path, output: Path) -> None:
     def write_twice(*, source: Path, output: Path) -> None:
         with pytest.raises(InputError, match=r"Another nextword is writing .*output: wait for it"):
             run(source, place)
@@ -398,7 +417,125 @@ def test_two_processes_do_not_write_one_folder(source: Path, output: Path) -> No
     assert run(source, output, times=2)  # whoever waits may
 
 
+def test_a_process_holds_a_folder_by_any_path_until_it_is_killed(
+    source: Path, output: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from pipeline.manifest import run_stage\n"
+        "def copy(*, output):\n"
+        "    print(output, flush=True)\n"
+        "    time.sleep(60)\n"
+        "run_stage(copy, reads=[], output=Path(sys.argv[1]), parameters={})"
+    )
+    # Not from a string: a stage's code is read from its file.
+    (tmp_path / "writer.py").write_text(code)
+    link = tmp_path / "link"
+    output.parent.mkdir()
+    link.symlink_to(output.parent, target_is_directory=True)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "writer.py", link / "output"],
+        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        assert writer.stdout
+        assert writer.stdout.readline() == f"{output}.partial\n"
+        with pytest.raises(InputError, match="Another nextword is writing"):
+            run(source, output)
+        writer.kill()
+    assert run(source, output)
+    assert beside(output) == ["output"]
+
+
+def test_a_lock_follows_no_link(source: Path, output: Path, tmp_path: Path) -> None:
+    """Where others may write beside a folder, they may put a link where a lock will be."""
+    mine = tmp_path / "mine.txt"
+    mine.write_text("years of work")
+    output.parent.mkdir()
+    output.with_name("output.partial.lock").symlink_to(mine)
+    with pytest.raises(OSError, match=r"output\.partial\.lock"):
+        run(source, output)
+    assert mine.read_text() == "years of work"
+
+
 # Code
+
+MODEL = {"model.py", "recurrent.py", "mogrifier.py", "softmax.py", "cross_entropy.py"}
+TRAINING = {f"training/{name}.py" for name in "train trainer loop text checkpoints initial".split()}
+HANGS_ON = {
+    "corpus.ingest.ingest": {
+        *("corpus/ingest.py", "corpus/reading.py", "corpus/books.py", "corpus/splits.py"),
+        *("corpus/overlap.py", "hub.py", "tokenizer.py"),
+        *("pandas", "pyarrow", "ftfy", "markdown-it-py", "datasets", "tensorflow"),
+    },
+    "streams.tokenize_documents": {
+        *("streams.py", "tokenizer.py", "vocabulary.py", "subword.py", "pieces.py", "counting.py"),
+        *("sentencepiece", "pandas", "pyarrow", "tensorflow", "numpy"),
+    },
+    "training.train.train": {
+        *(MODEL | TRAINING | {"training/strategies.py", "windows.py", "vocabulary.py"}),
+        *("metrics.py", "tensorflow", "keras", "numpy"),
+    },
+    "evaluation.evaluate": {
+        *(MODEL | {"metrics.py", "keystrokes.py", "scores.py", "kneser_ney.py", "cache.py"}),
+        *("report/__init__.py", "report/page.html", "report/style.css"),
+        *("Jinja2", "matplotlib", "tensorflow", "keras"),
+    },
+    "explain.explain.explain": MODEL | TRAINING | {"explain/reach.py", "explain/cuts.py"},
+    "export.stage.export": {
+        *(MODEL | {"export/saved_model.py", "export/model_card.py", "catalog/machado.toml"}),
+        "tokenizer.py",
+    },
+    "litert.export_litert": MODEL | {"litert.py"},
+}
+NOT_ON = {
+    "corpus.ingest.ingest": MODEL | {"keras", "matplotlib"},
+    "streams.tokenize_documents": MODEL | {"corpus/reading.py", "hub.py", "keras", "datasets"},
+    "training.train.train": {
+        *("keystrokes.py", "scores.py", "tokenizer.py", "streams.py", "pandas", "pyarrow"),
+    },
+    "litert.export_litert": TRAINING | {"metrics.py", "keystrokes.py", "pandas"},
+}
+WITHOUT_EFFECT = {"manifest.py", "progress.py", "devices.py", "tracking/__init__.py"}
+
+
+@pytest.mark.parametrize("stage", HANGS_ON)
+def test_stages_hang_on_the_code_that_changes_what_they_write(stage: str) -> None:
+    module, name = f"pipeline.{stage}".rsplit(".", 1)
+    code = code_version(getattr(importlib.import_module(module), name)).keys()
+    assert code >= HANGS_ON[stage]
+    assert not code & {*NOT_ON.get(stage, ()), *WITHOUT_EFFECT}
+    assert not code & {"rich", "requests", "pooch", "filelock", "psutil", "nextword-pt", "pipeline"}
+
+
+@pytest.mark.slow
+def test_what_python_imports_for_a_training_is_known() -> None:
+    """Another way to the same list: which modules are there when `train` is imported."""
+    code = (
+        "import sys\n"
+        "from pipeline import manifest\n"
+        "from pipeline.training.train import train\n"
+        "files = {m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'pipeline'}\n"
+        "known = {str(manifest._PACKAGE / name) for name in manifest.code_version(train)}\n"
+        "print('UNKNOWN', *files - known)"
+    )
+    unknown = run_python(code, Path(pipeline.__file__).parents[1]).split("UNKNOWN")[1].split()
+    assert {Path(path).name for path in unknown} == {"manifest.py", "progress.py", "devices.py"}
+
+
+def run_python(code: str, *path: Path, cwd: Path | None = None) -> str:
+    """What a program prints, with these folders before all others that Python looks into."""
+    return subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def version(package: Path) -> str:
@@ -450,28 +587,130 @@ def test_code_version_is_the_same_for_stages_of_one_module() -> None:
     assert code_version(copy) != code_version(run_stage)
 
 
-def test_a_stage_runs_again_when_its_code_changes(tmp_path: Path, source: Path) -> None:
-    def ran() -> str:
-        code = (
-            "from pathlib import Path\n"
-            "from pipeline.manifest import run_stage\n"
-            "from stage import stage\n"
-            "print(run_stage(stage, reads=[Path('source')], output=Path('o'), parameters={}))"
-        )
-        path = os.pathsep.join([str(tmp_path), str(Path(pipeline.__file__).parents[1])])
-        return subprocess.run(
-            [sys.executable, "-B", "-c", code],
-            cwd=source.parent,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+@pytest.fixture
+def project(tmp_path: Path, source: Path) -> Path:
+    """A stage, and a library that it uses."""
+    (tmp_path / "stage.py").write_text(
+        "import os\n"
+        "import paint\n"
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n"
+        "    TYPE = 1\n"
+        "if not TYPE_CHECKING:\n"
+        "    COLOUR = 'red'\n"
+        "def stage(*, output, **parameters):\n"
+        "    (output / 'resume').mkdir(exist_ok=True)\n"
+        "    with (output / 'steps.txt').open('a') as file:\n"
+        "        file.write(COLOUR + ' ')\n"
+        "    if os.environ.get('BREAK'):\n"
+        "        raise SystemExit(0)\n"
+    )
+    (tmp_path / "paint").mkdir()
+    (tmp_path / "paint" / "__init__.py").touch()
+    install_paint(tmp_path, "1.0")
+    return tmp_path
 
-    text = "def stage(*, output):\n    (output / 'x').write_text('{}')\n"
-    (tmp_path / "stage.py").write_text(text.format("one"))
-    assert ran() == "True"
-    assert ran() == "False"
-    (tmp_path / "stage.py").write_text(text.format("two"))
-    assert ran() == "True"
-    assert (tmp_path / "o" / "x").read_text() == "two"
+
+def install_paint(project: Path, version: str) -> None:
+    for old in project.glob("*.dist-info"):
+        shutil.rmtree(old)
+    info = project / f"paint_shop-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: paint-shop\nVersion: {version}\n")
+    (info / "top_level.txt").write_text("paint\n")
+
+
+def edit_stage(project: Path, before: str, after: str) -> None:
+    text = (project / "stage.py").read_text()
+    assert before in text
+    (project / "stage.py").write_text(text.replace(before, after))
+
+
+def run_project(project: Path, resume: bool | None = None, **parameters: int) -> str:
+    code = (
+        "from pathlib import Path\n"
+        "from pipeline import InputError\n"
+        "from pipeline.manifest import run_stage\n"
+        "from stage import stage\n"
+        "try:\n"
+        "    print(run_stage(stage, reads=[Path('source')], output=Path('o'),\n"
+        f"                    parameters={parameters}, resume={resume}))\n"
+        "except InputError as error:\n"
+        "    print(error)"
+    )
+    return run_python(code, project, Path(pipeline.__file__).parents[1], cwd=project).strip()
+
+
+def test_a_stage_runs_again_when_its_code_or_a_library_changes(project: Path) -> None:
+    assert [run_project(project) for _ in range(2)] == ["True", "False"]
+    edit_stage(project, "TYPE = 1", "TYPE = 2")  # what only those read who check types
+    assert run_project(project) == "False"
+    edit_stage(project, "'red'", "'blue'")
+    assert run_project(project) == "True"
+    assert (project / "o" / "steps.txt").read_text() == "blue "
+    install_paint(project, "2.0")
+    assert [run_project(project) for _ in range(2)] == ["True", "False"]
+
+
+def test_a_run_that_broke_off_goes_on_with_other_code_and_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("BREAK", "1")
+        run_project(project, resume=False, times=1, init=1)
+    edit_stage(project, "'red'", "'blue'")
+    install_paint(project, "2.0")
+    assert "continue with --resume" in run_project(project, resume=False, times=1, init=1)
+
+    # What it was asked for must be the same.
+    for parameters, changed in (
+        ({"times": 2, "init": 1}, "--times"),
+        ({"times": 1}, "--init"),
+        ({"times": 1, "init": 1, "new": 1}, "--new"),
+    ):
+        told = run_project(project, resume=True, **parameters)
+        assert told.endswith(
+            f"o.partial cannot be resumed: {changed} changed since it began: change it back, or "
+            "start over with --force."
+        )
+    (project / "source" / "a.txt").write_text("A")
+    assert "resumed: inputs changed" in run_project(project, resume=True, times=1, init=1)
+    (project / "source" / "a.txt").write_text("a")
+
+    told = run_project(project, resume=True, times=1, init=1)
+    warning = "o.partial goes on with other code than it began with: stage.py, paint-shop.\nTrue"
+    assert told.endswith(warning), told
+    assert (project / "o" / "steps.txt").read_text() == "red blue "
+    assert json.loads((project / "o" / MANIFEST).read_text())["changed"] == [
+        "stage.py",
+        "paint-shop",
+    ]
+    assert run_project(project, resume=True, times=1, init=1) == "False"
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_with_other_code_and_says_so(
+    start: Callable[..., list[subprocess.Popen[str]]], place: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(pipeline.__file__).parent, tmp_path / "pipeline")
+
+    def train(*options: str) -> subprocess.Popen[str]:
+        (process,) = start("edited", *options, PYTHONPATH=str(tmp_path))
+        return process
+
+    def edit(module: str) -> None:
+        with (tmp_path / "pipeline" / module).open("a") as file:
+            file.write("\nEDITED = True\n")
+
+    process = train()
+    wait_for_windows(process, 33)
+    process.terminate()
+    out, _ = process.communicate(timeout=100)
+    assert "--resume goes on from it" in out
+    for module in ("keystrokes.py", "progress.py", "training/loop.py"):
+        edit(module)
+    process = train("--resume")
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, out
+    assert "edited.partial goes on with other code than it began with: training/loop.py.\n" in out
+    assert out.count("window\n") < 90, "it began anew"
