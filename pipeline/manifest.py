@@ -239,8 +239,8 @@ def _only_writer(output: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before others may have it; Windows deletes it only afterwards, and by itself.
-        with contextlib.suppress(PermissionError):
+        # While nobody else has it; Windows deletes it afterwards, by itself.
+        with contextlib.suppress(OSError):
             os.unlink(lock.lock_file)
         lock.release()
 

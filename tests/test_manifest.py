@@ -705,12 +705,12 @@ def test_a_training_goes_on_with_other_code_and_says_so(
     process = train()
     wait_for_windows(process, 33)
     process.terminate()
-    out, _ = process.communicate(timeout=100)
+    out, _ = process.communicate(timeout=400)
     assert "--resume goes on from it" in out
     for module in ("keystrokes.py", "progress.py", "training/loop.py"):
         edit(module)
     process = train("--resume")
-    out, _ = process.communicate(timeout=100)
+    out, _ = process.communicate(timeout=400)
     assert process.returncode == 0, out
     assert "edited.partial goes on with other code than it began with: training/loop.py.\n" in out
     assert out.count("window\n") < 90, "it began anew"
