@@ -299,7 +299,8 @@ def _changed(partial: Path, started: dict[str, Any], record: Mapping[str, Any]) 
             f"{partial} cannot be resumed: {', '.join(changed)} changed since it began: change it "
             "back, or start over with --force."
         )
-    changed = _differing(started["code"], record["code"])
+    before = started["code"] if isinstance(started["code"], dict) else {}  # it was one digest once
+    changed = _differing(before, record["code"])
     if changed:
         log.warning(
             "%s goes on with other code than it began with: %s.", partial, ", ".join(changed)

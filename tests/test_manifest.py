@@ -218,6 +218,17 @@ def test_a_disk_that_is_full_at_the_last_moment_costs_nothing(
     assert not run_stage(step, resume=False, **asked)
 
 
+def test_a_run_that_an_earlier_nextword_began_goes_on(output: Path) -> None:
+    began = {"stage": "step", "parameters": {}, "inputs": digest([]), "code": "one digest of all"}
+    partial = output.with_name("output.partial")
+    partial.mkdir(parents=True)
+    (partial / "started.json").write_text(json.dumps(began))
+    (partial / "kept.txt").touch()
+    assert run_stage(step, resume=True, reads=[], output=output, parameters={})
+    assert (output / "kept.txt").exists()
+    assert "pytest" in json.loads((output / MANIFEST).read_text())["changed"]
+
+
 def test_a_run_that_was_killed_is_done_again(source: Path, output: Path) -> None:
     partial = output.with_name("output.partial")
     partial.mkdir(parents=True)
