@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from conftest import config
+from mlflow.projects import utils as projects
+from mlflow.projects._project_spec import load_project
 
 from pipeline.cli import PRESETS, main
 
@@ -238,6 +241,89 @@ def test_a_parameter_that_mlflow_run_has_logged_keeps_its_spelling(in_walked, mo
     assert params["output"] == "data/logged"
 
 
+@pytest.fixture
+def as_mlflow_run_does(monkeypatch):
+    """Runs an entry point in the run that `mlflow run` has made for it."""
+
+    def start(entry, **asked):
+        run = projects._create_run(str(ROOT), "0", str(ROOT), None, entry, asked)
+        monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+        command = load_project(ROOT).get_entry_point(entry).compute_command(asked, None)
+        result = nextword(*shlex.split(command)[3:])
+        return result, mlflow.get_run(run.info.run_id).data.params, run.info.run_id
+
+    return start
+
+
+def test_what_mlflow_shows_of_a_run_is_what_was_used(in_walked, as_mlflow_run_does):
+    given = dict(zip([n[2:].replace("-", "_") for n in SMALL[::2]], SMALL[1::2], strict=True))
+    result, params, run_id = as_mlflow_run_does("train", **given)
+    assert result.exit_code == 0, result.output
+    assert "Skipped models/training" in result.output
+    used = mlflow.artifacts.load_dict(f"runs:/{run_id}/options.json")
+    assert params == {
+        name: " ".join(value) if isinstance(value, list) else str(value)
+        for name, value in used.items()
+    }
+    quick = {name: str(value) for name, value in PRESETS["quick"].items()}
+    assert params.items() >= (quick | given).items()
+    assert (params["stride"], params["output"]) == ("10", "models/training")
+    assert params["tied"] == "True"
+    assert "retain" not in params
+
+
+def test_an_option_that_mlflow_shows_as_empty_is_refused(in_walked, as_mlflow_run_does):
+    result, params, _ = as_mlflow_run_does("train", units="", corpus="")
+    said = "`mlflow run` has logged units as empty, but 256 is used: leave out -P units."
+    assert said in sentence_of(result)
+    assert params == {"units": "''", "corpus": "''"}
+
+
+def test_options_that_others_overrule_are_not_shown(in_walked, as_mlflow_run_does):
+    write(in_walked / "listed.txt", "água\nrio\n")
+    asked = {"vocabulary": "listed.txt", "output": "data/listed"}
+    result, params, _ = as_mlflow_run_does("tokenize", **asked)
+    assert result.exit_code == 0, result.output
+    assert params.items() >= asked.items()
+    assert not {"vocabulary_size", "min_count", "spark_master", "new_words"} & set(params)
+    assert params["documents"] == "data/documents"
+    grown = {"init": "models/training", "output": "data/grown"}
+    result, params, _ = as_mlflow_run_does("tokenize", **grown)
+    assert result.exit_code == 0, result.output
+    assert not {"unit", "case", "numbers", "vocabulary_size", "preset"} & set(params)
+    assert (params["new_words"], params["min_count"]) == ("1000", "2")
+
+
+@pytest.mark.slow
+def test_mlflow_run_shows_what_a_preset_has_set(in_walked, tmp_path):
+    for name in ("MLproject", "python_env.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree("data/tokens", tmp_path / "data/tokens")
+    small = {"embedding": "16", "units": "16", "batch_size": "8", "epochs": "1"}
+    given = small | {"preset": "gpu", "learning_rate": "1e-3"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    parameters = [word for item in given.items() for word in ("-P", "=".join(item))]
+    subprocess.run(
+        [sys.executable, "-m", "mlflow", "run", ".", "-e", "train", "--env-manager", "local",
+         *parameters],
+        cwd=tmp_path, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+    (run,) = mlflow.search_runs(
+        filter_string="params.preset = 'gpu'", output_format="list", max_results=1
+    )
+    used = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/options.json")
+    assert set(run.data.params) == set(used)
+    for name, value in used.items():
+        shown = run.data.params[name]
+        assert shown in (str(value), "1e-3") or shown == " ".join(value), name
+    assert used["learning_rate"] == 1e-3
+    model = json.loads((tmp_path / "models/training/model.json").read_text())
+    for name in PRESETS["gpu"].keys() & model.keys():
+        assert run.data.params[name] == given.get(name, str(PRESETS["gpu"][name]))
+        assert str(model[name]) == run.data.params[name]
+    assert run.data.params["stride"] == run.data.params["window"] == "70"
+
+
 # Presets
 
 
@@ -253,7 +339,7 @@ def test_a_preset_sets_what_is_not_given():
     assert given["variational"] is True
     for name in set(PRESETS["cpu-hour"]) - {"units", "variational"}:
         assert given[name] == PRESETS["cpu-hour"][name], name
-    # `mlflow run` passes an option that was not given as "".
+    # `mlflow run -P units=` passes "".
     assert resolved("--preset", "gpu", "--units", "", "--window", "") == resolved("--preset", "gpu")
     assert resolved("--units", "300", "--preset", "gpu")["units"] == 300
 
@@ -261,7 +347,7 @@ def test_a_preset_sets_what_is_not_given():
 def test_a_model_that_goes_on_is_what_it_was(here):
     kind = {"cell": "gru", "tied": False, "softmax": "adaptive", "context": 3}
     config(**kind).save(here / "model.json")
-    # Named by `mlflow run`, too.
+    # Empty, too.
     for arguments in ([], ["--cell", "", "--tied", "", "--softmax", "", "--context", ""]):
         found = resolved("--init", here, *arguments)
         assert {name: found[name] for name in kind} == kind

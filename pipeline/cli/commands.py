@@ -181,16 +181,17 @@ def train(
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
     folder = Path(output) if output else PERSONAL if init else TRAINING
-    with mlflow_run() if is_chief() else contextlib.nullcontext():
-        if corpus:
-            documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
-            tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
-            if is_chief():
-                names = [part for name in corpus for part in ("--corpus", name)]
-                ingest_stage(**ingest.make_context("ingest", names).params | {"output": documents})
-                given = {"documents": documents, "output": tokens, "init": init}
-                given |= {"new_words": new_words}
-                tokenize_stage(**tokenize.make_context("tokenize", []).params | given)
+    if corpus:
+        documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
+        tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
+    used = {"output": folder, "tokens": tokens}
+    with mlflow_run(**used) if is_chief() else contextlib.nullcontext():
+        if corpus and is_chief():
+            names = [part for name in corpus for part in ("--corpus", name)]
+            ingest_stage(**ingest.make_context("ingest", names).params | {"output": documents})
+            given = {"documents": documents, "output": tokens, "init": init}
+            given |= {"new_words": new_words}
+            tokenize_stage(**tokenize.make_context("tokenize", []).params | given)
         train_stage(tokens, folder, init=init, **options)
 
 
@@ -233,6 +234,7 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
     "--model", "models", multiple=True, type=click.Path(path_type=Path),
+    default=lambda: [f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir()],
     help="Folder of a trained model; may be repeated.  "
     "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",
 )  # fmt: skip
@@ -305,12 +307,13 @@ def export(training: Path, output: str, format: str, force: bool, **options: Any
     The folder is a SavedModel, and in it a numbered one with the same files, which is what
     TensorFlow Serving looks for.
     """
-    with mlflow_run():
+    folder = Path(output) if output else LITERT if format == "litert" else MODEL
+    with mlflow_run(output=folder):
         _check_register(options["register"])
         if format == "litert":
-            litert_stage(training, Path(output or LITERT), force=force)
+            litert_stage(training, folder, force=force)
         else:
-            export_stage(training, output=Path(output or MODEL), force=force, **options)
+            export_stage(training, output=folder, force=force, **options)
 
 
 def _check_register(name: str) -> None:

@@ -18,8 +18,18 @@ class _Stop(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]
 
 
+class Command(click.Command):
+    """Takes --batch_size for --batch-size: `mlflow run -P batch_size=32` passes it so."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names = {f"--{opt[2:].replace('-', '_')}": opt for p in self.params for opt in p.opts}
+        return super().parse_args(ctx, [names.get(arg, arg) for arg in args])
+
+
 class Group(click.Group):
     """Turns what the user can mend into one sentence and exit code 2."""
+
+    command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from pipeline import InputError
-from pipeline.cli.defaults import FEEDFORWARD, SIMPLE_RNN, TRAINING
 from pipeline.cli.process import import_tensorflow
 
 
@@ -38,12 +37,32 @@ def run_or_skip(
     return ran
 
 
-def mlflow_run() -> contextlib.AbstractContextManager[None]:
-    """An MLflow run named after the command, with its options as parameters."""
+def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
+    """An MLflow run named after the command, with its options as they are used as parameters.
+
+    Args:
+        used: what options that were left empty stand for.
+    """
     from pipeline import tracking
 
     context = click.get_current_context()
-    options = {name: value for name, value in context.params.items() if name != "force"}
+    options = {**context.params, **used}
+    left_out = {"force"}  # and what other options put out of use
+    if options.get("init"):
+        left_out |= {"preset", "vocabulary_size", "unit", "case", "numbers"}
+    else:
+        left_out |= {"new_words", "retain"}
+    if options.get("engine") == "local":
+        left_out |= {"spark_master"}
+    if options.get("vocabulary"):
+        left_out |= {"vocabulary_size", "min_count"}
+    if options.get("format") == "litert":
+        left_out |= {"tokens", "evaluation", "suggestions", "cache", "register"}
+    if options.get("stride") == "":
+        options["stride"] = options["window"]
+    if options.get("cell", "lstm") != "lstm":
+        options["mogrifier"] = 0
+    options = {name: value for name, value in options.items() if name not in left_out}
     return tracking.run(str(context.info_name), options)
 
 
@@ -63,7 +82,7 @@ def ingest_stage(
     from pipeline.corpus.ingest import find_corpus, ingest
     from pipeline.tracking import log_documents
 
-    # `mlflow run` passes a glob that was not given as "".
+    # `mlflow run -P valid=` passes an empty glob.
     globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
     stage = ingest
     if engine == "spark":
@@ -155,7 +174,6 @@ def train_stage(
     from pipeline.training import strategies
     from pipeline.training.train import train
 
-    # `mlflow run` passes a stride that was not given as "".
     parameters = {"tokens": tokens, "stride": stride or None, **options}
     reads = [tokens]
     if init:
@@ -277,7 +295,6 @@ def explain_stage(
     from pipeline.explain.explain import explain, print_explanation
     from pipeline.tracking import log_explanation
 
-    models = models or tuple(f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir())
     if not models:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "

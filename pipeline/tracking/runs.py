@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError
 
+# What `mlflow run` logs of an empty parameter: values are quoted as for the shell.
+_NOTHING = shlex.quote("")
 _CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
 
 
@@ -28,8 +31,13 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     A parameter that `mlflow run` has logged already keeps its value as typed there: MLflow
     refuses another spelling of the same number. What all of them came to stands in options.json.
 
+    Args:
+        name: of the run.
+        parameters: name → the value that is used.
+
     Raises:
-        InputError: what is logged cannot be kept.
+        InputError: what is logged cannot be kept, or `mlflow run` has logged nothing in the place
+            of a value that is used.
     """
     # Creating the SQLite store logs some fifty lines of schema migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -41,7 +49,14 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     try:
         with mlflow.start_run(run_name=name_of_new, log_system_metrics=True) as active:
             logged = mlflow.get_run(active.info.run_id).data.params
-            mlflow.log_params({k: _plain(v) for k, v in parameters.items() if k not in logged})
+            values = {key: _plain(value) for key, value in parameters.items()}
+            for key, value in values.items():
+                if logged.get(key) == _NOTHING and value != "":
+                    raise InputError(
+                        f"`mlflow run` has logged {key} as empty, but {value} is used: leave out "
+                        f"-P {key}."
+                    )
+            mlflow.log_params({k: v for k, v in values.items() if k not in logged})
             mlflow.log_dict(json.loads(json.dumps(parameters, default=str)), "options.json")
             try:
                 yield
