@@ -125,6 +125,8 @@ def evaluate(
         _check_explained(explained, models, explanation)
     for folder in models.values():
         check_same_ids(vocabulary, folder, tokens)
+    evaluated = {name: digest([folder]) for name, folder in models.items()}  # as explain's
+    (output / "models.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")
 
     words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
     told = {}  # model → text → what it predicts

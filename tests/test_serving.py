@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from pipeline.tracking.registry import _newest as newest
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/serving.md").read_text()
 CODE = dict(zip(("mlflow", "grpc"), re.findall(r"```python\n(.*?)```", PAGE, re.S), strict=True))
+BODIES, CSV = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.S)[0] for kind in ("json", "csv"))
 CURL = re.compile(r"curl http://127\.0\.0\.1:(\d+)(\S+) .*?-d '(.*?)'", re.S)
 TEXTS = ["o cachorro", "", "Ela bebeu água e o cachorro\nO"]
 K = 5
@@ -53,7 +55,7 @@ def exported(tmp_path_factory):
 def registered(exported, store):
     mlflow.set_tracking_uri(store)
     with tracking.run("serving", {}):
-        return tracking.log_model(exported, register="um modelo")
+        return tracking.log_model(exported, register="um modelo")[0]
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +148,43 @@ def test_names_that_are_not_refused_are_taken(store):
         assert mlflow.MlflowClient().create_registered_model(name).name == name
 
 
+def outputs_of(name, folder, register=None):
+    """What `export` does with what it has written, in a run of its own."""
+    with tracking.run(name, {}):
+        told = tracking.log_model(folder, register=register)
+        run = mlflow.active_run().info.run_id
+    return told, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
+
+
+def versions(name):
+    return sorted(int(v.version) for v in mlflow.MlflowClient().search_model_versions()
+                  if v.name == name)  # fmt: skip
+
+
+def test_the_same_bytes_are_logged_and_registered_once(registered, exported, tmp_path):
+    name = "l'água"
+    first, logged = outputs_of("first", exported, name)
+    assert first == (f"models:/{name}/1", True)
+    assert outputs_of("again", exported, name) == ((f"models:/{name}/1", False), logged)
+    assert outputs_of("not registered", exported) == ((f"models:/{logged[0]}", False), logged)
+    assert versions(name) == [1]
+    # A move changes nothing, a byte does.
+    shutil.copytree(exported, tmp_path / "moved")
+    assert outputs_of("moved", tmp_path / "moved", name)[0] == (f"models:/{name}/1", False)
+    with (tmp_path / "moved/1/assets/model_card.md").open("a") as card:
+        card.write("\n")
+    second, other = outputs_of("changed", tmp_path / "moved", name)
+    assert second == (f"models:/{name}/2", True)
+    assert other != logged
+    assert outputs_of("first again", exported, name) == ((f"models:/{name}/1", False), logged)
+    assert versions(name) == [1, 2]
+    # A model whose files somebody has deleted is logged, and registered, anew.
+    shutil.rmtree(mlflow.get_logged_model(other[0]).artifact_location)
+    third, again = outputs_of("lost", tmp_path / "moved", name)
+    assert third == (f"models:/{name}/3", True)
+    assert again != other
+
+
 def test_suggestions_are_those_of_the_saved_model(loaded, saved):
     frame = pd.DataFrame({"text": TEXTS}, index=[7, 3, 9])
     answer = loaded.predict(frame)
@@ -225,9 +264,29 @@ def test_rows_are_read_in_batches_that_fit(loaded, monkeypatch):
         assert 1 <= len(batch) <= 7
 
 
-def test_what_is_wrong_is_told_to_python_too(loaded):
-    with pytest.raises(MlflowException, match="Row 1 of column 'text' holds no text"):
-        loaded.predict(pd.DataFrame({"text": ["o", None]}))
+def test_a_dictionary_of_lists_is_a_row_for_each_text(loaded):
+    columns = {"text": [*TEXTS, "NA"], "prefix": ["b", "", "x", "c"]}
+    for params, names in (({}, ["text"]), ({"signature": "complete"}, ["text", "prefix"])):
+        for count in (0, 1, 4):
+            given = {name: columns[name][:count] for name in names}
+            answer = loaded.predict(given, params=params)
+            expected = loaded.predict(pd.DataFrame(given, dtype=object), params=params)
+            assert len(answer) == count
+            assert answer.to_dict("list") == expected.to_dict("list")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (pd.DataFrame({"text": ["o", None]}), "Row 1 of column 'text' holds no text: send JSON"),
+        (pd.DataFrame({"text": ["o", ["a"]]}), "Row 1 of column 'text' holds no text: send a st"),
+        ({"text": ["o", 3]}, "Row 1 of column 'text' holds no text: send a string"),
+        ({"text": ["o", "a"], "prefix": ["b"]}, "The columns differ in length"),
+    ],
+)
+def test_what_is_wrong_is_told_to_python_too(loaded, given, sentence):
+    with pytest.raises(MlflowException, match=sentence):
+        loaded.predict(given)
 
 
 # mlflow models serve
@@ -242,6 +301,9 @@ WRONG = {
     "'serving_default' reads no column 'prefix'": split(["o", "b"], columns=("text", "prefix")),
     "Row 0 of column 'text' holds no text": split([None]),
     "Row 1 of column 'text' holds no text": split(["o"], [3]),
+    "column 'text' holds no text: send a string": {"inputs": [{"text": ["o", "a"]}]},
+    "Model is missing inputs ['text']. Note": {"inputs": ["o"]},
+    "is missing inputs ['text']. Note": {"instances": ["o"]},
     "Row 0 of column 'prefix' holds no text": split(
         ["o", None], columns=("text", "prefix"), signature="complete"
     ),
@@ -280,16 +342,51 @@ def test_no_texts_get_no_answers(address):
     assert post(address, split()) == (200, {"predictions": []})
 
 
-def test_every_format_of_mlflow_is_answered_alike(address):
-    _, expected = post(address, split(["o cachorro"], ["Ela"]))
-    assert len(expected["predictions"]) == 2
-    for body in (
-        {"dataframe_records": [{"text": "o cachorro"}, {"text": "Ela"}]},
-        {"instances": [{"text": "o cachorro"}, {"text": "Ela"}]},
-        {"inputs": {"text": ["o cachorro", "Ela"]}},
-    ):
-        assert post(address, body) == (200, expected)
-    assert post(address, b"text\no cachorro\nEla\n", "text/csv") == (200, expected)
+# What pandas takes for a missing value, a number or a line that is not there.
+ODD = ["o cachorro", "Ela", "NA", "null", "None", "nan", "", " ", "007", "1.50", "true", "a, b", "a\nb", "«o»"]
+
+
+def formats(texts):
+    """Texts in every format of the page."""
+    rows = [{"text": text} for text in texts]
+    return (
+        {"dataframe_split": {"columns": ["text"], "data": [[text] for text in texts]}},
+        {"dataframe_records": rows},
+        {"inputs": {"text": texts}},
+        {"inputs": rows},
+        {"instances": rows},
+    )
+
+
+def test_every_format_of_mlflow_is_answered_alike(address, saved):
+    told = words(ask(saved, "serving_default", text=ODD)["words"])
+    for body in formats(ODD):
+        status, answer = post(address, body)
+        assert status == 200
+        assert [row["words"] for row in answer["predictions"]] == told
+    for text in ODD:
+        assert post(address, {"inputs": {"text": text}})[0] == 200
+
+
+def test_csv_is_answered_but_for_what_pandas_takes_for_nothing(address):
+    lost = ["NA", "null", "None", "nan", ""]
+    taken = [text for text in ODD if text.strip() and text not in lost]
+    csv = pd.DataFrame({"text": taken}).to_csv(index=False).encode()
+    assert post(address, csv, "text/csv") == post(address, formats(taken)[0])
+    assert post(address, csv + b"\n  \n", "text/csv") == post(address, csv, "text/csv")
+    for text in lost:
+        status, answer = post(address, f'text\no\n"{text}"\n'.encode(), "text/csv")
+        assert status == 400
+        said = "Row 1 of column 'text' holds no text: send JSON, for CSV loses an empty text, NA"
+        assert said in answer["message"]
+
+
+def test_of_what_is_no_text_mlflow_makes_text_in_some_formats(address):
+    for value, text in ((3, "3"), (None, "None")):
+        split, records, *others = formats([value])
+        assert {post(address, body)[0] for body in (split, records)} == {400}
+        expected = post(address, formats([text])[0])
+        assert all(post(address, body) == expected for body in others)
 
 
 def test_a_state_can_be_sent_back(address):
@@ -341,6 +438,9 @@ def test_mlflow_serves_a_registered_model_to_eight_clients(registered, store, tm
                 break
             except OSError:
                 time.sleep(1)
+        for body in formats(["O menino", "NA"]):
+            assert len(post(url, body)[1]["predictions"]) == 2
+        assert post(url, CSV.encode(), "text/csv")[0] == 200
         siege(url, seconds=15)
         assert post(url, split(["o"], k=9))[0] == 400
     finally:
@@ -357,6 +457,14 @@ def test_the_requests_to_mlflow_on_the_page_are_answered(address):
     for body in bodies:
         status, answer = post(address, json.loads(body))
         assert status == 200, answer
+
+
+def test_the_formats_on_the_page_ask_the_same(address):
+    bodies = [json.loads(line) for line in BODIES.splitlines()]
+    assert bodies == list(formats(["O menino abriu a", "Bom"]))
+    expected = post(address, CSV.encode(), "text/csv")
+    assert expected[0] == 200
+    assert all(post(address, body) == expected for body in bodies)
 
 
 def test_the_python_on_the_page_runs(loaded, monkeypatch, capsys):

@@ -264,7 +264,13 @@ def export_stage(
         },
         force=force,
     )
-    click.echo(f"Logged as {log_model(output, register=register or None)}.")
+    uri, new = log_model(output, register=register or None)
+    if new:
+        click.echo(f"Logged as {uri}.")
+    elif register:
+        click.echo(f"Already version {uri.split('/')[-1]} of {register}.")
+    else:
+        click.echo(f"Already logged as {uri}.")
 
 
 def litert_stage(training: Path, output: Path, *, force: bool) -> None:

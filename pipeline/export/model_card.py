@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import catalog
 from pipeline.cache import Cache
-from pipeline.manifest import MANIFEST
+from pipeline.manifest import MANIFEST, digest
 from pipeline.model import ModelConfig
 from pipeline.vocabulary import Vocabulary
 
@@ -33,12 +33,12 @@ _FIGURES = {
     "keystroke_savings": "{:.1%}",
     "tokens": "{:,}",
 }
+_NOT_MEASURED = "This form of the model has not been measured.\n"
 _LIMITS = """\
 - It knows the words of its vocabulary and the language of its corpus, and no facts: what it writes
   reads like its corpus and means nothing. Do not rely on it, and do not pass it off as a person's.
 - It repeats its corpus: what stood in it, names, prejudices, secrets, can come out again. Do not
   give away a model of private text.
-- It was measured on text of the same corpus that it had not seen; other text is harder for it.
 - Words that its vocabulary lacks are never suggested, and a text that is full of them tells it
   little.
 """
@@ -55,8 +55,8 @@ def write_model_card(
     Args:
         folder: holds the SavedModel.
         training: folder that `train` wrote.
-        evaluation: folder that `evaluate` wrote; figures of another model, or of an older
-            training, are left out.
+        evaluation: folder that `evaluate` wrote; figures of another model, of another training, or
+            of another cache, are left out.
         cache: the model's, if any.
     """
     config = ModelConfig.load(training / "model.json")
@@ -64,7 +64,7 @@ def write_model_card(
     tokens = _read_by(training, "tokens")
     documents = _read_by(tokens, "documents") if tokens else None
     names = _parameters(documents).get("corpus", []) if documents else []
-    figures = _figures(evaluation, training, cached=cache is not None) if evaluation else {}
+    figures = _figures(evaluation, training, cache) if evaluation else {}
     sections = [
         _head(config, names, measured=bool(figures)),
         f"# A next-word model of Portuguese ({config.cell})\n\n"
@@ -72,7 +72,7 @@ def write_model_card(
         "texts, and goes on writing. Made by nextword-pt; its README documents the signatures.\n",
         "## Corpus\n\n" + _corpus(names, tokens),
         "## Model\n\n" + _model(config, vocabulary, cache),
-        *(["## Measured\n\n" + _measured(figures)] if figures else []),
+        "## Measured\n\n" + (_measured(figures) if figures else _NOT_MEASURED),
         "## Limits\n\n" + _LIMITS,
         "## Origin\n\n" + _origin(folder),
     ]
@@ -146,17 +146,26 @@ def _model(config: ModelConfig, vocabulary: Vocabulary, cache: Cache | None) -> 
     return "\n".join(lines) + "\n"
 
 
-def _figures(evaluation: Path, training: Path, *, cached: bool) -> dict[str, dict[str, float]]:
-    """What metrics.json says of the model that was trained in a folder: split → figure."""
-    made_of = _parameters(evaluation).get("training")
-    if made_of is None or Path(made_of).resolve() != training.resolve():
+def _figures(
+    evaluation: Path, training: Path, cache: Cache | None
+) -> dict[str, dict[str, float]]:
+    """What metrics.json says of the model of a folder, with such a cache: split → figure."""
+    try:
+        models = json.loads((evaluation / "models.json").read_text(encoding="utf-8"))
+        metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
+    except OSError:
         return {}
-    if _manifest(evaluation)["made"] < _manifest(training).get("made", ""):
+    own = next(iter(models))  # the first is the one that was evaluated
+    if models[own] != digest([training]):
         return {}
-    metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
-    own = next(iter(next(iter(metrics.values()))))  # the first is the one that was trained
-    name = f"{own}_cache" if cached else own
-    return {split: models[name] for split, models in metrics.items() if name in models}
+    if cache is None:
+        return {split: of[own] for split, of in metrics.items()}
+    if _parameters(evaluation).get("cache") != cache.size:
+        return {}
+    cached = {split: of[f"{own}_cache"] for split, of in metrics.items()}
+    tuned = (cache.theta, cache.weight)
+    alike = all((of["cache_theta"], of["cache_weight"]) == tuned for of in cached.values())
+    return cached if alike else {}
 
 
 def _measured(figures: dict[str, dict[str, float]]) -> str:
@@ -166,6 +175,7 @@ def _measured(figures: dict[str, dict[str, float]]) -> str:
         if any(value is not None for value in values):
             shown = ["" if v is None else _FIGURES[name].format(v) for v in values]
             lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    lines += ["", "Of other text these figures tell little."]
     return "\n".join(lines) + "\n"
 
 

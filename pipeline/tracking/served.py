@@ -45,9 +45,10 @@ class Served:
         """What one signature answers.
 
         Args:
-            frame: a DataFrame. All signatures read its column `text`, `complete` reads `prefix`
-                besides, and `step` reads `state`, without which its texts begin: the S numbers of
-                a row as bytes, little-endian float32, which MLflow writes as base64 in JSON.
+            frame: a DataFrame, or a row of lists, as which MLflow passes a dictionary of lists. All
+                signatures read its column `text`, `complete` reads `prefix` besides, and `step`
+                reads `state`, without which its texts begin: the S numbers of a row as bytes,
+                little-endian float32, which MLflow writes as base64 in JSON.
             params: see `DEFAULTS`.
 
         Returns:
@@ -71,6 +72,7 @@ class Served:
             key: _number(key, choices[key], spec) for key, spec in specs.items() if key not in texts
         }
         k = _shown(choices["k"], signature.structured_outputs)
+        frame = _rows_of(frame)
         columns = _columns(frame, name, texts)
         answers = [
             _ask(signature, {**numbers, **{key: v[rows] for key, v in columns.items()}})
@@ -109,6 +111,16 @@ def _shown(k: int | None, outputs: Mapping[str, tf.TensorSpec]) -> int | None:
     return k
 
 
+def _rows_of(frame: Any) -> Any:
+    """A DataFrame with a row for each text."""
+    if len(frame) != 1 or not all(isinstance(value, list) for value in frame.iloc[0]):
+        return frame
+    try:
+        return type(frame)({name: frame[name].iloc[0] for name in frame})
+    except ValueError as error:
+        raise _refusal("The columns differ in length: send each a value for every text.") from error
+
+
 def _columns(frame: Any, signature: str, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
     """The columns that a signature reads as arrays, (B,) of UTF-8 or (B, S) of numbers."""
     extra = [name for name in frame.columns if name not in specs]
@@ -134,7 +146,10 @@ def _texts(name: str, values: Any) -> np.ndarray:
     encoded = []
     for row, value in enumerate(values):
         if not isinstance(value, str):
-            raise _refusal(f"Row {row} of column {name!r} holds no text: send a string.")
+            # pandas reads NA, null, None and empty fields of CSV so, and MLflow lets it.
+            lost = isinstance(value, float) and np.isnan(value)
+            how = "JSON, for CSV loses an empty text, NA, null and None" if lost else "a string"
+            raise _refusal(f"Row {row} of column {name!r} holds no text: send {how}.")
         if len(value) > LONGEST:
             raise _refusal(
                 f"Row {row} of column {name!r} holds {len(value)} characters: send at most "
