@@ -1,8 +1,10 @@
 """What lies in an exported folder, and the contract of models/README.md, run as it stands there."""
 
+import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +16,13 @@ from conftest import CELLS, TOKENS, config, write_tokens
 from test_export import VOCABULARY, write_training
 
 from pipeline.cache import Cache
+from pipeline.evaluation import evaluate
 from pipeline.export import export
 from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run
-from pipeline.manifest import run_stage
+from pipeline.export.stage import _tuned as tuned
+from pipeline.manifest import digest, run_stage
 from pipeline.model import build_model
 
 README = Path(__file__).parents[1] / "models" / "README.md"
@@ -48,6 +52,8 @@ def project(tmp_path_factory, vocabulary):
     figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
     metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
     (project / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+    models = {"lstm": digest([training])}
+    (project / "evaluation" / "models.json").write_text(json.dumps(models))
     output = project / "models" / "nextword"
     for _ in range(2):
         assert run_stage(export, reads=[training], output=output, parameters=parameters, force=True)
@@ -82,7 +88,8 @@ def test_where_there_are_no_links_there_are_copies(tmp_path, monkeypatch):
     assert copy.read_bytes() == (tmp_path / "nextword" / "saved_model.pb").read_bytes()
     card = (tmp_path / "nextword" / "1" / "assets" / "model_card.md").read_text(encoding="utf-8")
     assert "license: unknown" in card
-    assert "Measured" not in card
+    assert "This form of the model has not been measured." in card
+    assert "metrics:" not in card
 
 
 def test_the_card_tells_what_the_model_is_made_of(project):
@@ -93,6 +100,7 @@ def test_the_card_tells_what_the_model_is_made_of(project):
     assert "| train | 30 | 600 |" in card
     assert "| perplexity | 81.2 | 81.2 |" in card
     assert "| top_3 | 34.5% | 34.5% |" in card
+    assert "not been measured" not in card
     assert str(project) not in card
     path, digest = re.search(r"SHA-256 of (variables/.*): ([0-9a-f]{64})", card).groups()
     sums = subprocess.check_output(["sha256sum", folder / path], text=True)
@@ -143,19 +151,38 @@ def card_of(project, folder):
     return card
 
 
-def test_figures_of_another_training_are_left_out(project, tmp_path):
-    training, evaluation = project / "training", project / "evaluation"
-    assert set(_figures(evaluation, training, cached=False)) == {"valid", "test"}
-    assert _figures(evaluation, training, cached=True) == {}
-    assert _figures(evaluation, tmp_path, cached=False) == {}
-    assert _figures(tmp_path, training, cached=False) == {}
-    manifest = json.loads((training / "manifest.json").read_text())
-    later = {**manifest, "made": "2026-01-04"}
-    (training / "manifest.json").write_text(json.dumps(later))
-    try:
-        assert _figures(evaluation, training, cached=False) == {}
-    finally:
-        (training / "manifest.json").write_text(json.dumps(manifest))
+def test_a_card_tells_only_what_was_measured_of_this_very_model(tmp_path, vocabulary):
+    training = write_training(tmp_path / "training", VOCABULARY, "feedforward")
+    (training / "history.csv").write_text("epoch,train_perplexity,valid_perplexity\n1,90,90\n")
+    tokens = write_tokens(tmp_path / "tokens", vocabulary)
+    evaluation = tmp_path / "evaluation"
+    given = {"training": training, "tokens": tokens, "ngram_order": 0, "cache": 20}
+    assert run_stage(evaluate, reads=[training, tokens], output=evaluation, parameters=given)
+    valid = json.loads((evaluation / "metrics.json").read_text())["valid"]
+
+    def card(cache):
+        (tmp_path / "assets").mkdir(exist_ok=True)
+        (tmp_path / "assets" / "vocabulary.tsv").touch()
+        write_model_card(folder=tmp_path, training=training, evaluation=evaluation, cache=cache)
+        return (tmp_path / "assets" / "model_card.md").read_text(encoding="utf-8")
+
+    cache = tuned(training, tokens, size=20)
+    for of, name in ((cache, "feedforward_cache"), (None, "feedforward")):
+        told = card(of)
+        assert f"| perplexity | {valid[name]['perplexity']:.1f} | " in told
+        assert "not been measured" not in told
+    # Of another size, or tuned on other text, it is another model.
+    for change in ({"size": 30}, {"theta": 0.123}, {"weight": 0.001}):
+        told = card(dataclasses.replace(cache, **change))
+        assert "| perplexity |" not in told
+        assert "This form of the model has not been measured." in told
+    # As it is where a byte of the training has changed, whenever that was.
+    shutil.copytree(training, tmp_path / "copied")
+    assert set(_figures(evaluation, tmp_path / "copied", None)) == {"valid", "test"}
+    with (tmp_path / "copied" / "vocabulary.tsv").open("a") as file:
+        file.write("\n")
+    assert _figures(evaluation, tmp_path / "copied", None) == {}
+    assert _figures(tmp_path / "nowhere", training, None) == {}
 
 
 def examples(language):

@@ -146,9 +146,7 @@ def _model(config: ModelConfig, vocabulary: Vocabulary, cache: Cache | None) -> 
     return "\n".join(lines) + "\n"
 
 
-def _figures(
-    evaluation: Path, training: Path, cache: Cache | None
-) -> dict[str, dict[str, float]]:
+def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str, dict[str, float]]:
     """What metrics.json says of the model of a folder, with such a cache: split → figure."""
     try:
         models = json.loads((evaluation / "models.json").read_text(encoding="utf-8"))
