@@ -136,6 +136,7 @@ def test_a_second_run_skips_all(in_walked):
     again = nextword("run", *SMALL)
     assert again.exit_code == 0, again.output
     assert again.output.count("nothing has changed") == 8
+    assert "Already logged as models:/m-" in again.output
     assert "Wrote " not in again.output
 
 
@@ -214,6 +215,11 @@ def test_mlflow_holds_the_run(in_walked, walked):
     assert all(0 <= p <= 1 for p in answer["probabilities"][1])
 
 
+def test_a_model_is_registered_once(in_walked):
+    assert "Logged as models:/once/1." in nextword("export", "--register", "once").output
+    assert "Already version 1 of once." in nextword("export", "--register", "once").output
+
+
 def test_compare_takes_folders_and_runs(in_walked):
     (run,) = mlflow.search_runs(
         filter_string="run_name = 'run' and attributes.status = 'FINISHED'",
@@ -270,6 +276,17 @@ def test_what_mlflow_shows_of_a_run_is_what_was_used(in_walked, as_mlflow_run_do
     assert (params["stride"], params["output"]) == ("10", "models/training")
     assert params["tied"] == "True"
     assert "retain" not in params
+
+
+def test_models_that_are_explained_if_none_is_named(in_walked, tmp_path, monkeypatch):
+    def models():
+        return main.commands["explain"].make_context("explain", []).params["models"]
+
+    names = ("training", "simple_rnn", "feedforward")
+    assert models() == tuple(Path("models", name) for name in names)
+    shutil.copytree("models/feedforward", tmp_path / "models/feedforward")
+    monkeypatch.chdir(tmp_path)
+    assert models() == (Path("models/feedforward"),)
 
 
 def test_an_option_that_mlflow_shows_as_empty_is_refused(in_walked, as_mlflow_run_does):

@@ -331,6 +331,28 @@ def test_the_command_as_typed_leaves_a_model_beside_the_old_one(in_walked, walke
     assert (described["cell"], described["units"]) == ("gru", 24)
 
 
+def test_mlflow_shows_what_the_model_that_goes_on_was_trained_with(in_walked):
+    (run,) = mlflow.search_runs(
+        filter_string="run_name = 'train' and params.output = 'models/personal'",
+        output_format="list",
+        order_by=["start_time ASC"],
+        max_results=1,
+    )
+    expected = {
+        "tokens": "data/tokens-personal",
+        "corpus": "my-notes/",
+        "units": "24",
+        "mogrifier": "0",
+        "window": "35",
+        "stride": "35",
+        "batch_size": "4",
+        "retain": "0.2",
+        "new_words": "1000",
+    }
+    assert run.data.params.items() >= expected.items()
+    assert "preset" not in run.data.params
+
+
 @pytest.mark.slow
 def test_it_suggests_the_new_words_and_can_be_evaluated(in_walked):
     result = nextword("export", "--training", "models/personal")
