@@ -10,14 +10,16 @@ A suggestion is the form people write in mid-sentence; it fits what was typed in
 only with the same accents. What is no word of the vocabulary is typed in full.
 """
 
-import bisect
 import dataclasses
 import itertools
+import math
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import tensorflow as tf
 
+from pipeline.spelling import MISSING_ACCENT, bare
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import BEGIN_ID, Vocabulary
 
@@ -29,22 +31,25 @@ _CLOSING, _OPENING, _QUOTE = frozenset(",;:!?.…)]}"), frozenset("([{"), '"'
 
 @dataclasses.dataclass(frozen=True)
 class Completions:
-    """The words that can be suggested, and which of them begin alike.
+    """The words that can be suggested, and which of them fit what is typed.
 
-    In the alphabet's order, words that begin alike follow each other.
+    In the alphabet's order, words that begin alike follow each other. They stand there twice: all
+    words, and then those with accents once more, at what it costs them to be typed without.
 
     Attributes:
         is_word: bool, (V,).
-        order: int32, (W,), the ids of the words in the order of their letters.
-        first, last: int32, (V, P): the words that begin with the first j letters of word v are
-            order[first[v, j] : last[v, j]]. A word that has no more than j letters has all words
-            there.
+        order: int32, (W,), the ids of the words in the order of their letters, twice.
+        costs: float32, (W,), −ln p(typed | word) of each.
+        prefixes: int32, (V, P), the number of the first j letters of word v; of a word that has no
+            more than j letters that of none.
+        places: int32, (Q, R, 2): what fits prefix q is order[first:end] of R rows; some are empty.
     """
 
     is_word: np.ndarray
     order: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
+    costs: np.ndarray
+    prefixes: np.ndarray
+    places: np.ndarray
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> Self:
@@ -52,33 +57,66 @@ class Completions:
         words = is_word(list(vocabulary.tokens)).numpy()
         spelled = [display.lower() for display in vocabulary.displays]
         order = sorted(np.flatnonzero(words).tolist(), key=spelled.__getitem__)
-        letters = [spelled[i] for i in order]
-        shape = (len(vocabulary), max(map(len, letters), default=1))
-        first, last = np.zeros(shape, np.int32), np.full(shape, len(order), np.int32)
-        ends: dict[str, tuple[int, int]] = {}
-        for i, word in zip(order, letters, strict=True):
-            for j, prefix in enumerate(itertools.accumulate(word[:-1], initial="")):
-                if prefix not in ends:
-                    start = bisect.bisect_left(letters, prefix)
-                    ends[prefix] = start, bisect.bisect_left(letters, prefix + chr(0x10FFFF))
-                first[i, j], last[i, j] = ends[prefix]
-        return cls(words, np.array(order, np.int32), first, last)
+        accented = [i for i in order if _bare(spelled[i]) != spelled[i]]
+        same = _by_prefix([spelled[i] for i in order], start=0)
+        lacking = _by_prefix([spelled[i] for i in accented], start=len(order))
+        alike: dict[str, list[str]] = {}
+        for prefix in lacking:
+            alike.setdefault(_bare(prefix), []).append(prefix)
+        numbers = {"": 0}
+        prefixes = np.zeros((len(vocabulary), max(map(len, spelled))), np.int32)
+        for i in order:
+            for j, prefix in enumerate(itertools.accumulate(spelled[i][:-1], initial="")):
+                prefixes[i, j] = numbers.setdefault(prefix, len(numbers))
+        rows = [
+            [same[typed], *(lacking[p] for p in alike.get(_bare(typed), ()) if _lacks(typed, p))]
+            for typed in numbers
+        ]
+        places = np.array([*itertools.zip_longest(*rows, fillvalue=(0, 0))], np.int32)
+        costs = np.repeat(np.float32([0, -math.log(MISSING_ACCENT)]), [len(order), len(accented)])
+        twice = np.array(order + accented, np.int32)
+        return cls(words, twice, costs, prefixes, places.swapaxes(0, 1))
 
-    def find(self, better: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def find(self, logits: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`word_rank` and `typed` of `metrics.Predictions`, int32 (B, T).
 
         Args:
-            better: bool, (B, T, V), tokens that are more probable than the target.
+            logits: of all tokens, (B, T, V).
             target: int32, (B, T).
         """
-        words = tf.cast(tf.gather(better, self.order, axis=-1), tf.int32)  # (B, T, W)
-        total = tf.pad(tf.cumsum(words, axis=-1), [[0, 0], [0, 0], [1, 0]])
-        # Better words among those that begin with the first 0, 1, 2, … letters of the target.
-        ranks = tf.gather(total, tf.gather(self.last, target), axis=-1, batch_dims=2)
-        ranks -= tf.gather(total, tf.gather(self.first, target), axis=-1, batch_dims=2)
+        scores = tf.gather(logits, self.order, axis=-1) - self.costs  # (B, T, W)
+        own = tf.gather(logits, target, axis=-1, batch_dims=2)[..., None]
+        # As tf.math.top_k breaks ties.
+        better = (scores > own) | (tf.equal(scores, own) & (self.order < target[..., None]))
+        total = tf.cumsum(tf.cast(better, tf.int32), axis=-1)
+        total = tf.pad(total, [[0, 0], [0, 0], [1, 0]])
+        # Better words among those that fit the first 0, 1, 2, … letters of the target.
+        places = tf.gather(self.places, tf.gather(self.prefixes, target))  # (B, T, P, R, 2)
+        counts = tf.gather(total, places, batch_dims=2)
+        ranks = tf.reduce_sum(counts[..., 1] - counts[..., 0], axis=-1)  # (B, T, P)
         found = (ranks < SUGGESTIONS) & tf.gather(self.is_word, target)[..., None]
         typed = tf.where(tf.reduce_any(found, -1), tf.argmax(found, -1, tf.int32), -1)
-        return total[..., -1], typed
+        return total[..., np.count_nonzero(self.is_word)], typed
+
+
+def _by_prefix(words: Sequence[str], *, start: int) -> dict[str, tuple[int, int]]:
+    """Of words in order, the first of which has the place `start`: where those with each prefix
+    stand, and where they end."""
+    found = {"": (start, start + len(words))}
+    for place, word in enumerate(words, start):
+        for prefix in itertools.accumulate(word):
+            found[prefix] = found.get(prefix, (place,))[0], place + 1
+    return found
+
+
+def _bare(word: str) -> str:
+    return "".join(map(bare, word))
+
+
+def _lacks(typed: str, prefix: str) -> bool:
+    """Whether a prefix is typed so where accents are missing."""
+    pairs = zip(typed, prefix, strict=True)
+    return typed != prefix and all(letter in (meant, bare(meant)) for letter, meant in pairs)
 
 
 def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

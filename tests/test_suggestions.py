@@ -12,6 +12,7 @@ from test_export import SUBWORDS
 
 from pipeline.export import NextWord
 from pipeline.model import build_model
+from pipeline.spelling import MISSING_ACCENT
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import Vocabulary
 
@@ -138,29 +139,70 @@ def test_accents_and_capitals_may_be_missing(all_words, prefix, expected):
     assert set(complete(all_words, "ela", prefix)) == expected
 
 
-def test_exact_matches_come_first(module, all_words):
-    def in_order(text, *groups):
-        """Words of each group, the most probable first."""
-        shares = rows(all_words.suggest(tf.constant([text])))[0]
-        return [
-            word for group in groups for word in sorted(group.split(), key=lambda w: -shares[w])
-        ]
+EXPECTED = {
+    "eu": 0.05, "ele": 0.04, "e": 0.03, "é": 0.02, "ela": 0.015, "éramos": 0.0001,
+    "você": 0.025, "vou": 0.006, "vai": 0.005, "vocês": 0.001, "vôlei": 0.0004, "vó": 0.0002,
+    "vô": 0.0001, "ação": 0.02, "acabou": 0.004, "acaba": 0.001, "acabam": 0.0001, "a": 0.02,
+}  # fmt: skip
 
-    for text in ("ela", "você acaba", "a época, o"):
-        assert complete(all_words, text, "voce") == ["você", "vocês"]
-        assert complete(all_words, text, "ja") == ["já", "janela"]
-        expected = in_order(text, "e", "é", "ela ele", "época")
-        assert complete(all_words, text, "e") == expected
-        expected = in_order(text, "avó avô", "avança")
-        assert complete(all_words, text, "avo") == expected[:2]
-        expected = in_order(text, "acabou acaba acabam acabar", "ação")
-        assert complete(all_words, text, "aca") == expected
-        expected = in_order(text, "acabou acaba acabam acabar", "ação aço açúcar")
-        assert complete(all_words, text, "ac") == expected
-        # Where there is no room for all, the last place is for what lacks an accent.
-        assert complete(module, text, "ac") == [*expected[:4], expected[4]]
-        three = NextWord(module.reader.model, VOCABULARY, suggestions=3)
-        assert complete(three, text, "ac") == [*expected[:2], expected[4]]
+
+@pytest.fixture(scope="module")
+def by_hand():
+    """A model that expects what it is told, with three suggestions: text after «ela»."""
+    tokens = ("<unk>", "<s>", ".", *EXPECTED)
+    vocabulary = Vocabulary(tokens, tokens, [1] * len(tokens))
+    model = build_model(config("simple_rnn", tied=False, vocabulary_size=len(tokens)))
+    for variable in model.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    module = NextWord(model, vocabulary, suggestions=3)
+
+    def after(prefix, probabilities=EXPECTED.values()):
+        rest = 1 - sum(probabilities)
+        model.output_bias.assign(np.log([rest / 2, rest / 4, rest / 4, *probabilities]))
+        return rows(module.complete(tf.constant(["ela"]), tf.constant([prefix])))[0]
+
+    return after
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("vo", ["você", "vou", "vocês"]),  # not vó, vô, vôlei
+        ("e", ["eu", "ele", "e"]),  # not e, é, éramos
+        ("vó", ["vó"]),
+        ("voce", ["você", "vocês"]),
+        ("aca", ["acabou", "ação", "acaba"]),  # 0.02 ε lies between
+        ("", ["eu", "ele", "e"]),
+    ],
+)
+def test_what_is_probable_and_fits_is_first(by_hand, prefix, expected):
+    found = by_hand(prefix)
+    assert [*found] == expected
+    assert found == {word: pytest.approx(EXPECTED[word], rel=1e-4) for word in expected}
+
+
+def bare(word):
+    letters = unicodedata.normalize("NFD", word.lower())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    levels=st.lists(st.integers(1, 6), min_size=len(EXPECTED), max_size=len(EXPECTED)),
+    prefix=st.sampled_from(["", "e", "é", "v", "vo", "vó", "voc", "a", "ac", "aç", "aca"]),
+)
+def test_suggestions_are_in_the_order_of_the_rule(by_hand, levels, prefix):
+    """p(word) · p(typed | word), and the lower id first where two are equal."""
+    shares = np.array(levels) / 1000
+    scores = {}
+    for word, share in zip(EXPECTED, shares, strict=True):
+        begins = word[: len(prefix)]
+        if begins == prefix:
+            scores[word] = share
+        elif bare(begins) == prefix:
+            scores[word] = share * MISSING_ACCENT
+    best_first = sorted(scores, key=lambda word: -scores[word])  # stable
+    assert [*by_hand(prefix, shares)] == best_first[:3]
 
 
 def test_probabilities_are_those_of_all_words(all_words):
@@ -178,10 +220,6 @@ def test_probabilities_are_those_of_all_words(all_words):
 @settings(deadline=None, max_examples=40)
 @given(texts=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=6)), min_size=1, max_size=4))
 def test_whatever_is_typed_a_suggestion_begins_so(texts, module):
-    def bare(word):
-        letters = unicodedata.normalize("NFD", word.lower())
-        return "".join(letter for letter in letters if not unicodedata.combining(letter))
-
     text, prefix = zip(*texts, strict=True)
     data = [tf.constant([t.encode(errors="replace") for t in column]) for column in (text, prefix)]
     for typed, row in zip(prefix, rows(module.complete(*data)), strict=True):

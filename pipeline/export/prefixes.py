@@ -5,16 +5,14 @@ ação    a   ç   ã   o      acabou  a   c   a   b   o   u
         =   ~   ~  fits            =   ≠       does not: people who type accents mean them
 """
 
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from pipeline.spelling import bare
 from pipeline.tokenizer import tokenize
 
-# Code points in this range lose their marks: Latin, Greek, Cyrillic, …
-_CODES = 0x2000
 _CAPITAL = r"(?s:\p{Lu}.*)"
 _CAPITALS = r"\P{Ll}*\p{Lu}\P{Ll}*\p{Lu}\P{Ll}*"
 
@@ -60,12 +58,6 @@ def _codes(words: tf.Tensor) -> tf.RaggedTensor:
     return tf.strings.unicode_decode(tf.strings.lower(words, encoding="utf-8"), "UTF-8")
 
 
-def _bare(code: int) -> int:
-    """The letter under the marks of another."""
-    letters = [c for c in unicodedata.normalize("NFD", chr(code)) if not unicodedata.combining(c)]
-    return ord(letters[0]) if len(letters) == 1 else code
-
-
 class Letters(tf.Module):
     """Words, or pieces of words, letter by letter.
 
@@ -76,12 +68,9 @@ class Letters(tf.Module):
     def __init__(self, words: Sequence[str]):
         super().__init__(name="letters")
         codes = _codes(tf.constant(list(words)))
-        letters = tf.transpose(codes.to_tensor())  # (L, V)
-        bare = tf.constant([_bare(code) for code in range(_CODES)])
-        self._letters = letters
-        self._bare = tf.where(
-            letters < _CODES, tf.gather(bare, tf.minimum(letters, _CODES - 1)), letters
-        )
+        without_marks = [ord(bare(chr(code))) for code in codes.values.numpy()]
+        self._letters = tf.transpose(codes.to_tensor())  # (L, V)
+        self._bare = tf.transpose(codes.with_values(tf.constant(without_marks)).to_tensor())
         self.length = tf.cast(codes.row_lengths(), tf.int32)  # (V,)
 
     def compare(self, typed: Typed) -> tuple[tf.Tensor, tf.Tensor]:
