@@ -1,6 +1,8 @@
 """Capitals, and words that are completed: what a person sees of a model's words."""
 
+import itertools
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +11,17 @@ from conftest import config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_export import SUBWORDS
+from test_streams import write_documents
+from test_training import OPTIONS
 
 from pipeline.export import NextWord
-from pipeline.model import build_model
+from pipeline.keystrokes import Completions
+from pipeline.metrics import Meter
+from pipeline.model import build_model, load_model
 from pipeline.spelling import MISSING_ACCENT
-from pipeline.tokenizer import is_word
+from pipeline.streams import ids_and_letters, tokenize_documents
+from pipeline.tokenizer import BREAK, Tokenizer, is_word, tokenize
+from pipeline.training.train import train
 from pipeline.vocabulary import Vocabulary
 
 MARKS = '. , ! ? … " — ( ) :'.split()
@@ -260,3 +268,47 @@ def test_words_of_pieces_are_completed(case):
     assert complete(module, "casa", "brasi")[0] in ("Brasil", "brasileiro")
     assert "brasileiro" in shares
     assert complete(module, "casa", "á") == []
+
+
+CHATS = sorted((Path(__file__).parents[1] / "data" / "sample" / "conversas").glob("*.txt"))
+
+
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory):
+    """A small model of some chats of the sample, in the folder that `train` wrote."""
+    folder = tmp_path_factory.mktemp("chats")
+    texts = [path.read_text(encoding="utf-8") for path in CHATS[:6]]
+    documents = write_documents(folder, {"train": texts, "valid": texts[:1], "test": texts[:1]})
+    tokenize_documents(documents=documents, output=folder, vocabulary_size=1500, min_count=1)
+    (folder / "training").mkdir()
+    # The cell that compiles fastest.
+    options = {"cell": "feedforward", "embedding": 32, "units": 32, "window": 20, "epochs": 2}
+    train(tokens=folder, output=folder / "training", **{**OPTIONS, **options})
+    return folder / "training"
+
+
+def test_who_types_with_the_exported_model_presses_the_keys_that_are_measured(chats):
+    text = CHATS[6].read_text(encoding="utf-8")[:2000].strip()
+    vocabulary = Vocabulary.load(chats / "vocabulary.tsv")
+    ids, _, _ = ids_and_letters(Tokenizer(vocabulary), [text.encode()])
+    model = load_model(chats, batch_size=1)
+    meter = Meter(model, reset=model.reset_states, words=Completions.of(vocabulary))
+    typed = meter.measure(ids, batch_size=1).typed
+
+    module = NextWord(load_model(chats), vocabulary, suggestions=3)
+    written = [token.decode() for token in tokenize(tf.constant([text])).values.numpy()]
+    before = [" ".join(written[:i]).replace(BREAK, "\n") for i in range(len(written))]
+    pressed = np.full(len(written), -1)
+    left = [i for i, token in enumerate(written) if is_word(token.lower())]
+    assert len(left) > 300
+    for count in itertools.count():  # letters typed
+        left = [i for i in left if pressed[i] < 0 and count < len(written[i])]
+        if not left:
+            break
+        columns = [before[i] for i in left], [written[i][:count] for i in left]
+        for i, row in zip(left, rows(module.complete(*map(tf.constant, columns))), strict=True):
+            if written[i].lower() in map(str.lower, row):
+                pressed[i] = count
+    assert np.count_nonzero(pressed == 0) > 20
+    assert np.count_nonzero(pressed > 0) > 100
+    np.testing.assert_array_equal(pressed, typed)
