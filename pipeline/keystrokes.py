@@ -10,6 +10,7 @@ A suggestion is the form people write in mid-sentence; it fits what was typed in
 only with the same accents. What is no word of the vocabulary is typed in full.
 """
 
+import collections
 import dataclasses
 import itertools
 import math
@@ -19,7 +20,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from pipeline.spelling import MISSING_ACCENT, bare
+from pipeline.spelling import MISSING_ACCENT, WHOLE, bare
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import BEGIN_ID, Vocabulary
 
@@ -33,13 +34,14 @@ _CLOSING, _OPENING, _QUOTE = frozenset(",;:!?.…)]}"), frozenset("([{"), '"'
 class Completions:
     """The words that can be suggested, and which of them fit what is typed.
 
-    In the alphabet's order, words that begin alike follow each other. They stand there twice: all
-    words, and then those with accents once more, at what it costs them to be typed without.
+    In the alphabet's order, words that begin alike follow each other. There are three such lists,
+    one after the other: all words; those with accents, as they are typed without; and those that
+    others begin with, as they are typed whole. See `spelling`.
 
     Attributes:
         is_word: bool, (V,).
-        order: int32, (W,), the ids of the words in the order of their letters, twice.
-        costs: float32, (W,), −ln p(typed | word) of each.
+        order: int32, (W,), the ids of the words of all lists.
+        costs: float32, (W,), −ln p(typed | word) in each.
         prefixes: int32, (V, P), the number of the first j letters of word v; of a word that has no
             more than j letters that of none.
         places: int32, (Q, R, 2): what fits prefix q is order[first:end] of R rows; some are empty.
@@ -57,25 +59,18 @@ class Completions:
         words = is_word(list(vocabulary.tokens)).numpy()
         spelled = [display.lower() for display in vocabulary.displays]
         order = sorted(np.flatnonzero(words).tolist(), key=spelled.__getitem__)
-        accented = [i for i in order if _bare(spelled[i]) != spelled[i]]
-        same = _by_prefix([spelled[i] for i in order], start=0)
-        lacking = _by_prefix([spelled[i] for i in accented], start=len(order))
-        alike: dict[str, list[str]] = {}
-        for prefix in lacking:
-            alike.setdefault(_bare(prefix), []).append(prefix)
         numbers = {"": 0}
         prefixes = np.zeros((len(vocabulary), max(map(len, spelled))), np.int32)
         for i in order:
             for j, prefix in enumerate(itertools.accumulate(spelled[i][:-1], initial="")):
                 prefixes[i, j] = numbers.setdefault(prefix, len(numbers))
-        rows = [
-            [same[typed], *(lacking[p] for p in alike.get(_bare(typed), ()) if _lacks(typed, p))]
-            for typed in numbers
-        ]
-        places = np.array([*itertools.zip_longest(*rows, fillvalue=(0, 0))], np.int32)
-        costs = np.repeat(np.float32([0, -math.log(MISSING_ACCENT)]), [len(order), len(accented)])
-        twice = np.array(order + accented, np.int32)
-        return cls(words, twice, costs, prefixes, places.swapaxes(0, 1))
+        accented = [i for i in order if _bare(spelled[i]) != spelled[i]]
+        begun = [i for i in order if spelled[i] in numbers]
+        lists = order, accented, begun
+        places = _places(list(numbers), *([spelled[i] for i in ids] for ids in lists))
+        costs = np.float32([0, -math.log(MISSING_ACCENT), -math.log(WHOLE)])
+        costs = np.repeat(costs, [len(ids) for ids in lists])
+        return cls(words, np.concatenate(lists).astype(np.int32), costs, prefixes, places)
 
     def find(self, logits: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`word_rank` and `typed` of `metrics.Predictions`, int32 (B, T).
@@ -99,9 +94,27 @@ class Completions:
         return total[..., np.count_nonzero(self.is_word)], typed
 
 
-def _by_prefix(words: Sequence[str], *, start: int) -> dict[str, tuple[int, int]]:
-    """Of words in order, the first of which has the place `start`: where those with each prefix
-    stand, and where they end."""
+def _places(
+    prefixes: Sequence[str], words: Sequence[str], accented: Sequence[str], begun: Sequence[str]
+) -> np.ndarray:
+    """`Completions.places` of prefixes, from what its three lists spell."""
+    starts = 0, len(words), len(words) + len(accented)
+    longer, lacking, whole = map(_by_prefix, (words, accented, begun), starts)
+    alike: dict[str, list[str]] = {}
+    for prefix in lacking:
+        alike.setdefault(_bare(prefix), []).append(prefix)
+    equal = collections.Counter(begun)
+    rows = []
+    for typed in prefixes:
+        (first, end), count = longer[typed], equal[typed]
+        at = whole[typed][0] if count else 0
+        rows.append([(first + count, end), (at, at + count)])  # whole words come first
+        rows[-1] += [lacking[p] for p in alike.get(_bare(typed), ()) if _lacks(typed, p)]
+    return np.array([*itertools.zip_longest(*rows, fillvalue=(0, 0))], np.int32).swapaxes(0, 1)
+
+
+def _by_prefix(words: Sequence[str], start: int) -> dict[str, tuple[int, int]]:
+    """Where the words that begin with each prefix stand and end, the first of all at `start`."""
     found = {"": (start, start + len(words))}
     for place, word in enumerate(words, start):
         for prefix in itertools.accumulate(word):

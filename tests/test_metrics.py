@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.keystrokes import Completions, pressed_keys, unaided_keys
 from pipeline.metrics import Meter, perplexity
 from pipeline.model import build_model
-from pipeline.spelling import MISSING_ACCENT
+from pipeline.spelling import MISSING_ACCENT, WHOLE
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import Vocabulary
 
@@ -129,7 +129,9 @@ def cost(typed: str, word: str) -> float:
         letter not in pair for letter, *pair in zip(typed, begins, bare, strict=True)
     ):
         return math.inf
-    return 0.0 if begins == typed else -math.log(MISSING_ACCENT)
+    if begins != typed:
+        return -math.log(MISSING_ACCENT)
+    return -math.log(WHOLE) if begins == word.lower() else 0.0
 
 
 def type_word(target: int, logits: np.ndarray, words: np.ndarray) -> int:
@@ -201,4 +203,5 @@ def test_a_choice_is_a_key_and_brings_its_space():
 def test_the_form_that_is_shown_decides(vocabulary):
     words = Completions.of(vocabulary)
     shown = [DISPLAYS[i] for i in words.order]
-    assert shown == ["a", "bebeu", "Brasil", "cachorro", "e", "ela", "o", "água", "água"]
+    # All words; those with accents; those that others begin with.
+    assert shown == ["a", "bebeu", "Brasil", "cachorro", "e", "ela", "o", "água", "água", "e"]

@@ -18,7 +18,7 @@ from pipeline.export import NextWord
 from pipeline.keystrokes import Completions
 from pipeline.metrics import Meter
 from pipeline.model import build_model, load_model
-from pipeline.spelling import MISSING_ACCENT
+from pipeline.spelling import MISSING_ACCENT, WHOLE
 from pipeline.streams import ids_and_letters, tokenize_documents
 from pipeline.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.training.train import train
@@ -176,10 +176,11 @@ def by_hand():
     ("prefix", "expected"),
     [
         ("vo", ["você", "vou", "vocês"]),  # not vó, vô, vôlei
-        ("e", ["eu", "ele", "e"]),  # not e, é, éramos
+        ("e", ["eu", "ele", "ela"]),  # not e, é, éramos
         ("vó", ["vó"]),
         ("voce", ["você", "vocês"]),
-        ("aca", ["acabou", "ação", "acaba"]),  # 0.02 ε lies between
+        ("você", ["você", "vocês"]),  # 0.025 WHOLE
+        ("aca", ["acabou", "ação", "acaba"]),  # 0.02 MISSING_ACCENT lies between
         ("", ["eu", "ele", "e"]),
     ],
 )
@@ -206,7 +207,7 @@ def test_suggestions_are_in_the_order_of_the_rule(by_hand, levels, prefix):
     for word, share in zip(EXPECTED, shares, strict=True):
         begins = word[: len(prefix)]
         if begins == prefix:
-            scores[word] = share
+            scores[word] = share * (WHOLE if word == prefix else 1)
         elif bare(begins) == prefix:
             scores[word] = share * MISSING_ACCENT
     best_first = sorted(scores, key=lambda word: -scores[word])  # stable

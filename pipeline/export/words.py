@@ -8,7 +8,7 @@ from pipeline.export.beam import Beam
 from pipeline.export.capitals import capitalise
 from pipeline.export.prefixes import Letters, Typed, read_prefix
 from pipeline.export.reader import Reader
-from pipeline.spelling import MISSING_ACCENT
+from pipeline.spelling import MISSING_ACCENT, WHOLE
 from pipeline.tokenizer import is_word
 from pipeline.vocabulary import Vocabulary
 
@@ -62,14 +62,15 @@ class Words(tf.Module):
         fits, weights = self._suggestible, tf.constant(1.0)
         if typed:
             begins, same = self._letters.compare(typed)
-            fits &= begins & (self._letters.length >= typed.length[:, None])
-            weights = _likelihood(same)
+            more = self._letters.length - typed.length[:, None]
+            fits &= begins & (more >= 0)
+            weights = _likelihood(same, more)
         count = min(self.suggestions * self._forms, len(self._displays))
         scores, ids = tf.math.top_k(tf.where(fits, probabilities * weights, -1.0), count)
         words, shares = tf.gather(self._displays, ids), tf.gather(probabilities, ids, batch_dims=1)
         if self._beam:
             longer, their_shares = self._beam.find(state, probabilities, typed)
-            weights = _likelihood(_begin(longer, typed)) if typed else tf.constant(1.0)
+            weights = _likelihood(*_compare(longer, typed)) if typed else tf.constant(1.0)
             words = tf.concat([words, longer], axis=1)
             shares = tf.concat([shares, their_shares], axis=1)
             scores = tf.concat([scores, their_shares * weights], axis=1)
@@ -83,16 +84,22 @@ class Words(tf.Module):
         }
 
 
-def _likelihood(same: tf.Tensor) -> tf.Tensor:
-    """p(typed | word), up to a factor: of words that begin so, the accents being the same or not."""
-    return tf.where(same, 1.0, MISSING_ACCENT)
+def _likelihood(same: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
+    """p(typed | word) of words that begin as is typed, up to a factor; see `spelling`.
+
+    Args:
+        same: bool, whether to the accent.
+        more: int32, how many letters longer they are.
+    """
+    return tf.where(same, tf.where(tf.equal(more, 0), WHOLE, 1.0), MISSING_ACCENT)
 
 
-def _begin(words: tf.Tensor, typed: Typed) -> tf.Tensor:
-    """Whether words (B, N) begin with what is typed, to the accent."""
+def _compare(words: tf.Tensor, typed: Typed) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `_likelihood` takes, of words (B, N) as strings."""
     lowered, length = tf.strings.lower(words, encoding="utf-8"), typed.length[:, None]
     begins = tf.strings.substr(lowered, tf.zeros_like(length), length, unit="UTF8_CHAR")
-    return tf.equal(begins, typed.text[:, None])
+    more = tf.strings.length(lowered, unit="UTF8_CHAR") - length
+    return tf.equal(begins, typed.text[:, None]), more
 
 
 def _arrange(words: tf.Tensor, shares: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, ...]:
