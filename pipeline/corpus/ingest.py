@@ -4,11 +4,14 @@ Each step maps frames of documents to frames of documents and looks at one frame
 the same functions run on one machine and in Spark's `mapInPandas`.
 """
 
+import collections
 import csv
+import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import rich.progress
@@ -18,6 +21,7 @@ from pipeline.corpus.documents import DOCUMENTS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
 from pipeline.corpus.reading import Document, read_file, read_texts
 from pipeline.corpus.splits import SPLITS, Census, Splits, digest
+from pipeline.manifest import place_of
 from pipeline.progress import Speed, progress_bar
 
 log = logging.getLogger(__name__)
@@ -42,7 +46,7 @@ READ = {
 CLEAN = ("file", "document", "source", "doc_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 
-# Letters of a removed paragraph that removed.csv shows.
+# Letters of a removed passage that removed.csv shows.
 _SHOWN = 100
 
 
@@ -164,15 +168,19 @@ def drop_duplicates(
 
 
 def _removed_rows(frame: pd.DataFrame) -> list[tuple]:
+    columns = (frame["file"], frame["source"], frame["removed"])
     return [
-        (source, paragraph, found_in, text[:_SHOWN])
-        for source, removed in zip(frame["source"], frame["removed"], strict=True)
+        (source, paragraph, found_in, text[:_SHOWN], file, len(text))
+        for file, source, removed in zip(*columns, strict=True)
         for paragraph, found_in, text in json.loads(removed)
     ]
 
 
 def tell_removed(frames: Frames, removed: Callable[..., object]) -> Iterator[pd.DataFrame]:
-    """Pass documents on that `drop_overlap` has seen; `removed` takes rows of removed.csv."""
+    """Pass documents on that `drop_overlap` has seen.
+
+    `removed` takes rows of removed.csv, each with the file and the number of letters more.
+    """
     for frame in frames:
         removed(_removed_rows(frame))
         yield frame
@@ -190,8 +198,9 @@ def ingest(
 ) -> None:
     """Read text and write documents.parquet (doc_id, source, split, text).
 
-    Beside it, files.csv tells of each file how it was read and what is damaged, and removed.csv
-    what was removed and where it stands again.
+    Beside it, files.csv tells of each file how it was read and what is damaged, removed.csv what
+    was removed and where it stands again, and splits.json keeps the splits that the hash of a text
+    does not decide, for the next ingest into the same folder.
 
     Args:
         corpus: files, folders, globs, names of the catalogue, or `hf:` data sets.
@@ -201,8 +210,8 @@ def ingest(
             no glob, a share of the documents, chosen by the hash of their text, goes into it.
         text_column: which column of a table holds text.
         strict: stop at a file that cannot be read.
-        deduplicate: drop documents that are there already, and paragraphs of the training split
-            that stand again in another (13 tokens or more in a row).
+        deduplicate: drop documents that are there already, and cut passages out of the training
+            split that stand again in another (13 tokens or more in a row).
 
     Raises:
         InputError: nothing readable, a glob that matches nothing, or a split left empty.
@@ -210,10 +219,11 @@ def ingest(
     # It needs TensorFlow, which a machine that only reads files does without.
     from pipeline.corpus.overlap import drop_overlap, held_out_ngrams
 
-    splits = Splits(valid, test)
+    splits = Splits(valid, test).keeping(place_of(output))
     files = file_table(corpus, splits)
     census, clean = Census(splits), output / "clean.parquet"
     told: list[pd.DataFrame] = []
+    lost = collections.Counter[int]()
     with (
         (output / "removed.csv").open("w", newline="", encoding="utf-8") as file,
         progress_bar(Speed()) as bar,
@@ -227,39 +237,47 @@ def ingest(
             frames = drop_duplicates(frames, removed.writerows)
         frames = census.count(_watch(frames, bar, "reading", size))
         write_parquet(frames, clean, CLEAN)
-        letters = tell_files(files, told, output / "files.csv", corpus)
+        files = tell_files(files, told, corpus)
 
         splits = census.decide()
         frames = splits.assign(read_parquet(clean))
         if deduplicate:
             held_out = held_out_ngrams(frame[frame["split"] != "train"] for frame in frames)
             frames = drop_overlap(splits.assign(read_parquet(clean)), held_out=held_out)
-            frames = tell_removed(frames, removed.writerows)
+            frames = tell_removed(frames, functools.partial(_write_removed, removed, lost))
         counts = write_parquet(
-            _watch(frames, bar, "comparing splits", letters),
+            _watch(frames, bar, "comparing splits", int(files["letters"].sum())),
             output / "documents.parquet",
             DOCUMENTS,
         )
     clean.unlink()
+    write_files(files, lost, output)
     check(counts, corpus)
+    splits.save(output)
+
+
+def _write_removed(
+    removed: Any, lost: collections.Counter[int], rows: Iterable[Sequence[Any]]
+) -> None:
+    for *row, file, letters in rows:
+        removed.writerow(row)
+        lost[file] += letters
 
 
 def tell_files(
-    files: pd.DataFrame, told: Sequence[pd.DataFrame], path: Path, corpus: Sequence[str]
-) -> int:
-    """Write files.csv and log what was skipped or is damaged; returns the letters that were read.
+    files: pd.DataFrame, told: Sequence[pd.DataFrame], corpus: Sequence[str]
+) -> pd.DataFrame:
+    """Log what was skipped or is damaged; returns the table of what is told of each file.
 
     Args:
         files: what was read.
         told: what `tell` has gathered.
-        path: files.csv.
         corpus: what named the files.
 
     Raises:
         InputError: none holds readable text.
     """
-    table = files.merge(summarise(pd.concat(told)), on=["file", "source"]).drop(columns="file")
-    table.to_csv(path, index=False)
+    table = files.merge(summarise(pd.concat(told)), on=["file", "source"])
     for row in table[table["note"] != ""].itertuples():
         read = " after its first documents" if row.documents else ""
         log.warning("Skipped %s%s: %s.", row.path, read, row.note)
@@ -269,9 +287,16 @@ def tell_files(
     ):
         for row in table[table[column] > 0].itertuples():
             log.warning("%s holds %d %s.", row.path, getattr(row, column), what)
-    if letters := int(table["letters"].sum()):
-        return letters
-    raise InputError(f"No file of {', '.join(corpus)} holds readable text.")
+    if not table["letters"].sum():
+        raise InputError(f"No file of {', '.join(corpus)} holds readable text.")
+    return table
+
+
+def write_files(table: pd.DataFrame, lost: Mapping[Any, int], folder: Path) -> None:
+    """Write files.csv: what `tell_files` returned, and the letters each file lost to overlap."""
+    place = table.columns.tolist().index("letters") + 1
+    table.insert(place, "removed", [lost.get(file, 0) for file in table["file"]])
+    table.drop(columns="file").to_csv(folder / "files.csv", index=False)
 
 
 def check(counts: dict[str, int], corpus: Sequence[str]) -> None:

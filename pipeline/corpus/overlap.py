@@ -3,9 +3,16 @@
 A perplexity over text that was trained on is no result (Brown et al. 2020, appendix C, filter
 by 13-grams too). Tokens are the tokenizer's, case-folded; a run of them may go on over the end
 of a paragraph, but not over that of a document.
+
+What goes is the run, and what is left of its sentences where that is shorter than 13 tokens:
+
+    Bom dia. Ele disse: «O rato roeu a roupa do rei … de Roma.» E saiu sem olhar para trás.
+             └──────────────────── goes ─────────────────────┘
 """
 
+import itertools
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +33,9 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _BATCH = 2**21
 # Hashes moved at once.
 _MOVED = 2**20
+# A word with the marks about it; a full stop joins what it follows, as in the tokenizer.
+_WORD = re.compile(r"\S+(?:\s+\.\S*)*")
+_SENTENCE_ENDS = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
@@ -155,11 +165,14 @@ def _ngrams(frame: pd.DataFrame) -> list[np.ndarray]:
 
 
 def drop_overlap(frames: Iterable[pd.DataFrame], *, held_out: HeldOut) -> Iterator[pd.DataFrame]:
-    """Remove from training documents every paragraph that a held-out 13-gram touches.
+    """Cut out of training documents every passage that shares a 13-gram with held-out text.
+
+    What stood before a passage and what stood after it become paragraphs. No 13-gram of held-out
+    text is left, not even one that would come about where they meet.
 
     Yields:
         The frames with a column `removed` more: a JSON list of [paragraph, counted from 1; where
-        it stands again; its text]. A document of which nothing is left has an empty text.
+        the passage stands again; its text]. A document of which nothing is left has an empty text.
     """
     for _, frame in side_by_side(lambda frame: _without_overlap(frame, held_out), frames):
         yield frame
@@ -171,27 +184,132 @@ def _without_overlap(frame: pd.DataFrame, held_out: HeldOut) -> pd.DataFrame:
     training = np.flatnonzero(frame["split"] == "train")
     if len(training) and len(held_out.hashes):
         texts = [kept[row] for row in training]
-        for number, found in _find_overlap(texts, held_out).items():
-            row, paragraphs = training[number], texts[number].split("\n")
-            kept[row] = "\n".join(p for place, p in enumerate(paragraphs) if place not in found)
+        for number, (left, passages) in _cut_out(texts, held_out).items():
+            row = training[number]
+            kept[row] = "\n".join(left)
             ids[row] = digest(kept[row])
-            removed[row] = json.dumps(
-                [[place + 1, where, paragraphs[place]] for place, where in found.items()],
-                ensure_ascii=False,
-            )
+            removed[row] = json.dumps(passages, ensure_ascii=False)
     return frame.assign(doc_id=ids, text=kept, removed=removed)
 
 
-def _find_overlap(texts: Sequence[str], held_out: HeldOut) -> dict[int, dict[int, str]]:
-    """Document → paragraph → where it stands again."""
+@dataclass(frozen=True)
+class _Words:
+    """The words of a paragraph, as white space parts them.
+
+    Attributes:
+        spans: where each begins and ends, in letters, shape (words, 2).
+        word: which of them each token is in, shape (tokens,).
+        sentence: which sentence each is in, shape (words,).
+    """
+
+    spans: np.ndarray
+    word: np.ndarray
+    sentence: np.ndarray
+
+    def touched(self, gone: np.ndarray) -> np.ndarray:
+        """The words of which tokens are gone, bool; tokens → words."""
+        return np.bincount(self.word[gone], minlength=len(self.spans)) > 0
+
+    def widen(self, gone: np.ndarray) -> np.ndarray:
+        """With tokens that are gone, those that go with them; bool, shape (tokens,)."""
+        out = self.touched(gone)
+        hurt = np.bincount(self.sentence[out], minlength=self.sentence[-1] + 1) > 0
+        begins = np.diff(self.sentence, prepend=0).astype(bool) | np.diff(out, prepend=out[0])
+        part = np.cumsum(begins)  # of a sentence: words that all go, or all stay
+        short = np.bincount(part[self.word]) < NGRAM
+        return (out | hurt[self.sentence] & short[part])[self.word]
+
+    def stretches(self, gone: np.ndarray, owners: np.ndarray) -> Iterator[tuple[slice, int | None]]:
+        """The letters of words that all stay, or all go; of these, the owner of the first run."""
+        edges = np.flatnonzero(np.diff(self.touched(gone))) + 1
+        for start, end in itertools.pairwise([0, *edges.tolist(), len(self.spans)]):
+            inside = owners[slice(*np.searchsorted(self.word, [start, end]))]
+            letters = slice(self.spans[start, 0], self.spans[end - 1, 1])
+            yield letters, next((owner for owner in inside.tolist() if owner >= 0), None)
+
+
+def _find_words(paragraphs: Sequence[str], sizes: Sequence[int]) -> list[_Words]:
+    """The words of paragraphs of so many tokens each."""
+    matches = [[*_WORD.finditer(paragraph)] for paragraph in paragraphs]
+    different = [*{match[0] for found in matches for match in found}]
+    _, lengths = _fingerprints(tf.constant(different, tf.string))
+    tokens = dict(zip(different, lengths.numpy().tolist(), strict=True))
+    words = []
+    for paragraph, size, found in zip(paragraphs, sizes, matches, strict=True):
+        found = [match for match in found if tokens[match[0]]]
+        spans, counts = [match.span() for match in found], [tokens[match[0]] for match in found]
+        # "Sr." is one token, the end of a sentence is one of its own.
+        ends = [
+            bool(_SENTENCE_ENDS.search(match[0])) and (count > 1 or not match[0][0].isalnum())
+            for match, count in zip(found, counts, strict=True)
+        ]
+        if sum(counts) != size:  # invisible letters before a full stop
+            spans, counts, ends = [(0, len(paragraph))], [size], [True]
+        word = np.repeat(np.arange(len(counts)), counts)
+        words.append(_Words(np.array(spans), word, np.cumsum([0, *ends[:-1]])))
+    return words
+
+
+def _find_gone(
+    tokens: Tokens, paragraphs: Sequence[str], held_out: HeldOut
+) -> tuple[np.ndarray, np.ndarray, dict[int, _Words]]:
+    """What must go of texts.
+
+    Returns:
+        Which tokens go, bool; the owner of the 13-gram that each shares, or -1, shape (tokens,);
+        and the words of the paragraphs that lose some.
+    """
+    count = len(tokens.fingerprints)
+    gone, owners, touched = np.zeros(count, bool), np.full(count, -1), dict[int, _Words]()
+    left = np.arange(count)
+    while True:
+        still = Tokens(tokens.fingerprints[left], tokens.paragraph[left], tokens.document[left])
+        starts, hashes = still.ngrams()
+        hit, places = look_up(hashes, held_out.hashes)
+        if not hit.any():
+            return gone, owners, touched
+        runs = left[starts[hit][:, np.newaxis] + np.arange(NGRAM)]
+        gone[runs] = True
+        owners[runs[::-1]] = held_out.owners[places][::-1, np.newaxis]  # the first stays
+        numbers = np.unique(tokens.paragraph[runs]).tolist()
+        new = [number for number in numbers if number not in touched]
+        first, end = np.searchsorted(tokens.paragraph, [new, np.add(new, 1)])
+        words = _find_words([paragraphs[number] for number in new], end - first)
+        touched |= zip(new, words, strict=True)
+        for number, start in zip(numbers, np.searchsorted(tokens.paragraph, numbers), strict=True):
+            some = slice(start, start + len(touched[number].word))
+            gone[some] = touched[number].widen(gone[some])
+        # What stood before a passage and after it may bring another 13-gram together.
+        documents = np.unique(tokens.document[runs])
+        left = np.flatnonzero(np.isin(tokens.document, documents) & ~gone)
+
+
+def _cut_out(
+    texts: Sequence[str], held_out: HeldOut
+) -> dict[int, tuple[list[str], list[tuple[int, str, str]]]]:
+    """Document → the paragraphs that are left of it, and what `drop_overlap` tells of the others.
+
+    Documents of which nothing goes are left out.
+    """
     tokens = read_tokens(texts)
-    starts, hashes = tokens.ngrams()
-    hit, place = look_up(hashes, held_out.hashes)
-    first = np.cumsum([0, *(text.count("\n") + 1 for text in texts)])
-    found: dict[int, dict[int, str]] = {}
-    for start, owner in zip(starts[hit], held_out.owners[place], strict=True):
-        document = int(tokens.document[start])
-        for paragraph in np.unique(tokens.paragraph[start : start + NGRAM]).tolist():
-            inside = found.setdefault(document, {})
-            inside.setdefault(paragraph - int(first[document]), held_out.sources[owner])
+    documents = [text.split("\n") for text in texts]
+    gone, owners, touched = _find_gone(tokens, [*itertools.chain(*documents)], held_out)
+    firsts = np.cumsum([0, *map(len, documents)])
+    found = {}
+    for number in np.unique(np.searchsorted(firsts, [*touched], side="right") - 1).tolist():
+        left: list[str] = []
+        passages: list[tuple[int, str, str]] = []
+        for place, paragraph in enumerate(documents[number]):
+            words = touched.get(place + int(firsts[number]))
+            if words is None:
+                left.append(paragraph)
+                continue
+            start = np.searchsorted(tokens.paragraph, place + firsts[number])
+            some = slice(start, start + len(words.word))
+            for letters, owner in words.stretches(gone[some], owners[some]):
+                if owner is None:
+                    left.append(paragraph[letters])
+                else:
+                    passages.append((place + 1, held_out.sources[owner], paragraph[letters]))
+        found[number] = left, passages
     return found

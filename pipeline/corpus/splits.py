@@ -2,12 +2,18 @@
 
 import fnmatch
 import hashlib
+import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from pipeline import InputError
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
 
@@ -16,6 +22,9 @@ HELD_OUT_SHARE = 0.05
 # With fewer documents than this, every document is cut instead: its first paragraphs train,
 # the next tenth validates, the last tenth tests.
 FEW_DOCUMENTS = 20
+_CUT = "cut"
+# The file of the folder that keeps what neither a glob nor the hash decides.
+_KEPT = "splits.json"
 
 
 def digest(text: str) -> str:
@@ -39,19 +48,41 @@ class Splits:
 
     Attributes:
         valid, test: globs over the sources; what matches both tests.
-        few: cut each document that no glob names into parts, one for each split.
-        moved: doc_id → split, where chance would have left a split empty.
+        kept: doc_id → its split, or "cut": documents that the hash does not decide, as one of few
+            or where chance left a split empty. They stay as they are when others are added.
     """
 
     valid: Sequence[str] = ()
     test: Sequence[str] = ()
-    few: bool = False
-    moved: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def held_out(self) -> list[str]:
         """The splits that no glob fills."""
         return [split for split, globs in (("valid", self.valid), ("test", self.test)) if not globs]
+
+    def keeping(self, folder: Path) -> "Splits":
+        """These, with what an earlier ingest into a folder has kept there.
+
+        Raises:
+            InputError: that cannot be read.
+        """
+        path = folder / _KEPT
+        if not path.exists():
+            return self
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if not {*kept.values()} <= {*SPLITS, _CUT}:
+                raise ValueError
+        except (ValueError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"{path} is damaged: delete it to split the documents as if they were new."
+            ) from error
+        return replace(self, kept=kept)
+
+    def save(self, folder: Path) -> None:
+        """Write what is kept into a folder."""
+        (folder / _KEPT).write_text(json.dumps(self.kept, indent=2) + "\n", encoding="utf-8")
 
     def named(self, source: str) -> str | None:
         """The split that a glob puts a source into."""
@@ -60,37 +91,34 @@ class Splits:
                 return split
         return None
 
-    def whole(self, doc_id: str, source: str) -> str:
-        """The split of a document that is not cut."""
+    def of(self, doc_id: str, source: str) -> str:
+        """The split of a document, or "cut"."""
         if named := self.named(source):
             return named
-        if doc_id in self.moved:
-            return self.moved[doc_id]
         place = int(_fraction(doc_id) / HELD_OUT_SHARE) + 1
-        return SPLITS[place] if place < len(SPLITS) and SPLITS[place] in self.held_out else "train"
+        split = self.kept.get(doc_id) or SPLITS[place if place < len(SPLITS) else 0]
+        return split if split in (_CUT, *self.held_out) else "train"
 
     def assign(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """Add the columns `split` and `part`; with `few`, a document becomes several rows."""
+        """Add the columns `split` and `part`; a document that is cut becomes several rows."""
         for frame in frames:
-            if not self.few:
-                pairs = zip(frame["doc_id"], frame["source"], strict=True)
-                yield frame.assign(split=[self.whole(*pair) for pair in pairs], part=0)
+            splits = [self.of(*p) for p in zip(frame["doc_id"], frame["source"], strict=True)]
+            if _CUT not in splits:
+                yield frame.assign(split=splits, part=0)
                 continue
             rows = []
-            for row in frame.to_dict("records"):
-                parts = self._parts(row["doc_id"], row["source"], row["text"])
+            for row, whole in zip(frame.to_dict("records"), splits, strict=True):
+                parts = self._parts(row["text"]) if whole == _CUT else [(whole, row["text"])]
                 for part, (split, text) in enumerate(parts):
                     row |= {"doc_id": digest(text), "text": text, "split": split, "part": part}
                     rows.append({**row})
             yield pd.DataFrame(rows, columns=[*frame.columns, "split", "part"])
 
-    def _parts(self, doc_id: str, source: str, text: str) -> list[tuple[str, str]]:
-        if named := self.named(source):
-            return [(named, text)]
+    def _parts(self, text: str) -> list[tuple[str, str]]:
         paragraphs = text.split("\n")
         held_out = self.held_out
         if len(paragraphs) <= len(held_out):  # too short to cut
-            return [(self.moved.get(doc_id, "train"), text)]
+            return [("train", text)]
         block = max(len(paragraphs) // 10, 1)
         first = len(paragraphs) - block * len(held_out)
         parts = [("train", paragraphs[:first])]
@@ -100,24 +128,45 @@ class Splits:
         return [(split, "\n".join(part)) for split, part in parts]
 
 
+class _Document(NamedTuple):
+    """In the order in which documents are chosen to fill a split that chance left empty."""
+
+    known: bool
+    fraction: float
+    doc_id: str
+    source: str
+    can_be_cut: bool
+
+
+class _Tally:
+    """Which splits some documents fill, and the first three to choose of those that train."""
+
+    def __init__(self) -> None:
+        self.filled: set[str] = set()
+        self.training: list[_Document] = []
+
+    def add(self, splits: Splits, document: _Document) -> None:
+        split = splits.of(document.doc_id, document.source)
+        self.filled.add(split)
+        if split == _CUT and document.can_be_cut:
+            self.filled.update(splits.held_out)
+        if split == "train":
+            self.training = sorted([*self.training, document])[:3]
+
+
 class Census:
     """Counts documents as they pass: as much as must be known of all of them to split each.
 
     Args:
-        splits: the globs.
+        splits: the globs, and what an earlier ingest has kept.
     """
 
     def __init__(self, splits: Splits):
         self._splits = splits
         self._unmatched = {*splits.valid, *splits.test}
-        self._counts = dict.fromkeys(SPLITS, 0)
-        self._unnamed = 0
-        self._can_be_cut = False
         self._example = ""
-        # The documents nearest to being held out: of all that no glob names, and of those that
-        # train.
-        self._nearest: list[tuple[float, str]] = []
-        self._nearest_training: list[tuple[float, str]] = []
+        self._tally = _Tally()
+        self._first: list[_Document] = []  # that no glob names: all of them, where they are few
 
     def count(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Count the documents of frames (doc_id, source, text), and pass them on."""
@@ -130,19 +179,13 @@ class Census:
         self._example = self._example or source
         if self._unmatched:
             self._unmatched -= {p for p in self._unmatched if _matches(source, p)}
-        split = self._splits.whole(doc_id, source)
-        self._counts[split] += 1
         if self._splits.named(source) is None:
-            self._unnamed += 1
-            self._can_be_cut |= text.count("\n") >= len(self._splits.held_out)
-            self._nearest = self._nearer(self._nearest, doc_id)
-            if split == "train":
-                self._nearest_training = self._nearer(self._nearest_training, doc_id)
-
-    @staticmethod
-    def _nearer(nearest: list[tuple[float, str]], doc_id: str) -> list[tuple[float, str]]:
-        """The two documents with the smallest numbers: at most two splits can be empty."""
-        return sorted([*nearest, (_fraction(doc_id), doc_id)])[:2]
+            can_be_cut = text.count("\n") >= len(self._splits.held_out)
+            known = doc_id in self._splits.kept
+            document = _Document(known, _fraction(doc_id), doc_id, source, can_be_cut)
+            self._tally.add(self._splits, document)
+            if len(self._first) < FEW_DOCUMENTS:
+                self._first.append(document)
 
     def decide(self) -> Splits:
         """How to split the documents that were counted.
@@ -155,13 +198,20 @@ class Census:
                 f"No text of the corpus matches {min(self._unmatched)!r}; globs are compared with "
                 f"names such as {self._example!r}."
             )
-        splits, few = self._splits, self._unnamed < FEW_DOCUMENTS
+        splits, tally = self._splits, self._tally
+        if len(self._first) < FEW_DOCUMENTS:
+            few = {d.doc_id: _CUT if d.can_be_cut else "train" for d in self._first}
+            splits, tally = replace(splits, kept={**few, **splits.kept}), _Tally()
+            for document in self._first:
+                tally.add(splits, document)
         # Where chance leaves a split empty, it gets the document that came nearest.
-        if few:
-            empty = [] if self._can_be_cut else splits.held_out
-            nearest = self._nearest[: self._unnamed - 1]
-        else:
-            empty = [split for split in splits.held_out if not self._counts[split]]
-            nearest = self._nearest_training
-        moved = {doc_id: split for split, (_, doc_id) in zip(empty, nearest, strict=False)}
-        return Splits(splits.valid, splits.test, few=few, moved=moved)
+        empty = [split for split in splits.held_out if split not in tally.filled]
+        moved = dict(zip(empty, tally.training[:-1], strict=False))
+        for split, document in moved.items():
+            log.warning(
+                "By chance no document fell into the %s split: %s is put there, and stays there "
+                "when others are added.",
+                *(split, document.source),
+            )
+        moved_ids = {document.doc_id: split for split, document in moved.items()}
+        return replace(splits, kept={**splits.kept, **moved_ids})

@@ -26,8 +26,10 @@ from pipeline.corpus.ingest import (
     tell,
     tell_files,
     tell_removed,
+    write_files,
 )
 from pipeline.corpus.splits import SPLITS, Census, Splits
+from pipeline.manifest import place_of
 from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
 
 if TYPE_CHECKING:  # they need TensorFlow, which a worker that reads files does without
@@ -39,6 +41,10 @@ _TOLD |= dict.fromkeys(("source", "encoding", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
 _NGRAMS = dict.fromkeys(("hash", "file", "document", "part", "owner"), "int64")
 _PLACE = ("file", "document", "part")
+_REMOVED = {
+    **dict.fromkeys(REMOVED, "str"),
+    **dict.fromkeys(("paragraph", "file", "letters"), "int64"),
+}
 
 # Letters of text in a part of documents.parquet, about.
 _PARTITION = 2**25
@@ -67,7 +73,7 @@ def ingest(
     Raises:
         InputError: as there, or Spark cannot be started.
     """
-    splits = Splits(valid, test)
+    splits = Splits(valid, test).keeping(place_of(output))
     files = file_table(corpus, splits)
     census, parts = Census(splits), output.absolute() / "documents.parquet"
     parts.mkdir()
@@ -82,10 +88,12 @@ def ingest(
         step("reading")
         documents = _read(spark, files, text_column=text_column, strict=strict).persist()
         told = map_frames(documents, _tell, _TOLD).toPandas()
-        letters = tell_files(files, [told], output / "files.csv", corpus)
+        files = tell_files(files, [told], corpus)
 
         step("comparing documents")
-        partitions = max(letters // _PARTITION, spark.sparkContext.defaultParallelism)
+        partitions = max(
+            int(files["letters"].sum()) // _PARTITION, spark.sparkContext.defaultParallelism
+        )
         spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
         documents = documents.filter("note = ''").select(*CLEAN)
         if deduplicate:
@@ -108,11 +116,13 @@ def ingest(
         if deduplicate:
             held_out = spark.sparkContext.broadcast(_held_out(documents, files["source"].tolist()))
         write = functools.partial(_write_part, folder=parts, held_out=held_out)
-        rows = map_frames(documents, write, {**dict.fromkeys(REMOVED, "str"), "paragraph": "int64"})
-        removed.writerows(rows.toPandas().itertuples(index=False))
+        rows = map_frames(documents, write, _REMOVED).toPandas()
+        removed.writerows(rows[list(REMOVED)].itertuples(index=False))
     sweep(parts)
+    write_files(files, rows.groupby("file")["letters"].sum().to_dict(), output)
     found = pd.read_parquet(parts, columns=["split"])["split"].value_counts()
     check({split: int(found.get(split, 0)) for split in SPLITS}, corpus)
+    splits.save(output)
 
 
 def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame:
@@ -189,4 +199,4 @@ def _write_part(
     # Partitions are in the order of documents, and so are the names of their files.
     with beside(folder / f"part-{context.partitionId():05}.parquet") as path:
         write_parquet(frames, path, DOCUMENTS)
-    yield pd.DataFrame(removed, columns=list(REMOVED)).astype({"paragraph": "int64"})
+    yield pd.DataFrame(removed, columns=list(_REMOVED)).astype(_REMOVED)
