@@ -100,6 +100,7 @@ class _Seen:
         for source, text, tokens, portuguese in zip(*columns, strict=True):
             paragraphs = text.split("\n")
             self.sizes[split]["paragraphs"] += len(paragraphs)
+            self.sizes[split]["letters"] += len(text)
             for paragraph in {p for p in paragraphs if len(p) >= _PARAGRAPH}:
                 key = hash(paragraph)
                 self.repeats[key] = self.repeats.get(key, 0) + 1
@@ -149,12 +150,16 @@ def _draw(rates: Mapping[str, np.ndarray], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _removed(table: pd.DataFrame) -> dict[str, Any]:
-    table = table.assign(documents=table["paragraph"] == "", paragraphs=table["paragraph"] != "")
-    found = table.groupby("found_in")[["documents", "paragraphs"]].sum().astype(int)
-    most = found.sort_values(["paragraphs", "documents"], ascending=False, kind="stable")
-    rows = most.head(_ROWS).reset_index().to_dict("records")
-    return {**{str(name): int(total) for name, total in found.sum().items()}, "found_in": rows}
+def _removed(table: pd.DataFrame, letters: int, left: int) -> dict[str, Any]:
+    table = table.assign(documents=table["paragraph"] == "", passages=table["paragraph"] != "")
+    found = table.groupby("found_in")[["documents", "passages"]].sum().astype(int)
+    most = found.sort_values(["passages", "documents"], ascending=False, kind="stable")
+    return {
+        **{str(name): int(total) for name, total in found.sum().items()},
+        "letters": letters,  # of passages, and their share of the training split
+        "of_training": letters / max(letters + left, 1),
+        "found_in": most.head(_ROWS).reset_index().to_dict("records"),
+    }
 
 
 def inspect_documents(*, documents: Path, output: Path) -> None:
@@ -207,7 +212,7 @@ def inspect_documents(*, documents: Path, output: Path) -> None:
             for split, hits in found.items()
         },
         "longest": seen.longest,
-        "removed": _removed(removed),
+        "removed": _removed(removed, int(files["removed"].sum()), seen.sizes["train"]["letters"]),
         "not_portuguese": seen.foreign,
         "boilerplate": [
             {"text": seen.repeated[key], "documents": seen.repeats[key]}
@@ -236,7 +241,10 @@ def _print(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def print_inspection(inspection: Mapping[str, Any]) -> None:
     """Print what `inspect_documents` wrote to the terminal."""
     removed = inspection["removed"]
-    counts = f"{removed['documents']:,} documents and {removed['paragraphs']:,} paragraphs"
+    counts = (
+        f"{removed['documents']:,} documents and {removed['passages']:,} passages "
+        f"({removed['of_training']:.2%} of the letters of training)"
+    )
     for title, key in (
         ("Splits", "splits"),
         ("Out of vocabulary, by vocabulary size", "oov"),

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from pipeline import InputError, catalog
 from pipeline.corpus.documents import parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest, read
-from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Splits
+from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Census, Splits
+from pipeline.manifest import run_stage
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
@@ -132,6 +133,85 @@ def test_adding_files_moves_no_document_to_another_split(tmp_path: Path) -> None
     after = splits(ingested(folder))
     assert len(after) == 300
     assert {source: after[source] for source in before} == before
+
+
+@pytest.mark.parametrize("count", [1, FEW_DOCUMENTS - 5, FEW_DOCUMENTS + 5])
+def test_no_paragraph_leaves_its_split_when_documents_are_added(
+    tmp_path: Path, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Documents that are cut, then documents of which chance puts none into a split.
+    for trial in range(1 if count < FEW_DOCUMENTS else 3):
+        folder, output = tmp_path / f"{trial}", tmp_path / f"{trial}-documents"
+        before: dict[str, str] = {}
+        for step in range(3):
+            texts = (document(1000 * trial + n) for n in range(step and count, count + 10 * step))
+            write(folder, {f"{step}/{n}.txt": text for n, text in enumerate(texts)})
+            run_stage(ingest, reads=[folder], output=output, parameters={"corpus": [str(folder)]})
+            table = pd.read_parquet(output / "documents.parquet")
+            paragraphs = (
+                dict.fromkeys(text.split("\n"), split)
+                for split, text in zip(table["split"], table["text"], strict=True)
+            )
+            after = functools.reduce(dict.__or__, paragraphs)
+            assert {paragraph: after[paragraph] for paragraph in before} == before
+            assert set(after.values()) == set(SPLITS)
+            before = after
+    assert ("By chance" in caplog.text) == (count >= FEW_DOCUMENTS)
+
+
+corpora = st.lists(st.integers(1, 12), min_size=1, max_size=60)  # paragraphs of documents
+
+
+@settings(deadline=None, max_examples=50)
+@given(corpora=st.lists(corpora, min_size=2, max_size=4), seed=st.integers(0, 2**32))
+def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -> None:
+    decided, lengths, before = Splits(), [], {}
+    for added in corpora:
+        lengths += added
+        texts = [document(seed + n, size).strip() for n, size in enumerate(lengths)]
+        ids = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        frame = pd.DataFrame({"doc_id": ids, "source": "a.txt", "text": texts})
+        census = Census(decided)
+        list(census.count([frame[: len(frame) // 2], frame[len(frame) // 2 :]]))
+        decided = census.decide()
+        (table,) = decided.assign([frame])
+        after = {
+            paragraph: split
+            for split, text in zip(table["split"], table["text"], strict=True)
+            for paragraph in text.split("\n")
+        }
+        assert len(after) == sum(lengths)
+        if set(after.values()) != set(SPLITS):  # too little text, which `ingest` refuses
+            assert sum(lengths) < 5 or max(lengths) < 3
+            decided, before = Splits(), {}
+            continue
+        assert {paragraph: after[paragraph] for paragraph in before} == before
+        before = after
+
+
+def test_a_document_that_fills_a_split_is_told_and_leaves_it_for_a_glob(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path / "corpus", {f"{n}.txt": document(n, 1) for n in range(3)})
+    found = splits(ingested(folder))
+    (chosen,) = (source for source, split in found.items() if split == "valid")
+    assert caplog.messages[0] == (
+        f"By chance no document fell into the valid split: {chosen} is put there, and stays there "
+        "when others are added."
+    )
+    other = next(source for source, split in found.items() if split == "train")
+    assert splits(ingested(folder, valid=(other,)))[other] == "valid"
+    assert splits(ingested(folder, valid=(other,)))[chosen] == "train"
+    assert splits(ingested(folder)) == found
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"0": "trian"}', '{"0": []}'])
+def test_damaged_splits_are_refused(tmp_path: Path, damage: str) -> None:
+    folder = write(tmp_path / "corpus", {"a.txt": document(1)})
+    ingested(folder)
+    (tmp_path / "documents" / "splits.json").write_text(damage)
+    with pytest.raises(InputError, match=r"splits\.json is damaged: delete it to split"):
+        ingested(folder)
 
 
 def test_neither_names_nor_order_decide_the_split(tmp_path: Path) -> None:
@@ -289,16 +369,17 @@ def test_the_sample_becomes_documents(caplog: pytest.LogCaptureFixture, tmp_path
 
 def test_training_text_that_stands_again_in_held_out_text_is_removed_and_told(tmp_path: Path):
     again = "Ninguém sabia ao certo quem tocava o piano à tarde, nem mesmo o médico da rua."
+    passage = f"Ele escreveu: «{again}»"
     texts = {f"{n:02}.txt": document(n, lines=5) for n in range(FEW_DOCUMENTS + 5)}
-    texts["03.txt"] += f"Ele escreveu: «{again}» E calou-se.\n"
+    texts["03.txt"] += f"Chovia. {passage} E calou-se.\n"
     texts["prova.txt"] = f"{document(99)}{again}\n"
     folder = write(tmp_path / "corpus", texts)
     table = ingested(folder, test=("prova.txt",), valid=("04.txt",))
-    assert removed(tmp_path) == [
-        ["03.txt", "6", "prova.txt (test)", f"Ele escreveu: «{again}» E calou-se."[:100]]
-    ]
+    assert removed(tmp_path) == [["03.txt", "6", "prova.txt (test)", passage[:100]]]
+    files = pd.read_csv(tmp_path / "documents" / "files.csv").set_index("source")
+    assert files["removed"].to_dict() == {**dict.fromkeys(texts, 0), "03.txt": len(passage)}
     (text,) = table.loc[table["source"] == "03.txt", "text"]
-    assert text + "\n" == document(3, lines=5)
+    assert text == f"{document(3, lines=5)}Chovia.\nE calou-se."
     assert again in table.loc[table["source"] == "prova.txt", "text"].item()
     for doc_id, text in zip(table["doc_id"], table["text"], strict=True):
         assert doc_id == hashlib.sha256(text.encode()).hexdigest()

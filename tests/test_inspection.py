@@ -63,9 +63,9 @@ def test_tokens_types_and_oov_are_those_counted_by_hand(tmp_path: Path) -> None:
     )
     assert found["splits"] == {
         # o gato bebeu água . cão dorme dê-lhe !
-        "train": {"documents": 2, "paragraphs": 3, "tokens": 12, "types": 9},
-        "valid": {"documents": 1, "paragraphs": 1, "tokens": 5, "types": 5},
-        "test": {"documents": 1, "paragraphs": 1, "tokens": 4, "types": 4},
+        "train": {"documents": 2, "paragraphs": 3, "letters": 43, "tokens": 12, "types": 9},
+        "valid": {"documents": 1, "paragraphs": 1, "letters": 19, "tokens": 5, "types": 5},
+        "test": {"documents": 1, "paragraphs": 1, "letters": 13, "tokens": 4, "types": 4},
     }
     assert found["oov"] == {"valid": {"9": pytest.approx(0.4)}, "test": {"9": 0.0}}
     assert found["longest"][0] == {"source": "a.txt", "split": "train", "tokens": 9}
@@ -92,10 +92,11 @@ def test_a_vocabulary_holds_the_most_frequent_tokens_of_training(tmp_path: Path)
 @pytest.mark.parametrize("deduplicate", [True, False])
 def test_overlap_is_what_deduplication_removes(tmp_path: Path, deduplicate: bool) -> None:
     run = "um dois três quatro cinco seis sete oito nove dez onze doze treze"
+    left = "Primeiro parágrafo do texto."
     found = inspected(
         tmp_path,
         {
-            "a.txt": f"Primeiro parágrafo do texto.\n\n{run} catorze",
+            "a.txt": f"{left}\n\n{run} catorze",
             "valid.txt": f"{run}\n\ndepois",  # two 13-grams, the first is in a.txt
             "test.txt": "Um texto curto.",
         },
@@ -105,10 +106,13 @@ def test_overlap_is_what_deduplication_removes(tmp_path: Path, deduplicate: bool
         "valid": {"ngrams": 2, "in_training": 0.0 if deduplicate else 0.5},
         "test": {"ngrams": 0, "in_training": 0.0},
     }
-    where = [{"found_in": "valid.txt (valid)", "documents": 0, "paragraphs": 1}]
+    where = [{"found_in": "valid.txt (valid)", "documents": 0, "passages": 1}]
+    letters = len(f"{run} catorze") * deduplicate
     assert found["removed"] == {
         "documents": 0,
-        "paragraphs": int(deduplicate),
+        "passages": int(deduplicate),
+        "letters": letters,
+        "of_training": letters / (letters + len(left)) if deduplicate else 0.0,
         "found_in": where if deduplicate else [],
     }
 
@@ -138,7 +142,7 @@ def test_other_languages_boilerplate_and_damage_are_suspicious(
     printed = capsys.readouterr().out
     assert "es.txt" in printed
     assert OPENING in printed
-    assert "1 documents and 0 paragraphs" in printed
+    assert "1 documents and 0 passages (0.00% of the letters of training)" in printed
 
 
 def test_the_sample_corpus_is_not_suspicious(tmp_path: Path) -> None:

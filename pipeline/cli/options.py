@@ -39,7 +39,7 @@ corpus_options = all_of(
     option("--test", (), "Glob of the files that test; may be repeated.  [default: as of --valid]", multiple=True),
     option("--text-column", "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."),
     option("--strict", False, "Stop at a file that cannot be read, instead of skipping it.", type=bool),
-    option("--deduplicate", True, "Drop repeated documents, and training paragraphs that also occur in valid or test.", type=bool),
+    option("--deduplicate", True, "Drop repeated documents, and training passages that also occur in valid or test.", type=bool),
 )  # fmt: skip
 
 engine_options = all_of(

@@ -102,14 +102,19 @@ def ingest_stage(
 
 def _documents_in_words(folder: Path) -> str:
     import pandas as pd
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
 
-    documents = pd.read_parquet(folder / "documents.parquet", columns=["split"])["split"]
-    removed = pd.read_csv(folder / "removed.csv", usecols=["paragraph"])["paragraph"]
-    counts = ", ".join(f"{split} {n:,}" for split, n in documents.value_counts().items())
+    sizes = {"split": ds.field("split"), "letters": pc.utf8_length(ds.field("text"))}
+    documents = ds.dataset(folder / "documents.parquet").to_table(columns=sizes).to_pandas()
+    passages = pd.read_csv(folder / "removed.csv", usecols=["paragraph"])["paragraph"]
+    removed = pd.read_csv(folder / "files.csv", usecols=["removed"])["removed"].sum()
+    train = documents.loc[documents["split"] == "train", "letters"].sum() + removed
+    counts = ", ".join(f"{split} {n:,}" for split, n in documents["split"].value_counts().items())
     return (
-        f"{len(documents):,} documents ({counts}); left out: {removed.isna().sum():,} repeated "
-        f"documents, {removed.notna().sum():,} training paragraphs that stand again in valid or "
-        "test."
+        f"{len(documents):,} documents ({counts}); left out: {passages.isna().sum():,} repeated "
+        f"documents, {removed / train:.1%} of the training text ({passages.notna().sum():,} "
+        "passages that stand again in valid or test)."
     )
 
 

@@ -35,7 +35,7 @@ _BATCH = 2**21
 _MOVED = 2**20
 # A word with the marks about it; a full stop joins what it follows, as in the tokenizer.
 _WORD = re.compile(r"\S+(?:\s+\.\S*)*")
-_SENTENCE_ENDS = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
+_SENTENCE_ENDS = re.compile(r"[.!?…][\"'”’»)\]]*$")
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
