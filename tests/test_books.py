@@ -1,6 +1,7 @@
 """Undoing what print, conversion and Project Gutenberg did to a text."""
 
 import itertools
+import re
 import textwrap
 from pathlib import Path
 
@@ -105,7 +106,8 @@ def test_paragraphs_never_loses_a_letter(text: str) -> None:
     def letters(text: str) -> str:
         return "".join(text.replace("-", "").replace("\N{SOFT HYPHEN}", "").split())
 
-    assert letters("".join(paragraphs(text))) == letters(text)
+    unquoted = re.sub(r"^(> ?)+", "", text, flags=re.MULTILINE) if "\n>" in text else text
+    assert letters("".join(paragraphs(text))) == letters(unquoted)
 
 
 def test_an_indented_line_begins_a_paragraph() -> None:
@@ -209,6 +211,8 @@ def typeset(paragraphs: list[str], width: int) -> tuple[list[str], set[str]]:
     lines = [""]
     clear = set(paragraphs)
     for before, paragraph in itertools.pairwise(["", *paragraphs]):
+        if paragraph[0].islower():  # as in chats: it looks as if a sentence went on
+            clear -= {before, paragraph}
         for number, word in enumerate(paragraph.split()):
             longer = f"{lines[-1]} {word}".lstrip()
             fits = sum(TYPEFACE.get(letter, 556) for letter in longer) <= width
@@ -229,8 +233,8 @@ def test_paragraphs_of_the_sample_are_found_again_in_print(width: int) -> None:
         lines, clear = typeset(found, width)
         lost += len(clear - set(paragraphs("\n".join(lines))))
         total += len(clear)
-    assert total > 4000
-    assert lost < total / 40
+    assert total > 15_000
+    assert lost < total / 50
 
 
 def test_a_dash_inside_a_sentence_opens_no_paragraph() -> None:
