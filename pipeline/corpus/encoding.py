@@ -19,7 +19,7 @@ _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 # Portuguese does not put there (Ã£, â€”, ├ú, √£). Some are good Portuguese (NÃO), which is for
 # ftfy to tell; the rest of a text need not be looked at.
 _SUSPICIOUS = ("Ã", "Â", "â€", "├", "┬", "√", "¬", "\x80", "Å", "Ä", "Ð")
-_SUSPICIOUS += ("ð", "âœ", "â˜", "ï¸", "Ô∏")  # of emoji: 😂, ✨, ☺, and what often follows ❤
+_SUSPICIOUS += ("ð", "œ", "˜", "¸", "∏")  # of emoji: 😂, ✨, ☺, and what often follows ❤
 
 
 def decode(data: bytes) -> tuple[str, str]:
