@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError, catalog
+from pipeline.cli import stages
 from pipeline.corpus.documents import parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest, read
 from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Census, Splits
@@ -376,6 +377,11 @@ def test_training_text_that_stands_again_in_held_out_text_is_removed_and_told(tm
     folder = write(tmp_path / "corpus", texts)
     table = ingested(folder, test=("prova.txt",), valid=("04.txt",))
     assert removed(tmp_path) == [["03.txt", "6", "prova.txt (test)", passage[:100]]]
+    letters = table.loc[table["split"] == "train", "text"].str.len().sum() + len(passage)
+    assert stages._documents_in_words(tmp_path / "documents").endswith(
+        f"left out: 0 repeated documents, {len(passage) / letters:.1%} of the training text "
+        "(1 passages that stand again in valid or test)."
+    )
     files = pd.read_csv(tmp_path / "documents" / "files.csv").set_index("source")
     assert files["removed"].to_dict() == {**dict.fromkeys(texts, 0), "03.txt": len(passage)}
     (text,) = table.loc[table["source"] == "03.txt", "text"]
