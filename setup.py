@@ -37,6 +37,7 @@ setup(
         "urllib3>=2",
         "psutil>=5.9",
         "filelock>=3.20",
+        "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",
         "fastapi>=0.115",

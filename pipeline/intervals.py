@@ -1,56 +1,53 @@
-"""How sure a figure is: the bootstrap over documents (Efron & Tibshirani 1993, §6 and §13).
+"""How sure a figure is: the jackknife over documents (Efron & Tibshirani 1993, §11).
 
-Documents are drawn with replacement, as many as there are, again and again; what lies between the
-2.5th and the 97.5th percentile of a figure over these texts is its 95 % interval. Tokens are not
-drawn one by one: those of a document know of each other.
+A figure is told again and again, each time with one document left out; how far these values are
+apart gives its standard error, and Student's t its 95 % interval. Tokens are not left out one by
+one: those of a document know of each other. Where documents are of unequal length, a few of them
+decide, and t has the degrees of freedom of as many equal ones (Kish 1965, §11.7). No resampling
+holds 95 % of so few documents: of 6 and of 8 the percentiles of a bootstrap held 82 to 89 %.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+from scipy.special import stdtrit
 
 # What is added up over the targets of a document. A model that cannot say one of them has NaN.
 SUMS = ("tokens", "nats", "top_3", "keys", "unaided_keys")
+METRICS = ("perplexity", "top_3", "keystroke_savings")
 
-_RESAMPLES = 2000
-_TAILS = (2.5, 97.5)
-# How often each document was drawn, of several texts: what is in memory at once.
-_COUNTS_AT_ONCE = 2**20
+# Documents below which an interval is wide, and hardly holds 95 % where documents are odd.
+FEW = 20
+
+_LEVEL = 0.95
 
 
-def figures(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """What is told with an interval, from sums (…, 5) as in `SUMS`: arrays of shape (…,)."""
+def figures(sums: np.ndarray) -> np.ndarray:
+    """ln perplexity and the other two of `METRICS`, from sums (…, 5) as in `SUMS`; (…, 3).
+
+    A perplexity is told on the scale of its logarithm, where errors are even to both sides.
+    """
     tokens, nats, top, keys, unaided = np.moveaxis(sums, -1, 0)
-    with np.errstate(over="ignore"):  # infinite
-        perplexity = np.exp(nats / tokens)
-    return {
-        "perplexity": perplexity,
-        "top_3": top / tokens,
-        "keystroke_savings": 1 - keys / unaided,
-    }
+    return np.stack([nats / tokens, top / tokens, 1 - keys / unaided], axis=-1)
 
 
-def resample(sums: np.ndarray, *, seed: int) -> np.ndarray:
-    """Totals over documents drawn with replacement.
+def with_interval(
+    sums: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray] = figures
+) -> np.ndarray:
+    """What the whole text has, and the ends of the 95 % interval.
 
     Args:
-        sums: (D, C), a row for each document.
-        seed: with the same one, and as many documents, the same ones are drawn.
+        sums: (D, C), a row for each document, whose tokens come first.
+        statistic: sums (…, C) to figures (…, M).
 
     Returns:
-        (R, C).
+        (3, M): the figures, the low ends and the high ends; NaN where there is one document.
     """
-    documents = len(sums)
-    random = np.random.default_rng(seed)
-    shares = np.full(documents, 1 / documents)
-    at_once = max(1, _COUNTS_AT_ONCE // documents)
-    return np.concatenate(
-        [
-            random.multinomial(documents, shares, size=min(at_once, _RESAMPLES - done)) @ sums
-            for done in range(0, _RESAMPLES, at_once)
-        ]
-    )
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of a figure's values over such texts, of shape (R,)."""
-    low, high = np.percentile(values, _TAILS)
-    return float(low), float(high)
+    count, total = len(sums), sums.sum(0)
+    whole = statistic(total)
+    if count < 2:
+        return np.stack([whole, *np.full((2, len(whole)), np.nan)])
+    error = np.sqrt((count - 1) * statistic(total - sums).var(0))
+    alike = total[0] ** 2 / (sums[:, 0] ** 2).sum()  # documents, if they were equally long
+    error *= stdtrit(max(alike - 1, 1), (1 + _LEVEL) / 2)
+    return np.stack([whole, whole - error, whole + error])

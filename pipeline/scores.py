@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.intervals import SUMS, figures, interval, resample
+from pipeline.intervals import METRICS, SUMS, with_interval
 from pipeline.keystrokes import Completions, pressed_keys, unaided_keys
 from pipeline.metrics import Predictions, perplexity
 from pipeline.unseen import Unseen
@@ -23,7 +23,6 @@ TOP = (1, 3, 5)
 _BANDS = (10, 100, 1_000, 10_000)
 _PARTS = 5
 _BINS = 10
-_SEED = 1
 
 
 def hits(predictions: Predictions, k: int) -> np.ndarray | None:
@@ -75,10 +74,11 @@ def score(
         for k in TOP:
             found[f"top_{k}_words"] = (word & (predictions.word_rank < k)).sum() / count
     sums = by_unit(predictions, unseen, vocabulary=vocabulary)[[*SUMS]].to_numpy()
-    found["keystroke_savings"] = figures(sums.sum(0))["keystroke_savings"]
-    if len(sums) > 1:
-        for name, values in figures(resample(sums, seed=_SEED)).items():
-            found[f"{name}_low"], found[f"{name}_high"] = interval(values)
+    whole, *ends = with_interval(sums)
+    found["keystroke_savings"] = whole[-1]
+    for end, values in zip(("low", "high"), np.clip(ends, 0, [math.inf, 1, 1]), strict=True):
+        values[0] = np.exp(values[0])
+        found |= {f"{name}_{end}": v for name, v in zip(METRICS, values, strict=True)}
     numbers = {name: value for name, value in found.items() if not math.isnan(value)}
     return {name: v if isinstance(v, int) else float(v) for name, v in numbers.items()}
 

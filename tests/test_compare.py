@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline import InputError
-from pipeline.compare import compare, in_words, print_comparison
+from pipeline.compare import compare, difference, in_words, print_comparison
+from pipeline.intervals import with_interval
 
 
 def write_evaluation(folder, rates, *, split="test", unit="document", digest="d", top=0.3):
@@ -60,7 +61,25 @@ def test_a_difference_on_which_documents_disagree_may_be_noise(tmp_path, rates):
     assert perplexity.better == 0
     (sentence,) = in_words([perplexity], first="A", second="B")
     assert "may be noise" in sentence
-    assert "over 30 documents" in sentence
+    assert "over 30 documents)" in sentence
+
+
+@pytest.mark.parametrize("documents", [6, 8])
+def test_two_equal_models_are_not_told_apart_more_often_than_allowed(documents):
+    """Each is better on half of the documents, by chance: «not noise» in 5 of 100 at most."""
+    random = np.random.default_rng(documents)
+    sure = []
+    for _ in range(2000):
+        tokens = np.exp(random.normal(6, 0.8, documents))
+        hard = random.normal(4.5, 0.4, documents)  # for both
+        nats, top, keys = (random.normal(0, 0.05, (3, 2, documents)).T + 0.4).T
+        sums = [[tokens, tokens * (hard + n), tokens * t, tokens * k, tokens]
+                for n, t, k in zip(nats, top, keys, strict=True)]  # fmt: skip
+        _, low, high = with_interval(np.concatenate(sums).T, difference)
+        sure.append((low > 0) | (high < 0))
+    rates = np.mean(sure, axis=0)
+    print(f"{documents} documents: «not noise» in {rates}")
+    assert (rates < 0.06).all()
 
 
 def test_more_is_better_but_of_perplexity(tmp_path, rates):
@@ -69,6 +88,14 @@ def test_more_is_better_but_of_perplexity(tmp_path, rates):
     assert top.difference == pytest.approx(0.1)
     assert top.better == 1
     assert compare(tmp_path / "b", first)[1].better == -1
+
+
+def test_few_documents_are_told(tmp_path, rates):
+    first = write_evaluation(tmp_path / "a", rates[:8])
+    (sentence,) = in_words(
+        compare(first, write_evaluation(tmp_path / "b", rates[:8] + 0.1)), first="A", second="B"
+    )
+    assert "over 8 documents; of fewer than 20" in sentence
 
 
 def test_one_paragraph_tells_nothing_about_noise(tmp_path):

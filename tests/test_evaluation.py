@@ -7,11 +7,12 @@ import pytest
 from conftest import TOKENS, config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from pipeline import InputError
 from pipeline.evaluation import _count_ngrams, evaluate, unigram_logits
 from pipeline.interpolation import find_weights, interpolate
-from pipeline.intervals import SUMS, figures, interval, resample
+from pipeline.intervals import METRICS, SUMS, figures, with_interval
 from pipeline.keystrokes import Completions
 from pipeline.kneser_ney import KneserNey
 from pipeline.metrics import Predictions
@@ -105,8 +106,10 @@ def test_the_tables_add_up_to_the_whole(vocabulary):
     assert set(units["unit"]) == {"document"}
     assert len(units) == 3
     sums = figures(units[[*SUMS]].sum().to_numpy())
-    for name, value in sums.items():
+    sums[0] = math.exp(sums[0])
+    for name, value in zip(METRICS, sums, strict=True):
         assert value == pytest.approx(whole[name], rel=1e-6)
+        assert whole[f"{name}_low"] < value < whole[f"{name}_high"]
     tenths = calibration(said)
     assert tenths["tokens"].sum() == 399
     assert (tenths["low"] <= tenths["confidence"]).all()
@@ -150,33 +153,56 @@ def test_a_single_document_is_drawn_in_blocks_of_paragraphs():
     np.testing.assert_array_equal(two.units()[1], [0, 200, 599])
 
 
+def sums_of(tokens, nats) -> np.ndarray:
+    """Rows of documents with these tokens and nats; of the other sums as many."""
+    other = np.ones_like(tokens)
+    return np.stack([tokens, nats, other, other, other], axis=-1)
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.floats(0.5, 9), min_size=2, max_size=30))
-def test_the_interval_holds_what_the_whole_text_has(rates):
-    sums = np.array([(100, 100 * rate, 20, 80, 100) for rate in rates])
-    drawn = figures(resample(sums, seed=1))["perplexity"]
-    assert (drawn >= math.exp(min(rates)) * (1 - 1e-9)).all()
-    assert (drawn <= math.exp(max(rates)) * (1 + 1e-9)).all()
-    low, high = interval(drawn)
-    assert low * (1 - 1e-9) <= figures(sums.sum(0))["perplexity"] <= high * (1 + 1e-9)
-    np.testing.assert_array_equal(drawn, figures(resample(sums, seed=1))["perplexity"])
+def test_the_interval_of_a_mean_is_students(rates):
+    """Of documents equally long, mean ± t s/√D with D − 1 degrees of freedom."""
+    whole, low, high = with_interval(sums_of(np.full(len(rates), 100.0), 100 * np.array(rates)))
+    assert whole[0] == pytest.approx(np.mean(rates))
+    error = np.std(rates, ddof=1) / math.sqrt(len(rates))
+    half = stats.t.ppf(0.975, len(rates) - 1) * error
+    np.testing.assert_allclose([low[0], high[0]], [whole[0] - half, whole[0] + half], atol=1e-6)
 
 
-def test_the_interval_of_a_mean_is_that_of_the_textbook():
-    """Of a mean over many documents it is ± 1.96 standard errors."""
-    values = np.random.default_rng(0).normal(5, 2, 400)
-    sums = np.stack([np.ones(400), values, np.ones(400), np.ones(400), np.ones(400)], axis=1)
-    low, high = interval(np.log(figures(resample(sums, seed=1))["perplexity"]))
-    error = values.std() / 20
-    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
-    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+def test_an_interval_by_hand():
+    # Without the first, second and third document (0 + 6) / 3, 8 / 3 and 2 / 4 nats per token.
+    whole, low, high = with_interval(sums_of(np.array([2.0, 2, 1]), np.array([2.0, 0, 6])))
+    assert whole[0] == pytest.approx(8 / 5)
+    error = math.sqrt(2 * np.var([6 / 3, 8 / 3, 2 / 4]))
+    quantile = stats.t.ppf(0.975, 25 / 9 - 1)  # (2 + 2 + 1)² / (4 + 4 + 1) documents
+    assert high[0] - whole[0] == pytest.approx(quantile * error)
+    assert whole[0] - low[0] == pytest.approx(quantile * error)
 
 
-def test_many_documents_are_drawn_a_few_texts_at_a_time():
-    sums = np.random.default_rng(0).integers(1, 100, (2000, 5))
-    random = np.random.default_rng(1)
-    times = random.multinomial(2000, np.full(2000, 1 / 2000), size=2000)
-    np.testing.assert_array_equal(resample(sums, seed=1), times @ sums)
+def lognormal(random, documents):
+    """Tokens of documents, some 5 times as long as others, as those of most corpora."""
+    return np.exp(random.normal(6, 0.8, documents))
+
+
+def equal(random, documents):
+    return np.full(documents, 400.0)
+
+
+@pytest.mark.parametrize("lengths", [equal, lognormal])
+@pytest.mark.parametrize("documents", [3, 6, 8, 20, 50])
+def test_intervals_hold_95_of_100(documents, lengths):
+    """Of documents whose nats per token differ as those of texts do, the mean is known: 4.5."""
+    random = np.random.default_rng(documents)
+    held = []
+    for _ in range(1000):
+        tokens = lengths(random, documents)
+        rates = random.normal(4.5, 0.4, documents)
+        rates += random.normal(0, 3, documents) / np.sqrt(tokens)
+        _, low, high = with_interval(sums_of(tokens, rates * tokens))
+        held.append(low[0] <= 4.5 <= high[0])
+    print(f"{documents} documents, {lengths.__name__}: {np.mean(held):.1%} of 95 % intervals hold")
+    assert 0.932 < np.mean(held) < 0.985  # 0.95 − 2.6 standard errors; longer is on the safe side
 
 
 @settings(deadline=None, max_examples=25)
