@@ -1,6 +1,9 @@
 """Several models as one: p(w) = Σ λ_m p_m(w), Σ λ_m = 1 (Jelinek & Mercer 1980)."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+import tensorflow as tf
 
 _ITERATIONS = 200
 _ENOUGH = 1e-6
@@ -32,3 +35,29 @@ def interpolate(nats: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """−ln Σ λ_m p_m(target): (M, N) and (M,) to float32 (N,)."""
     least = nats.min(0)
     return (least - np.log(weights @ np.exp(least - nats, dtype=np.float64))).astype(np.float32)
+
+
+class Mixture:
+    """Several models as one that `metrics.Meter` reads: ids (B, T) to ln p (B, T, V).
+
+    Args:
+        models: each maps ids (B, T) to logits (B, T, V) and carries its state.
+        weights: λ of each.
+    """
+
+    def __init__(
+        self, models: Sequence[Callable[[tf.Tensor], tf.Tensor]], weights: Sequence[float]
+    ):
+        self._models, self._weights = models, weights
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        parts = [
+            tf.math.log(weight) + tf.nn.log_softmax(tf.cast(model(ids), tf.float32))
+            for model, weight in zip(self._models, self._weights, strict=True)
+        ]
+        return tf.reduce_logsumexp(tf.stack(parts), axis=0)
+
+    def reset_states(self) -> None:
+        """Let each model forget what was read."""
+        for model in self._models:
+            model.reset_states()

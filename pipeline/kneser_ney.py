@@ -17,6 +17,7 @@ import dataclasses
 from typing import Self
 
 import numpy as np
+import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.vocabulary import BEGIN_ID
@@ -49,7 +50,7 @@ class KneserNey:
     """
 
     def __init__(self, lengths: list[_Ngrams], *, vocabulary_size: int):
-        self._lengths, self._size = lengths, vocabulary_size
+        self._lengths, self.vocabulary_size = lengths, vocabulary_size
 
     @classmethod
     def fit(cls, stream: np.ndarray, *, order: int = 5, vocabulary_size: int) -> Self:
@@ -94,48 +95,76 @@ class KneserNey:
             numbers[longer] = longer_numbers
         return cls(lengths, vocabulary_size=vocabulary_size)
 
-    def nats(self, stream: np.ndarray) -> np.ndarray:
-        """−ln p of every token of a stream (tokens,) but the first; float32, (tokens − 1,).
+    def begin(self, lanes: int) -> np.ndarray:
+        """The contexts before texts begin, as `advance` numbers them; (lanes, n)."""
+        return np.tile(np.where(np.arange(len(self._lengths)), -1, 0), (lanes, 1))
+
+    def advance(self, contexts: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """The contexts of the next token, before ids (B, T) and after each of them.
+
+        Args:
+            contexts: int64, (B, n): for each m < n the number of the m tokens read last, -1 where
+                they were never seen.
+            ids: (B, T).
+
+        Returns:
+            int64, (B, T + 1, n).
 
         Raises:
             InputError: an id is not in the vocabulary.
         """
-        ids = _ids(stream, self._size)
-        p = np.full(len(ids), 1 / self._size)
-        contexts = np.zeros(len(ids), np.int64)
-        for ngrams in self._lengths:
-            numbers = self._find(ngrams, contexts, ids)
-            p = _left_over(ngrams, contexts) * p
-            p += np.where(numbers < 0, 0, ngrams.shares[numbers])
-            contexts = np.roll(numbers, 1)
-            contexts[:1] = -1
-        return -np.log(p[1:]).astype(np.float32)
+        ids = _ids(ids, self.vocabulary_size)
+        read = np.tile(contexts[:, None], (1, ids.shape[1] + 1, 1))
+        for m, ngrams in enumerate(self._lengths[:-1]):
+            read[:, 1:, m + 1] = self._find(ngrams, read[:, :-1, m], ids)
+        return read
 
     def probabilities(self, contexts: np.ndarray) -> np.ndarray:
-        """Of all V tokens after contexts of equal length: ids (N, M) to float64 (N, V).
-
-        Raises:
-            InputError: an id is not in the vocabulary.
-        """
-        ids = _ids(contexts, self._size)
-        p = np.full((len(ids), self._size), 1 / self._size)
-        for n, ngrams in enumerate(self._lengths[: ids.shape[1] + 1]):
-            numbers = np.zeros(len(ids), np.int64)
-            for shorter, tokens in zip(self._lengths, ids[:, ids.shape[1] - n :].T, strict=False):
-                numbers = self._find(shorter, numbers, tokens)
+        """Of all V tokens after contexts (N, n), as `advance` numbers them; float64, (N, V)."""
+        first, *longer = self._lengths
+        p = np.tile(first.backoff / self.vocabulary_size + first.shares, (len(contexts), 1))
+        for numbers, ngrams in zip(contexts.T[1:], longer, strict=True):
             p *= _left_over(ngrams, numbers)[:, None]
             # What follows a context has keys in a row.
-            rows = np.flatnonzero(numbers >= 0)
-            bounds = np.stack([numbers[rows], numbers[rows] + 1]) * self._size
-            for row, first, end in zip(rows, *np.searchsorted(ngrams.keys, bounds), strict=True):
-                p[row, ngrams.keys[first:end] % self._size] += ngrams.shares[first:end]
+            bounds = self.vocabulary_size * (numbers + [[0], [1]])
+            starts, ends = np.searchsorted(ngrams.keys, bounds)
+            counts = ends - starts
+            rows = np.repeat(np.arange(len(p)), counts)
+            places = np.arange(len(rows)) + np.repeat(ends - np.cumsum(counts), counts)
+            p[rows, ngrams.keys[places] % self.vocabulary_size] += ngrams.shares[places]
         return p
 
     def _find(self, ngrams: _Ngrams, contexts: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """The numbers of n-grams: contexts (N,), -1 for an unknown one, and tokens (N,) to (N,)."""
-        keys = contexts * self._size + tokens
+        keys = contexts * self.vocabulary_size + tokens
         places = np.minimum(np.searchsorted(ngrams.keys, keys), len(ngrams.keys) - 1)
         return np.where((contexts >= 0) & (ngrams.keys[places] == keys), places, -1)
+
+
+class NgramReader:
+    """An n-gram model as `metrics.Meter` reads one: ids (B, T) to ln p (B, T, V).
+
+    What was read is carried from call to call until `reset_states`.
+    """
+
+    def __init__(self, ngrams: KneserNey):
+        self._ngrams = ngrams
+        self.reset_states()
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        told = tf.numpy_function(self._read, [ids], tf.float32)
+        return tf.ensure_shape(told, (*ids.shape, self._ngrams.vocabulary_size))
+
+    def _read(self, ids: np.ndarray) -> np.ndarray:
+        before = self._ngrams.begin(len(ids)) if self._contexts is None else self._contexts
+        read = self._ngrams.advance(before, ids)[:, 1:]
+        self._contexts = read[:, -1]
+        p = self._ngrams.probabilities(read.reshape(-1, read.shape[-1]))
+        return np.log(p).astype(np.float32).reshape(*ids.shape, -1)
+
+    def reset_states(self) -> None:
+        """Forget what was read."""
+        self._contexts: np.ndarray | None = None  # before the next ids, (B, n)
 
 
 def _ids(ids: np.ndarray, vocabulary_size: int) -> np.ndarray:

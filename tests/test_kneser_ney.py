@@ -1,12 +1,16 @@
 """Kneser-Ney against arithmetic by hand, and against KenLM's lmplz."""
 
+import itertools
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.kneser_ney import KneserNey
+from pipeline.kneser_ney import KneserNey, NgramReader
+from pipeline.metrics import Meter
 from pipeline.windows import Shards
 
 V = 6
@@ -72,11 +76,22 @@ def read(text, vocabulary):
     return np.array([*ids, BEGIN], np.int32)
 
 
+def after(model, contexts):
+    """p of all tokens after contexts of equal length, (N, M) to (N, V)."""
+    return model.probabilities(model.advance(model.begin(len(contexts)), contexts)[:, -1])
+
+
+def nats_of(model, stream):
+    """−ln p of every token of a stream but the first."""
+    told = NgramReader(model)(tf.constant(stream[None, :-1], tf.int32))[0].numpy()
+    return -told[np.arange(len(stream) - 1), stream[1:]]
+
+
 @pytest.mark.parametrize(("text", "sentence"), REFERENCE, ids=[s for _, s in REFERENCE])
 def test_probabilities_are_those_of_lmplz(text, sentence):
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(text.split()), start=2)}
     model = KneserNey.fit(read(text, vocabulary), order=3, vocabulary_size=len(vocabulary) + 2)
-    nats = model.nats(read(sentence, vocabulary))
+    nats = nats_of(model, read(sentence, vocabulary))
     np.testing.assert_allclose(-nats / np.log(10), REFERENCE[text, sentence], atol=2e-5)
 
 
@@ -86,19 +101,19 @@ def test_a_case_by_hand():
     model = KneserNey.fit(np.array([BEGIN, A, B, A, B, A, C, BEGIN]), order=2, vocabulary_size=V)
     any_token = 2.5 / 5 / 6
     unigram = np.array([0, 0.5, 1, 0.5, 0.5, 0]) / 5 + any_token
-    np.testing.assert_allclose(model.probabilities(np.zeros((1, 0), int))[0], unigram)
+    np.testing.assert_allclose(after(model, np.zeros((1, 0), int))[0], unigram)
     # After a: 2 × b and c of 3, discounted by 1 and 0.5.
     after_a = np.array([0, 0, 0, 1, 0.5, 0]) / 3 + 1.5 / 3 * unigram
-    np.testing.assert_allclose(model.probabilities(np.array([[A]]))[0], after_a)
-    np.testing.assert_allclose(model.probabilities(np.array([[D]]))[0], unigram)
+    np.testing.assert_allclose(after(model, np.array([[A]]))[0], after_a)
+    np.testing.assert_allclose(after(model, np.array([[D]]))[0], unigram)
 
 
 def test_alone_a_unigram_is_counted_and_with_bigrams_what_stands_before_it():
     # b three times, always after a; c twice, after a and after b.
     stream = np.array([BEGIN, A, B, A, B, C, A, B, A, C, BEGIN])
     nothing = np.zeros((1, 0), int)
-    (counted,) = KneserNey.fit(stream, order=1, vocabulary_size=V).probabilities(nothing)
-    (continued,) = KneserNey.fit(stream, order=2, vocabulary_size=V).probabilities(nothing)
+    (counted,) = after(KneserNey.fit(stream, order=1, vocabulary_size=V), nothing)
+    (continued,) = after(KneserNey.fit(stream, order=2, vocabulary_size=V), nothing)
     assert counted[B] > counted[C]
     assert continued[B] < continued[C]
 
@@ -110,26 +125,50 @@ def test_probabilities_sum_to_one_after_any_context(stream, order, data):
     length = data.draw(st.integers(0, 6))
     context = st.lists(st.integers(0, V - 1), min_size=length, max_size=length)
     contexts = np.array(data.draw(st.lists(context, min_size=1, max_size=4)), int)
-    p = model.probabilities(contexts)
+    p = after(model, contexts)
     assert p.shape == (len(contexts), V)
     assert (p > 0).all()
     np.testing.assert_allclose(p.sum(1), 1)
 
 
 @settings(deadline=None, max_examples=50)
-@given(stream=streams, unseen=streams, order=st.integers(1, 5))
-def test_nats_are_of_the_targets(stream, unseen, order):
+@given(stream=streams, order=st.integers(1, 5), data=st.data())
+def test_a_text_is_read_in_windows_as_it_is_at_once(stream, order, data):
+    """Lane by lane, whatever the windows: after each token p given all that was read before."""
     model = KneserNey.fit(stream, order=order, vocabulary_size=V)
-    nats = model.nats(unseen)
-    assert nats.dtype == np.float32
-    expected = [model.probabilities(unseen[None, :i])[0, unseen[i]] for i in range(1, len(unseen))]
-    np.testing.assert_allclose(nats, -np.log(expected), rtol=1e-5, atol=1e-6)
+    lanes, steps = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 12))
+    ids = np.random.default_rng(len(stream)).integers(0, V, (lanes, steps), np.int32)
+    cuts = np.unique([0, *data.draw(st.lists(st.integers(1, steps), max_size=3)), steps])
+    reader = NgramReader(model)
+    for _ in range(2):  # what was read is forgotten
+        told = [reader(tf.constant(ids[:, a:b])) for a, b in itertools.pairwise(cuts)]
+        expected = [after(model, ids[:, : t + 1]) for t in range(steps)]
+        np.testing.assert_allclose(
+            np.exp(np.concatenate(told, axis=1)), np.stack(expected, axis=1), rtol=1e-5
+        )
+        reader.reset_states()
+
+
+def test_a_meter_reads_it_as_it_reads_a_network():
+    """In lanes that begin where paragraphs do nothing is lost; a rank is that of the p."""
+    random = np.random.default_rng(2)
+    stream = random.integers(0, V, 300).astype(np.int32)
+    stream[::7] = BEGIN
+    reader = NgramReader(model := KneserNey.fit(stream, order=4, vocabulary_size=V))
+    said = Meter(reader, reset=reader.reset_states).measure(stream, batch_size=5, window=9)
+    np.testing.assert_allclose(said.nats, nats_of(model, stream), rtol=1e-5, atol=1e-6)
+    for place in random.integers(0, 299, 20):
+        p = after(model, stream[None, : place + 1])[0]
+        better = (p > p[stream[place + 1]] * (1 + 1e-6)).sum()
+        equal = np.isclose(p, p[stream[place + 1]]).sum()
+        assert better <= said.rank[place] < better + equal
+        assert said.confidence[place] == pytest.approx(p.max(), rel=1e-5)
 
 
 def test_contexts_end_where_a_paragraph_begins():
     stream = np.random.default_rng(1).integers(0, V, 400)
     model = KneserNey.fit(stream, order=4, vocabulary_size=V)
-    one, other, longer = model.probabilities(np.array([[A, BEGIN, B], [C, BEGIN, B], [A, C, B]]))
+    one, other, longer = after(model, np.array([[A, BEGIN, B], [C, BEGIN, B], [A, C, B]]))
     np.testing.assert_array_equal(one, other)
     assert not np.allclose(one, longer)
 
@@ -137,8 +176,8 @@ def test_contexts_end_where_a_paragraph_begins():
 def test_a_longer_context_tells_more():
     # What follows "a b" depends on the token before it.
     stream = np.array([BEGIN, C, A, B, C, BEGIN, D, A, B, D] * 20)
-    nats = KneserNey.fit(stream, order=4, vocabulary_size=V).nats(stream)
-    shorter = KneserNey.fit(stream, order=3, vocabulary_size=V).nats(stream)
+    nats = nats_of(KneserNey.fit(stream, order=4, vocabulary_size=V), stream)
+    shorter = nats_of(KneserNey.fit(stream, order=3, vocabulary_size=V), stream)
     assert nats[3::5].mean() < 0.3
     assert shorter[3::5].mean() > 0.6
 
@@ -147,7 +186,7 @@ def test_a_stream_in_shards_is_one_stream():
     stream = np.random.default_rng(3).integers(0, V, 300).astype(np.int32)
     shards = Shards([stream[:100], stream[100:]])
     whole, parts = (KneserNey.fit(s, vocabulary_size=V) for s in (stream, shards))
-    np.testing.assert_array_equal(whole.nats(stream), parts.nats(shards))
+    np.testing.assert_array_equal(nats_of(whole, stream), nats_of(parts, stream))
 
 
 @pytest.mark.parametrize(
