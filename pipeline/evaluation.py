@@ -6,28 +6,33 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.cache import CachedModel, tune
-from pipeline.interpolation import find_weights, interpolate
+from pipeline.cache import Cache, CachedModel, tune
+from pipeline.corpus.overlap import NGRAM
+from pipeline.export.saved_model import NextWord
+from pipeline.interpolation import Mixture, find_weights
+from pipeline.intervals import FEW
 from pipeline.keystrokes import SUGGESTIONS, Completions
-from pipeline.kneser_ney import KneserNey
+from pipeline.kneser_ney import KneserNey, NgramReader
 from pipeline.manifest import digest
 from pipeline.metrics import LANES, Meter, Predictions
 from pipeline.model import load_model, named_models
 from pipeline.report import Explanation, read_ablation, write_report
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
-from pipeline.unseen import Unseen, open_split, read_text
-from pipeline.vocabulary import Vocabulary, check_same_ids
+from pipeline.unseen import Unseen, open_split, read_text, share_in_training
+from pipeline.vocabulary import BEGIN_ID, Vocabulary, check_same_ids
 from pipeline.windows import open_stream
 
-# Training tokens that n-grams are counted in, at most; each takes some 170 bytes.
-_COUNTED = 20_000_000
-# Tokens whose latency is measured, and how many before them are not: the first ones are compiled.
+# Training tokens that n-grams are counted in, at most, each of which takes some 170 bytes; and in
+# how many blocks they are taken from more.
+_COUNTED, _PLACES = 20_000_000, 1000
+# Words whose latency is measured, and how many before them are not.
 _TIMED, _UNTIMED = 200, 20
 
 log = logging.getLogger(__name__)
@@ -49,25 +54,33 @@ def unigram_meter(vocabulary: Vocabulary, words: Completions | None) -> Meter:
     )
 
 
-def latency(folder: Path, stream: np.ndarray) -> float:
-    """Median milliseconds from a token to suggestions, one text at a time.
+def latency(
+    folder: Path, vocabulary: Vocabulary, stream: np.ndarray, *, cache: Cache | None = None
+) -> float:
+    """Median milliseconds of a call of `step`, as `export` writes it, on this machine.
+
+    A call reads one word, from text, after a state, and returns the three words suggested next,
+    and the state; one text at a time. It is called in this process: what a server adds is not in.
 
     Args:
         folder: of a trained model.
+        vocabulary: of both.
         stream: int32 ids to read, (tokens,).
+        cache: the model's, if any.
     """
-    model = load_model(folder, batch_size=1)
-
-    @tf.function(input_signature=[tf.TensorSpec((1, 1), tf.int32)])
-    def suggest(ids: tf.Tensor) -> tf.Tensor:
-        return tf.math.top_k(tf.nn.softmax(model(ids)), SUGGESTIONS)
-
+    module = NextWord(load_model(folder), vocabulary, suggestions=SUGGESTIONS, cache=cache)
+    step = module.step_function()
+    spellings = vocabulary.spellings()
+    words = [spellings[i] for i in stream[: _UNTIMED + _TIMED] if i > BEGIN_ID] or ["."]
+    state = tf.zeros((1, module.reader.state_size))
     seconds = []
     for place in range(_UNTIMED + _TIMED):
-        ids = tf.constant(stream[place % len(stream)], tf.int32, shape=(1, 1))
+        text = tf.constant([words[place % len(words)]])
         start = time.perf_counter()
-        suggest(ids)[1].numpy()
+        answer = step(text, state)
+        answer["words"].numpy()
         seconds.append(time.perf_counter() - start)
+        state = answer["state"]
     return 1000 * statistics.median(seconds[_UNTIMED:])
 
 
@@ -86,7 +99,7 @@ def evaluate(
 ) -> None:
     """Measure models on the validation and test splits, and on any other text.
 
-    Writes metrics.json (split → model → metric; what a model cannot tell is absent), report.html,
+    Writes metrics.json (split → model → metric; what a model does not have is absent), report.html,
     and, a row for each model and split,
 
     - frequency.csv: perplexity and top-3 by how frequent the target is in training;
@@ -100,7 +113,8 @@ def evaluate(
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
         baselines: folders of other trained models; a unigram model is always beside them.
-        text: file to measure on as well, of any kind that `ingest` reads.
+        text: file to measure on as well, of any kind that `ingest` reads; how much of it stands in
+            training is told.
         text_column: which column of it holds text, if it is a table.
         ngram_order: n of an interpolated Kneser-Ney n-gram model of the training split, beside
             which its interpolation with the model is told; 0 for none.
@@ -129,32 +143,19 @@ def evaluate(
     (output / "models.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")
 
     words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
-    told = {}  # model → text → what it predicts
+    measured = _Measured(texts, words)
     for name, folder in models.items():
-        model = load_model(folder, batch_size=LANES)
-        told[name] = _measure(Meter(model, reset=model.reset_states, words=words), texts)
-    extra = {name: {"latency_ms": latency(f, texts[0].stream)} for name, f in models.items()}
-    own = [next(iter(told))]
+        ms = latency(folder, vocabulary, texts[0].stream)
+        measured.add(name, load_model(folder, batch_size=LANES), latency_ms=ms)
     if cache:
-        own.append(f"{own[0]}_cache")
-        model = load_model(training, batch_size=LANES)
-        chosen = tune(model, texts[0].stream, size=cache)
-        cached = CachedModel(model, chosen)
-        told[own[1]] = _measure(Meter(cached, reset=cached.reset_states, words=words), texts)
-        extra[own[1]] = {"cache_theta": chosen.theta, "cache_weight": chosen.weight}
+        measured.add_cached(training, vocabulary, size=cache)
+    train = open_stream(tokens / "train.npy")
     if ngram_order:
-        ngrams, counted = _count_ngrams(tokens, order=ngram_order, size=len(vocabulary))
-        name = f"kneser_ney_{ngram_order}"
-        extra[name] = {"counted_tokens": counted}
-        told[name] = {
-            unseen.name: Predictions(unseen.stream[1:], ngrams.nats(unseen.stream))
-            for unseen in texts
-        }
-        for one in own:
-            mixed = f"{one}_and_{name}"
-            told[mixed], weight = _interpolated(told[one], told[name])
-            extra[mixed] = {"interpolation_weight": weight}
-    told["unigram"] = _measure(unigram_meter(vocabulary, words), texts)
+        measured.add_ngrams(train, order=ngram_order, vocabulary_size=len(vocabulary))
+    measured.told["unigram"] = measured.read(unigram_meter(vocabulary, words))
+    told, numbers = measured.told, measured.numbers
+    _tell_of_few(texts)
+    standing = _tell_of_overlap(texts[2], train, text) if text else {}
 
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -164,7 +165,8 @@ def evaluate(
             of_model = predictions[unseen.name]
             metrics[unseen.name][name] = {
                 **score(of_model, unseen, vocabulary=vocabulary, words=words),
-                **extra.get(name, {}),
+                **numbers.get(name, {}),
+                **(standing if unseen.name == "text" else {}),
             }
             for table, rows in {
                 "frequency": by_frequency(of_model, vocabulary),
@@ -176,8 +178,7 @@ def evaluate(
                 rows.insert(0, "split", unseen.name)
                 tables.setdefault(table, []).append(rows)
     for table, parts in tables.items():
-        filled = [rows for rows in parts if len(rows)]
-        pd.concat(filled).convert_dtypes().to_csv(output / f"{table}.csv", index=False)
+        pd.concat(parts).convert_dtypes().to_csv(output / f"{table}.csv", index=False)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     write_report(
         metrics,
@@ -185,7 +186,7 @@ def evaluate(
         training=training,
         tokens=tokens,
         unseen=texts[1],
-        predictions=next(iter(told.values()))[texts[1].name],
+        predictions=next(iter(told.values()))["test"],
         output=output,
         explained=explained,
         ablation=changes,
@@ -204,33 +205,92 @@ def _check_explained(
             )
 
 
-def _count_ngrams(tokens: Path, *, order: int, size: int) -> tuple[KneserNey, int]:
-    """An n-gram model, and how many training tokens it has seen."""
-    stream = open_stream(tokens / "train.npy")
-    counted = min(len(stream), _COUNTED)
-    if counted < len(stream):
+class _Measured:
+    """What models predict of texts.
+
+    Attributes:
+        told: model → text → its predictions.
+        numbers: model → what else there is to tell of it.
+    """
+
+    def __init__(self, texts: Sequence[Unseen], words: Completions | None):
+        self.told: dict[str, dict[str, Predictions]] = {}
+        self.numbers: dict[str, dict[str, float]] = {}
+        self._texts, self._words = texts, words
+        self._own: dict[str, Any] = {}  # the model that is evaluated, without and with a cache
+
+    def read(self, meter: Meter) -> dict[str, Predictions]:
+        return {unseen.name: meter.measure(unseen.stream) for unseen in self._texts}
+
+    def add(self, name: str, model: Any, **numbers: float) -> None:
+        """Measure what maps ids (B, T) to logits (B, T, V) and has `reset_states`."""
+        self._own = self._own or {name: model}
+        self.told[name] = self.read(Meter(model, reset=model.reset_states, words=self._words))
+        self.numbers[name] = numbers
+
+    def add_cached(self, training: Path, vocabulary: Vocabulary, *, size: int) -> None:
+        """The first model with a cache that is tuned on the validation split."""
+        ((name, model),) = self._own.items()
+        stream = self._texts[0].stream
+        chosen = tune(model, stream, size=size)
+        cached = self._own[f"{name}_cache"] = CachedModel(model, chosen)
+        numbers = {"cache_theta": chosen.theta, "cache_weight": chosen.weight}
+        ms = latency(training, vocabulary, stream, cache=chosen)
+        self.add(f"{name}_cache", cached, **numbers, latency_ms=ms)
+
+    def add_ngrams(self, train: np.ndarray, *, order: int, vocabulary_size: int) -> None:
+        """An n-gram model, and its mixtures, weighted on the validation split."""
+        counted = spread(train, _COUNTED)
+        if len(counted) < len(train):
+            log.warning(
+                "Kneser-Ney counts %s of %s training tokens, in %s blocks spread over them: more "
+                "take too much memory.",
+                *(f"{number:,}" for number in (len(counted), len(train), _PLACES)),
+            )
+        fitted = KneserNey.fit(counted, order=order, vocabulary_size=vocabulary_size)
+        ngrams, name = NgramReader(fitted), f"kneser_ney_{order}"
+        self.add(name, ngrams, counted_tokens=len(counted), training_tokens=len(train))
+        for own, model in self._own.items():
+            nats = np.stack([self.told[one]["valid"].nats for one in (own, name)])
+            weights = find_weights(nats).tolist()
+            mixture = Mixture((model, ngrams), weights)
+            self.add(f"{own}_and_{name}", mixture, interpolation_weight=weights[0])
+
+
+def spread(stream: np.ndarray, count: int) -> np.ndarray:
+    """A stream, or where it has more than `count` tokens, some that stand all over it.
+
+    They are the whole paragraphs of blocks that begin at even distances; of a block that holds no
+    whole one, all of it.
+    """
+    if len(stream) <= count:
+        return stream
+    size, blocks = count // _PLACES, []
+    for first in np.linspace(0, len(stream) - size, _PLACES).astype(int):
+        block = np.asarray(stream[first : first + size])
+        begins = np.flatnonzero(block == BEGIN_ID)
+        blocks.append(block[begins[0] : begins[-1]] if len(begins) > 1 else block)
+    return np.concatenate(blocks)
+
+
+def _tell_of_few(texts: Sequence[Unseen]) -> None:
+    """Warn where there are too few documents for narrow intervals."""
+    units = {unseen.name: unseen.units() for unseen in texts}
+    few = [f"{name} ({len(b) - 1} {unit}s)" for name, (unit, b) in units.items() if len(b) <= FEW]
+    if few:
         log.warning(
-            "Kneser-Ney counts the first %s of %s training tokens: more take too much memory.",
-            *(f"{number:,}" for number in (counted, len(stream))),
+            "Few documents make wide intervals: %s. With %d or more, they are narrower.",
+            *(", ".join(few), FEW),
         )
-    return KneserNey.fit(stream[:counted], order=order, vocabulary_size=size), counted
 
 
-def _measure(meter: Meter, texts: Sequence[Unseen]) -> dict[str, Predictions]:
-    return {unseen.name: meter.measure(unseen.stream) for unseen in texts}
-
-
-def _interpolated(
-    model: Mapping[str, Predictions], other: Mapping[str, Predictions]
-) -> tuple[dict[str, Predictions], float]:
-    """Two models as one, weighted on the validation split; and the weight of the first."""
-
-    def nats(text: str) -> np.ndarray:
-        return np.stack([model[text].nats, other[text].nats])
-
-    weights = find_weights(nats("valid"))
-    mixed = {
-        text: Predictions(predictions.targets, interpolate(nats(text), weights))
-        for text, predictions in model.items()
-    }
-    return mixed, float(weights[0])
+def _tell_of_overlap(unseen: Unseen, train: np.ndarray, path: Path) -> dict[str, float]:
+    """The share of a text that stands in training, with a warning where it is any."""
+    share = share_in_training(unseen, train)
+    if share:
+        log.warning(
+            "%.1f%% of the tokens of %s stand in training, in runs of %d and more: a perplexity "
+            "over text that was trained on is no result.",
+            *(100 * share, path, NGRAM),
+        )
+    return {"training_overlap": share}

@@ -1,6 +1,7 @@
 """Several models as one: p(w) = Σ λ_m p_m(w), Σ λ_m = 1 (Jelinek & Mercer 1980)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -41,13 +42,12 @@ class Mixture:
     """Several models as one that `metrics.Meter` reads: ids (B, T) to ln p (B, T, V).
 
     Args:
-        models: each maps ids (B, T) to logits (B, T, V) and carries its state.
+        models: each maps ids (B, T) to logits (B, T, V) and carries its state until
+            `reset_states`.
         weights: λ of each.
     """
 
-    def __init__(
-        self, models: Sequence[Callable[[tf.Tensor], tf.Tensor]], weights: Sequence[float]
-    ):
+    def __init__(self, models: Sequence[Any], weights: Sequence[float]):
         self._models, self._weights = models, weights
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:

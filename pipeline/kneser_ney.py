@@ -126,7 +126,7 @@ class KneserNey:
         for numbers, ngrams in zip(contexts.T[1:], longer, strict=True):
             p *= _left_over(ngrams, numbers)[:, None]
             # What follows a context has keys in a row.
-            bounds = self.vocabulary_size * (numbers + [[0], [1]])
+            bounds = np.stack([numbers, numbers + 1]) * self.vocabulary_size
             starts, ends = np.searchsorted(ngrams.keys, bounds)
             counts = ends - starts
             rows = np.repeat(np.arange(len(p)), counts)

@@ -26,7 +26,6 @@ class Predictions:
     """What a model thought of each target of a stream, in the stream's order.
 
     Entry i of every array tells of the stream's token i + 1; the shapes are (N,), N = tokens − 1.
-    A model that tells no more than p(target), as an n-gram model does, has only the first two.
 
     Attributes:
         targets: int32 ids.
@@ -40,8 +39,8 @@ class Predictions:
 
     targets: np.ndarray
     nats: np.ndarray
-    rank: np.ndarray | None = None
-    confidence: np.ndarray | None = None
+    rank: np.ndarray
+    confidence: np.ndarray
     word_rank: np.ndarray | None = None
     typed: np.ndarray | None = None
 

@@ -25,10 +25,8 @@ _PARTS = 5
 _BINS = 10
 
 
-def hits(predictions: Predictions, k: int) -> np.ndarray | None:
+def hits(predictions: Predictions, k: int) -> np.ndarray:
     """Targets among the k most probable tokens, bool (N,); what is unknown is a miss."""
-    if predictions.rank is None:
-        return None
     return predictions.known & (predictions.rank < k)
 
 
@@ -39,10 +37,9 @@ def score(
 
     `mean_reciprocal_rank` is the mean of 1 / place of the target among all tokens (Voorhees 1999),
     of the unknown 0; `calibration_error` the mean distance of the most probable token's p from how
-    often it is right (`calibration`). Of a model that tells only p(target) there are no more than
-    perplexities. Where tokens are pieces of words, all is of pieces, nothing of words is measured
-    but `perplexity_per_word`, exp(nats / words), which can be compared with the perplexity of a
-    model of words.
+    often it is right (`calibration`). Where tokens are pieces of words, all is of pieces, nothing
+    of words is measured but `perplexity_per_word`, exp(nats / words), which can be compared with
+    the perplexity of a model of words.
 
     Args:
         predictions: what the model said.
@@ -58,13 +55,12 @@ def score(
         "oov_rate": 1 - known.mean(),
         "tokens": tokens,
     }
-    if predictions.rank is not None:
-        for k in TOP:
-            found[f"top_{k}"] = (known & (predictions.rank < k)).mean()
-        found["mean_reciprocal_rank"] = np.mean(known / (predictions.rank + 1))
-        rows = calibration(predictions)
-        distance = (rows["confidence"] - rows["right"]).abs()
-        found["calibration_error"] = (distance * rows["tokens"]).sum() / tokens
+    for k in TOP:
+        found[f"top_{k}"] = hits(predictions, k).mean()
+    found["mean_reciprocal_rank"] = np.mean(known / (predictions.rank + 1))
+    rows = calibration(predictions)
+    distance = (rows["confidence"] - rows["right"]).abs()
+    found["calibration_error"] = (distance * rows["tokens"]).sum() / tokens
     if vocabulary.unit == "subword":
         found["words"] = int(np.array(vocabulary.closes())[predictions.targets].sum())
         found["perplexity_per_word"] = perplexity(nats.sum(), found["words"])
@@ -92,13 +88,11 @@ def by_unit(predictions: Predictions, unseen: Unseen, *, vocabulary: Vocabulary)
     """
     unit, bounds = unseen.units()
     count = len(predictions.nats)
-    unsaid = np.full(count, math.nan)
-    keys = unaided = unsaid
+    keys = unaided = np.full(count, math.nan)
     if predictions.typed is not None and unseen.letters is not None:
         unaided = unaided_keys(unseen.stream, unseen.letters, vocabulary)
         keys = pressed_keys(predictions.typed, unaided)
-    top = hits(predictions, 3)
-    columns = (np.ones(count), predictions.nats, unsaid if top is None else top, keys, unaided)
+    columns = (np.ones(count), predictions.nats, hits(predictions, 3), keys, unaided)
     sums = np.cumsum(np.stack(columns, axis=1, dtype=np.float64), axis=0)
     sums = np.diff(np.concatenate([np.zeros((1, len(SUMS))), sums])[bounds], axis=0)
     digests = [
@@ -157,8 +151,7 @@ def _by_group(
         here = group == number
         if tokens := int(here.sum()):
             nats = predictions.nats[here].sum(dtype=np.float64)
-            share = math.nan if top is None else np.mean(top[here])
-            rows.append((name, tokens, perplexity(nats, tokens), share))
+            rows.append((name, tokens, perplexity(nats, tokens), top[here].mean()))
     return pd.DataFrame(rows, columns=[column, "tokens", "perplexity", "top_3"])
 
 
@@ -167,16 +160,15 @@ def calibration(predictions: Predictions) -> pd.DataFrame:
 
     Returns:
         A row for each tenth of p that occurs, from `low` to `high`: `tokens`, their mean p as
-        `confidence`, and the share that was `right`. Empty for a model that tells only p(target).
+        `confidence`, and the share that was `right`.
     """
     rows = []
-    if predictions.rank is not None and predictions.confidence is not None:
-        confidence = predictions.confidence.astype(np.float64)
-        right = predictions.rank == 0  # an unknown word that was expected, too
-        tenth = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-        for number in range(_BINS):
-            here = tenth == number
-            if tokens := int(here.sum()):
-                means = confidence[here].mean(), right[here].mean()
-                rows.append((number / _BINS, (number + 1) / _BINS, tokens, *means))
+    confidence = predictions.confidence.astype(np.float64)
+    right = predictions.rank == 0  # an unknown word that was expected, too
+    tenth = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    for number in range(_BINS):
+        here = tenth == number
+        if tokens := int(here.sum()):
+            means = confidence[here].mean(), right[here].mean()
+            rows.append((number / _BINS, (number + 1) / _BINS, tokens, *means))
     return pd.DataFrame(rows, columns=["low", "high", "tokens", "confidence", "right"])

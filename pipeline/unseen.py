@@ -7,16 +7,17 @@ from typing import Self
 import numpy as np
 
 from pipeline import InputError
+from pipeline.corpus.overlap import NGRAM, Tokens, look_up
 from pipeline.corpus.reading import read_file
 from pipeline.streams import ids_and_letters
 from pipeline.tokenizer import Tokenizer
-from pipeline.vocabulary import Vocabulary
+from pipeline.vocabulary import BEGIN_ID, Vocabulary
 from pipeline.windows import documents, open_stream, paragraphs
 
-# Blocks that a single document is cut into, to be drawn like documents.
+# Blocks that a single document is cut into, to be taken for documents.
 _BLOCKS = 50
-# Documents cut at once.
-_BATCH = 256
+# Documents cut at once; ids of a training stream that are looked at at once.
+_BATCH, _CHUNK = 256, 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Unseen:
         return cls(name, stream, letters, np.array([0, *ends], np.int64))
 
     def units(self) -> tuple[str, np.ndarray]:
-        """What the bootstrap draws: documents, or of a single one some fifty blocks.
+        """What intervals are over: documents, or of a single one some fifty blocks.
 
         Returns:
             "document" or "block", and where the targets of each begin, as in `documents`.
@@ -109,3 +110,33 @@ def read_text(path: Path, vocabulary: Vocabulary, *, text_column: str) -> Unseen
         raise InputError(f"{path} holds no text to predict: name another file.")
     ids, letters, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Unseen.of("text", ids, letters if vocabulary.unit == "word" else None, counts)
+
+
+def share_in_training(unseen: Unseen, train: np.ndarray) -> float:
+    """The share of a text's tokens that stand in training, in runs of 13 ids or more.
+
+    Paragraphs may be broken elsewhere. Words out of vocabulary are all alike here, and a document
+    of fewer than 13 tokens is never found.
+
+    Args:
+        unseen: the text.
+        train: int32 ids, (tokens,), read in pieces.
+    """
+
+    def ngrams(ids: np.ndarray, document: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return Tokens(ids.astype(np.uint64), document, document).ngrams()
+
+    ids = np.asarray(unseen.stream[:])
+    document = np.searchsorted(unseen.documents[1:-1], np.arange(len(ids)) - 1, side="right")
+    words = ids != BEGIN_ID
+    starts, hashes = ngrams(ids[words], document[words])
+    ordered, places = np.unique(hashes, return_inverse=True)
+    found = np.zeros(len(ordered), bool)
+    read = ids[:0]
+    for first in range(0, len(train), _CHUNK):
+        piece = np.asarray(train[first : first + _CHUNK])
+        read = np.concatenate([read[1 - NGRAM :], piece[piece != BEGIN_ID]])
+        found[look_up(ngrams(read, np.zeros(len(read), int))[1], ordered)[1]] = True
+    covered = np.zeros(int(words.sum()), bool)
+    covered[starts[found[places]][:, None] + np.arange(NGRAM)] = True
+    return float(covered.sum() / max(len(covered), 1))

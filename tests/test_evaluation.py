@@ -1,5 +1,7 @@
+import itertools
 import json
 import math
+import time
 
 import numpy as np
 import pandas as pd
@@ -10,17 +12,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline import InputError
-from pipeline.evaluation import _count_ngrams, evaluate, unigram_logits
-from pipeline.interpolation import find_weights, interpolate
+from pipeline.evaluation import evaluate, latency, spread, unigram_logits
+from pipeline.export.saved_model import NextWord
+from pipeline.interpolation import Mixture, find_weights, interpolate
 from pipeline.intervals import METRICS, SUMS, figures, with_interval
 from pipeline.keystrokes import Completions
-from pipeline.kneser_ney import KneserNey
-from pipeline.metrics import Predictions
+from pipeline.kneser_ney import KneserNey, NgramReader
+from pipeline.metrics import Meter, Predictions
 from pipeline.model import build_model, weights
 from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
 from pipeline.streams import tokenize_documents
-from pipeline.unseen import Unseen, open_split, read_text
+from pipeline.unseen import Unseen, open_split, read_text, share_in_training
 from pipeline.vocabulary import BYTES, MARK, Vocabulary
+from pipeline.windows import paragraphs
 
 # <s> o <unk> . a , in one document of five targets
 STREAM = np.array([1, 4, 0, 2, 5, 3], np.int32)
@@ -33,6 +37,12 @@ SAID = Predictions(
     word_rank=np.array([1, 0, 0, 0, 2], np.int32),
     typed=np.array([0, -1, -1, 0, -1], np.int32),
 )
+
+
+def predicted(targets, nats) -> Predictions:
+    """By a model that is always right and never sure."""
+    zeros = np.zeros(len(targets))
+    return Predictions(targets, np.array(nats, np.float32), zeros.astype(np.int32), zeros)
 
 
 def score_of(predictions, unseen, vocabulary):
@@ -57,15 +67,6 @@ def test_numbers_by_hand(vocabulary):
     # o_ (unknown). a, are 2 + 7 + 2 + 1 + 1 keys; "o" and "a" are chosen before any.
     assert got["keystroke_savings"] == pytest.approx(1 - 12 / 13)
     assert got["tokens"] == 5
-
-
-def test_what_a_model_does_not_tell_is_absent(vocabulary):
-    bare = Predictions(SAID.targets, SAID.nats)
-    whole, got = (score_of(p, UNSEEN, vocabulary) for p in (SAID, bare))
-    names = {"perplexity", "perplexity_known", "oov_rate", "tokens"}
-    ends = {"perplexity_low", "perplexity_high"}
-    assert set(got) - ends == names
-    assert {name: whole[name] for name in names} == {name: got[name] for name in names}
 
 
 @pytest.fixture
@@ -121,16 +122,16 @@ def test_bands_count_from_the_most_frequent(vocabulary):
     counts = [3, 9, 9, 7, *range(8, 0, -1), *[0] * 200]
     wide = Vocabulary(words, words, counts)
     targets = np.array([2, 2, 11, 12, 100, 211, 0], np.int32)
-    got = by_frequency(Predictions(targets, np.zeros(7, np.float32)), wide)
+    got = by_frequency(predicted(targets, np.zeros(7)), wide)
     # 11 tokens are in the vocabulary of counts above zero; the first zero has rank 12.
     assert dict(zip(got["rank"], got["tokens"], strict=True)) == {
         "1-10": 2, "11-100": 3, "101-1000": 1, "unknown": 1,
     }  # fmt: skip
-    assert got["top_3"].isna().all()
+    assert got["top_3"].tolist() == [1, 1, 1, 0]  # the unknown one is a miss
 
 
 def test_parts_are_fifths_of_each_document():
-    said = Predictions(np.full(14, 4), np.arange(14, dtype=np.float32))
+    said = predicted(np.full(14, 4), np.arange(14))
     got = by_position(said, np.array([0, 10, 14]))
     # Ten targets are two a part; four are one in each of the first four.
     assert got["tokens"].tolist() == [3, 3, 3, 3, 2]
@@ -230,6 +231,22 @@ def test_interpolation_by_hand():
     np.testing.assert_allclose(find_weights(np.array([[1.0, 1.0], [900.0, 900.0]])), [1, 0])
 
 
+def test_a_mixture_is_read_as_one_model(vocabulary, tokens):
+    """Its p(target) is what `interpolate` makes of both; its ranks are of the mixed p."""
+    stream = np.load(tokens / "valid.npy")
+    size = len(vocabulary)
+    stream[::3] = np.random.default_rng(0).integers(0, size, len(stream[::3]))
+    network = build_model(config("lstm"), batch_size=3)
+    ngrams = NgramReader(KneserNey.fit(stream[:30], order=3, vocabulary_size=size))
+    both = [Meter(m, reset=m.reset_states).measure(stream, batch_size=3) for m in (network, ngrams)]
+    for shares in ([0.3, 0.7], [1.0, 0.0]):
+        mixture = Mixture((network, ngrams), shares)
+        said = Meter(mixture, reset=mixture.reset_states).measure(stream, batch_size=3)
+        nats = interpolate(np.stack([one.nats for one in both]), np.array(shares))
+        np.testing.assert_allclose(said.nats, nats, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(said.rank, both[0].rank)
+
+
 def test_unigram_probabilities_sum_to_one(vocabulary):
     shares = np.exp(unigram_logits(vocabulary))
     assert shares.sum() == pytest.approx(1, rel=1e-6)
@@ -283,14 +300,42 @@ def test_files_that_do_not_belong_together_are_refused(tokens, vocabulary):
         open_split(tokens, "test", vocabulary)
 
 
-def test_more_text_than_n_grams_can_be_counted_in(tokens, vocabulary, monkeypatch, caplog):
-    monkeypatch.setattr("pipeline.evaluation._COUNTED", 50)
-    ngrams, counted = _count_ngrams(tokens, order=2, size=len(vocabulary))
-    assert counted == 50
-    assert "counts the first 50 of" in caplog.text
-    stream = np.load(tokens / "train.npy")
-    alone = KneserNey.fit(stream[:50], order=2, vocabulary_size=len(vocabulary))
-    np.testing.assert_array_equal(ngrams.nats(stream), alone.nats(stream))
+def test_of_more_text_than_can_be_counted_all_parts_are(monkeypatch):
+    """Half of the stream in 10 blocks: whole paragraphs, from the first to the last."""
+    monkeypatch.setattr("pipeline.evaluation._PLACES", 10)
+    stream = np.arange(2, 10_002, dtype=np.int32)  # each place has a token of its own
+    stream[::20] = 1
+    counted = spread(stream, 5000)
+    assert 4500 <= len(counted) <= 5000
+    for start, end in paragraphs(counted):
+        whole = counted[start : end - (counted[end - 1] == 1)]
+        np.testing.assert_array_equal(np.diff(whole[1:]), 1)
+        assert len(whole) == 20
+    places = counted[counted != 1] // 1000
+    assert np.bincount(places).min() >= 400  # of each tenth of the stream about half
+    np.testing.assert_array_equal(spread(stream, len(stream)), stream)
+    without = np.full(1000, 5, np.int32)
+    assert len(spread(without, 500)) == 500
+
+
+def test_the_text_that_was_trained_on_is_found(vocabulary, monkeypatch):
+    random = np.random.default_rng(0)
+    train = random.integers(2, 10_000, 5000).astype(np.int32)
+    train[::17] = 1
+    words = train[train != 1]
+    # 40 tokens of training, its paragraphs broken elsewhere; 12 of it, too few; none of it.
+    text = np.concatenate([[1], words[700:720], [1], words[720:740], words[2000:2012]])
+    text = np.concatenate([text, random.integers(10_000, 10_100, 28)]).astype(np.int32)
+    unseen = Unseen.of("text", text, None, np.array([2]))
+    for chunk in (2**20, 100, 7):
+        monkeypatch.setattr("pipeline.unseen._CHUNK", chunk)
+        assert share_in_training(unseen, train) == pytest.approx(40 / 80)
+    assert share_in_training(unseen, train[:600]) == 0
+    # What goes on over the end of a document is no run.
+    two = np.array([1, *words[700:710], 1, *words[710:720]], np.int32)
+    assert share_in_training(Unseen.of("text", two, None, np.array([1, 1])), train) == 0
+    assert share_in_training(Unseen.of("text", two, None, np.array([2])), train) == 1
+    assert share_in_training(Unseen.of("text", two[:4], None, np.array([1])), train) == 0
 
 
 def save_model(folder, vocabulary, cell="lstm"):
@@ -304,7 +349,7 @@ def save_model(folder, vocabulary, cell="lstm"):
     pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
 
 
-def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabulary):
+def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabulary, caplog):
     save_model(tmp_path / "rnn", vocabulary, "simple_rnn")
     save_model(tmp_path / "baseline", vocabulary, "feedforward")
     text = tmp_path / "recado.txt"
@@ -333,18 +378,51 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
     mixed = valid["simple_rnn_and_kneser_ney_3"]
     assert mixed["perplexity"] <= valid["kneser_ney_3"]["perplexity"] * 1.001
     assert mixed["interpolation_weight"] < 0.5
-    assert "top_3" not in mixed
+    # The n-gram model is measured in all that the network is.
+    for name in names[2:]:
+        assert set(valid["simple_rnn"]) - set(valid[name]) <= {"latency_ms"}
+    assert valid["kneser_ney_3"]["top_3"] > 0.9 > valid["unigram"]["top_3"]
+    assert valid["kneser_ney_3"]["keystroke_savings"] > valid["unigram"]["keystroke_savings"]
+    assert valid["kneser_ney_3"]["counted_tokens"] == valid["kneser_ney_3"]["training_tokens"]
+    assert "training_overlap" not in valid["simple_rnn"]
+    assert {values["training_overlap"] for values in metrics["text"].values()} == {0}
+    assert "valid (3 documents), test (3 documents), text (2 blocks)" in caplog.text
+    assert "stand in training" not in caplog.text
 
     documents = pd.read_csv(out / "documents.csv")
     rows = documents[(documents["split"] == "test") & (documents["model"] == "simple_rnn")]
     assert rows["tokens"].tolist() == [10, 20, 29]
     perplexity = math.exp(rows["nats"].sum() / rows["tokens"].sum())
     assert perplexity == pytest.approx(metrics["test"]["simple_rnn"]["perplexity"], rel=1e-6)
-    for name, models in (("frequency", names), ("positions", names), ("calibration", names[:2])):
+    for name in ("frequency", "positions", "calibration"):
         table = pd.read_csv(out / f"{name}.csv")
-        assert set(models) <= set(table["model"])
+        assert set(table["model"]) == set(names)
         assert set(table["split"]) == {"valid", "test", "text"}
     assert (out / "report.html").exists()
+
+
+def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, monkeypatch):
+    """What the signature does is timed, word by word, each with the state after the one before."""
+    save_model(tmp_path / "lstm", vocabulary)
+    exported, called = NextWord.step_function, []
+
+    def step_function(module):
+        step = exported(module)
+
+        def slow(text, state):
+            called.append((text.numpy()[0].decode(), state, answer := step(text, state)))
+            time.sleep(0.05)
+            return answer
+
+        return slow
+
+    monkeypatch.setattr(NextWord, "step_function", step_function)
+    monkeypatch.setattr("pipeline.evaluation._TIMED", 5)
+    assert latency(tmp_path / "lstm", vocabulary, STREAM) > 50
+    texts, states, answers = zip(*called, strict=True)
+    assert texts[:6] == ("o", ".", "a", ",", "o", ".")
+    assert answers[0]["words"].shape == (1, 3)
+    assert all(s is a["state"] for s, a in zip(states[1:], answers[:-1], strict=True))
 
 
 def test_of_pieces_nothing_is_said_of_words(tokens, tmp_path, pieces):

@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline import InputError
+from pipeline.intervals import FEW
 from pipeline.metrics import Predictions
 from pipeline.model import load_model
 from pipeline.report import conclusions, explanation, figures, words
 from pipeline.report.drawing import Look, looks, save_png, to_svg
 from pipeline.report.examples import choose_sentences, choose_surprises, read
 from pipeline.report.explanation import Explanation
-from pipeline.report.table import columns_of, print_table
+from pipeline.report.table import columns_of, of_text, print_table
 from pipeline.unseen import Unseen
 from pipeline.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
 from pipeline.windows import open_stream
@@ -68,9 +69,8 @@ def write_report(
         "learning_curves": conclusions.of_training(trained),
         "frequency": conclusions.of_frequency(mine["frequency"]),
         "positions": [conclusions.of_positions(mine["positions"])],
+        "calibration": [conclusions.of_calibration(mine["calibration"], models[main])],
     }
-    if len(mine["calibration"]):
-        said["calibration"] = [conclusions.of_calibration(mine["calibration"], models[main])]
     for metric, show in (("perplexity", words.number), ("keystroke_savings", words.percent)):
         known = [(words.label(name), v[metric]) for name, v in models.items() if metric in v]
         said[metric] = [f"{name}: {show(value)}." for name, value in known]
@@ -94,7 +94,7 @@ def write_report(
     page = _template().render(
         metrics=metrics,
         columns={name: columns_of(of_split) for name, of_split in metrics.items()},
-        resampled={name: _resampled(output / "documents.csv", name) for name in metrics},
+        over={name: _units(output / "documents.csv", name) for name in metrics},
         split=split,
         main=main,
         in_short=conclusions.in_short(models, split),
@@ -142,14 +142,13 @@ def _draw(
         "perplexity": figures.intervals(
             models, "perplexity", look, title=f"Perplexity on the {split} split"
         ),
+        "calibration": figures.calibration(drawn["calibration"], look),
     }
     typed = {name: v for name, v in models.items() if "keystroke_savings" in v}
     if typed:
         charts["keystroke_savings"] = figures.intervals(
             typed, "keystroke_savings", look, title=f"Keys saved on the {split} split", percent=True
         )
-    if len(drawn["calibration"]):
-        charts["calibration"] = figures.calibration(drawn["calibration"], look)
     return charts
 
 
@@ -167,6 +166,7 @@ def _template() -> jinja2.Template:
         "percent": words.percent,
         "chance": words.chance,
         "change": words.change,
+        "of_text": of_text,
         "conclusion": conclusions.of_ablation,
         "shade": explanation.shade,
         "cell": explanation.cell,
@@ -179,12 +179,13 @@ def _of_split(path: Path, split: str) -> pd.DataFrame:
     return table[table["split"] == split].reset_index(drop=True)
 
 
-def _resampled(documents: Path, split: str) -> str:
-    """What the intervals of a split are drawn from; nothing where it has none."""
+def _units(documents: Path, split: str) -> str:
+    """What the intervals of a split are over; nothing where it has none."""
     rows = _of_split(documents, split)
     rows = rows[rows["model"] == rows["model"].iloc[0]]
     unit = {"document": "documents", "block": "blocks of the only document"}[rows["unit"].iloc[0]]
-    return f"{len(rows):,} {unit}" if len(rows) > 1 else ""
+    few = f", which are few: with {FEW} and more they are narrower" if len(rows) < FEW else ""
+    return f"{len(rows):,} {unit}{few}" if len(rows) > 1 else ""
 
 
 def _corpus(tokens: Path, vocabulary: Vocabulary) -> str:

@@ -45,6 +45,13 @@ def in_short(models: Models, split: str) -> list[str]:
             f"The mixture {label(name)}{share} has perplexity {number(values['perplexity'])}, "
             f"{values['perplexity'] / perplexity:.2f} of {label(main)} alone."
         )
+    for name, values in others:
+        counted, all_tokens = (values.get(f"{key}_tokens", 0) for key in ("counted", "training"))
+        if counted < all_tokens:
+            said.append(
+                f"{label(name)} was counted in {counted:,} of {all_tokens:,} training tokens, in "
+                "blocks spread evenly over them."
+            )
     if "top_3_words" in mine:
         said.append(
             f"The next word is among its three suggestions in {percent(mine['top_3_words'])} of "
@@ -59,8 +66,8 @@ def in_short(models: Models, split: str) -> list[str]:
         )
     if "latency_ms" in mine:
         said.append(
-            f"From a word to its suggestions it took {mine['latency_ms']:.1f} ms, on the machine "
-            "that measured it."
+            f"A step of the exported model, from a word to its suggestions, took "
+            f"{mine['latency_ms']:.1f} ms on the machine that measured it."
         )
     return said
 
@@ -158,13 +165,10 @@ def of_frequency(table: pd.DataFrame) -> list[str]:
     said = [
         f"Tokens of rank {_ranks(known['rank'][best])} in training have perplexity "
         f"{number(known['perplexity'][best])}; those of rank {_ranks(known['rank'][worst])}, "
-        f"{percent(share[worst])} of the text, {number(known['perplexity'][worst])}."
+        f"{percent(share[worst])} of the text, {number(known['perplexity'][worst])}.",
+        f"Of the former {percent(known['top_3'][best])} are among the three most probable "
+        f"tokens, of the latter {percent(known['top_3'][worst])}.",
     ]
-    if known["top_3"].notna().all():
-        said.append(
-            f"Of the former {percent(known['top_3'][best])} are among the three most probable "
-            f"tokens, of the latter {percent(known['top_3'][worst])}."
-        )
     if len(unknown := table[table["rank"] == "unknown"]):
         said.append(
             f"{percent(share[unknown.index[0]])} of the text is out of vocabulary and can never "

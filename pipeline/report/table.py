@@ -56,6 +56,14 @@ def columns_of(models: Models) -> list[Column]:
     return [c for c in _COLUMNS if any(c.key in values for values in models.values())]
 
 
+def of_text(values: Mapping[str, float]) -> str:
+    """What there is to know of a text, from the numbers of any model."""
+    said = f"{values['tokens']:,} tokens, {percent(values['oov_rate'])} of them out of vocabulary"
+    if "training_overlap" in values:
+        said += f", {percent(values['training_overlap'])} in runs that stand in training"
+    return said
+
+
 def print_table(metrics: Mapping[str, Models]) -> None:
     """Print the comparison of the report to the terminal, in at most 100 columns.
 
@@ -66,8 +74,7 @@ def print_table(metrics: Mapping[str, Models]) -> None:
         columns = [column for column in columns_of(models) if column.narrow]
         any_model = next(iter(models.values()))
         table = rich.table.Table(
-            title=f"{split}: {any_model['tokens']:,} tokens, {any_model['oov_rate']:.1%} of them "
-            "out of vocabulary",
+            title=f"{split}: {of_text(any_model)}",
             title_justify="left",
             box=rich.box.SIMPLE_HEAD,
             padding=0,
