@@ -108,9 +108,9 @@ def _differences(split: str, rows: pd.DataFrame, others: pd.DataFrame) -> list[D
     told[:, 0] = np.exp(told[:, 0])  # a difference of logarithms is a ratio
     unit, units = rows["unit"].iloc[0], len(rows)
     return [
-        Difference(split, metric, *map(float, values), unit=unit, units=units)
-        for metric, values in zip(METRICS, told.T, strict=True)
-        if not np.isnan(values[:2]).any()
+        Difference(split, metric, one, other, apart, low, high, unit, units)
+        for metric, (one, other, apart, low, high) in zip(METRICS, told.T.tolist(), strict=True)
+        if not math.isnan(apart)
     ]
 
 

@@ -149,7 +149,7 @@ class NgramReader:
 
     def __init__(self, ngrams: KneserNey):
         self._ngrams = ngrams
-        self.reset_states()
+        self._contexts: np.ndarray | None = None  # before the next ids, (B, n)
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
         told = tf.numpy_function(self._read, [ids], tf.float32)
@@ -164,7 +164,7 @@ class NgramReader:
 
     def reset_states(self) -> None:
         """Forget what was read."""
-        self._contexts: np.ndarray | None = None  # before the next ids, (B, n)
+        self._contexts = None
 
 
 def _ids(ids: np.ndarray, vocabulary_size: int) -> np.ndarray:
