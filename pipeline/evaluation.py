@@ -106,7 +106,7 @@ def evaluate(
     - positions.csv: the same by fifths of a document;
     - calibration.csv: how often the most probable token is right, by tenths of its p;
     - documents.csv: sums over each document, or over blocks of paragraphs where there is but one;
-      intervals are drawn from them, and `nextword compare` reads them.
+      intervals are made from them, and `nextword compare` reads them.
 
     Args:
         training: folder of the model to evaluate, as `train` wrote it.

@@ -3,8 +3,9 @@
 A figure is told again and again, each time with one document left out; how far these values are
 apart gives its standard error, and Student's t its 95 % interval. Tokens are not left out one by
 one: those of a document know of each other. Where documents are of unequal length, a few of them
-decide, and t has the degrees of freedom of as many equal ones (Kish 1965, §11.7). No resampling
-holds 95 % of so few documents: of 6 and of 8 the percentiles of a bootstrap held 82 to 89 %.
+decide, and t has the degrees of freedom of as many equal ones (Kish 1965, §11.7). In simulations
+of 6 and 8 documents such intervals hold 94 to 96 %, where a bootstrap's percentiles and its BCa
+intervals held 80 to 89 %; where documents are skewed, or long ones are easier, 90 to 94 %.
 """
 
 from collections.abc import Callable
