@@ -352,7 +352,8 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
     save_model(tmp_path / "rnn", vocabulary, "simple_rnn")
     save_model(tmp_path / "baseline", vocabulary, "feedforward")
     text = tmp_path / "recado.txt"
-    text.write_text("O cachorro bebeu água.\nEla bebeu vinho.\n", encoding="utf-8")
+    trained = "O cachorro bebeu água e ela, a.\n" * 2
+    text.write_text(trained + "Ela bebeu vinho.\n", encoding="utf-8")
     out = tmp_path / "evaluation"
     out.mkdir()
     evaluate(
@@ -369,8 +370,8 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
         assert models["simple_rnn"]["latency_ms"] > 0
         for values in models.values():
             assert values["perplexity_low"] <= values["perplexity"] <= values["perplexity_high"]
-    assert metrics["text"]["simple_rnn"]["tokens"] == 10
-    assert metrics["text"]["simple_rnn"]["oov_rate"] == pytest.approx(0.1)  # vinho
+    assert metrics["text"]["simple_rnn"]["tokens"] == 24
+    assert metrics["text"]["simple_rnn"]["oov_rate"] == pytest.approx(1 / 24)  # vinho
     # The text repeats itself: two words tell the next.
     valid = metrics["valid"]
     assert valid["kneser_ney_3"]["perplexity"] < 2 < valid["simple_rnn"]["perplexity"]
@@ -384,9 +385,11 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
     assert valid["kneser_ney_3"]["keystroke_savings"] > valid["unigram"]["keystroke_savings"]
     assert valid["kneser_ney_3"]["counted_tokens"] == valid["kneser_ney_3"]["training_tokens"]
     assert "training_overlap" not in valid["simple_rnn"]
-    assert {values["training_overlap"] for values in metrics["text"].values()} == {0}
-    assert "valid (3 documents), test (3 documents), text (2 blocks)" in caplog.text
-    assert "stand in training" not in caplog.text
+    assert {values["training_overlap"] for values in metrics["text"].values()} == {18 / 22}
+    assert "valid (3 documents), test (3 documents), text (3 blocks)" in caplog.text
+    assert f"81.8% of the tokens of {text} stand in training" in caplog.text
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("trained on is no result") == 1
 
     documents = pd.read_csv(out / "documents.csv")
     rows = documents[(documents["split"] == "test") & (documents["model"] == "simple_rnn")]
@@ -397,7 +400,6 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
         table = pd.read_csv(out / f"{name}.csv")
         assert set(table["model"]) == set(names)
         assert set(table["split"]) == {"valid", "test", "text"}
-    assert (out / "report.html").exists()
 
 
 def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, monkeypatch):
