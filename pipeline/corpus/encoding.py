@@ -18,8 +18,10 @@ _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 # How UTF-8 looks that was read as one of the old encodings: its first byte, then a letter that
 # Portuguese does not put there (Ã£, â€”, ├ú, √£). Some are good Portuguese (NÃO), which is for
 # ftfy to tell; the rest of a text need not be looked at.
-_SUSPICIOUS = ("Ã", "Â", "â€", "├", "┬", "√", "¬", "\x80", "Å", "Ä", "Ð")
-_SUSPICIOUS += ("ð", "œ", "˜", "¸", "∏")  # of emoji: 😂, ✨, ☺, and what often follows ❤
+_SUSPICIOUS = (
+    *("Ã", "Â", "â€", "├", "┬", "√", "¬", "\x80", "Å", "Ä", "Ð"),
+    *("ð", "œ", "˜", "¸", "∏"),  # of emoji: 😂, ✨, ☺, and what often follows ❤
+)
 
 
 def decode(data: bytes) -> tuple[str, str]:
