@@ -6,8 +6,9 @@ the usual spacing, a letter, a mark, a space and the end of a paragraph being a 
     without                                                       Ela_bebeu_água.↵    16 keys
     with «bebeu» suggested after "b" and «água» before any key    Ela_b●●.↵            9 keys
 
-A suggestion is the form people write in mid-sentence; it fits what was typed in either case, but
-only with the same accents. What is no word of the vocabulary is typed in full.
+A suggestion is the form people write in mid-sentence; it fits what was typed in either case. The
+typist writes accents; words that fit where accents are missing are suggested as well, as an
+exported model suggests them (`spelling`). What is no word of the vocabulary is typed in full.
 """
 
 import collections
@@ -68,7 +69,7 @@ class Completions:
         begun = [i for i in order if spelled[i] in numbers]
         lists = order, accented, begun
         places = _places(list(numbers), *([spelled[i] for i in ids] for ids in lists))
-        costs = np.float32([0, -math.log(MISSING_ACCENT), -math.log(WHOLE)])
+        costs = np.array([0, -math.log(MISSING_ACCENT), -math.log(WHOLE)], np.float32)
         costs = np.repeat(costs, [len(ids) for ids in lists])
         return cls(words, np.concatenate(lists).astype(np.int32), costs, prefixes, places)
 
@@ -83,8 +84,8 @@ class Completions:
         own = tf.gather(logits, target, axis=-1, batch_dims=2)[..., None]
         # As tf.math.top_k breaks ties.
         better = (scores > own) | (tf.equal(scores, own) & (self.order < target[..., None]))
-        total = tf.cumsum(tf.cast(better, tf.int32), axis=-1)
-        total = tf.pad(total, [[0, 0], [0, 0], [1, 0]])
+        better = tf.pad(better, [[0, 0], [0, 0], [1, 0]])
+        total = tf.cumsum(tf.cast(better, tf.int32), axis=-1)  # before each place
         # Better words among those that fit the first 0, 1, 2, … letters of the target.
         places = tf.gather(self.places, tf.gather(self.prefixes, target))  # (B, T, P, R, 2)
         counts = tf.gather(total, places, batch_dims=2)

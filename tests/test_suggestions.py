@@ -164,7 +164,7 @@ def by_hand():
         variable.assign(tf.zeros_like(variable))
     module = NextWord(model, vocabulary, suggestions=3)
 
-    def after(prefix, probabilities=EXPECTED.values()):
+    def after(prefix, probabilities):
         rest = 1 - sum(probabilities)
         model.output_bias.assign(np.log([rest / 2, rest / 4, rest / 4, *probabilities]))
         return rows(module.complete(tf.constant(["ela"]), tf.constant([prefix])))[0]
@@ -185,7 +185,7 @@ def by_hand():
     ],
 )
 def test_what_is_probable_and_fits_is_first(by_hand, prefix, expected):
-    found = by_hand(prefix)
+    found = by_hand(prefix, EXPECTED.values())
     assert [*found] == expected
     assert found == {word: pytest.approx(EXPECTED[word], rel=1e-4) for word in expected}
 
