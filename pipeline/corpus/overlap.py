@@ -214,14 +214,15 @@ class _Words:
         """With tokens that are gone, those that go with them; bool, shape (tokens,)."""
         out = self.touched(gone)
         hurt = np.bincount(self.sentence[out], minlength=self.sentence[-1] + 1) > 0
-        begins = np.diff(self.sentence, prepend=0).astype(bool) | np.diff(out, prepend=out[0])
-        part = np.cumsum(begins)  # of a sentence: words that all go, or all stay
+        ends = (self.sentence[1:] != self.sentence[:-1]) | (out[1:] != out[:-1])
+        part = np.cumsum([0, *ends])  # of a sentence: words that all go, or all stay
         short = np.bincount(part[self.word]) < NGRAM
         return (out | hurt[self.sentence] & short[part])[self.word]
 
     def stretches(self, gone: np.ndarray, owners: np.ndarray) -> Iterator[tuple[slice, int | None]]:
         """The letters of words that all stay, or all go; of these, the owner of the first run."""
-        edges = np.flatnonzero(np.diff(self.touched(gone))) + 1
+        out = self.touched(gone)
+        edges = np.flatnonzero(out[1:] != out[:-1]) + 1
         for start, end in itertools.pairwise([0, *edges.tolist(), len(self.spans)]):
             inside = owners[slice(*np.searchsorted(self.word, [start, end]))]
             letters = slice(self.spans[start, 0], self.spans[end - 1, 1])
@@ -251,9 +252,13 @@ def _find_words(paragraphs: Sequence[str], sizes: Sequence[int]) -> list[_Words]
 
 
 def _find_gone(
-    tokens: Tokens, paragraphs: Sequence[str], held_out: HeldOut
+    tokens: Tokens, paragraphs: Sequence[str], edges: np.ndarray, held_out: HeldOut
 ) -> tuple[np.ndarray, np.ndarray, dict[int, _Words]]:
     """What must go of texts.
+
+    Args:
+        tokens, paragraphs, held_out: of the texts, and what they must not share.
+        edges: at which token each paragraph begins, and the last ends, shape (paragraphs + 1,).
 
     Returns:
         Which tokens go, bool; the owner of the 13-gram that each shares, or -1, shape (tokens,);
@@ -273,11 +278,11 @@ def _find_gone(
         owners[runs[::-1]] = held_out.owners[places][::-1, np.newaxis]  # the first stays
         numbers = np.unique(tokens.paragraph[runs]).tolist()
         new = [number for number in numbers if number not in touched]
-        first, end = np.searchsorted(tokens.paragraph, [new, np.add(new, 1)])
-        words = _find_words([paragraphs[number] for number in new], end - first)
+        sizes = [edges[number + 1] - edges[number] for number in new]
+        words = _find_words([paragraphs[number] for number in new], sizes)
         touched |= zip(new, words, strict=True)
-        for number, start in zip(numbers, np.searchsorted(tokens.paragraph, numbers), strict=True):
-            some = slice(start, start + len(touched[number].word))
+        for number in numbers:
+            some = slice(edges[number], edges[number + 1])
             gone[some] = touched[number].widen(gone[some])
         # What stood before a passage and after it may bring another 13-gram together.
         documents = np.unique(tokens.document[runs])
@@ -293,23 +298,23 @@ def _cut_out(
     """
     tokens = read_tokens(texts)
     documents = [text.split("\n") for text in texts]
-    gone, owners, touched = _find_gone(tokens, [*itertools.chain(*documents)], held_out)
     firsts = np.cumsum([0, *map(len, documents)])
+    edges = np.searchsorted(tokens.paragraph, np.arange(firsts[-1] + 1, dtype=np.int32))
+    flat = [*itertools.chain(*documents)]
+    gone, owners, touched = _find_gone(tokens, flat, edges, held_out)
     found = {}
     for number in np.unique(np.searchsorted(firsts, [*touched], side="right") - 1).tolist():
         left: list[str] = []
         passages: list[tuple[int, str, str]] = []
-        for place, paragraph in enumerate(documents[number]):
-            words = touched.get(place + int(firsts[number]))
-            if words is None:
-                left.append(paragraph)
+        for place, paragraph in enumerate(range(firsts[number], firsts[number + 1]), start=1):
+            if paragraph not in touched:
+                left.append(flat[paragraph])
                 continue
-            start = np.searchsorted(tokens.paragraph, place + firsts[number])
-            some = slice(start, start + len(words.word))
-            for letters, owner in words.stretches(gone[some], owners[some]):
+            some = slice(edges[paragraph], edges[paragraph + 1])
+            for letters, owner in touched[paragraph].stretches(gone[some], owners[some]):
                 if owner is None:
-                    left.append(paragraph[letters])
+                    left.append(flat[paragraph][letters])
                 else:
-                    passages.append((place + 1, held_out.sources[owner], paragraph[letters]))
+                    passages.append((place, held_out.sources[owner], flat[paragraph][letters]))
         found[number] = left, passages
     return found

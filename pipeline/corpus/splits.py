@@ -97,7 +97,7 @@ class Splits:
             return named
         place = int(_fraction(doc_id) / HELD_OUT_SHARE) + 1
         split = self.kept.get(doc_id) or SPLITS[place if place < len(SPLITS) else 0]
-        return split if split in (_CUT, *self.held_out) else "train"
+        return split if split in ("train", _CUT) or split in self.held_out else "train"
 
     def assign(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Add the columns `split` and `part`; a document that is cut becomes several rows."""
@@ -150,7 +150,7 @@ class _Tally:
         self.filled.add(split)
         if split == _CUT and document.can_be_cut:
             self.filled.update(splits.held_out)
-        if split == "train":
+        if split == "train" and (len(self.training) < 3 or document < self.training[-1]):
             self.training = sorted([*self.training, document])[:3]
 
 
