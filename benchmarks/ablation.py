@@ -48,13 +48,13 @@ def row(name: str, *, tokens: Path, options: str, folder: Path) -> dict[str, flo
     change, _ = CHANGES[name]
     output = folder / name.replace(" ", "_").replace(",", "")
     common = f"--tokens {shlex.quote(str(tokens))}"
-    used = nextword(f"train {common} {change} {options} --output {output}", folder=folder)
+    cpu = nextword(f"train {common} {change} {options} --output {output}", folder=folder)
     nextword(f"evaluate {common} --training {output} --output {output}.evaluation", folder=folder)
     metrics = json.loads(Path(f"{output}.evaluation", "metrics.json").read_text())
     cell = json.loads((output / "model.json").read_text())["cell"]
     history = pd.read_csv(output / "history.csv")
     return {
-        "cpu": used.ru_utime + used.ru_stime,
+        "cpu": cpu,
         "train": history["train_perplexity"].iloc[-1],
         "valid": metrics["valid"][cell]["perplexity"],
         "test": metrics["test"][cell]["perplexity"],

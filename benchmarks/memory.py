@@ -50,7 +50,8 @@ def measure(arguments: list[str], *, folder: Path) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"`nextword {' '.join(arguments)}` failed.")
-    return usage.ru_maxrss / 1024, time.perf_counter() - started
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    return usage.ru_maxrss * unit / 2**20, time.perf_counter() - started
 
 
 def main() -> None:

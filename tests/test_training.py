@@ -1,17 +1,21 @@
 import csv
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import CELLS, TOKENS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.evaluation import evaluate
 from pipeline.metrics import Meter
 from pipeline.model import build_model, load_model
-from pipeline.training.loop import Schedule
+from pipeline.training.checkpoints import Position
+from pipeline.training.loop import RanAway, Schedule, watch
 from pipeline.training.train import train
 from pipeline.windows import open_stream
 
@@ -159,6 +163,54 @@ def test_what_regularizes_learns_as_well(tokens, tmp_path, changes):
     history = trained(tokens, tmp_path / "out", patience=9, **changes)
     assert history[-1]["valid_perplexity"] < history[0]["valid_perplexity"] < 1.5 * len(TOKENS)
     load_model(tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [1, 35, 1000])
+def test_a_loss_that_rose_is_found_after_as_many_targets_in_windows_of_any_size(size):
+    """After x targets that cost 8 nats more, the means differ by 8 (e^(−x/50,000) − e^(−x/5,000)).
+
+    With u = e^(−x/50,000), that is 2 where u − u¹⁰ = 1/4: at x = 1,662.
+    """
+    position = Position(recent=4.0, usual=4.0)
+    watch(position, [(4.0 * size, size, 1.0)] * (20_000 // size))
+    before = position.targets
+    with pytest.raises(RanAway, match="rose by more than 2 nats"):
+        watch(position, [(12.0 * size, size, 1.0)] * 10_000)
+    x = position.targets - before
+    assert x - size < 1662 <= x
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 4, 20, 700]))
+@settings(max_examples=10, deadline=None)
+def test_noise_is_no_divergence(seed, size):
+    """60,000 targets as real ones: 5.6 nats on average, their standard deviation 2.9."""
+    nats = np.random.default_rng(seed).gamma((5.6 / 2.9) ** 2, 2.9**2 / 5.6, 60_000)
+    told = [(part.sum(), len(part), 1.0) for part in np.split(nats, range(size, 60_000, size))]
+    watch(Position(recent=9.0, usual=9.0), told)
+
+
+def test_tokens_that_differ_are_no_divergence(tokens, tmp_path, caplog, monkeypatch):
+    """One target an update; most cost next to nothing, and some ten nats."""
+
+    def build(*arguments, **options):
+        model = build_model(*arguments, **options)
+        model.output_bias.assign([10.0, *[0.0] * (len(TOKENS) - 1)])
+        return model
+
+    monkeypatch.setattr("pipeline.training.train.build_model", build)
+    dear = np.random.default_rng(2).random(150) < 0.2
+    np.save(tokens / "train.npy", np.where(dear, 2, 0).astype(np.int32))
+    options = {"cell": "feedforward", "stride": 1, "batch_size": 1, "epochs": 1}
+    trained(tokens, tmp_path / "out", learning_rate=1e-9, **options)
+    assert "back to epoch" not in caplog.text
+
+
+def test_a_rate_far_too_large_is_found_at_once(tokens, tmp_path, caplog):
+    with pytest.raises(InputError, match=r"rose by more than 2 nats .* an eighth"):
+        trained(tokens, tmp_path / "out", learning_rate=1e3)
+    windows = [int(n) for n in re.findall(r"nats after (\d+) windows", caplog.text)]
+    assert len(windows) == 3
+    assert max(windows) <= 10
 
 
 def test_a_loss_that_runs_away_stops_with_a_sentence(tokens, tmp_path):

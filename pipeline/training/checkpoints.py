@@ -23,22 +23,22 @@ class Position:
     """How far a training has come.
 
     Attributes:
+        recent, usual: nats per target, moving averages over few targets and over many.
         epoch: the one that goes on, from 1.
         window: windows of it that were learned from.
         nats, targets, norms, seconds: their sums.
-        recent, usual: nats per target, means that forget 10 and 100 windows.
         halvings: how often the learning rate was halved after a loss that ran away.
         history: rows of history.csv.
     """
 
+    recent: float
+    usual: float
     epoch: int = 1
     window: int = 0
     nats: float = 0.0
     targets: float = 0.0
     norms: float = 0.0
     seconds: float = 0.0
-    recent: float | None = None
-    usual: float | None = None
     halvings: int = 0
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 

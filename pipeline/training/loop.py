@@ -5,12 +5,12 @@ import dataclasses
 import itertools
 import logging
 import math
-import resource
 import signal
+import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import rich.progress
@@ -36,8 +36,10 @@ _LOOK_EVERY = 10
 _SAVE_EVERY = 500
 # Windows between two calls of `on_windows`.
 _TELL_EVERY = 100
-# The loss runs away when its recent mean exceeds the usual one by so many nats.
+# The loss runs away when its recent mean exceeds the usual one by so many nats. The means are over
+# about so many targets, whatever the windows hold: the real losses of one token differ by more.
 _SPIKE = 2.0
+_RECENT, _USUAL = 5_000, 50_000
 _HALVINGS = 3
 
 
@@ -67,6 +69,30 @@ class Schedule:
 
 class RanAway(Exception):
     """The loss is not finite any more, or far above what it was."""
+
+
+def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
+    """Add up what windows brought, and see whether all is well.
+
+    Args:
+        position: what it is added to.
+        windows: Σ nats, number of targets and gradient norm of each.
+
+    Raises:
+        RanAway: the loss diverged.
+    """
+    for nats, targets, norm in (map(float, window) for window in windows):
+        position.nats += nats
+        position.targets += targets
+        # A float16 gradient that overflows is skipped, and scaled less the next time.
+        position.norms += norm if math.isfinite(norm) else 0.0
+        loss = nats / targets
+        if not math.isfinite(loss):
+            raise RanAway("The loss is no longer finite")
+        position.recent = loss + (position.recent - loss) * math.exp(-targets / _RECENT)
+        position.usual = loss + (position.usual - loss) * math.exp(-targets / _USUAL)
+        if position.recent > position.usual + _SPIKE:
+            raise RanAway(f"The loss rose by more than {_SPIKE:g} nats")
 
 
 class Loop:
@@ -120,37 +146,24 @@ class Loop:
             position.window += 1
             saves = position.window % _SAVE_EVERY == 0
             if self._signals or saves or position.window % _LOOK_EVERY == 0:
-                self._look(waiting)
+                looked = self._look(waiting, since=looked)
                 waiting = []
-                position.seconds += time.perf_counter() - looked
-                looked = time.perf_counter()
-                self._report()
             if saves:
                 self._save()
             if self._signals:
                 self._stop()
-        self._look(waiting)
-        position.seconds += time.perf_counter() - looked
-        self._report()
+        if waiting:
+            self._look(waiting, since=looked)
         self._check_weights()
         return {"epoch": position.epoch, **self._figures()}
 
-    def _look(self, waiting: list[tuple[tf.Tensor, ...]]) -> None:
-        """Add up what windows brought, and see whether all is well."""
-        position = self.position
-        for nats, targets, norm in waiting:
-            position.nats += float(nats)
-            position.targets += float(targets)
-            # A float16 gradient that overflows is skipped, and scaled less the next time.
-            position.norms += float(norm) if math.isfinite(float(norm)) else 0.0
-            loss = float(nats) / float(targets)
-            if not math.isfinite(loss):
-                raise RanAway("The loss is no longer finite")
-            recent, usual = position.recent or loss, position.usual or loss
-            position.recent = recent + (loss - recent) / 10
-            position.usual = usual + (loss - usual) / 100
-            if position.recent > position.usual + _SPIKE:
-                raise RanAway(f"The loss rose by more than {_SPIKE:g} nats")
+    def _look(self, waiting: list[tuple[tf.Tensor, ...]], *, since: float) -> float:
+        """Watch the loss, and report; returns what time it is."""
+        watch(self.position, waiting)
+        now = time.perf_counter()
+        self.position.seconds += now - since
+        self._report()
+        return now
 
     def _figures(self) -> dict[str, float]:
         position = self.position
@@ -160,7 +173,7 @@ class Loop:
             "learning_rate": self._learning_rate(),
             "gradient_norm": position.norms / position.window,
             "tokens_per_second": position.targets / position.seconds,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_memory_mb": peak_memory() / 2**20,
         }
 
     def _report(self) -> None:
@@ -234,6 +247,22 @@ class Loop:
         restored.halvings = failed.halvings + 1
         self.position = restored
         self._checkpoints.save(restored)
+
+
+def peak_memory() -> int:
+    """Bytes of RAM that this process has held at most, as its kernel counted them.
+
+    On Unix this is the peak of the resident set; psutil has such a count on Windows only, that of
+    the working set.
+    """
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextlib.contextmanager

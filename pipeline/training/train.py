@@ -170,7 +170,8 @@ def train(
         move(reader, initial, share=1.0)
         least = float(meter.nats(valid_stream).mean(dtype=np.float64))
     if position is None:
-        position = Position()
+        even = math.log(len(vocabulary))  # the loss of a model that knows nothing
+        position = Position(recent=even, usual=even)
         if init and chief:
             write(best, checkpoint_number=0)
         checkpoints.save(position)
