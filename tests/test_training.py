@@ -2,8 +2,10 @@ import csv
 import dataclasses
 import math
 import re
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from conftest import CELLS, TOKENS
@@ -15,7 +17,7 @@ from pipeline.evaluation import evaluate
 from pipeline.metrics import Meter
 from pipeline.model import build_model, load_model
 from pipeline.training.checkpoints import Position
-from pipeline.training.loop import RanAway, Schedule, watch
+from pipeline.training.loop import RanAway, Schedule, peak_memory, watch
 from pipeline.training.train import train
 from pipeline.windows import open_stream
 
@@ -269,6 +271,28 @@ def test_weights_spoilt_by_the_last_update_of_an_epoch(
     assert "The weights are no longer finite" in caplog.text
     assert "back to epoch 2, window 0" in caplog.text
     assert all(math.isfinite(row["valid_loss"]) for row in history)
+
+
+def test_windows_are_told_of_once_each(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", 10)  # an epoch has 30 windows
+    numbers = []
+    trained(tokens, tmp_path / "out", epochs=2, on_windows=lambda number, _: numbers.append(number))
+    assert numbers == [10, 20, 30, 40, 50, 60]
+
+
+def test_the_peak_of_memory_is_in_bytes_and_falls_no_more():
+    before = peak_memory()
+    held = np.ones(50_000_000, np.uint8)
+    now = psutil.Process().memory_info().rss
+    assert 0.95 * now < peak_memory() < psutil.virtual_memory().total  # kernels count roughly
+    del held
+    assert peak_memory() >= before
+
+
+def test_nothing_needs_what_windows_lacks():
+    for folder in ("pipeline", "benchmarks"):
+        for path in (Path(__file__).parents[1] / folder).rglob("*.py"):
+            assert not re.search(r"^import resource", path.read_text("utf-8"), re.MULTILINE), path
 
 
 def test_the_best_weights_survive_a_loss_that_always_runs_away(
