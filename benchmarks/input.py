@@ -35,7 +35,7 @@ PARTS = ("cut the window", "learn from it")
 
 def train(tokens: Path, *, count: int, trace: Path) -> None:
     """Learn from some windows, all but the first, which compile, under the profiler."""
-    text = Text(tokens, window=WINDOW, stride=None, reset="never", batch_size=BATCH)
+    text = Text(tokens, window=WINDOW, stride=None, reset="never", batch_size=BATCH, seed=0)
     size = len(Vocabulary.load(tokens / "vocabulary.tsv"))
     config = ModelConfig(
         cell="lstm",
@@ -50,7 +50,7 @@ def train(tokens: Path, *, count: int, trace: Path) -> None:
     trainer = Trainer(
         build_model(config, batch_size=BATCH), keras.optimizers.Adam(5e-3), clip_norm=1.0
     )
-    epochs = itertools.chain.from_iterable(text.epoch() for _ in itertools.count())
+    epochs = itertools.chain.from_iterable(text.epoch(n) for n in itertools.count())
     feed = distribute(epochs, trainer.strategy)
     for _ in range(3):
         trainer.step(*next(feed))

@@ -29,9 +29,8 @@ NO_TARGET = -1
 # first is predicted.
 Span = tuple[int, int]
 
-# Ids of a stream, or sequences of one batch after the other, looked at at once.
+# Ids of a stream looked at at once.
 _CHUNK = 2**20
-_POOL = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,26 +208,36 @@ def windows(
         yield Window(stream[np.minimum(at, last)], y[:, window - outputs :], begins)
 
 
-def sequences(stream: np.ndarray, spans: Iterable[Span], *, batch_size: int) -> Iterator[Window]:
+def sequences(
+    stream: np.ndarray, spans: np.ndarray, *, batch_size: int, seed: Sequence[int]
+) -> Iterator[Window]:
     """Whole spans as windows, as many side by side as a batch holds, of about equal length.
 
     T is the longest of the batch, rounded up so that few lengths occur: each is compiled anew.
+
+    Args:
+        stream: int32 ids, shape (tokens,).
+        spans: int64, shape (spans, 2).
+        batch_size: spans in a batch; one batch, of short ones, may have fewer.
+        seed: decides which spans of like length share a batch, and the order of batches.
     """
-    spans = iter(spans)
-    while pool := list(itertools.islice(spans, _POOL * batch_size)):
-        pool.sort(key=lambda span: (span[1] - span[0], span))
-        for i in range(0, len(pool), batch_size):
-            batch = pool[i : i + batch_size]
-            lanes = [[span] for span in batch] + [[] for _ in range(batch_size - len(batch))]
-            longest = max(end - 1 - first for first, end in batch)
-            window = _round_up(longest)
-            yield from windows(stream, lanes, window=window, stride=window)
+    random = np.random.default_rng(seed)
+    sizes = _round_up(spans[:, 1] - 1 - spans[:, 0])
+    order = random.permutation(len(spans))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    for first in random.permutation(np.arange(0, len(order), batch_size)):
+        batch = order[first : first + batch_size]
+        lanes = [[(start, end)] for start, end in spans[batch].tolist()]
+        lanes += [[] for _ in range(batch_size - len(lanes))]
+        window = int(sizes[batch[0]])
+        yield from windows(stream, lanes, window=window, stride=window)
 
 
-def _round_up(length: int) -> int:
-    """The next 8, 12, 16, 24, 32, 48, …"""
-    power = max(8, 1 << (length - 1).bit_length())
-    return power * 3 // 4 if length <= power * 3 // 4 and power > 8 else power
+def _round_up(lengths: np.ndarray) -> np.ndarray:
+    """The next of 8, 12, 16, 24, 32, 48, …"""
+    power = 2 ** np.ceil(np.log2(np.maximum(lengths, 8))).astype(np.int64)
+    between = power * 3 // 4
+    return np.where((lengths <= between) & (power > 8), between, power)
 
 
 def distribute(

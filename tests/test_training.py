@@ -19,6 +19,7 @@ from pipeline.model import build_model, load_model
 from pipeline.training.checkpoints import Position
 from pipeline.training.loop import RanAway, Schedule, peak_memory, watch
 from pipeline.training.train import train
+from pipeline.vocabulary import BEGIN_ID
 from pipeline.windows import open_stream
 
 OPTIONS = {
@@ -109,6 +110,32 @@ def test_the_same_seed_gives_the_same_weights(tokens, tmp_path):
     for one, other in zip(a, b, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not np.array_equal(a[0], c[0])
+
+
+def test_whole_paragraphs_go_on_amid_an_epoch_with_the_same_weights(tokens, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    lengths = random.integers(2, 30, 60)
+    paragraphs = [[BEGIN_ID, *random.integers(2, len(TOKENS), length)] for length in lengths]
+    np.save(tokens / "train.npy", np.concatenate(paragraphs).astype(np.int32))
+    options = {**OPTIONS, "window": "full", "epochs": 3, "patience": 9, "cell": "feedforward"}
+    trained(tokens, tmp_path / "whole", **options)
+    monkeypatch.setattr("pipeline.training.loop._SAVE_EVERY", 4)
+    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", 10)
+
+    def stop(number, row):
+        if number == 15 + 10:  # amid the second epoch of 15 windows
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tokens, tmp_path / "stopped", on_windows=stop, **options)
+    told = []
+    note = {"on_windows": lambda number, row: told.append(number)}
+    train(tokens=tokens, output=tmp_path / "stopped", **options, **note)
+    assert told == [15 + 10, 30 + 10]  # and not 10: it went on
+    for one, other in zip(
+        *(load_model(tmp_path / name).get_weights() for name in ("whole", "stopped")), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture

@@ -126,29 +126,78 @@ def test_documents_begin_in_windows_of_their_own(lengths, batch_size, size):
     assert sorted(begun) == sorted(set(starts) - ({stream[-1]} if lengths[-1] == 1 else set()))
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 5))
-def test_paragraphs_are_whole_sequences(begins, batch_size):
+def read_whole(stream, spans, *, batch_size, seed=(1, 1)):
+    spans = np.array(list(spans), np.int64).reshape(-1, 2)
+    return list(sequences(stream, spans, batch_size=batch_size, seed=seed))
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=80), st.integers(1, 5), st.integers(0, 2**32 - 1)
+)
+def test_paragraphs_are_whole_sequences(begins, batch_size, seed):
     """Ids 1 begin paragraphs, also where nothing follows or the stream begins without one."""
     stream = np.where(begins, BEGIN_ID, 5).astype(np.int32)
     spans = list(paragraphs(stream))
     predicted = sorted(at for first, end in spans for at in range(first + 1, end))
     assert predicted == list(range(1, len(stream)))
     assert all(stream[first] == BEGIN_ID for first, _ in spans[1:])
-    batches = list(sequences(stream, spans, batch_size=batch_size))
+    batches = read_whole(stream, spans, batch_size=batch_size, seed=(seed, 1))
     assert len(batches) == -(-len(spans) // batch_size)
     assert sum(int((batch.y != NO_TARGET).sum()) for batch in batches) == len(stream) - 1
 
 
+def spans_of(lengths):
+    """A stream of different ids, and spans of so many targets."""
+    ends = np.cumsum(lengths).tolist()
+    stream = np.arange(ends[-1] + 1, dtype=np.int32)
+    return stream, list(zip([0, *ends[:-1]], [end + 1 for end in ends], strict=True))
+
+
 def test_sequences_have_few_lengths():
-    ends = np.cumsum(range(2, 400)).tolist()
-    stream = np.arange(ends[-1], dtype=np.int32)
-    spans = zip([0, *ends], [end + 1 for end in ends[:-1]] + ends[-1:], strict=False)
-    batches = list(sequences(stream, spans, batch_size=4))
+    lengths = range(1, 400)
+    stream, spans = spans_of(lengths)
+    batches = read_whole(stream, spans, batch_size=4)
     assert targets(batches) == list(range(1, len(stream)))
     widths = [batch.x.shape[1] for batch in batches]
-    assert set(widths) == {8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512}
+    sizes = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
+    assert set(widths) == set(sizes)
+    # No more than if each had just the next larger size, but for one batch of each size.
+    least = sum(min(size for size in sizes if size >= length) for length in lengths)
+    assert sum(batch.x.size for batch in batches) <= least + 4 * sum(sizes)
     padding = sum(int((batch.y == NO_TARGET).sum()) for batch in batches)
     assert padding < len(stream) / 3
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 99))
+def test_each_sequence_is_read_once_whatever_the_order(lengths, batch_size, epoch):
+    stream, spans = spans_of(lengths)
+    batches = read_whole(stream, spans, batch_size=batch_size, seed=(1, epoch))
+    read = [y[y != NO_TARGET].tolist() for batch in batches for y in batch.y]
+    assert sorted(filter(None, read)) == [list(range(a + 1, b)) for a, b in spans]
+    shares = [int((batch.y != NO_TARGET).any(axis=1).sum()) for batch in batches]
+    assert sum(share < batch_size for share in shares) <= 1
+    again = read_whole(stream, spans, batch_size=batch_size, seed=(1, epoch))
+    for one, other in zip(batches, again, strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+        np.testing.assert_array_equal(one.y, other.y)
+
+
+def test_epochs_differ_in_order_and_in_what_is_side_by_side():
+    stream, spans = spans_of([5, 10, 20, 40] * 32)
+    orders, together = set(), set()
+    for seed in [(1, 1), (1, 2), (2, 1)]:
+        batches = read_whole(stream, spans, batch_size=4, seed=seed)
+        orders.add(tuple(batch.x.shape[1] for batch in batches))
+        together.add(frozenset(frozenset(batch.x[:, 0].tolist()) for batch in batches))
+    assert len(orders) == len(together) == 3
+
+
+def test_lengths_come_in_no_order():
+    """The correlation between N batches' lengths and the next ones' has the deviation 1 / √N."""
+    stream, spans = spans_of(np.random.default_rng(3).geometric(0.02, 4000))
+    widths = [batch.x.shape[1] for batch in read_whole(stream, spans, batch_size=4)]
+    correlation = np.corrcoef(widths[:-1], widths[1:])[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(len(widths))
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 4])

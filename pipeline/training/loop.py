@@ -138,7 +138,7 @@ class Loop:
         epochs = self._total // self._text.windows
         position, waiting = self.position, []
         self._progress.update(self._bar, description=f"epoch {position.epoch}/{epochs}")
-        left = itertools.islice(self._text.epoch(), position.window, None)
+        left = itertools.islice(self._text.epoch(position.epoch), position.window, None)
         looked = time.perf_counter()
         for x, y, begins in distribute(left, self._trainer.strategy):
             self._trainer.optimizer.learning_rate = self._learning_rate()

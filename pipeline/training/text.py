@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from pipeline import InputError
 from pipeline.windows import (
     Window,
@@ -30,6 +32,7 @@ class Text:
         stride: k₁ ≤ T; None for T.
         reset: whether each document begins with an empty state, and so in a window of its own.
         batch_size: lanes read side by side.
+        seed: decides the order of whole paragraphs and documents.
 
     Attributes:
         windows: how many an epoch has.
@@ -39,18 +42,25 @@ class Text:
     """
 
     def __init__(
-        self, tokens: Path, *, window: Size, stride: int | None, reset: Reset, batch_size: int
+        self,
+        tokens: Path,
+        *,
+        window: Size,
+        stride: int | None,
+        reset: Reset,
+        batch_size: int,
+        seed: int,
     ):
         self._stream = open_stream(tokens / "train.npy")
-        self._window, self._batch_size = window, batch_size
+        self._window, self._batch_size, self._seed = window, batch_size, seed
         self._documents = tokens / "train.documents.npy" if reset == "document" else None
         if window == "full":
             if stride is not None:
                 raise InputError(
                     "Whole paragraphs do not overlap: give --stride with a --window of steps only."
                 )
-            spans = sum(1 for _ in self._sequences())
-            self.windows = -(-spans // batch_size)
+            self._spans = np.fromiter(self._sequences(), np.dtype((np.int64, 2)))
+            self.windows = -(-len(self._spans) // batch_size)
             return
         self._stride = stride or window
         if self._stride > window:
@@ -77,8 +87,9 @@ class Text:
             return documents(self._stream, open_stream(self._documents)[:].tolist())
         return paragraphs(self._stream)
 
-    def epoch(self) -> Iterator[Window]:
-        """All windows, in order."""
+    def epoch(self, number: int) -> Iterator[Window]:
+        """All windows of an epoch, in order; whole sequences come in another order in each."""
         if self._window == "full":
-            return sequences(self._stream, self._sequences(), batch_size=self._batch_size)
+            seed = (self._seed, number)
+            return sequences(self._stream, self._spans, batch_size=self._batch_size, seed=seed)
         return windows(self._stream, self._lanes, window=self._window, stride=self._stride)

@@ -115,7 +115,7 @@ def train(
             f"--batch-size that {replicas} divides."
         )
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    text = Text(tokens, window=window, stride=stride, reset=reset, batch_size=batch_size)
+    text = Text(tokens, window=window, stride=stride, reset=reset, batch_size=batch_size, seed=seed)
     valid_stream = open_stream(tokens / "valid.npy")
     if len(valid_stream) < 2:
         raise InputError(f"The validation split in {tokens} holds no text to predict.")
