@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from pipeline import InputError, recurrent
 from pipeline.cross_entropy import cross_entropy
+from pipeline.dropout import Dropout
 from pipeline.mogrifier import Mogrifier, MogrifierCell
 from pipeline.softmax import AdaptiveSoftmax, cutoffs
 from pipeline.windows import NO_TARGET
@@ -144,9 +145,9 @@ class LanguageModel(keras.Model):
         same = (None, 1, None) if config.variational else None  # at all steps
 
         def dropout() -> keras.layers.Layer:
-            return keras.layers.Dropout(config.dropout, noise_shape=same, dtype=precision)
+            return Dropout(config.dropout, noise_shape=same, dtype=precision)
 
-        self.word_dropout = keras.layers.Dropout(config.word_dropout, dtype=precision)
+        self.word_dropout = Dropout(config.word_dropout, dtype=precision)
 
         self.dropouts = [dropout() for _ in range(config.layers + 1)]
         self.recurrent = [

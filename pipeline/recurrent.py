@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pipeline.dropout import ReplicaSeeds
+
 Tensors = Sequence[tf.Tensor]
 
 
@@ -142,7 +144,7 @@ class CompiledRNN(keras.layers.RNN):
         super().__init__(*args, **kwargs)
         self.weight_dropout = weight_dropout
         if weight_dropout:
-            self.seed_generator = keras.random.SeedGenerator()
+            self.seed_generator = ReplicaSeeds()
 
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False

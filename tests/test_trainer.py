@@ -1,6 +1,10 @@
 """One update, held against the formulas of the lecture."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 import tensorflow as tf
 from conftest import CELLS, TOKENS, config
 
+from pipeline.dropout import Dropout
 from pipeline.model import build_model
 from pipeline.training.trainer import Trainer
 from pipeline.windows import NO_TARGET, even_lanes, windows
@@ -223,3 +228,29 @@ def test_averages_of_the_weights_are_what_is_judged():
         ):
             np.testing.assert_allclose(theirs, expected, rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(mine, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["lstm", "feedforward"])
+def test_each_replica_drops_others_and_all_learn_the_same(cell):
+    script = Path(__file__).with_name("replicas.py")
+    variables = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    result = subprocess.run(
+        [sys.executable, script, cell], env=variables, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "the same after 5 windows" in result.stdout
+
+
+def test_on_one_device_masks_are_those_of_keras():
+    x = tf.ones((3, 4, 50))
+    for shape in (None, (None, 1, None)):
+        layers = []
+        for kind in (Dropout, keras.layers.Dropout):
+            keras.utils.set_random_seed(3)
+            layers.append(kind(0.3, noise_shape=shape))
+        for _ in range(3):
+            mine, theirs = (layer(x, training=True).numpy() for layer in layers)
+            np.testing.assert_array_equal(mine, theirs)
+            assert np.isclose(np.unique(mine), [0, 1 / 0.7]).all()
+        np.testing.assert_array_equal(layers[0](x), x)
