@@ -17,7 +17,7 @@ from pipeline.model import load_model
 from pipeline.training import strategies
 
 pytestmark = pytest.mark.slow
-# Lanes that two and three divide; what is dropped depends on the device.
+# Lanes that two and three divide; what is dropped depends on how many devices there are.
 SAME = ("--batch-size", "12", "--dropout", "0")
 
 
@@ -70,6 +70,13 @@ def test_two_devices_learn_what_one_learns(start, one, place):
 @pytest.mark.parametrize("workers", [2, 3])
 def test_several_machines_learn_what_one_learns(several, one, workers):
     assert_same_training(several(workers), one)
+
+
+def test_two_machines_drop_what_two_devices_drop(start, place):
+    dropped = ("--batch-size", "12", "--dropout", "0.3", "--weight-dropout", "0.3")
+    assert len({*digests(start("dropped", *dropped, workers=2))}) == 1
+    digests(start("both", *dropped, "--strategy", "mirrored", before=TWO_CPUS))
+    assert_same_training(place / "dropped", place / "both")
 
 
 def test_a_worker_that_is_killed_costs_no_more_than_a_start(start, several, place):

@@ -72,11 +72,19 @@ def test_every_cell_learns(tokens, tmp_path, cell):
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision_learns_as_well(tokens, tmp_path, precision):
-    history = trained(tokens, tmp_path / "out", precision=precision)
-    assert history[-1]["valid_perplexity"] < history[0]["valid_perplexity"] < len(TOKENS)
-    assert all(math.isfinite(row["gradient_norm"]) for row in history)
-    model = load_model(tmp_path / "out")
+def test_half_precision_learns_as_well(tokens, tmp_path, built, precision):
+    whole = trained(tokens, tmp_path / "whole", dropout=0.0)
+    history = trained(tokens, tmp_path / "half", dropout=0.0, precision=precision)
+    assert history[-1]["valid_perplexity"] < 0.5 * len(TOKENS)
+    for row, expected in zip(history, whole, strict=True):
+        assert row["valid_loss"] == pytest.approx(expected["valid_loss"], rel=0.01)
+        assert row["train_loss"] != expected["train_loss"]
+        assert math.isfinite(row["gradient_norm"])
+    of_whole, _, of_half, _ = built
+    ids = tf.zeros((OPTIONS["batch_size"], 5), tf.int32)
+    assert of_whole.hidden(ids, training=True)[0].dtype == tf.float32
+    assert of_half.hidden(ids, training=True)[0].dtype.name == precision.removeprefix("mixed_")
+    model = load_model(tmp_path / "half")
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
 
 
