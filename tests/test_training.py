@@ -351,6 +351,9 @@ def test_too_little_text_is_refused(tokens, tmp_path):
     np.save(tokens / "valid.npy", np.array([1], np.int32))
     with pytest.raises(InputError, match="validation split"):
         trained(tokens, tmp_path / "other")
+    np.save(tokens / "train.npy", np.array([1], np.int32))
+    with pytest.raises(InputError, match="training split .* holds no text to predict"):
+        trained(tokens, tmp_path / "third", window="full")
 
 
 def test_evaluation_refuses_a_model_of_another_vocabulary(tokens, tmp_path, vocabulary):

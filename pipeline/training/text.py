@@ -61,6 +61,8 @@ class Text:
                 )
             self._spans = np.fromiter(self._sequences(), np.dtype((np.int64, 2)))
             self.windows = -(-len(self._spans) // batch_size)
+            if not self.windows:
+                raise InputError(f"The training split in {tokens} holds no text to predict.")
             return
         self._stride = stride or window
         if self._stride > window:
