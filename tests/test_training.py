@@ -352,7 +352,7 @@ def test_too_little_text_is_refused(tokens, tmp_path):
     with pytest.raises(InputError, match="validation split"):
         trained(tokens, tmp_path / "other")
     np.save(tokens / "train.npy", np.array([1], np.int32))
-    with pytest.raises(InputError, match="training split .* holds no text to predict"):
+    with pytest.raises(InputError, match=r"training split .* holds no text to predict"):
         trained(tokens, tmp_path / "third", window="full")
 
 
