@@ -17,7 +17,7 @@ from test_export import VOCABULARY, write_training
 
 from pipeline.cache import Cache
 from pipeline.evaluation import evaluate
-from pipeline.export import export
+from pipeline.export import NextWord, export
 from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run
@@ -258,6 +258,30 @@ def test_layers_over_time_are_those_of_keras(cell):
         for mine, keras in zip(after, states, strict=True):
             for a, b in zip(mine, keras, strict=True):
                 np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(("cell", "products"), [("lstm", 1), ("gru", 1), ("simple_rnn", 1)])
+def test_the_input_is_projected_outside_of_the_loop(cell, products):
+    """A step of an exported layer multiplies by the recurrent weights, and by nothing else."""
+    module = NextWord(build_model(config(cell)), VOCABULARY, suggestions=1)
+    graph = module.suggest.get_concrete_function().graph.as_graph_def()
+    functions = {body.signature.name: body.node_def for body in graph.library.function}
+
+    def count(nodes, op):
+        called = {a.func.name for n in nodes for a in n.attr.values() if a.func.name in functions}
+        inside = sum(count(functions[name], op) for name in called)
+        return inside + sum(node.op == op for node in nodes)
+
+    bodies = [
+        functions[node.attr["body"].func.name]
+        for nodes in (graph.node, *functions.values())
+        for node in nodes
+        if node.op in ("While", "StatelessWhile")
+    ]
+    loops = [found for found in (count(body, "MatMul") for body in bodies) if found]
+    assert loops == [products] * config(cell).layers
+    # The projections of both layers, and the output.
+    assert count(graph.node, "MatMul") >= 2 * config(cell).layers + 1
 
 
 def test_texts_are_packed_step_by_step_and_the_longest_first():

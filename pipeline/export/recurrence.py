@@ -7,11 +7,26 @@ the loop. Texts of different lengths are packed, so that no step is taken for pa
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from pipeline.export.packing import Packing
 from pipeline.model import LanguageModel
-from pipeline.recurrent import Tensors, project
+from pipeline.recurrent import (
+    GRURecurrence,
+    LSTMRecurrence,
+    Recurrence,
+    SimpleRecurrence,
+    Tensors,
+    project,
+)
+
+# A stateless model has Keras's own layers, which know nothing of these.
+_RECURRENCES: dict[type[keras.layers.Layer], type[Recurrence]] = {
+    keras.layers.SimpleRNN: SimpleRecurrence,
+    keras.layers.GRU: GRURecurrence,
+    keras.layers.LSTM: LSTMRecurrence,
+}
 
 
 def run(
@@ -38,7 +53,7 @@ def run(
 
 def _stepper(layer: Any, x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor, Tensors], Tensors]]:
     """What each step is given, (N, …), and the states, h first, that it makes of this."""
-    cell, recurrence = layer.cell, getattr(layer, "recurrence", None)
+    cell, recurrence = layer.cell, _RECURRENCES.get(type(layer))
     if recurrence is None:  # a Mogrifier, whose state changes the input; feedforward
         return x, lambda x, states: cell(x, states)[1]
     kernel, recurrent, bias = map(
