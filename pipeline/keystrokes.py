@@ -22,13 +22,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.spelling import MISSING_ACCENT, WHOLE, bare
-from pipeline.tokenizer import is_word
-from pipeline.vocabulary import BEGIN_ID, Vocabulary
+from pipeline.tokenizer import BREAK, is_word, spaces, spacing_kinds
+from pipeline.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 SUGGESTIONS = 3
-
-# Marks without a space before them, and without one after them; see `tokenizer.detokenize`.
-_CLOSING, _OPENING, _QUOTE = frozenset(",;:!?.…)]}"), frozenset("([{"), '"'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +133,8 @@ def _lacks(typed: str, prefix: str) -> bool:
 def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
     """Keys of each target without suggestions: its letters, and the space after it, if any.
 
+    A paragraph's are the characters that `tokenizer.detokenize` writes, and one for its end.
+
     Args:
         stream: int32 ids, (tokens,), beginning with `<s>`.
         letters: int32, (tokens,), letters of each token as it was written.
@@ -144,19 +143,10 @@ def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary
     Returns:
         int64, (tokens − 1,).
     """
-    marks = {token: i for i, token in enumerate(vocabulary.tokens)}
-    ids = np.asarray(stream[:])
-    breaks = ids == BEGIN_ID
-    quotes = np.cumsum(ids == marks.get(_QUOTE, -1))
-    # Quotes since the paragraph began: the first opens, the second closes, …
-    quotes -= np.maximum.accumulate(np.where(breaks, quotes, 0))
-    quote = ids == marks.get(_QUOTE, -1)
-    closes = np.isin(ids, [marks[mark] for mark in _CLOSING if mark in marks])
-    opens = np.isin(ids, [marks[mark] for mark in _OPENING if mark in marks])
-    closes |= breaks | (quote & (quotes % 2 == 0))
-    opens |= breaks | (quote & (quotes % 2 == 1))
-    spaces = np.append(~opens[:-1] & ~closes[1:], False)
-    return (np.asarray(letters[:], np.int64) + spaces)[1:]
+    forms = [*vocabulary.tokens]
+    forms[BEGIN_ID], forms[UNKNOWN_ID] = BREAK, "a"  # what is unknown is most often a word
+    spaced = spaces(tf.gather(spacing_kinds(forms), stream[:])).numpy()
+    return (np.asarray(letters[:], np.int64) + np.append(spaced[1:], False))[1:]
 
 
 def pressed_keys(typed: np.ndarray, unaided: np.ndarray) -> np.ndarray:

@@ -2,14 +2,18 @@
 
 import doctest
 import functools
+import itertools
 import unicodedata
+from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError, tokenizer
+from pipeline.keystrokes import unaided_keys
 from pipeline.tokenizer import (
     BREAK,
     Tokenizer,
@@ -548,6 +552,9 @@ WELL_SPACED = [
     "Um copo d'água, um guarda-chuva e dar-lhe-ia tudo.",
     "Primeiro parágrafo.\nSegundo parágrafo.",
     "— Você vem?\n— Vou.\n— Então vem!",
+    "Ele disse 'sim' ou 'não'.",
+    "Na turma de '98.\n'Tá bom!",
+    "Com 2 e/ou 3 c/ 5 (s/n), a/b/c.",
     'Ele leu: "fechado".\n"Abre às 8h", disse alguém.',
     '"Abre aspas e não fecha.\n"Nem aqui.',
     "Em 12/03/2020, às 7:05, fez 30°C.",
@@ -562,6 +569,58 @@ WELL_SPACED = [
 def test_well_spaced_text_comes_back(text):
     expected = text.replace("...", "…")
     assert detokenize(tokenize(tf.constant([text]))).numpy()[0].decode() == expected
+
+
+def keys_typed(tokens: tf.RaggedTensor) -> list[int]:
+    """Keys without suggestions of rows of tokens, each ending with a paragraph's end."""
+    forms = sorted({token.decode() for token in tokens.values.numpy()} - {BREAK})
+    vocabulary = vocabulary_of(*forms)
+    ids = {token: i for i, token in enumerate(vocabulary.tokens)} | {BREAK: BEGIN_ID}
+    rows = [[ids[token] for token in [*row, BREAK]] for row in decoded(tokens)]
+    stream = np.array([BEGIN_ID, *(i for row in rows for i in row)], np.int32)
+    letters = np.array([1 if i == BEGIN_ID else len(vocabulary.tokens[i]) for i in stream])
+    keys = unaided_keys(stream, letters, vocabulary)
+    return [part.sum() for part in np.split(keys, np.cumsum([*map(len, rows)]))[:-1]]
+
+
+# Words, marks, and all that the spacing joins.
+TOKEN_LISTS = st.lists(
+    st.sampled_from(["Ela", "e", "ou", "12", "d'água", "n.º", *".,:?…!;()[]{}\"\"''//—-&%", BREAK])
+)
+
+
+@settings(quick, max_examples=50)
+@given(st.lists(TOKEN_LISTS, min_size=1, max_size=3))
+@example([["a", "'", "b", "'", "c"], ["a", "/", "b"], ["a", '"', "b"], ["a", "/", "b", "/", "c"]])
+def test_the_keys_of_a_text_are_its_characters(rows):
+    tokens = tf.ragged.constant(rows, tf.string, ragged_rank=1)
+    lengths = [len(text.decode()) + 1 for text in detokenize_in_graph(tokens).numpy()]
+    assert keys_typed(tokens) == lengths
+
+
+def test_the_keys_of_the_sample_are_its_characters():
+    files = sorted((Path(__file__).parents[1] / "data" / "sample").rglob("*.txt"))
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").split("\n")]
+    tokens = tokenize_in_graph(tf.constant([*filter(None, lines)]))
+    text = detokenize_in_graph(tokens)
+    assert keys_typed(tokens) == (tf.strings.length(text, "UTF8_CHAR") + 1).numpy().tolist()
+    assert len(text) > 5_000
+
+
+def test_what_is_unknown_is_spaced_as_a_word():
+    vocabulary = vocabulary_of("/", "(")
+    stream = np.array([BEGIN_ID, 3, UNKNOWN_ID, 2, UNKNOWN_ID, UNKNOWN_ID, BEGIN_ID])
+    assert unaided_keys(stream, np.array([1, 1, 5, 1, 3, 4, 1]), vocabulary).tolist() == [
+        1, 5, 1, 4, 4, 1,
+    ]  # fmt: skip
+
+
+@quick
+@given(TOKEN_LISTS)
+def test_what_is_written_does_not_wait_for_what_follows(tokens):
+    rows = tf.ragged.constant([tokens[:end] for end in range(len(tokens) + 1)], tf.string, 1)
+    texts = detokenize_in_graph(rows).numpy()
+    assert all(longer.startswith(text) for text, longer in itertools.pairwise(texts))
 
 
 SPECIAL = ("<unk>", "<s>")

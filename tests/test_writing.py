@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from test_export import SUBWORDS
 from test_suggestions import MARKS, WORDS, random_model
 
 from pipeline.cache import Cache
 from pipeline.export import NextWord
 from pipeline.export.writing import _draw
-from pipeline.tokenizer import Tokenizer, tokenize
+from pipeline.tokenizer import BREAK, Tokenizer, detokenize, tokenize
 from pipeline.vocabulary import NUMBER, Vocabulary
 
 # Without abbreviations: a full stop behind one would make it another token.
@@ -103,6 +105,36 @@ def test_it_is_spaced_and_capitalised_as_people_do(write, seed):
                 begins = opened[-1] in (".", "!", "?", "…", "\x02")
                 assert token[0].isupper() == (begins or token == "Brasil"), whole
             before.append(token)
+
+
+@pytest.fixture(scope="module")
+def join(module):
+    strings = tf.TensorSpec((None,), tf.string), tf.RaggedTensorSpec((None, None), tf.string)
+    return tf.function(module.writer._join, input_signature=strings, autograph=False)
+
+
+PIECES = st.sampled_from(["a", "é", "ele", "ou", *".,…)([\"'/—", "2", BREAK])
+
+
+@settings(deadline=None, max_examples=25, database=None)
+@given(st.lists(PIECES, min_size=1).filter(lambda tokens: tokens[0] != BREAK))
+@example(["e", "/", "ou"])
+@example(["a", "'", "é", "'", "e"])
+def test_what_is_written_is_what_detokenize_joins(join, tokens):
+    """Behind nothing, and behind every beginning of a text that is spaced as usual."""
+    ends = range(len(tokens))
+    row = tf.ragged.constant([tokens])
+    before, rest = (
+        tf.ragged.constant([tokens[part(end)] for end in ends], tf.string, ragged_rank=1)
+        for part in (lambda end: slice(end), lambda end: slice(end, None))
+    )
+    texts = detokenize(before)
+    expected = detokenize(row).numpy()[0].decode()
+    found = [text.decode().lower() for text in tf.strings.join([texts, join(texts, rest)]).numpy()]
+    assert found[0] == expected
+    for text, cut, uncut in zip(found, tokenize(texts).to_list(), before.to_list(), strict=True):
+        if cut == uncut:  # not "..", which is one mark
+            assert text == expected
 
 
 def test_what_is_unusable_is_refused(write):

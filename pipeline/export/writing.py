@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipeline.export.capitals import capitalise, sentence_marks, sentence_starts
 from pipeline.export.reader import Reader
-from pipeline.tokenizer import BREAK, skip_blank, tokenize
+from pipeline.tokenizer import BREAK, skip_blank, spaces, spacing_kinds, tokenize
 from pipeline.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
 
 # A request that asks for more would keep a server busy for minutes.
@@ -20,10 +20,6 @@ _COLDEST = 1e-20
 _LEAST = 1e-37
 # What ends with an open paragraph.
 _BEGUN = r"(?s:(.*\n)?\s*)"
-# No blank before these, and none after those; a quote opens and closes in turn.
-_CLOSING = r"[,;:!?.…)\]}]"
-_OPENING = r"[(\[{]"
-_QUOTE = '"'
 
 
 class Writer(tf.Module):
@@ -141,22 +137,10 @@ class Writer(tf.Module):
         own = tf.gather(before.row_lengths(), both.value_rowids())
         place = tf.ragged.range(both.row_lengths()).values - own
         has_blank = tf.gather(tf.strings.regex_full_match(text, r"(?s:.*\s)"), both.value_rowids())
-        spaces = _spaces(both.values) & ~(has_blank & tf.equal(place, 0))
-        strings = tf.strings.join([tf.where(spaces, " ", ""), strings])
+        spaced = spaces(spacing_kinds(both.values)) & ~(has_blank & tf.equal(place, 0))
+        strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
         joined = both.with_values(tf.where(place < 0, "", strings))
         return tf.strings.reduce_join(joined, axis=1)
-
-
-def _spaces(tokens: tf.Tensor) -> tf.Tensor:
-    """Whether a blank stands before each token; strings (N,), beginning with BREAK, to bool."""
-    breaks, quotes = tf.equal(tokens, BREAK), tf.equal(tokens, _QUOTE)
-    count = tf.cumsum(tf.cast(quotes, tf.int32))
-    # Quotes since the paragraph began: the first opens, the second closes, …
-    paragraph = tf.cumsum(tf.cast(breaks, tf.int32)) - 1
-    odd = (count - tf.gather(tf.boolean_mask(count, breaks), paragraph)) % 2 == 1
-    closes = tf.strings.regex_full_match(tokens, _CLOSING) | breaks | (quotes & ~odd)
-    opens = tf.strings.regex_full_match(tokens, _OPENING) | breaks | (quotes & odd)
-    return ~closes & ~tf.concat([[True], opens[:-1]], axis=0)
 
 
 def _draw(p: tf.Tensor, temperature: tf.Tensor, top_p: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
