@@ -60,7 +60,7 @@ _ABBREVIATION = (
     r"|[BCDFGHJKLMNPQRSTVWXYZ]\."  # D. Pedro, S. Paulo; a vowel ("É.") may be a sentence
     r"|p\."  # p. ex., p. 12
 )
-_WORD = r"[\p{L}\p{M}\p{N}]+(?:['_-][\p{L}\p{M}\p{N}]+)*"
+_WORD = r"[\p{L}\p{M}\p{N}]+(?:['_&-][\p{L}\p{M}\p{N}]+)*"  # d'água, guarda-chuva, AT&T
 _WORDS = rf"[{_LATIN} ]*"  # no more than these between blanks: each is a token
 _EMOJI = r"[\x{1F1E6}-\x{1F1FF}]{2}|[\x{261D}-\x{1FAFF}][\x{1F3FB}-\x{1F3FF}]"  # 🇧🇷, 👍🏽
 _MARK = r"\S"
@@ -77,17 +77,20 @@ _SPACE = (
 )
 _LINE_BREAK = r"\n\r\x0b\x0c\x{85}\x{2028}\x{2029}"
 _BLANK = _SPACE + _INVISIBLE
+_APART = "\x01"
 
 # What is folded across white space, as (pattern, replacement), applied in this order.
 _JOINS = (
     (BREAK, " "),
-    # A full stop joins what it follows, or "Sr ." would be other tokens than "Sr.".
-    (rf"[{_BLANK}]+\.", "."),
+    # A full stop joins what it follows, or "Sr ." would be other tokens than "Sr."; a space (it is
+    # one of `_SPACE`) keeps it apart from what comes after, or "o arquivo .pt" would be an address.
+    (rf"[{_BLANK}]+\.", f".{_APART}"),
     (rf"[{_BLANK}]*[{_LINE_BREAK}][{_BLANK}{_LINE_BREAK}]*", f" {BREAK} "),
 )
 # What is folded between white spaces, applied in this order to valid UTF-8 in NFC.
 _FOLDS = (
     (rf"[{_INVISIBLE}]", ""),
+    (rf"{_APART}([.…ºª°])", r"\1"),  # ". . ." is an ellipsis, "n .º" an abbreviation
     (rf"[{_SPACE}]", " "),
     (r"[“”„‟«»″]", '"'),
     (r"[‘’‚‛‹›′ʼ´`]", "'"),
@@ -250,7 +253,7 @@ def is_word(tokens: tf.Tensor) -> tf.Tensor:
     """Which tokens a person would accept as a suggested word; any shape → bool."""
     # Vocabularies hold case-folded forms, "s.a." for "S.A.".
     return tf.strings.regex_full_match(
-        tokens, rf"(?i:{_ABBREVIATION})|[^\P{{L}}ºª][\p{{L}}\p{{M}}\p{{N}}'_-]*"
+        tokens, rf"(?i:{_ABBREVIATION})|[^\P{{L}}ºª][\p{{L}}\p{{M}}\p{{N}}'_&-]*"
     )
 
 

@@ -121,6 +121,12 @@ CASES = [
     ("Ele está apto. Pode ir.", "Ele está apto . Pode ir ."),
     ("Chamou o Sr.José", "Chamou o Sr. José"),
     ("o Sr . José", "o Sr. José"),
+    # A stop belongs to what it follows, across a blank too, and to nothing that comes after.
+    ("o Sr .José e o Sr .\u00adJosé", "o Sr. José e o Sr. José"),
+    ("o arquivo .pt aqui", "o arquivo . pt aqui"),
+    ("vi 2 .br e 3 .5 e ana .x@uni.pt", "vi 2 . br e 3 . 5 e ana . x@uni.pt"),
+    ("Não .Depois .", "Não . Depois ."),
+    ("n .º 5, sim . . .não ...", "n.º 5 , sim … não …"),
     ("mental, artigo, sede, exato", "mental , artigo , sede , exato"),
     ("Gostei da arte. Sério.", "Gostei da arte . Sério ."),
     ("Obs.: leve o documento.", "Obs. : leve o documento ."),
@@ -222,7 +228,11 @@ CASES = [
     ("§ 1º", "§ 1º"),
     ("_itálico_ e *forte*", "_ itálico _ e * forte *"),
     ("nome_de_usuario", "nome_de_usuario"),
-    ("P&D", "P & D"),
+    # An ampersand joins names; between blanks it is a mark.
+    ("P&D", "P&D"),
+    ("a AT&T, a C&A e fotos em P&B.", "a AT&T , a C&A e fotos em P&B ."),
+    ("o S&P500 e a BM&FBovespa", "o S&P500 e a BM&FBovespa"),
+    ("A & B, &c. e R&", "A & B , & c . e R &"),
     # Quotes and apostrophes fold to one form.
     ("“Sim”, disse.", '" Sim " , disse .'),
     ("«Sim», disse.", '" Sim " , disse .'),
@@ -512,6 +522,16 @@ def test_tokens_between_spaces_are_cut_alike(text):
 
 
 @quick
+@given(PIECES, st.sampled_from([" ", "\t", "\u00a0", "\u200b ", "\x01"]), ANY_TEXT)
+@example("arquivo", " ", "pt")
+@example("a. .", " ", "b")
+def test_a_space_before_a_stop_is_read_as_one_behind_it(before, blank, after):
+    """But for the ordinals' and the ellipsis's."""
+    if after[:1] not in {*".…ºª°"}:
+        assert cut(f"{before}{blank}.{after}") == cut(f"{before}.{blank}{after}")
+
+
+@quick
 @given(st.text(st.sampled_from([*LATIN, *" .-'1"])))
 def test_composed_and_decomposed_latin_are_the_same(text):
     composed, decomposed = cut(*(unicodedata.normalize(form, text) for form in ("NFC", "NFD")))
@@ -760,7 +780,7 @@ def test_ids_are_the_same_eagerly_in_a_graph_and_loaded(tokenizers, texts):
 @pytest.mark.parametrize(
     ("tokens", "expected"),
     [
-        ("água Brasil guarda-chuva d'água dar-lhe-ia é a Москва nº covid-19", True),
+        ("água Brasil guarda-chuva d'água dar-lhe-ia é a Москва nº covid-19 AT&T p&b", True),
         ("Sr. sr. etc. Exmo. D. d. E.U.A. e.u.a. S.A. p. n.º Ex.ª a.C. p.ex.", True),
         (". , … ! ? ; : — – - \" ' ( ) / & % § º ª _ < > 😍", False),
         ("1 14h30 1.234,56 50% 1.º 2ª 12/03/2020 30°C ½", False),
