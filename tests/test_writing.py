@@ -10,7 +10,7 @@ from test_suggestions import MARKS, WORDS, random_model
 
 from pipeline.cache import Cache
 from pipeline.export import NextWord
-from pipeline.export.writing import _draw
+from pipeline.export.writing import _draw, _without_repeats
 from pipeline.tokenizer import BREAK, Tokenizer, detokenize, tokenize
 from pipeline.vocabulary import NUMBER, Vocabulary
 
@@ -135,6 +135,43 @@ def test_what_is_written_is_what_detokenize_joins(join, tokens):
     for text, cut, uncut in zip(found, tokenize(texts).to_list(), before.to_list(), strict=True):
         if cut == uncut:  # not "..", which is one mark
             assert text == expected
+
+
+def repeated(ids, *, row=5, recent=200):
+    """How often `row` ids in a row stand again within the last `recent` ones."""
+    ids, last, count = [*ids], {}, 0
+    for end in range(row, len(ids) + 1):
+        found = tuple(ids[end - row : end])
+        count += end - last.get(found, -recent) < recent - row + 2
+        last[found] = end
+    return count
+
+
+def test_a_cold_text_does_not_go_round(module):
+    @tf.function(input_signature=[tf.TensorSpec(())], autograph=False)
+    def ids(temperature):
+        state = module.reader.read(
+            tf.constant(["Ela", ""]), tf.zeros((2, module.reader.state_size))
+        )
+        options = (tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
+        return module.writer._sample(state, tf.constant([False, True]), *options)
+
+    for temperature in (0.05, 0.3, 1.0):
+        assert [repeated(row) for row in ids(temperature).numpy()] == [0, 0]
+    # The coldest is the most probable one, wherever that leads.
+    assert max(repeated(row) for row in ids(0.0).numpy()) > 100
+
+
+def test_a_row_is_not_ended_again():
+    recent = tf.constant([[-1, -1, 1, 2, 3, 1, 2, 3, 1], [-1, 0, 1, 2, 3, 4, 0, 1, 2]], tf.int32)
+    recent = tf.concat([recent, tf.constant([[2, 3], [3, 4]])], 1)
+    # 1 2 3 1 2 | 3 1 2 3 → 1 and 0 1 2 3 4 | 0 1 2 3 4 → 0, after 1 2 3 4.
+    p = tf.constant([[0.1, 0.2, 0.3, 0.4, 0.0], [0.5, 0.1, 0.1, 0.1, 0.2]])
+    assert _without_repeats(p, recent).numpy().tolist() == [
+        pytest.approx([0.1, 0.0, 0.3, 0.4, 0.0]), pytest.approx([0.0, 0.1, 0.1, 0.1, 0.2]),
+    ]  # fmt: skip
+    alone = tf.constant([[0.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0]])
+    assert _without_repeats(alone, recent).numpy().tolist() == alone.numpy().tolist()
 
 
 def test_what_is_unusable_is_refused(write):

@@ -3,6 +3,10 @@
 Each token is drawn from p(token)^(1 / temperature), cut to its nucleus: the fewest most probable
 tokens that have a share `top_p` together (Holtzman et al. 2020, "The Curious Case of Neural Text
 Degeneration", §3.1).
+
+Above temperature 0, none is drawn that would end a row of five tokens which stands among the last
+200 already (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization", §2.5, of
+three). People do that with one token of 1,500, a cold model without end.
 """
 
 import tensorflow as tf
@@ -14,6 +18,8 @@ from pipeline.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
 
 # A request that asks for more would keep a server busy for minutes.
 _LONGEST = 10_000
+# Tokens in a row that are not repeated, and of how many tokens before.
+_ROW, _RECENT = 5, 200
 # The least temperature that a logarithm can be divided by: the most probable token alone is left.
 _COLDEST = 1e-20
 # So that some token can be drawn, however sure of another the model is.
@@ -95,21 +101,28 @@ class Writer(tf.Module):
         rows = tf.shape(state)[0]
 
         def go_on(
-            t: tf.Tensor, state: tf.Tensor, begun: tf.Tensor, ids: tf.TensorArray
+            t: tf.Tensor,
+            state: tf.Tensor,
+            begun: tf.Tensor,
+            recent: tf.Tensor,
+            ids: tf.TensorArray,
         ) -> tuple[tf.Tensor, ...]:
             # The last piece must not leave a word open.
             allowed = self._written & (self._closes | (t < length - 1))
             allowed &= ~(begun[:, None] & self._begins)
             p = tf.maximum(self._reader.probabilities(state), _LEAST)
             p = tf.where(allowed, p, 0.0)
+            p = tf.cond(temperature > 0, lambda: _without_repeats(p, recent), lambda: p)
             drawn = _draw(p, temperature, top_p, tf.random.stateless_uniform([rows], [seed, t]))
             state = self._reader.advance(state, drawn[:, None])
-            return t + 1, state, tf.equal(drawn, BEGIN_ID), ids.write(t + 1, drawn)
+            recent = tf.concat([recent[:, 1:], drawn[:, None]], 1)
+            return t + 1, state, tf.equal(drawn, BEGIN_ID), recent, ids.write(t + 1, drawn)
 
         # One more, since nothing cannot be stacked.
         ids = tf.TensorArray(tf.int32, length + 1).write(0, tf.zeros([rows], tf.int32))
+        recent = tf.fill([rows, _RECENT], -1)
         *_, ids = tf.while_loop(
-            lambda t, *_: t < length, go_on, (tf.constant(0), state, begun, ids)
+            lambda t, *_: t < length, go_on, (tf.constant(0), state, begun, recent, ids)
         )
         return tf.transpose(ids.stack()[1:])
 
@@ -141,6 +154,24 @@ class Writer(tf.Module):
         strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
         joined = both.with_values(tf.where(place < 0, "", strings))
         return tf.strings.reduce_join(joined, axis=1)
+
+
+def _without_repeats(p: tf.Tensor, recent: tf.Tensor) -> tf.Tensor:
+    """p (B, V), 0 where an id would end a row that stands in recent ids, unless all would.
+
+    Args:
+        p: of the next id.
+        recent: the ids before it, int32 (B, W), −1 where there is none yet.
+    """
+    begin, ends = recent[:, 1 - _ROW :], recent[:, _ROW - 1 :]
+    same = ends >= 0
+    for i in range(_ROW - 1):
+        same &= tf.equal(recent[:, i : i - _ROW + 1], begin[:, i : i + 1])
+    places = tf.where(same)
+    rows = tf.cast(places[:, 0], tf.int32)
+    repeats = tf.stack([rows, tf.gather_nd(ends, places)], axis=1)
+    others = tf.tensor_scatter_nd_update(p, repeats, tf.zeros_like(rows, p.dtype))
+    return tf.where(tf.reduce_any(others > 0, axis=1, keepdims=True), others, p)
 
 
 def _draw(p: tf.Tensor, temperature: tf.Tensor, top_p: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
