@@ -156,7 +156,7 @@ def test_a_cold_text_does_not_go_round(module):
         options = (tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
         return module.writer._sample(state, tf.constant([False, True]), *options)
 
-    for temperature in (0.05, 0.3, 1.0):
+    for temperature in (0.05, 0.3, 0.99):
         assert [repeated(row) for row in ids(temperature).numpy()] == [0, 0]
     # The coldest is the most probable one, wherever that leads.
     assert max(repeated(row) for row in ids(0.0).numpy()) > 100

@@ -4,9 +4,9 @@ Each token is drawn from p(token)^(1 / temperature), cut to its nucleus: the few
 tokens that have a share `top_p` together (Holtzman et al. 2020, "The Curious Case of Neural Text
 Degeneration", §3.1).
 
-Above temperature 0, none is drawn that would end a row of five tokens which stands among the last
-200 already (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization", §2.5, of
-three). People do that with one token of 1,500, a cold model without end.
+Between temperatures 0 and 1, none is drawn that would end a row of five tokens which stands among
+the last 200 already (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization",
+§2.5, of three). People do that with one token of 1,500, a cold model without end.
 """
 
 import tensorflow as tf
@@ -112,7 +112,8 @@ class Writer(tf.Module):
             allowed &= ~(begun[:, None] & self._begins)
             p = tf.maximum(self._reader.probabilities(state), _LEAST)
             p = tf.where(allowed, p, 0.0)
-            p = tf.cond(temperature > 0, lambda: _without_repeats(p, recent), lambda: p)
+            cold = (temperature > 0) & (temperature < 1)
+            p = tf.cond(cold, lambda: _without_repeats(p, recent), lambda: p)
             drawn = _draw(p, temperature, top_p, tf.random.stateless_uniform([rows], [seed, t]))
             state = self._reader.advance(state, drawn[:, None])
             recent = tf.concat([recent[:, 1:], drawn[:, None]], 1)
