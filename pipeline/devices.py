@@ -48,12 +48,6 @@ class Description:
     precision: str
 
 
-def allow_growth() -> None:
-    """Take GPU memory as it is needed, not all at once; to be called before any GPU is used."""
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-
-
 def describe(config: ModelConfig, *, precision: Precision) -> Description:
     """What a model of this kind would be trained on, and how."""
     devices = find_devices()

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ from pipeline.cli.defaults import (
     LITERT,
     MODEL,
     PERSONAL,
-    PRESETS,
     SIMPLE_RNN,
     TOKENS,
     TRAINING,
@@ -56,10 +56,14 @@ from pipeline.cli.stages import (
     ingest_stage,
     litert_stage,
     mlflow_run,
+    require,
+    require_corpus,
+    require_files,
     run_or_skip,
     tokenize_stage,
     train_stage,
 )
+from pipeline.training.strategies import refuse_several
 
 # Texts that a model reads side by side.
 _TEXTS_AT_ONCE = 256
@@ -67,7 +71,8 @@ _TEXTS_AT_ONCE = 256
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="nextword-pt")
-def main() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
     """Portuguese text in, a next-word model out.
 
     `run` runs the stages in order: ingest, tokenize, train, explain, evaluate, export. Each reads
@@ -88,6 +93,7 @@ def ingest(output: Path, **options: Any) -> None:
     or not, in UTF-8, UTF-16 or the old encodings of Windows, DOS and Macintosh; undoes hard line
     breaks, drops duplicates, and assigns each document to the split train, valid or test.
     """
+    require_corpus(options["corpus"], options["text_column"])
     with mlflow_run():
         ingest_stage(output, **options)
 
@@ -120,6 +126,7 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
     Reports sizes, OOV rates by vocabulary size, overlap of the splits, and documents that look
     suspicious: another language, boilerplate, damaged letters.
     """
+    require("ingest", documents)
     import_tensorflow()
     from pipeline.inspection import inspect_documents, print_inspection
 
@@ -143,6 +150,9 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
 @force_option
 def tokenize(documents: Path, output: Path, **options: Any) -> None:
     """Read documents; write the vocabulary, train.npy, valid.npy and test.npy."""
+    require("ingest", documents)
+    require("train", options["init"])
+    require_files(vocabulary=options["vocabulary"])
     with mlflow_run():
         tokenize_stage(documents, output, **options)
 
@@ -170,23 +180,29 @@ def train(
     `nextword train --init models/training --corpus my-notes/` fine-tunes a trained model on
     other text: it runs ingest, tokenize and train, and leaves the first model as it is.
     """
-    import_tensorflow()
-    from pipeline.training.strategies import is_chief
+    from pipeline.training import strategies
 
     corpus = tuple(filter(None, corpus))
-    if init and options["preset"] != next(iter(PRESETS)):
+    if init and options["preset"]:
         raise InputError("--preset is for a model that begins: leave it out with --init.")
     if corpus and not init:
         raise InputError("--corpus goes on from a trained model: name its folder with --init.")
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
     folder = Path(output) if output else PERSONAL if init else TRAINING
+    require("train", init)
     if corpus:
+        strategies.refuse_several("--corpus")
+        require_corpus(corpus)
         documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
         tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
+    else:
+        require("tokenize", tokens)
+    import_tensorflow()
     used = {"output": folder, "tokens": tokens}
-    with mlflow_run(**used) if is_chief() else contextlib.nullcontext():
-        if corpus and is_chief():
+    tracked = mlflow_run(**used) if strategies.is_chief() else contextlib.nullcontext()
+    with strategies.together(), tracked:
+        if corpus:
             names = [part for name in corpus for part in ("--corpus", name)]
             ingest_stage(**ingest.make_context("ingest", names).params | {"output": documents})
             given = {"documents": documents, "output": tokens, "init": init}
@@ -201,10 +217,9 @@ def train(
 def devices(preset: str, precision: Any, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.devices import allow_growth, describe, print_description
+    from pipeline.devices import describe, print_description
     from pipeline.model import ModelConfig
 
-    allow_growth()
     print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))
 
 
@@ -226,6 +241,9 @@ def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None
     A Kneser-Ney n-gram model, the baseline to beat, and a unigram model are measured on the same
     tokens.
     """
+    require("train", training, *options["baselines"])
+    require("tokenize", tokens)
+    require_files(**{name: options[name] for name in ("text", "explanation", "ablation")})
     with mlflow_run():
         evaluate_stage(training, tokens, output, **options)
 
@@ -250,6 +268,17 @@ def explain(tokens: Path, output: Path, training_epochs: int, **options: Any) ->
     Shows how far the gradient reaches back, how predictions change when the beginning of a
     sentence is cut off, and what a longer window is worth.
     """
+    if options["windows"]:
+        refuse_several("--windows")
+    there = (folder for folder in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if folder.is_dir())
+    options["models"] = options["models"] or tuple(there)
+    if not options["models"]:
+        raise InputError(
+            "There is no trained model to explain: run `nextword train` first, or name one with "
+            "--model."
+        )
+    require("train", *options["models"])
+    require("tokenize", tokens)
     with mlflow_run():
         small = _small_training(epochs=training_epochs)
         explain_stage(tokens, output, train_options=small, **options)
@@ -307,6 +336,9 @@ def export(training: Path, output: str, format: str, force: bool, **options: Any
     The folder is a SavedModel, and in it a numbered one with the same files, which is what
     TensorFlow Serving looks for.
     """
+    require("train", training)
+    if options["cache"] and format == "saved_model":
+        require("tokenize", options["tokens"])
     folder = Path(output) if output else LITERT if format == "litert" else MODEL
     with mlflow_run(output=folder):
         _check_register(options["register"])
@@ -331,6 +363,7 @@ def _check_register(name: str) -> None:
 @click.option("--open/--no-open", "open_browser", default=True, help="Show it in the browser.")
 def demo(**options: Any) -> None:
     """Serve a page to type on: suggestions after every key, and how surprising each word is."""
+    require("export", options["model"])
     import_tensorflow()
     from pipeline.demo import serve
 
@@ -345,6 +378,8 @@ def predict(text: str, model: Path) -> None:
 
     A TEXT that begins with a dash is written after --.
     """
+    require("export", model)
+    texts = iter([_argument(text)]) if text != "-" else _lines(sys.stdin.buffer)
     import_tensorflow()
     from pipeline.predict import load, suggest
 
@@ -352,7 +387,6 @@ def predict(text: str, model: Path) -> None:
         loaded = load(model)
     except ValueError as error:
         raise InputError(str(error)) from error
-    texts = iter([text]) if text != "-" else _lines(sys.stdin.buffer)
     between = ""
     while batch := list(itertools.islice(texts, _TEXTS_AT_ONCE)):
         for answer in suggest(loaded, batch):
@@ -362,8 +396,29 @@ def predict(text: str, model: Path) -> None:
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    for line in file:
-        yield line.decode("utf-8", errors="replace").rstrip("\r\n")
+    for number, line in enumerate(file, start=1):
+        yield _decode(line, f"Line {number} of standard input").rstrip("\r\n")
+
+
+def _argument(text: str) -> str:
+    """What Python could not decode of an argument it has left as half characters."""
+    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    with contextlib.suppress(UnicodeEncodeError):
+        return _decode(os.fsencode(text), "TEXT")
+    raise InputError("TEXT holds halves of characters: write it in UTF-8.")
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        from pipeline.corpus.encoding import decode
+    with contextlib.suppress(ValueError):
+        text, encoding = decode(data)
+        if encoding != "utf-16":  # cut into lines, it is none
+            return text
+    raise InputError(f"{name} is no text in a known encoding: write it in UTF-8.")
 
 
 @main.command()
@@ -388,14 +443,9 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     A simple recurrent and a feedforward network of the same sizes are trained as baselines, more
     briefly unless --baseline-epochs says otherwise.
     """
-    import_tensorflow()
-    from pipeline.training.strategies import workers
-
-    if workers() > 1:
-        raise InputError(
-            "TF_CONFIG names several machines: run the other stages on one of them, and "
-            "`nextword train` on all."
-        )
+    refuse_several("`nextword run`")
+    require_corpus(options["corpus"], options["text_column"])
+    require_files(vocabulary=options["vocabulary"])
 
     def of(command: click.Command) -> dict[str, Any]:
         return {p.name: options[p.name] for p in command.params if p.name in options}

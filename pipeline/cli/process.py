@@ -4,12 +4,19 @@ import contextlib
 import ctypes
 import logging
 import os
+import sys
 import tempfile
+import textwrap
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from pipeline import InputError, Interrupted
+
+# Modules whose OSErrors, and what is derived from them, are the network's.
+_OF_NETWORK = {"requests", "socket", "ssl", "urllib"}
 
 
 class _Stop(click.ClickException):
@@ -33,16 +40,53 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except InputError as error:
-            raise _Stop(str(error)) from error
-        except Interrupted as error:
-            raise _Stop(str(error), exit_code=128 + error.signal) from error
-        except BrokenPipeError:
-            raise  # whoever was reading has enough, which click knows of
-        except OSError as error:
-            reason = str(error.strerror or error).rstrip(".")
-            raise _Stop(f"{error.filename or 'A file'} cannot be used: {reason}.") from error
+            with _in_one_sentence():
+                return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            if ctx.invoked_subcommand == "train":
+                _tell_other_workers(error)
+            raise
+
+
+@contextlib.contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise _Stop(str(error)) from error
+    except Interrupted as error:
+        raise _Stop(str(error), exit_code=128 + error.signal) from error
+    except BrokenPipeError:
+        raise  # whoever was reading has enough, which click knows of
+    except OSError as error:
+        reason = textwrap.shorten(str(error.strerror or error), 400).rstrip(".")
+        if isinstance(error, ConnectionError | TimeoutError) or any(
+            kind.__module__.partition(".")[0] in _OF_NETWORK for kind in type(error).__mro__
+        ):
+            raise _Stop(
+                f"The network failed ({reason}): check the connection, then run the same command "
+                "again."
+            ) from error
+        raise _Stop(f"{error.filename or 'A file'} cannot be used: {reason}.") from error
+
+
+def _tell_other_workers(error: Exception) -> None:
+    """Of several machines that train, none waits for one that has failed."""
+    from pipeline.training import strategies
+
+    with contextlib.suppress(InputError):  # of a TF_CONFIG that cannot be read
+        if strategies.workers() == 1 or isinstance(error.__cause__, strategies.Told):
+            return
+        if not isinstance(error, click.ClickException):
+            strategies.tell(f"Another worker failed ({type(error).__name__}: {error}).")
+            return
+        error.show()  # now: to be heard by all may take a minute
+        strategies.tell(error.format_message())
+        sys.exit(error.exit_code)
 
 
 # Of glibc's malloc.h.
@@ -65,6 +109,9 @@ def import_tensorflow() -> None:
     """Import TensorFlow without its greetings, which no setting of its own silences."""
     _keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Take GPU memory as it is needed. `set_memory_growth` would do the same, but raises an error
+    # once an operation has run in the process.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     # TensorFlow turns oneDNN's products of matrices on by itself only where there is AVX-512; with
     # AVX2 they are faster as well (benchmarks/README.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -1,6 +1,7 @@
 """Each stage, run or skipped, and what it leaves in MLflow."""
 
 import contextlib
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,6 +36,72 @@ def run_or_skip(
     )
     click.echo(f"Wrote {output}." if ran else f"Skipped {output}: nothing has changed.")
     return ran
+
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+# What a stage has written for certain, and how one says that it is not there.
+_WRITTEN = {
+    "ingest": ("documents.parquet", "No documents can be read from"),
+    "tokenize": ("vocabulary.tsv", "No vocabulary can be read from"),
+    "train": ("model.json", "No trained model is described by"),
+    "export": ("saved_model.pb", "No SavedModel can be read from"),
+}
+
+
+def require(stage: str, *folders: Path | str) -> None:
+    """Refuse folders that a stage has not written, before TensorFlow is imported for them.
+
+    An option that was not given, "", is none.
+
+    Raises:
+        InputError: there is one.
+    """
+    name, cannot = _WRITTEN[stage]
+    for folder in filter(None, folders):
+        if not Path(folder, name).exists():
+            raise InputError(
+                f"{cannot} {Path(folder, name)}: run `nextword {stage}` first, or name the folder "
+                "that it wrote."
+            )
+
+
+def require_files(**options: str) -> None:
+    """Refuse options that name what does not exist; those that were not given are empty.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, place in options.items():
+        if place and not Path(place).exists():
+            raise InputError(f"There is no {place}, which --{name} names: name another.")
+
+
+def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
+    """Refuse a corpus that is not there, or whose first table has no such column.
+
+    Raises:
+        InputError: as `find_files` and `read_file` do.
+    """
+    from pipeline import catalog, hub
+    from pipeline.corpus.files import find_files, suffixes
+
+    here = []
+    for name in corpus:
+        if name.startswith(hub.PREFIX):
+            if (folder := hub.local_folder(name)) and not folder.is_dir():
+                raise InputError(f"{name} names no folder: there is no {folder}.")
+        elif Path(name).exists() or not catalog.find(name):
+            here.append(name)
+    tables = (file for file in find_files(here) if suffixes(file[0])[0] in _TABLES)
+    for path, source in itertools.islice(tables, 1):
+        from pipeline.corpus.reading import read_file
+
+        try:
+            next(read_file(path, source, text_column=text_column), None)
+        except InputError:
+            raise
+        except (ValueError, OSError):
+            return  # ingest tells of what it skips
 
 
 def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
@@ -306,11 +373,6 @@ def explain_stage(
     from pipeline.explain.explain import explain, print_explanation
     from pipeline.tracking import log_explanation
 
-    if not models:
-        raise InputError(
-            "There is no trained model to explain: run `nextword train` first, or name one with "
-            "--model."
-        )
     run_or_skip(
         explain,
         reads=[tokens, *models],

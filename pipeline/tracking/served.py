@@ -5,6 +5,7 @@ of pipeline. What a client does wrong is told in an MlflowException, which the s
 status 400 and its sentence; of any other exception it shows the traceback.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -39,6 +40,8 @@ class Served:
     """
 
     def __init__(self, folder: str):
+        # Of a GPU only what is needed: several servers, and others, share it.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         self._model = tf.saved_model.load(folder)
 
     def predict(self, frame: Any, params: Mapping[str, Any] | None = None) -> Any:

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.devices import allow_growth
 from pipeline.manifest import RESUME
 from pipeline.metrics import LANES, Meter, perplexity
 from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
@@ -105,8 +104,6 @@ def train(
             eighth of the learning rate.
         Interrupted: SIGINT or SIGTERM came; what was learned is saved.
     """
-    if strategies.workers() == 1:  # nothing may come before the strategy of several machines
-        allow_growth()
     distribution = strategies.make(strategy)
     replicas, chief = distribution.num_replicas_in_sync, strategies.is_chief()
     if batch_size % replicas:
@@ -192,13 +189,6 @@ def train(
             except RanAway as error:
                 loop.go_back(error, best=best.latest_checkpoint)
                 continue
-            except tf.errors.OpError as error:
-                if strategies.workers() == 1:
-                    raise
-                raise InputError(
-                    f"Another worker was lost ({error.message.splitlines()[0]}): start all of them "
-                    "again with --resume."
-                ) from error
             trainer.copy_weights(reader)
             if init:
                 move(reader, initial, share=retain)
