@@ -4,6 +4,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from pipeline.model import ModelConfig
 from pipeline.vocabulary import Vocabulary
@@ -27,6 +29,19 @@ def config(cell: str = "lstm", **changes) -> ModelConfig:
     sizes = {"embedding": 6, "units": 5, "layers": 1 if cell == "feedforward" else 2}
     options = {"dropout": 0.0, "tied": True, "context": 3, "vocabulary_size": len(TOKENS)}
     return ModelConfig(**{"cell": cell, **sizes, **options, **changes})
+
+
+@contextlib.contextmanager
+def physical_gpu():
+    """A GPU among the physical devices of TensorFlow's context; operations still run on the CPU."""
+    gpu, known = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU"), context.context()
+    known._initialize_physical_devices()
+    known._physical_devices.append(gpu)
+    known._physical_device_to_index[gpu] = 1
+    known._memory_growth_map[gpu] = None
+    yield gpu
+    known._physical_devices.remove(gpu)
+    del known._physical_device_to_index[gpu], known._memory_growth_map[gpu]
 
 
 def slopes(loss, variables):

@@ -1,15 +1,27 @@
 """What devices say of cuDNN against what Keras does; training in mixed precision."""
 
+import mmap
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, config
+from conftest import CELLS, config, physical_gpu
+from test_training import OPTIONS
 
 from pipeline import devices
 from pipeline.devices import cudnn_obstacles, describe, find_devices
 from pipeline.model import build_model, load_model, weights
+from pipeline.tracking.served import Served
+from pipeline.training.train import train
 
+ROOT = Path(__file__).parents[1]
+GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 NO_GPU = "TensorFlow sees no GPU."
 MIXED = ("mixed_float16", "mixed_bfloat16")
 
@@ -97,7 +109,7 @@ def test_a_machine_without_gpu_is_described():
 
 def test_a_gpu_is_described(cudnn, monkeypatch):
     gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
-    listed, grown = tf.config.list_physical_devices, []
+    listed = tf.config.list_physical_devices
     monkeypatch.setattr(
         tf.config,
         "list_physical_devices",
@@ -106,15 +118,72 @@ def test_a_gpu_is_described(cudnn, monkeypatch):
     details = {"device_name": "Tesla V100", "compute_capability": (7, 0)}
     experimental = tf.config.experimental
     monkeypatch.setattr(experimental, "get_device_details", lambda device: details)
-    monkeypatch.setattr(experimental, "set_memory_growth", lambda *args: grown.append(args))
-    devices.allow_growth()
-    assert grown == [(gpu, True)]
     assert find_devices()[1] == devices.Device("GPU:0", "Tesla V100", None, (7, 0))
     described = describe(config(), precision="mixed_float16")
     assert described.without_cudnn == ()
     assert "cuDNN computes" in described.recurrence
     assert "by tensor cores" in described.precision
     assert "V100 has no tensor cores" in describe(config(), precision="mixed_bfloat16").precision
+
+
+def test_a_training_takes_what_has_run_before_it(tokens, tmp_path):
+    """As a function, in a process in which operations have run: growth is set no more."""
+    tf.constant(1) + 1
+    with physical_gpu() as gpu:
+        with pytest.raises(RuntimeError, match="cannot be modified"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        (tmp_path / "trained").mkdir()
+        train(tokens=tokens, output=tmp_path / "trained", **{**OPTIONS, "epochs": 1})
+
+
+def test_tensorflow_knows_the_variable_that_lets_memory_grow():
+    (library,) = Path(tf.sysconfig.get_lib()).glob("libtensorflow_framework.*")
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        assert data.find(GROWTH.encode() + b"\0") > 0
+
+
+def test_a_server_takes_gpu_memory_as_it_needs_it(monkeypatch, tmp_path):
+    monkeypatch.delenv(GROWTH, raising=False)
+    with pytest.raises(OSError, match="SavedModel"):
+        Served(str(tmp_path))
+    assert os.environ[GROWTH] == "true"
+
+
+ALL_COMMANDS = """
+import os, sys
+from conftest import context, physical_gpu, tf
+from pipeline.cli import main
+
+begun, begin = [], context.pywrap_tfe.TFE_NewContext
+def note(options):
+    begun.append(os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH"))
+    return begin(options)
+context.pywrap_tfe.TFE_NewContext = note
+tf.config.experimental.get_device_details = lambda device: {}
+with physical_gpu():
+    for command in sys.argv[1:]:
+        try:
+            main(command.split())
+        except SystemExit as end:
+            assert not end.code, command
+assert begun == ["true"], begun
+"""
+
+
+@pytest.mark.slow
+def test_on_a_machine_with_a_gpu_its_memory_grows_whatever_runs_first(tmp_path, store):
+    """Each command after others have run operations in the same process."""
+    shutil.copytree(ROOT / "data/sample/animais", tmp_path / "data/sample")
+    sizes = "--embedding 8 --units 8 --window 10 --batch-size 8 --mogrifier 0 --epochs 1"
+    brief = "--baseline-epochs 1 --steps 3 --samples 8 --ngram-order 0"
+    go_on = "--init models/training --corpus data/sample --epochs 1"
+    commands = [f"run {sizes} {brief}", f"train {go_on}", "devices", "predict Bom"]
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_COMMANDS, *commands],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import WORKER, digests, wait_for_windows
+from conftest import WORKER, config, digests, wait_for_windows
 
 from pipeline import InputError
 from pipeline.model import load_model
@@ -93,10 +93,48 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_start(start, several, plac
         np.testing.assert_array_equal(one, another)
 
 
-def test_a_run_of_all_stages_is_refused_on_several_machines(tmp_path):
+# An option that only one worker is given.
+ONE_IS_GIVEN = """
+import json, os, sys
+if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == {index}:
+    sys.argv += {options}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence", "how"),
+    [
+        # The first worker alone looks at where it writes, and writes.
+        (("mine",), "will not be replaced: name another", {}),
+        (("full", "--cell", "feedforward", "--layers", "1"), "make room", {"FULL_AFTER": "9"}),
+        # Before TensorFlow knows of the other.
+        (("first",), "'--epochs'", {"before": ONE_IS_GIVEN.format(index=0, options=["--epochs", "0"])}),
+        (("second",), "'--epochs'", {"before": ONE_IS_GIVEN.format(index=1, options=["--epochs", "0"])}),
+        (("both", "--epochs", "0"), "'--epochs'", {}),
+        (("grown", "--init", "old", "--corpus", "x.txt"), "--corpus is for one", {}),
+    ],
+    ids=["mine", "full", "first", "second", "both", "corpus"],
+)  # fmt: skip
+def test_what_one_worker_refuses_all_refuse(start, place, options, sentence, how):
+    for folder in (place / "mine", place / "old"):
+        folder.mkdir(exist_ok=True)
+        config().save(folder / "model.json")
+    processes = start(*options, workers=2, **how)
+    outputs = []
+    for process in processes:
+        outputs.append(process.communicate(timeout=400)[0])
+        assert process.returncode == 2, outputs
+    told = [[line for line in out.splitlines() if "Error: " in line] for out in outputs]
+    assert sentence in told[0][0]
+    assert told[0] == told[1]
+    assert len(told[0]) == 1
+
+
+@pytest.mark.parametrize("command", ["run", "explain --windows 5"])
+def test_a_run_of_all_stages_is_refused_on_several_machines(tmp_path, command):
     config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
     result = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "run"],
+        [sys.executable, "-m", "pipeline.cli", *command.split()],
         cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": str(WORKER.parents[1])},
     )  # fmt: skip

@@ -57,8 +57,8 @@ def require(stage: str, *folders: Path | str) -> None:
         InputError: there is one.
     """
     name, cannot = _WRITTEN[stage]
-    for folder in filter(None, folders):
-        if not Path(folder, name).exists():
+    for folder in folders:
+        if folder != "" and not Path(folder, name).exists():
             raise InputError(
                 f"{cannot} {Path(folder, name)}: run `nextword {stage}` first, or name the folder "
                 "that it wrote."
