@@ -1,11 +1,14 @@
 """The commands as people type them, and what a run leaves in MLflow."""
 
+import errno
 import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import click
@@ -13,13 +16,16 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import tensorflow as tf
 from click.testing import CliRunner
-from conftest import config
+from conftest import config, free_ports, physical_gpu
 from mlflow.projects import utils as projects
 from mlflow.projects._project_spec import load_project
 
+from pipeline import InputError, catalog
 from pipeline.cli import PRESETS, main
+from pipeline.cli.stages import require_corpus
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
@@ -89,7 +95,7 @@ def walked(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("walked")
     shutil.copytree(ROOT / "data/sample/animais", folder / "data/sample/animais")
     shutil.copytree(ROOT / "data/sample/cidade", folder / "data/sample/cidade")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, physical_gpu():
         patch.chdir(folder)
         result = nextword("run", *SMALL)
     assert result.exit_code == 0, result.output
@@ -163,13 +169,38 @@ def test_predict_suggests_what_the_savedmodel_does(in_walked):
 
 
 def test_predict_reads_standard_input(in_walked):
-    result = nextword("predict", "-", stdin="Bom\nO cachorro\x00 latiu\n\xff".encode("latin-1"))
+    result = nextword("predict", "-", stdin="Bom\nO cachorro\x00 latiu\n\xff".encode())
     assert result.exit_code == 0, result.output
     shown = nextword("predict", "Bom").output
     assert result.output.count("%") == 3 * len(shown.splitlines())
     # More than are read side by side.
     assert nextword("predict", "-", stdin="Bom\n" * 300).output == "\n".join([shown] * 300)
     assert nextword("predict", "-", stdin="").output == ""
+
+
+def test_predict_reads_what_ingest_reads(in_walked):
+    """Text in an old encoding, from a pipe or as an argument, is the same text."""
+    texts = ["A água é", "O avô não", "Bom"]
+    told = nextword("predict", "-", stdin="\n".join(texts)).output
+    assert nextword("predict", "-", stdin="\n".join(texts).encode("cp1252")).output == told
+    assert nextword("predict", "-", stdin="\r\n".join(texts).encode("cp850")).output == told
+    argument = texts[0].encode("cp1252").decode("utf-8", errors="surrogateescape")
+    assert nextword("predict", argument).output == nextword("predict", texts[0]).output
+
+
+@pytest.mark.parametrize(
+    ("text", "stdin", "what"),
+    [
+        ("-", b"Bom\n\xff\n", "Line 2 of standard input"),
+        ("-", "Bom\nA água".encode("utf-16"), "Line 1 of standard input"),
+        ("A \udcff", None, "TEXT"),
+        ("A \ud83d", None, "TEXT"),
+    ],
+)
+def test_predict_refuses_bytes_that_are_no_text(in_walked, text, stdin, what):
+    said = sentence_of(nextword("predict", "--", text, stdin=stdin))
+    assert said.startswith(f"Error: {what} ")
+    assert said.endswith("write it in UTF-8.")
 
 
 @pytest.mark.parametrize("text", ["", "-"])
@@ -359,6 +390,7 @@ def test_a_preset_sets_what_is_not_given():
     # `mlflow run -P units=` passes "".
     assert resolved("--preset", "gpu", "--units", "", "--window", "") == resolved("--preset", "gpu")
     assert resolved("--units", "300", "--preset", "gpu")["units"] == 300
+    assert resolved("--preset", "") == resolved() != resolved("--preset", "cpu-hour")
 
 
 def test_a_model_that_goes_on_is_what_it_was(here):
@@ -472,9 +504,110 @@ def test_a_folder_that_cannot_be_written(in_walked, tmp_path):
     file = write(tmp_path / "file", "x")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
+    if os.access(closed, os.W_OK):  # by root, who may write anywhere but into the kernel's folders
+        closed = Path("/sys")
     corpus = "data/sample/animais"
     for command in (["ingest", "--corpus", corpus], ["train", *SMALL]):
         for place in (file, closed):
-            if not os.access(place, os.W_OK) or place == file:  # root may write anywhere
-                said = sentence_of(nextword(*command, "--output", place / "made"))
-                assert f"{place / 'made'}.partial cannot be used: " in said
+            said = sentence_of(nextword(*command, "--output", place / "made"))
+            assert f"{place / 'made'}.partial cannot be used: " in said
+
+
+WRONG_NAMES = {
+    "ingest --corpus nowhere": "nowhere",
+    "ingest --corpus hf:./nowhere": "nowhere",
+    "ingest --corpus table.csv --text-column corpo": "no column 'corpo'",
+    "run --corpus table.csv --text-column corpo": "no column 'corpo'",
+    "run --corpus nowhere": "nowhere",
+    "run --corpus table.csv --text-column texto --vocabulary nowhere": "--vocabulary",
+    "inspect --documents nowhere": "nowhere",
+    "tokenize --documents nowhere": "nowhere",
+    "train --tokens nowhere": "nowhere",
+    "train --init nowhere": "nowhere",
+    "evaluate --training nowhere": "nowhere",
+    "explain --model nowhere": "nowhere",
+    "explain": "no trained model",
+    "export --training nowhere": "nowhere",
+    "predict olá --model nowhere": "nowhere",
+    "demo --model nowhere": "nowhere",
+}
+# Told before what takes seconds to import.
+WITHOUT_TENSORFLOW = """
+import contextlib, io, json, sys
+from pipeline.cli import main
+for command, wrong in json.loads(sys.argv[1]).items():
+    with contextlib.redirect_stderr(io.StringIO()) as told:
+        try:
+            main(command.split())
+        except SystemExit as end:
+            assert end.code == 2, command
+    assert told.getvalue().startswith("Error: "), command
+    assert wrong in told.getvalue(), (command, told.getvalue())
+    assert not {"tensorflow", "keras", "mlflow"} & set(sys.modules), command
+"""
+
+
+def test_a_wrong_name_is_told_before_tensorflow_is_imported(here):
+    write(here / "table.csv", "texto,ano\nO gato bebeu leite.,1999\n")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, json.dumps(WRONG_NAMES)],
+        cwd=here, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_table_is_looked_at_as_ingest_reads_it(here):
+    write(here / "a/table.csv", "texto,ano\n" + "O gato bebeu leite.,1999\n" * 3)
+    write(here / "a/broken.csv", 'text\n"never closed')
+    for text_column, taken in (("texto", "a/table.csv"), ("text", "a/broken.csv")):
+        require_corpus((taken,), text_column)
+    with pytest.raises(InputError, match="no column 'text'"):
+        require_corpus(("a/table.csv",), "text")
+    require_corpus(("machado",))  # is not downloaded for it
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """`nextword corpora` fails with an error."""
+
+    def failing(error):
+        def fail():
+            raise error
+
+        monkeypatch.setattr(catalog, "corpora", fail)
+
+    return failing
+
+
+def failures_of_a_server(address):
+    """What asking nobody at an address fails with, by three libraries."""
+    for ask in (
+        lambda: requests.get(f"http://{address}", timeout=9),
+        lambda: urllib.request.urlopen(f"http://{address}", timeout=9),
+        lambda: socket.create_connection(tuple(address.split(":")), timeout=9),
+        lambda: socket.create_connection(("name.invalid", 80), timeout=9),
+    ):
+        with pytest.raises(OSError) as caught:  # noqa: PT011
+            ask()
+        yield caught.value
+
+
+def test_a_network_that_fails_is_not_called_a_file(failing):
+    (port,) = free_ports(1)
+    for error in (*failures_of_a_server(f"127.0.0.1:{port}"), TimeoutError("timed out")):
+        failing(error)
+        said = sentence_of(nextword("corpora"))
+        assert said.startswith("Error: The network failed (")
+        assert "check the connection" in said
+        assert "file" not in said
+    failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert "A file cannot be used: No space left" in sentence_of(nextword("corpora"))
+
+
+def test_debug_shows_the_traceback_beside_the_sentence(failing):
+    failing(InputError("Nothing works: try again."))
+    said = nextword("--debug", "corpora")
+    assert said.exit_code == 2
+    assert "in fail\n" in said.stderr
+    assert said.stderr.endswith("Error: Nothing works: try again.\n")
+    assert "Traceback" not in nextword("corpora").stderr

@@ -93,11 +93,11 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_start(start, several, plac
         np.testing.assert_array_equal(one, another)
 
 
-# An option that only one worker is given.
-ONE_IS_GIVEN = """
+# An option out of range that only one worker is given.
+NO_EPOCHS = """
 import json, os, sys
-if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == {index}:
-    sys.argv += {options}
+if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == {}:
+    sys.argv += ["--epochs", "0"]
 """
 
 
@@ -108,8 +108,8 @@ if json.loads(os.environ["TF_CONFIG"])["task"]["index"] == {index}:
         (("mine",), "will not be replaced: name another", {}),
         (("full", "--cell", "feedforward", "--layers", "1"), "make room", {"FULL_AFTER": "9"}),
         # Before TensorFlow knows of the other.
-        (("first",), "'--epochs'", {"before": ONE_IS_GIVEN.format(index=0, options=["--epochs", "0"])}),
-        (("second",), "'--epochs'", {"before": ONE_IS_GIVEN.format(index=1, options=["--epochs", "0"])}),
+        (("first",), "'--epochs'", {"before": NO_EPOCHS.format(0)}),
+        (("second",), "'--epochs'", {"before": NO_EPOCHS.format(1)}),
         (("both", "--epochs", "0"), "'--epochs'", {}),
         (("grown", "--init", "old", "--corpus", "x.txt"), "--corpus is for one", {}),
     ],

@@ -384,6 +384,7 @@ def test_a_second_time_nothing_is_done(in_walked):
         ("--init nowhere --corpus my-notes", "No trained model is described by nowhere"),
         ("--init models/training --corpus my-notes --tokens my-tokens", "leave one out"),
         ("--init models/training --corpus my-notes --preset gpu", "leave it out with --init"),
+        ("--init models/training --corpus my-notes --preset quick", "leave it out with --init"),
         ("--init models/training --units 99", "has --units 24, not 99"),
         ("--init models/training --cell lstm", "has --cell gru, not lstm"),
         ("--init models/training --output models/training", "is read from: name another"),
