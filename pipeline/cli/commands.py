@@ -183,6 +183,8 @@ def train(
     from pipeline.training import strategies
 
     corpus = tuple(filter(None, corpus))
+    if corpus:
+        strategies.refuse_several("--corpus")
     if init and options["preset"]:
         raise InputError("--preset is for a model that begins: leave it out with --init.")
     if corpus and not init:
@@ -192,7 +194,6 @@ def train(
     folder = Path(output) if output else PERSONAL if init else TRAINING
     require("train", init)
     if corpus:
-        strategies.refuse_several("--corpus")
         require_corpus(corpus)
         documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
         tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
