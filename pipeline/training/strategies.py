@@ -21,6 +21,8 @@ Strategy = Literal["auto", "one", "mirrored", "multiworker"]
 _PATIENCE = 60.0
 # Seconds between two tries to reach the chief, and that a connection may be silent.
 _PAUSE, _SILENCE = 0.2, 5.0
+# Characters that a worker says.
+_LONGEST = 2**16
 
 
 class Told(InputError):
@@ -141,19 +143,34 @@ def _call_roll(refusal: str = "") -> str:
                 "in TF_CONFIG."
             ) from error
         with roll:
-            while len(here) < len(config["machines"]) - 1 and time.monotonic() < until:
+            while time.monotonic() < until:
+                here = {who: other for who, other in here.items() if not _is_gone(other)}
+                if len(here) == len(config["machines"]) - 1:
+                    break
                 roll.settimeout(min(_SILENCE, max(until - time.monotonic(), 0.01)))
-                with contextlib.suppress(OSError, ValueError):  # nobody, or no worker of ours
+                # Nobody has come, or no worker of ours.
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                     other = stack.enter_context(roll.accept()[0])
                     other.settimeout(_SILENCE)
-                    told = json.loads(other.makefile(encoding="utf-8").readline())
+                    told = json.loads(other.makefile(encoding="utf-8").readline(_LONGEST))
                     here[told["worker"][0], told["worker"][1]] = other
                     if told["refuses"] and not refusal:
                         refusal, until = told["refuses"], time.monotonic() + _PATIENCE
         for other in here.values():
             with contextlib.suppress(OSError):
+                other.settimeout(_SILENCE)
                 other.sendall(f"{json.dumps(refusal)}\n".encode())
     return refusal
+
+
+def _is_gone(other: socket.socket) -> bool:
+    other.setblocking(False)
+    try:
+        return not other.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _answer_roll(chief: tuple[str, int], me: tuple[str, int], refusal: str, until: float) -> str:
