@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from pipeline import InputError
 from pipeline.cli.defaults import (
@@ -185,7 +186,8 @@ def train(
     corpus = tuple(filter(None, corpus))
     if corpus:
         strategies.refuse_several("--corpus")
-    if init and options["preset"]:
+    typed = click.get_current_context().get_parameter_source("preset")
+    if init and typed == ParameterSource.COMMANDLINE:
         raise InputError("--preset is for a model that begins: leave it out with --init.")
     if corpus and not init:
         raise InputError("--corpus goes on from a trained model: name its folder with --init.")
@@ -271,8 +273,6 @@ def explain(tokens: Path, output: Path, training_epochs: int, **options: Any) ->
     """
     if options["windows"]:
         refuse_several("--windows")
-    there = (folder for folder in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if folder.is_dir())
-    options["models"] = options["models"] or tuple(there)
     if not options["models"]:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "

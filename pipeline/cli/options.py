@@ -73,13 +73,6 @@ class _Steps(click.ParamType):
         return value if value in self.words else positive.convert(value, param, ctx)
 
 
-class _Choice(click.Choice):
-    """One of some words, or none."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        return value and super().convert(value, param, ctx)
-
-
 class Counts(click.ParamType):
     """Numbers above zero, separated by spaces."""
 
@@ -95,7 +88,7 @@ def _ready(ctx: click.Context) -> dict[str, Any]:
     """What the preset, or the model of --init, sets; a model is read once for all options."""
     init = ctx.params.get("init")
     if not init:
-        return ARCHITECTURE | PRESETS[ctx.params["preset"] or next(iter(PRESETS))]
+        return ARCHITECTURE | PRESETS[ctx.params["preset"]]
     if _READY not in ctx.meta:
         require("train", init)
         import_tensorflow()
@@ -136,7 +129,7 @@ def _architecture_option(name: str, text: str, kind: Any) -> Decorator:
 
 _above_zero = click.FloatRange(0, min_open=True)
 _share = click.FloatRange(0, 1, max_open=True)
-_preset = option("--preset", "", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu.  [default: quick]", type=_Choice(list(PRESETS)), is_eager=True)  # fmt: skip
+_preset = option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu.", type=click.Choice(list(PRESETS)), is_eager=True)  # fmt: skip
 model_options = all_of(
     _preset,
     _architecture_option("--cell", "The recurrence.", click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
