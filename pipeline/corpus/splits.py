@@ -87,7 +87,7 @@ class Splits:
     def named(self, source: str) -> str | None:
         """The split that a glob puts a source into."""
         for split, globs in (("test", self.test), ("valid", self.valid)):
-            if any(_matches(source, pattern) for pattern in globs):
+            if globs and any(_matches(source, pattern) for pattern in globs):
                 return split
         return None
 
