@@ -32,6 +32,7 @@ class Dropout(keras.layers.Layer):
         self.rate, self.noise_shape = rate, noise_shape
         if rate:
             self.seed_generator = ReplicaSeeds()
+        self.supports_masking = True
         self.built = True  # there is nothing to build, also where it is never called
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -41,7 +41,6 @@ _WITHOUT_EFFECT = frozenset(
         "pipeline.manifest",  # whether a stage runs; `digest`, which some write, is in each record
         "pipeline.progress",  # what is shown meanwhile
         "rich",
-        "pipeline.devices",  # how GPU memory is taken
         "psutil",  # how much memory there is
         "filelock",  # who writes
         "pooch",  # downloads, whose SHA-256 is known
