@@ -11,9 +11,7 @@ typist writes accents; words that fit where accents are missing are suggested as
 exported model suggests them (`spelling`). What is no word of the vocabulary is typed in full.
 """
 
-import collections
 import dataclasses
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Self
@@ -30,104 +28,85 @@ SUGGESTIONS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Completions:
-    """The words that can be suggested, and which of them fit what is typed.
-
-    In the alphabet's order, words that begin alike follow each other. There are three such lists,
-    one after the other: all words; those with accents, as they are typed without; and those that
-    others begin with, as they are typed whole. See `spelling`.
+    """The words that can be suggested, letter by letter, in lower case.
 
     Attributes:
         is_word: bool, (V,).
-        order: int32, (W,), the ids of the words of all lists.
-        costs: float32, (W,), −ln p(typed | word) in each.
-        prefixes: int32, (V, P), the number of the first j letters of word v; of a word that has no
-            more than j letters that of none.
-        places: int32, (Q, R, 2): what fits prefix q is order[first:end] of R rows; some are empty.
+        letters: int32 code points, (V, P), zeros behind the last; all zeros for what is no word.
+        bare: the same without accents.
     """
 
     is_word: np.ndarray
-    order: np.ndarray
-    costs: np.ndarray
-    prefixes: np.ndarray
-    places: np.ndarray
+    letters: np.ndarray
+    bare: np.ndarray
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> Self:
         """The words of a vocabulary."""
         words = is_word(list(vocabulary.tokens)).numpy()
-        spelled = [display.lower() for display in vocabulary.displays]
-        order = sorted(np.flatnonzero(words).tolist(), key=spelled.__getitem__)
-        numbers = {"": 0}
-        prefixes = np.zeros((len(vocabulary), max(map(len, spelled))), np.int32)
-        for i in order:
-            for j, prefix in enumerate(itertools.accumulate(spelled[i][:-1], initial="")):
-                prefixes[i, j] = numbers.setdefault(prefix, len(numbers))
-        accented = [i for i in order if _bare(spelled[i]) != spelled[i]]
-        begun = [i for i in order if spelled[i] in numbers]
-        lists = order, accented, begun
-        places = _places(list(numbers), *([spelled[i] for i in ids] for ids in lists))
-        costs = np.array([0, -math.log(MISSING_ACCENT), -math.log(WHOLE)], np.float32)
-        costs = np.repeat(costs, [len(ids) for ids in lists])
-        return cls(words, np.concatenate(lists).astype(np.int32), costs, prefixes, places)
+        pairs = zip(vocabulary.displays, words, strict=True)
+        spelled = [display.lower() if word else "" for display, word in pairs]
+        return cls(words, _codes(spelled), _codes(["".join(map(bare, word)) for word in spelled]))
 
-    def find(self, logits: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def find(
+        self, logits: tf.Tensor, better: tf.Tensor, target: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """`word_rank` and `typed` of `metrics.Predictions`, int32 (B, T).
 
         Args:
             logits: of all tokens, (B, T, V).
+            better: bool, (B, T, V), tokens that are more probable than the target.
             target: int32, (B, T).
         """
-        scores = tf.gather(logits, self.order, axis=-1) - self.costs  # (B, T, W)
-        own = tf.gather(logits, target, axis=-1, batch_dims=2)[..., None]
-        # As tf.math.top_k breaks ties.
-        better = (scores > own) | (tf.equal(scores, own) & (self.order < target[..., None]))
-        better = tf.pad(better, [[0, 0], [0, 0], [1, 0]])
-        total = tf.cumsum(tf.cast(better, tf.int32), axis=-1)  # before each place
-        # Better words among those that fit the first 0, 1, 2, … letters of the target.
-        places = tf.gather(self.places, tf.gather(self.prefixes, target))  # (B, T, P, R, 2)
-        counts = tf.gather(total, places, batch_dims=2)
-        ranks = tf.reduce_sum(counts[..., 1] - counts[..., 0], axis=-1)  # (B, T, P)
-        found = (ranks < SUGGESTIONS) & tf.gather(self.is_word, target)[..., None]
+        shape, size = tf.shape(target), len(self.is_word)
+        target = tf.reshape(target, [-1])
+        better = tf.reshape(better, [-1, size]) & self.is_word
+        rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
+        # What is typed rules most words out by its first letter.
+        first, number = np.unique(self.letters[:, 0], return_inverse=True)
+        begins = (self.letters[:, 0] == first[:, None]) | (self.bare[:, 0] == first[:, None])
+        rivals = better & tf.gather(begins, tf.gather(number, target))
+        counts = self._count(tf.where(rivals), tf.reshape(logits, [-1, size]), target)
+        counts = tf.concat([rank[:, None], counts], axis=1)[:, :-1]  # after 0, 1, 2, … letters
+        found = (counts < SUGGESTIONS) & (tf.gather(self.letters, target) > 0)
         typed = tf.where(tf.reduce_any(found, -1), tf.argmax(found, -1, tf.int32), -1)
-        return total[..., np.count_nonzero(self.is_word)], typed
+        return tf.reshape(rank, shape), tf.reshape(typed, shape)
+
+    def _count(self, places: tf.Tensor, logits: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Words that are suggested before the target when 1, 2, … of its letters are typed.
+
+        Args:
+            places: int64, (R, 2): rows, and words that are more probable there than the target.
+            logits: (N, V).
+            target: int32, (N,).
+
+        Returns:
+            int32, (N, P).
+        """
+        row, word = places[:, 0], places[:, 1]
+        meant, goal = tf.gather(target, row), tf.cast(tf.gather(target, row), tf.int64)
+        typed = tf.gather(self.letters, meant)  # (R, P)
+        own, bare = tf.gather(self.letters, word), tf.gather(self.bare, word)
+        same = _all_so_far(tf.equal(typed, own))
+        fits = _all_so_far((typed > 0) & (tf.equal(typed, own) | tf.equal(typed, bare)))
+        whole = tf.equal(tf.pad(own[:, 1:], [[0, 0], [0, 1]]), 0)  # this letter is the last one
+        costs = tf.where(same, tf.where(whole, -math.log(WHOLE), 0.0), -math.log(MISSING_ACCENT))
+        scores = tf.gather_nd(logits, places)[:, None] - costs
+        least = tf.gather_nd(logits, tf.stack([row, goal], axis=1))[:, None]
+        # As tf.math.top_k breaks ties.
+        before = (scores > least) | (tf.equal(scores, least) & (word < goal)[:, None])
+        counted = tf.cast(fits & before, tf.int32)
+        return tf.math.unsorted_segment_sum(counted, row, tf.shape(target)[0])
 
 
-def _places(
-    prefixes: Sequence[str], words: Sequence[str], accented: Sequence[str], begun: Sequence[str]
-) -> np.ndarray:
-    """`Completions.places` of prefixes, from what its three lists spell."""
-    starts = 0, len(words), len(words) + len(accented)
-    longer, lacking, whole = map(_by_prefix, (words, accented, begun), starts)
-    alike: dict[str, list[str]] = {}
-    for prefix in lacking:
-        alike.setdefault(_bare(prefix), []).append(prefix)
-    equal = collections.Counter(begun)
-    rows = []
-    for typed in prefixes:
-        (first, end), count = longer[typed], equal[typed]
-        at = whole[typed][0] if count else 0
-        rows.append([(first + count, end), (at, at + count)])  # whole words come first
-        rows[-1] += [lacking[p] for p in alike.get(_bare(typed), ()) if _lacks(typed, p)]
-    return np.array([*itertools.zip_longest(*rows, fillvalue=(0, 0))], np.int32).swapaxes(0, 1)
+def _codes(words: Sequence[str]) -> np.ndarray:
+    """Code points, int32 (V, P), zeros behind the last."""
+    longest = max(1, *map(len, words))
+    return np.array([[*map(ord, word.ljust(longest, "\0"))] for word in words], np.int32)
 
 
-def _by_prefix(words: Sequence[str], start: int) -> dict[str, tuple[int, int]]:
-    """Where the words that begin with each prefix stand and end, the first of all at `start`."""
-    found = {"": (start, start + len(words))}
-    for place, word in enumerate(words, start):
-        for prefix in itertools.accumulate(word):
-            found[prefix] = found.get(prefix, (place,))[0], place + 1
-    return found
-
-
-def _bare(word: str) -> str:
-    return "".join(map(bare, word))
-
-
-def _lacks(typed: str, prefix: str) -> bool:
-    """Whether a prefix is typed so where accents are missing."""
-    pairs = zip(typed, prefix, strict=True)
-    return typed != prefix and all(letter in (meant, bare(meant)) for letter, meant in pairs)
+def _all_so_far(true: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.math.cumprod(tf.cast(true, tf.int32), axis=-1), tf.bool)
 
 
 def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

@@ -129,5 +129,5 @@ class Meter:
         rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
         # ln p(target) = own − ln Σ e^logit
         confidence = tf.exp(tf.reduce_max(logits, axis=-1) - own - nats)
-        of_words = self._words.find(logits, target) if self._words else ()
+        of_words = self._words.find(logits, better, target) if self._words else ()
         return nats, rank, confidence, *of_words

@@ -202,6 +202,8 @@ def test_a_choice_is_a_key_and_brings_its_space():
 
 def test_the_form_that_is_shown_decides(vocabulary):
     words = Completions.of(vocabulary)
-    shown = [DISPLAYS[i] for i in words.order]
-    # All words; those with accents; those that others begin with.
-    assert shown == ["a", "bebeu", "Brasil", "cachorro", "e", "ela", "o", "água", "água", "e"]
+    spelled = ["".join(map(chr, row)).rstrip("\0") for row in words.letters]
+    bare = ["".join(map(chr, row)).rstrip("\0") for row in words.bare]
+    shown = zip(DISPLAYS, words.is_word, strict=True)
+    assert spelled == [display.lower() if word else "" for display, word in shown]
+    assert {s: b for s, b in zip(spelled, bare, strict=True) if s != b} == {"água": "agua"}
