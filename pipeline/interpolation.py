@@ -51,11 +51,11 @@ class Mixture:
         self._models, self._weights = models, weights
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
-        parts = [
-            tf.math.log(weight) + tf.nn.log_softmax(tf.cast(model(ids), tf.float32))
+        shares = [
+            weight * tf.nn.softmax(tf.cast(model(ids), tf.float32))
             for model, weight in zip(self._models, self._weights, strict=True)
         ]
-        return tf.reduce_logsumexp(tf.stack(parts), axis=0)
+        return tf.math.log(tf.add_n(shares))
 
     def reset_states(self) -> None:
         """Let each model forget what was read."""

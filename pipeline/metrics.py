@@ -121,13 +121,15 @@ class Meter:
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
     def _rank(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
         logits = tf.cast(self._logits(x), tf.float32)  # (B, T, V)
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
         own = tf.gather(logits, target, axis=-1, batch_dims=2)
+        # In one pass for both: ln p(target) = own − ln Σ e^logit. TensorFlow's cross entropy
+        # computes its gradient as well.
+        most = tf.reduce_max(logits, axis=-1)
+        total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
+        nats, confidence = most - own + tf.math.log(total), 1 / total
         before = tf.range(tf.shape(logits)[-1]) < target[..., None]
         # As tf.math.top_k breaks ties.
         better = (logits > own[..., None]) | (tf.equal(logits, own[..., None]) & before)
         rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
-        # ln p(target) = own − ln Σ e^logit
-        confidence = tf.exp(tf.reduce_max(logits, axis=-1) - own - nats)
         of_words = self._words.find(logits, better, target) if self._words else ()
         return nats, rank, confidence, *of_words

@@ -431,7 +431,7 @@ def _decode(data: bytes, name: str) -> str:
 @evaluation_options
 @option(
     "--baseline-epochs",
-    2,
+    1,
     "Passes of the baselines over the training text, at most.",
     type=positive,
 )

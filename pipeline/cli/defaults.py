@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "embedding": 256, "units": 256, "layers": 1, "mogrifier": 4,
         "dropout": 0.5, "variational": False, "word_dropout": 0.0, "weight_dropout": 0.0,
-        "window": 35, "batch_size": 20, "epochs": 7,
+        "window": 35, "batch_size": 20, "epochs": 3,
         "learning_rate": 5e-3, "warmup": 0.05, "schedule": "linear", "clip_norm": 1.0,
         "activation_regularization": 0.0, "temporal_regularization": 0.0, "averaging": 0.0,
     },

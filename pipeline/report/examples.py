@@ -114,7 +114,7 @@ def choose_surprises(
 def read(
     model: LanguageModel, stream: np.ndarray, vocabulary: Vocabulary, places: Sequence[Place]
 ) -> list[Example]:
-    """Let a model read up to each place, from an empty state some way before it.
+    """Let a model read up to each place, from an empty state `_LEAD` tokens before it or more.
 
     Args:
         model: stateful, of one lane.
@@ -135,8 +135,10 @@ def read(
         shown = [d or t for d, t in zip(vocabulary.displays, vocabulary.tokens, strict=True)]
     closes = vocabulary.closes()
     examples = []
+    # Of one length, where there is as much text: each length is compiled anew.
+    longest = max((end - first + _LEAD for first, end, _ in places), default=0)
     for first, end, hidden in places:
-        ids = np.asarray(stream[max(0, first - _LEAD) : end])
+        ids = np.asarray(stream[max(0, end - longest) : end])
         model.reset_states()
         targets = ids[None, first - end :]
         told = predict(tf.constant(ids[None, :-1]), tf.constant(targets))
