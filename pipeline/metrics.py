@@ -115,21 +115,27 @@ class Meter:
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
     def _nats(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        logits = tf.cast(self._logits(x), tf.float32)
-        return (tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits),)
+        return _nats_and_confidence(tf.cast(self._logits(x), tf.float32), target)[:1]
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
     def _rank(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
         logits = tf.cast(self._logits(x), tf.float32)  # (B, T, V)
-        own = tf.gather(logits, target, axis=-1, batch_dims=2)
-        # In one pass for both: ln p(target) = own − ln Σ e^logit. TensorFlow's cross entropy
-        # computes its gradient as well.
-        most = tf.reduce_max(logits, axis=-1)
-        total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
-        nats, confidence = most - own + tf.math.log(total), 1 / total
+        own = tf.gather(logits, target[..., None], axis=-1, batch_dims=2)
         before = tf.range(tf.shape(logits)[-1]) < target[..., None]
         # As tf.math.top_k breaks ties.
-        better = (logits > own[..., None]) | (tf.equal(logits, own[..., None]) & before)
+        better = (logits > own) | (tf.equal(logits, own) & before)
         rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
         of_words = self._words.find(logits, better, target) if self._words else ()
+        nats, confidence = _nats_and_confidence(logits, target)
         return nats, rank, confidence, *of_words
+
+
+def _nats_and_confidence(logits: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """−ln p(target), and p of the most probable token: (B, T, V) and (B, T) to (B, T) each.
+
+    TensorFlow's cross entropy takes twice as long, since it computes its gradient as well.
+    """
+    own = tf.gather(logits, target, axis=-1, batch_dims=2)
+    most = tf.reduce_max(logits, axis=-1)
+    total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
+    return most - own + tf.math.log(total), 1 / total
