@@ -145,6 +145,17 @@ def test_a_run_of_all_stages_is_refused_on_several_machines(tmp_path, command):
 def test_what_names_no_machines_is_refused(monkeypatch):
     with pytest.raises(InputError, match="names fewer than two"):
         strategies.make("multiworker")
-    monkeypatch.setenv("TF_CONFIG", "worker 0")
-    with pytest.raises(InputError, match="names no machines"):
-        strategies.workers()
+    two = '"cluster": {"worker": ["a:2222", "b:2222"]}'
+    for text in (
+        "worker 0",
+        f"{{{two}}}",
+        f'{{{two}, "task": {{"type": "worker", "index": 2}}}}',
+        '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:99999"]}, "task": {"type": "worker", "index": 0}}',
+    ):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(InputError, match="names no machines, or not this one"):
+            strategies.workers()
+    monkeypatch.setenv("TF_CONFIG", f'{{{two}, "task": {{"type": "worker", "index": "0"}}}}')
+    assert strategies.workers() == 2
+    assert strategies.is_chief()

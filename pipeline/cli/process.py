@@ -29,7 +29,8 @@ class Command(click.Command):
     """Takes --batch_size for --batch-size: `mlflow run -P batch_size=32` passes it so."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        names = {f"--{opt[2:].replace('-', '_')}": opt for p in self.params for opt in p.opts}
+        options = [opt for p in self.params for opt in p.opts if opt.startswith("--")]
+        names = {"--" + opt[2:].replace("-", "_"): opt for opt in options}
         return super().parse_args(ctx, [names.get(arg, arg) for arg in args])
 
 

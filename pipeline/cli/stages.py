@@ -119,6 +119,8 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
         left_out |= {"preset", "vocabulary_size", "unit", "case", "numbers"}
     else:
         left_out |= {"new_words", "retain"}
+    if options.get("corpus") == ():  # of `train`: no vocabulary grows
+        left_out |= {"new_words"}
     if options.get("engine") == "local":
         left_out |= {"spark_master"}
     if options.get("vocabulary"):

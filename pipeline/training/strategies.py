@@ -33,19 +33,28 @@ def _tf_config() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
         config = json.loads(text)
-        config["machines"] = {
-            (kind, index): str(address)
+        machines = config["machines"] = {
+            (kind, index): _host_and_port(address)
             for kind in ("chief", "worker")
             for index, address in enumerate(config.get("cluster", {}).get(kind, ()))
         }
         task = config.get("task", {})
-        config["me"] = (task.get("type"), task.get("index"))
+        config["me"] = task.get("type"), int(task.get("index", 0))
+        if machines and config["me"] not in machines:
+            raise ValueError("it is none of them")
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(
-            f"TF_CONFIG holds {text!r}, which names no machines: set it to "
+            f"TF_CONFIG holds {text!r}, which names no machines, or not this one: set it to "
             '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
     return config
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not 0 < int(port) < 2**16:
+        raise ValueError(f"{address} is no address")
+    return host.strip("[]"), int(port)
 
 
 def workers() -> int:
@@ -127,15 +136,15 @@ def _call_roll(refusal: str = "") -> str:
     """
     config = _tf_config()
     until = time.monotonic() + _PATIENCE if refusal else float("inf")
-    host, _, port = next(iter(config["machines"].values())).rpartition(":")
+    host, port = next(iter(config["machines"].values()))
     if not is_chief():
-        return _answer_roll((host.strip("[]"), int(port)), config["me"], refusal, until)
+        return _answer_roll((host, port), config["me"], refusal, until)
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     here: dict[tuple[str, int], socket.socket] = {}
     with contextlib.ExitStack() as stack:
         try:
             roll = socket.create_server(
-                ("", int(port)), family=family, dualstack_ipv6=family == socket.AF_INET6
+                ("", port), family=family, dualstack_ipv6=family == socket.AF_INET6
             )
         except OSError as error:
             raise InputError(
@@ -180,6 +189,8 @@ def _answer_roll(chief: tuple[str, int], me: tuple[str, int], refusal: str, unti
             contextlib.suppress(OSError, ValueError),  # not here yet, or gone again
             socket.create_connection(chief, timeout=_SILENCE) as connection,
         ):
+            if connection.getsockname() == connection.getpeername():
+                raise OSError("a free port of this machine is connected to itself")
             connection.sendall(said)
             connection.settimeout(until - time.monotonic() if refusal else None)
             return str(json.loads(connection.makefile(encoding="utf-8").readline()))

@@ -166,12 +166,14 @@ def train(
     if init:
         move(reader, initial, share=1.0)
         least = float(meter.nats(valid_stream).mean(dtype=np.float64))
+    even = math.log(len(vocabulary))  # the loss of a model that knows nothing
     if position is None:
-        even = math.log(len(vocabulary))  # the loss of a model that knows nothing
         position = Position(recent=even, usual=even)
         if init and chief:
             write(best, checkpoint_number=0)
         checkpoints.save(position)
+    elif position.recent is None:  # saved by an earlier nextword before its first window
+        position.recent = position.usual = even
     for row in position.history:
         on_epoch(row)
 
