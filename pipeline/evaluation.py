@@ -135,11 +135,11 @@ def evaluate(
     texts = [open_split(tokens, split, vocabulary) for split in ("valid", "test")]
     if text:
         texts.append(read_text(text, vocabulary, text_column=text_column))
+    evaluated = {name: digest([folder]) for name, folder in models.items()}  # as explain's
     if explained:
-        _check_explained(explained, models, explanation)
+        _check_explained(explained, evaluated, explanation)
     for folder in models.values():
         check_same_ids(vocabulary, folder, tokens)
-    evaluated = {name: digest([folder]) for name, folder in models.items()}  # as explain's
     (output / "models.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")
 
     words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
@@ -194,9 +194,8 @@ def evaluate(
 
 
 def _check_explained(
-    explained: Explanation, models: Mapping[str, Path], explanation: Path | None
+    explained: Explanation, evaluated: Mapping[str, str], explanation: Path | None
 ) -> None:
-    evaluated = {name: digest([folder]) for name, folder in models.items()}
     for name, trained in explained.models.items():
         if evaluated.get(name) != trained:
             raise InputError(

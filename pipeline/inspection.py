@@ -183,7 +183,8 @@ def inspect_documents(*, documents: Path, output: Path) -> None:
             pd.read_csv(documents / name, dtype=texts, keep_default_na=False)
             for name in ("files.csv", "removed.csv")
         )
-    except (OSError, ValueError) as error:
+        lost = int(files["removed"].sum())
+    except (OSError, ValueError, LookupError) as error:
         message = f"No documents can be read from {documents}: run `nextword ingest` first."
         raise InputError(message) from error
 
@@ -212,7 +213,7 @@ def inspect_documents(*, documents: Path, output: Path) -> None:
             for split, hits in found.items()
         },
         "longest": seen.longest,
-        "removed": _removed(removed, int(files["removed"].sum()), seen.sizes["train"]["letters"]),
+        "removed": _removed(removed, lost, seen.sizes["train"]["letters"]),
         "not_portuguese": seen.foreign,
         "boilerplate": [
             {"text": seen.repeated[key], "documents": seen.repeats[key]}

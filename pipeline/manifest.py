@@ -193,8 +193,12 @@ def run_stage(
             return False
 
         started = _read(partial / _STARTED) if resume and not force else None
-        changed = _changed(partial, started, record) if started else []
-        if not started:
+        changed: list[str] = []
+        if started:
+            now = _changed(partial, started, record)
+            changed = [*dict.fromkeys([*started.get("changed", ()), *now])]
+            _write(partial / _STARTED, {**started, "changed": changed})
+        else:
             if resume is False and not force and (partial / _STARTED).exists():
                 raise InputError(
                     f"{partial} holds an interrupted run: continue with --resume, or start over "
@@ -202,7 +206,7 @@ def run_stage(
                 )
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            (partial / _STARTED).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            _write(partial / _STARTED, record)
         try:
             function(output=partial, **parameters, **callbacks)
         except BaseException:
@@ -215,7 +219,7 @@ def run_stage(
         manifest = {**record, "outputs": outputs, "made": made_at}
         if changed:
             manifest["changed"] = changed
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        _write(partial / MANIFEST, manifest)
         _replace(output, partial)
         return True
 
@@ -321,6 +325,10 @@ def _read(manifest: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return told if isinstance(told, dict) and "stage" in told else None
+
+
+def _write(path: Path, manifest: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def _recover(folder: Path, partial: Path) -> None:

@@ -699,6 +699,19 @@ def test_a_run_that_broke_off_goes_on_with_other_code_and_says_so(
     assert run_project(project, resume=True, times=1, init=1) == "False"
 
 
+def test_code_that_a_run_has_used_is_told_however_often_it_goes_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("BREAK", "1")
+        run_project(project, resume=False, times=1)
+        edit_stage(project, "'red'", "'blue'")
+        run_project(project, resume=True, times=1)
+    edit_stage(project, "'blue'", "'red'")
+    assert run_project(project, resume=True, times=1) == "True"
+    assert json.loads((project / "o" / MANIFEST).read_text())["changed"] == ["stage.py"]
+
+
 @pytest.mark.slow
 def test_a_training_goes_on_with_other_code_and_says_so(
     start: Callable[..., list[subprocess.Popen[str]]], place: Path, tmp_path: Path

@@ -150,7 +150,9 @@ class _Tally:
         self.filled.add(split)
         if split == _CUT and document.can_be_cut:
             self.filled.update(splits.held_out)
-        if split == "train" and (len(self.training) < 3 or document < self.training[-1]):
+        if split != "train" or document.doc_id in {other.doc_id for other in self.training}:
+            return
+        if len(self.training) < 3 or document < self.training[-1]:
             self.training = sorted([*self.training, document])[:3]
 
 
