@@ -142,6 +142,7 @@ def test_taking_what_is_wrong_costs_keys(visit):
 def test_taking_inside_a_text(visit):
     page = visit()
     page.keyboard.type("o cach bebeu")
+    expect(offers(page).first).to_have_text("")  # and no longer "cachorro"
     for _ in " bebeu":
         page.keyboard.press("ArrowLeft")
     expect(offers(page).first).to_have_text("cachorro")
