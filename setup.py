@@ -36,7 +36,7 @@ setup(
         "requests>=2.32",
         "urllib3>=2",
         "psutil>=5.9",
-        "filelock>=3.20",
+        "filelock>=4.2",
         "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",
