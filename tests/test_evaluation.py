@@ -426,6 +426,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, mon
     assert all(s is a["state"] for s, a in zip(states[1:], answers[:-1], strict=True))
 
 
+@pytest.mark.slow
 def test_of_pieces_nothing_is_said_of_words(tokens, tmp_path, pieces):
     pieces.save(tokens / "vocabulary.tsv")
     save_model(tmp_path / "lstm", pieces)

@@ -562,6 +562,7 @@ def version(package: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_code_version_follows_what_the_stage_imports(tmp_path: Path) -> None:
     package = tmp_path / "pipeline"
     shutil.copytree(Path(pipeline.__file__).parent, package)

@@ -151,6 +151,7 @@ def card_of(project, folder):
     return card
 
 
+@pytest.mark.slow
 def test_a_card_tells_only_what_was_measured_of_this_very_model(tmp_path, vocabulary):
     training = write_training(tmp_path / "training", VOCABULARY, "feedforward")
     (training / "history.csv").write_text("epoch,train_perplexity,valid_perplexity\n1,90,90\n")
@@ -189,6 +190,7 @@ def examples(language):
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_readme_run_with_tensorflow_alone(project):
     code = "".join(examples("python"))
     names = ("serving_default", "complete", "step", "score", "generate")

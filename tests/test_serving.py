@@ -161,6 +161,7 @@ def versions(name):
                   if v.name == name)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_same_bytes_are_logged_and_registered_once(registered, exported, tmp_path):
     name = "l'água"
     first, logged = outputs_of("first", exported, name)
