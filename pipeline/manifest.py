@@ -102,7 +102,7 @@ def _imports(module: ast.Module) -> set[str]:
 
 
 def _sources(path: Path, found: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
-    """A file of source and all modules of this package that it imports, near and far."""
+    """A file of source and all modules of this package that it imports, directly or indirectly."""
     if path not in found:
         found[path] = _parse(path)
         for name in _imports(found[path]) - _WITHOUT_EFFECT:
@@ -120,8 +120,8 @@ def code_version(function: Callable[..., Any]) -> dict[str, str]:
     """What decides, of the code that a stage runs, what it writes.
 
     Returns:
-        SHA-256 of its module, of those that it imports here, near and far, and of the data beside
-        them, by path; versions of the libraries that they import, by name.
+        SHA-256 of its module, of those that it imports here, directly or indirectly, and of the
+        data beside them, by path; versions of the libraries that they import, by name.
     """
     sources = _sources(Path(str(sys.modules[function.__module__].__file__)), {})
     contents = {path: ast.dump(module).encode() for path, module in sources.items()}

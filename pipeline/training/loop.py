@@ -72,7 +72,7 @@ class RanAway(Exception):
 
 
 def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
-    """Add up what windows brought, and see whether all is well.
+    """Accumulate losses and check for divergence.
 
     Args:
         position: what it is added to.
