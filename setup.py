@@ -16,8 +16,8 @@ setup(
     license="MIT",
     packages=find_packages(include=["pipeline", "pipeline.*"]),
     package_data={
-        "pipeline.catalog": ["*.toml"],
-        "pipeline.report": ["*.html", "*.css"],
+        "pipeline.corpus.catalog": ["*.toml"],
+        "pipeline.evaluation.report": ["*.html", "*.css"],
         "pipeline.demo": ["*.html"],
     },
     python_requires=">=3.11",

@@ -7,7 +7,7 @@ output, with the same random weights for both frameworks; the time is the same w
 Every time is that of a whole call, from a Python string to Python words: `step` cuts the word into
 tokens itself; PyTorch looks it up in a dict, goes one step on, and takes a softmax and a top-k.
 KenLM, which has no top-k, gives each word of the vocabulary its probability after the text; its
-model is a 5-gram of the sample's training split (pipeline.kneser_ney).
+model is a 5-gram of the sample's training split (pipeline.model.kneser_ney).
 
 `step` is asked for the next word when one more is typed after 5 and after 500 words,
 `serving_default` for the next word of a text of 50, and `score` for the paragraphs of the test
@@ -193,11 +193,11 @@ def prepare(folder: Path) -> None:
 
     from pipeline.corpus.ingest import ingest
     from pipeline.export import export
-    from pipeline.kneser_ney import KneserNey
-    from pipeline.model import weights
-    from pipeline.streams import tokenize_documents
-    from pipeline.tokenizer import Tokenizer, is_word
-    from pipeline.vocabulary import Vocabulary
+    from pipeline.model.kneser_ney import KneserNey
+    from pipeline.model.language_model import weights
+    from pipeline.text.tokenizer import Tokenizer, is_word
+    from pipeline.text.vocabulary import Vocabulary
+    from pipeline.tokens.tokenize import tokenize_documents
 
     size = SETUP.vocabulary
     documents, trained, exported = (folder / name for name in ("documents", "training", "nextword"))

@@ -23,11 +23,11 @@ import tensorflow as tf
 from rich.table import Table
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from pipeline.model import ModelConfig, build_model
-from pipeline.training.text import Text
+from pipeline.model.language_model import ModelConfig, build_model
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.tokens.windows import distribute
+from pipeline.training.dataset import Text
 from pipeline.training.trainer import Trainer
-from pipeline.vocabulary import Vocabulary
-from pipeline.windows import distribute
 
 BATCH, WINDOW, UNITS = 20, 35, 256
 PARTS = ("cut the window", "learn from it")

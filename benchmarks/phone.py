@@ -25,10 +25,10 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from rich.table import Table
 
-from pipeline.litert import Weights, convert
-from pipeline.model import LanguageModel, load_model
-from pipeline.vocabulary import UNKNOWN_ID
-from pipeline.windows import open_stream
+from pipeline.export.litert import Weights, convert
+from pipeline.model.language_model import LanguageModel, load_model
+from pipeline.text.vocabulary import UNKNOWN_ID
+from pipeline.tokens.windows import open_stream
 
 TURN = 200  # tokens
 

@@ -31,11 +31,11 @@ import rich
 import tensorflow as tf
 from rich.table import Table
 
-from pipeline.metrics import Meter
-from pipeline.model import ModelConfig, Softmax, build_model
+from pipeline.model.language_model import ModelConfig, Softmax, build_model
+from pipeline.model.meter import Meter
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.tokens.windows import Window, even_lanes, open_stream, windows
 from pipeline.training.trainer import Trainer
-from pipeline.vocabulary import Vocabulary
-from pipeline.windows import Window, even_lanes, open_stream, windows
 
 VOCABULARY, UNITS, BATCH, WINDOW, DROPOUT = 50_000, 256, 20, 35, 0.2
 LEARNING_RATE, CLIP_NORM = 2e-3, 1.0

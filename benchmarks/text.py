@@ -108,9 +108,9 @@ def measure(documents: list[str], *, folder: Path, rounds: int) -> None:
     import tokenizers
     from tokenizers import models, pre_tokenizers
 
-    from pipeline.streams import side_by_side, tokenize_documents
-    from pipeline.tokenizer import _TOKEN, Tokenizer
-    from pipeline.vocabulary import Vocabulary
+    from pipeline.text.tokenizer import _TOKEN, Tokenizer
+    from pipeline.text.vocabulary import Vocabulary
+    from pipeline.tokens.tokenize import side_by_side, tokenize_documents
 
     size = sum(len(document.encode()) for document in documents) / 1e6
     pyarrow.parquet.write_table(
@@ -168,7 +168,7 @@ def measure(documents: list[str], *, folder: Path, rounds: int) -> None:
 
     subjects: dict[str, Callable[[], int]] = {
         "nextword tokenize": stage,
-        "pipeline.tokenizer": ours,
+        "pipeline.text.tokenizer": ours,
         f"tokenizers {tokenizers.__version__}": peer,
         f"re, {cores} processes": plain,
         "re, pieces remembered": remembering,

@@ -121,7 +121,7 @@ class Ours:
         import keras
         import tensorflow as tf
 
-        from pipeline.model import ModelConfig, build_model
+        from pipeline.model.language_model import ModelConfig, build_model
         from pipeline.training.trainer import Trainer
 
         self.name, self.threads, self.tensor = "ours", tensorflow_threads(), tf.constant
@@ -337,7 +337,7 @@ def read_sample(*, vocabulary: int) -> np.ndarray:
     import pyarrow
     import pyarrow.parquet
 
-    from pipeline.streams import tokenize_documents
+    from pipeline.tokens.tokenize import tokenize_documents
 
     texts = [path.read_text(encoding="utf-8") for path in sorted(SAMPLE.rglob("*.txt"))]
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):

@@ -125,7 +125,7 @@ def tokenize(texts: list[str]) -> list[list[str]]:
     """Our tokens of each text."""
     import tensorflow as tf
 
-    from pipeline import tokenizer
+    from pipeline.text import tokenizer
 
     tokens = tokenizer.tokenize(tf.constant(texts, tf.string)).to_list()
     return [[token.decode() for token in row] for row in tokens]

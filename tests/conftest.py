@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from pipeline.model import ModelConfig
-from pipeline.vocabulary import Vocabulary
+from pipeline.model.language_model import ModelConfig
+from pipeline.text.vocabulary import Vocabulary
 
 CELLS = ("lstm", "gru", "simple_rnn", "feedforward")
 TOKENS = ("<unk>", "<s>", ".", ",", "o", "a", "água", "brasil", "cachorro", "bebeu", "e", "ela")

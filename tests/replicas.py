@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline.model import build_model
+from pipeline.model.language_model import build_model
+from pipeline.tokens.windows import distribute, even_lanes, windows
 from pipeline.training.trainer import Trainer
-from pipeline.windows import distribute, even_lanes, windows
 
 REPLICAS, LANES, RATE = 2, 4, 0.5
 OPTIONS = {"variational": True, "word_dropout": 0.2, "weight_dropout": 0.3, "dropout": 0.4}

@@ -7,7 +7,8 @@ from conftest import TOKENS, config
 from test_export import SUBWORDS, VOCABULARY, ask, write_training
 
 from pipeline import InputError
-from pipeline.cache import (
+from pipeline.export import NextWord, export
+from pipeline.model.cache import (
     Cache,
     CachedModel,
     Steps,
@@ -18,11 +19,10 @@ from pipeline.cache import (
     target_shares,
     tune,
 )
-from pipeline.export import NextWord, export
-from pipeline.metrics import LANES, Meter
-from pipeline.model import build_model, load_model
+from pipeline.model.language_model import build_model, load_model
+from pipeline.model.meter import LANES, Meter
 from pipeline.predict import load
-from pipeline.tokenizer import Tokenizer
+from pipeline.text.tokenizer import Tokenizer
 
 V, UNITS = 7, 4
 CACHE = Cache(size=5, theta=0.7, weight=0.3)

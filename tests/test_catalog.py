@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import pytest
 
 from pipeline import InputError
-from pipeline.catalog import CACHE_VARIABLE, Corpus, File, corpora, fetch, find
+from pipeline.corpus.catalog import CACHE_VARIABLE, Corpus, File, corpora, fetch, find
 
 TEXTS = {
     "contos/manhã.txt": "A padaria abriu cedo e o cheiro de pão encheu a rua.\n".encode() * 4000,

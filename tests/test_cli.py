@@ -23,9 +23,10 @@ from conftest import config, free_ports, physical_gpu
 from mlflow.projects import utils as projects
 from mlflow.projects._project_spec import load_project
 
-from pipeline import InputError, catalog
+from pipeline import InputError
 from pipeline.cli import PRESETS, main
 from pipeline.cli.stages import require_corpus
+from pipeline.corpus import catalog
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"

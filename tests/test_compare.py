@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline import InputError
-from pipeline.compare import compare, difference, in_words, print_comparison
-from pipeline.intervals import with_interval
+from pipeline.evaluation.compare import compare, difference, in_words, print_comparison
+from pipeline.evaluation.intervals import with_interval
 
 
 def write_evaluation(folder, rates, *, split="test", unit="document", digest="d", top=0.3):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import cross_entropy as module
-from pipeline.cross_entropy import cross_entropy
+from pipeline.model import cross_entropy as module
+from pipeline.model.cross_entropy import cross_entropy
 
 ROWS, WIDTH, WORDS = 13, 6, 11
 

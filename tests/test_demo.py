@@ -29,7 +29,7 @@ from pipeline.demo.app import _last_words
 from pipeline.demo.guard import LIMIT, Guard
 from pipeline.export import export
 from pipeline.predict import load
-from pipeline.vocabulary import Vocabulary
+from pipeline.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
 SECRET = "meu segredo é a água"

@@ -14,10 +14,10 @@ import tensorflow as tf
 from conftest import CELLS, config, physical_gpu
 from test_training import OPTIONS
 
-from pipeline import devices
-from pipeline.devices import cudnn_obstacles, describe, find_devices
-from pipeline.model import build_model, load_model, weights
+from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.tracking.served import Served
+from pipeline.training import devices
+from pipeline.training.devices import cudnn_obstacles, describe, find_devices
 from pipeline.training.train import train
 
 ROOT = Path(__file__).parents[1]

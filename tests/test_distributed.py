@@ -13,7 +13,7 @@ import pytest
 from conftest import WORKER, config, digests, wait_for_windows
 
 from pipeline import InputError
-from pipeline.model import load_model
+from pipeline.model.language_model import load_model
 from pipeline.training import strategies
 
 pytestmark = pytest.mark.slow

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline import InputError
-from pipeline.evaluation import evaluate, latency, spread, unigram_logits
+from pipeline.evaluation.evaluate import evaluate, latency, spread, unigram_logits
+from pipeline.evaluation.held_out import Unseen, open_split, read_text, share_in_training
+from pipeline.evaluation.intervals import METRICS, SUMS, figures, with_interval
+from pipeline.evaluation.keystrokes import Completions
+from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
 from pipeline.export.saved_model import NextWord
-from pipeline.interpolation import Mixture, find_weights, interpolate
-from pipeline.intervals import METRICS, SUMS, figures, with_interval
-from pipeline.keystrokes import Completions
-from pipeline.kneser_ney import KneserNey, NgramReader
-from pipeline.metrics import Meter, Predictions
-from pipeline.model import build_model, weights
-from pipeline.scores import by_frequency, by_position, by_unit, calibration, score
-from pipeline.streams import tokenize_documents
-from pipeline.unseen import Unseen, open_split, read_text, share_in_training
-from pipeline.vocabulary import BYTES, MARK, Vocabulary
-from pipeline.windows import paragraphs
+from pipeline.model.interpolation import Mixture, find_weights, interpolate
+from pipeline.model.kneser_ney import KneserNey, NgramReader
+from pipeline.model.language_model import build_model, weights
+from pipeline.model.meter import Meter, Predictions
+from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
+from pipeline.tokens.tokenize import tokenize_documents
+from pipeline.tokens.windows import paragraphs
 
 # <s> o <unk> . a , in one document of five targets
 STREAM = np.array([1, 4, 0, 2, 5, 3], np.int32)
@@ -301,7 +301,7 @@ def test_files_that_do_not_belong_together_are_refused(tokens, vocabulary):
 
 def test_of_more_text_than_can_be_counted_all_parts_are(monkeypatch):
     """Half of the stream in 10 blocks: whole paragraphs, from the first to the last."""
-    monkeypatch.setattr("pipeline.evaluation._PLACES", 10)
+    monkeypatch.setattr("pipeline.evaluation.evaluate._PLACES", 10)
     stream = np.arange(2, 10_002, dtype=np.int32)  # each place has a token of its own
     stream[::20] = 1
     counted = spread(stream, 5000)
@@ -327,7 +327,7 @@ def test_the_text_that_was_trained_on_is_found(vocabulary, monkeypatch):
     text = np.concatenate([text, random.integers(10_000, 10_100, 28)]).astype(np.int32)
     unseen = Unseen.of("text", text, None, np.array([2]))
     for chunk in (2**20, 100, 7):
-        monkeypatch.setattr("pipeline.unseen._CHUNK", chunk)
+        monkeypatch.setattr("pipeline.evaluation.held_out._CHUNK", chunk)
         assert share_in_training(unseen, train) == pytest.approx(40 / 80)
     assert share_in_training(unseen, train[:600]) == 0
     # What goes on over the end of a document is no run.
@@ -418,7 +418,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, mon
         return slow
 
     monkeypatch.setattr(NextWord, "step_function", step_function)
-    monkeypatch.setattr("pipeline.evaluation._TIMED", 5)
+    monkeypatch.setattr("pipeline.evaluation.evaluate._TIMED", 5)
     assert latency(tmp_path / "lstm", vocabulary, STREAM) > 20
     texts, states, answers = zip(*called, strict=True)
     assert texts[:6] == ("o", ".", "a", ",", "o", ".")

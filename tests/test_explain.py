@@ -11,10 +11,10 @@ from test_export import write_training
 from test_training import OPTIONS, trained
 
 from pipeline import InputError
-from pipeline.explain.cuts import cut_context
 from pipeline.explain.explain import explain, print_explanation
-from pipeline.explain.reach import gradient_reach
-from pipeline.model import build_model, load_model
+from pipeline.explain.gradient_flow import gradient_reach
+from pipeline.explain.truncated_context import cut_context
+from pipeline.model.language_model import build_model, load_model
 
 STEPS = 6
 

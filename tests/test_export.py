@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.export import NextWord, beam, export
-from pipeline.model import build_model, load_model, weights
+from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.predict import load, suggest
-from pipeline.tokenizer import Tokenizer, is_word
-from pipeline.vocabulary import BYTES, MARK, Vocabulary
+from pipeline.text.tokenizer import Tokenizer, is_word
+from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 
 TEXTS = ["", "o cachorro bebeu", "Ela bebeu água e o cachorro", "O xadrez, Brasil. E\nEla"]
 K = 4

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from pipeline import InputError
 from pipeline.cli import main
-from pipeline.hub import _parse, local_folder, located, place, read
+from pipeline.corpus.hub import _parse, local_folder, located, place, read
 
 # `datasets` reads both when it is imported, which the first test does.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -316,7 +316,7 @@ def test_names(name: str, parts: tuple[str | None, ...]) -> None:
 
 def test_without_the_library(tmp_path: Path) -> None:
     (tmp_path / "datasets.py").write_text("raise ImportError('not installed')\n", encoding="utf-8")
-    code = "from pipeline.hub import read; next(read('hf:a/b', text_column='text'))"
+    code = "from pipeline.corpus.hub import read; next(read('hf:a/b', text_column='text'))"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import InputError, catalog
+from pipeline import InputError
 from pipeline.cli import stages
+from pipeline.corpus import catalog
 from pipeline.corpus.documents import parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest, read
 from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Census, Splits

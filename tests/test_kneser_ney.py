@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.kneser_ney import KneserNey, NgramReader
-from pipeline.metrics import Meter
-from pipeline.windows import Shards
+from pipeline.model.kneser_ney import KneserNey, NgramReader
+from pipeline.model.meter import Meter
+from pipeline.tokens.windows import Shards
 
 V = 6
 UNKNOWN, BEGIN, A, B, C, D = range(V)

@@ -9,9 +9,9 @@ import tensorflow as tf
 from conftest import config
 
 from pipeline import InputError
-from pipeline.litert import export_litert
-from pipeline.model import build_model, load_model, weights
-from pipeline.vocabulary import Vocabulary
+from pipeline.export.litert import export_litert
+from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.text.vocabulary import Vocabulary
 
 Interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
 
@@ -43,7 +43,8 @@ def made(tmp_path_factory):
         cell = name if name in ("gru", "simple_rnn", "feedforward") else "lstm"
         sizes = {"vocabulary_size": SIZE, "embedding": EMBEDDING, "units": 32}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pipeline.softmax._HEAD", 200)  # clusters in a vocabulary this small
+            # Clusters in a vocabulary this small.
+            patch.setattr("pipeline.model.adaptive_softmax._HEAD", 200)
             model = build_model(config(cell, **sizes, **MODELS[name]))
             random = np.random.default_rng(2)
             for variable in model.trainable_variables:

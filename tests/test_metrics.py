@@ -9,12 +9,12 @@ from conftest import CELLS, DISPLAYS, TOKENS, config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.keystrokes import Completions, pressed_keys, unaided_keys
-from pipeline.metrics import Meter, perplexity
-from pipeline.model import build_model
-from pipeline.spelling import MISSING_ACCENT, WHOLE
-from pipeline.tokenizer import is_word
-from pipeline.vocabulary import Vocabulary
+from pipeline.evaluation.keystrokes import Completions, pressed_keys, unaided_keys
+from pipeline.model.language_model import build_model
+from pipeline.model.meter import Meter, perplexity
+from pipeline.text.spelling import MISSING_ACCENT, WHOLE
+from pipeline.text.tokenizer import is_word
+from pipeline.text.vocabulary import Vocabulary
 
 SIX = np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2])  # <unk>, <s>, ".", ",", "o", "a"
 

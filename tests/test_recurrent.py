@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import recurrent
-from pipeline.mogrifier import Mogrifier, MogrifierCell
+from pipeline.model import recurrent
+from pipeline.model.mogrifier import Mogrifier, MogrifierCell
 
 UNITS, INPUTS, BATCH = 5, 4, 3
 CELLS = ("SimpleRNN", "GRU", "LSTM")

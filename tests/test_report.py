@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 from test_evaluation import predicted, save_model
 
 from pipeline import InputError
-from pipeline.evaluation import evaluate
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.held_out import open_split
+from pipeline.evaluation.report import conclusions
+from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read
+from pipeline.evaluation.report.page import read_ablation, write_report
+from pipeline.evaluation.report.table import columns_of, of_text, print_table
+from pipeline.evaluation.report.wording import chance, change, label, number, percent, power
 from pipeline.explain.explain import explain
-from pipeline.model import build_model
-from pipeline.report import conclusions, print_table, read_ablation, write_report
-from pipeline.report.examples import choose_sentences, choose_surprises, read
-from pipeline.report.table import columns_of, of_text
-from pipeline.report.words import chance, change, label, number, percent, power
-from pipeline.unseen import open_split
-from pipeline.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+from pipeline.model.language_model import build_model
+from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 # A word that would be a tag, if nobody took care.
 WORDS = (*TOKENS, "<i>")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import digests, wait_for_windows
 
-from pipeline.model import load_model
+from pipeline.model.language_model import load_model
 
 pytestmark = pytest.mark.slow
 

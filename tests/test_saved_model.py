@@ -15,15 +15,15 @@ import tensorflow as tf
 from conftest import CELLS, TOKENS, config, write_tokens
 from test_export import VOCABULARY, write_training
 
-from pipeline.cache import Cache
-from pipeline.evaluation import evaluate
+from pipeline.evaluation.evaluate import evaluate
 from pipeline.export import NextWord, export
+from pipeline.export.export import _tuned as tuned
 from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run
-from pipeline.export.stage import _tuned as tuned
 from pipeline.manifest import digest, run_stage
-from pipeline.model import build_model
+from pipeline.model.cache import Cache
+from pipeline.model.language_model import build_model
 
 README = Path(__file__).parents[1] / "models" / "README.md"
 

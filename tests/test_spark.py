@@ -19,14 +19,14 @@ import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
-import pipeline.spark.documents
-import pipeline.spark.streams
-from pipeline import InputError, spark
+from pipeline import InputError
 from pipeline.corpus.ingest import ingest
-from pipeline.inspection import inspect_documents
+from pipeline.corpus.inspect import inspect_documents
+from pipeline.spark import ingest as spark_ingest
+from pipeline.spark import tokenize as spark_tokenize
 from pipeline.spark.session import beside, session, sweep
-from pipeline.streams import tokenize_documents
-from pipeline.windows import open_stream
+from pipeline.tokens.tokenize import tokenize_documents
+from pipeline.tokens.windows import open_stream
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java 17")
 
@@ -110,8 +110,8 @@ def assert_equal(
     ingest(corpus=[str(corpus)], output=documents, **options)
     tokenize_documents(documents=documents, output=tokens, unit=unit, **TOKENIZE)
     far_documents, far_tokens = folders(place / "spark")
-    spark.ingest(corpus=[str(corpus)], output=far_documents, master=master, **options)
-    spark.tokenize_documents(
+    spark_ingest.ingest(corpus=[str(corpus)], output=far_documents, master=master, **options)
+    spark_tokenize.tokenize_documents(
         documents=far_documents, output=far_tokens, unit=unit, master=master, **TOKENIZE
     )
     for name in ("files.csv", "removed.csv", "splits.json"):
@@ -143,8 +143,8 @@ def assert_equal(
 def test_documents_and_streams_equal_those_of_one_machine(
     here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.spark.documents, "_PARTITION", 500)
-    monkeypatch.setattr(pipeline.spark.streams, "_SHARD", 500)
+    monkeypatch.setattr(spark_ingest, "_PARTITION", 500)
+    monkeypatch.setattr(spark_tokenize, "_SHARD", 500)
     corpus = write_corpus(tmp_path / "corpus")
     globs = {"valid": ("revista.txt", "1?.txt"), "test": ("prova.txt",)}
     documents, tokens = assert_equal(tmp_path, corpus, "", **globs)
@@ -169,7 +169,7 @@ def test_documents_and_streams_equal_those_of_one_machine(
 def test_what_a_worker_refuses_is_told_in_the_same_sentence(here: None, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
     told = []
-    for engine, function in (("local", ingest), ("spark", spark.ingest)):
+    for engine, function in (("local", ingest), ("spark", spark_ingest.ingest)):
         documents, _ = folders(tmp_path / engine)
         where = {"master": ""} if engine == "spark" else {}
         with pytest.raises(InputError) as raised:
@@ -183,9 +183,9 @@ def test_what_the_driver_refuses_is_told(here: None, tmp_path: Path) -> None:
     documents, tokens = folders(tmp_path)
     (tmp_path / "vazio.txt").write_text("\n")
     with pytest.raises(InputError, match="holds readable text"):
-        spark.ingest(corpus=[str(tmp_path / "vazio.txt")], output=documents, master="")
+        spark_ingest.ingest(corpus=[str(tmp_path / "vazio.txt")], output=documents, master="")
     with pytest.raises(InputError, match="nextword ingest"):
-        spark.tokenize_documents(documents=tokens, output=tokens, master="", **TOKENIZE)
+        spark_tokenize.tokenize_documents(documents=tokens, output=tokens, master="", **TOKENIZE)
 
 
 def test_without_pyspark_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,8 +276,8 @@ def test_a_master_with_two_workers_writes_what_one_machine_writes(
 ) -> None:
     if there := SparkSession.getActiveSession():  # of the tests above; it would be used
         there.stop()
-    monkeypatch.setattr(pipeline.spark.documents, "_PARTITION", 2**17)
-    monkeypatch.setattr(pipeline.spark.streams, "_SHARD", 2**17)
+    monkeypatch.setattr(spark_ingest, "_PARTITION", 2**17)
+    monkeypatch.setattr(spark_tokenize, "_SHARD", 2**17)
     with cluster(tmp_path) as url:
         assert_equal(tmp_path, SAMPLE, url)
     for worker in ("one", "two"):

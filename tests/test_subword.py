@@ -9,15 +9,16 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2 as protobuf
-from test_streams import TEXTS, stream_texts, write_documents
+from test_tokenize import TEXTS, stream_texts, write_documents
 
-from pipeline import InputError, subword
+from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
-from pipeline.pieces import piece_vocabulary, train_pieces
-from pipeline.streams import tokenize_documents
-from pipeline.subword import Segmenter, in_chunks
-from pipeline.tokenizer import BREAK, Tokenizer, tokenize
-from pipeline.vocabulary import BYTES, MARK, Vocabulary, choices_path
+from pipeline.text import subword
+from pipeline.text.subword import Segmenter, in_chunks
+from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
+from pipeline.text.vocabulary import BYTES, MARK, Vocabulary, choices_path
+from pipeline.tokens.pieces import piece_vocabulary, train_pieces
+from pipeline.tokens.tokenize import tokenize_documents
 
 STEMS = "casa casinha caso cas carro corre come comida cantar canta falar fala menin água línguas"
 ENDINGS = ["", "s", "ndo", "mos", "ria", "ção", "ções", "zinho", "-se", "-lhe"]
@@ -142,7 +143,7 @@ def test_training_does_not_depend_on_the_order_of_words():
 
 
 def test_great_counts_train_the_same_in_bounded_text(monkeypatch):
-    from pipeline import pieces
+    from pipeline.tokens import pieces
 
     monkeypatch.setattr(pieces, "_TEXT", 10_000)
     scaled = train_pieces({word: count * 1_000_000 for word, count in COUNTS.items()}, size=400)

@@ -12,9 +12,10 @@ import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import InputError, tokenizer
-from pipeline.keystrokes import unaided_keys
-from pipeline.tokenizer import (
+from pipeline import InputError
+from pipeline.evaluation.keystrokes import unaided_keys
+from pipeline.text import tokenizer
+from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
     begins_sentence,
@@ -26,7 +27,7 @@ from pipeline.tokenizer import (
     skip_blank,
     tokenize,
 )
-from pipeline.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 TEXT = tf.TensorSpec((None,), tf.string)
 TOKENS = tf.RaggedTensorSpec((None, None), tf.string)

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from conftest import CELLS, TOKENS, config
 
-from pipeline.dropout import Dropout
-from pipeline.model import build_model
+from pipeline.model.dropout import Dropout
+from pipeline.model.language_model import build_model
+from pipeline.tokens.windows import NO_TARGET, even_lanes, windows
 from pipeline.training.trainer import Trainer
-from pipeline.windows import NO_TARGET, even_lanes, windows
 
 V = len(TOKENS)
 

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.evaluation import evaluate
-from pipeline.metrics import Meter
-from pipeline.model import build_model, load_model
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.model.language_model import build_model, load_model
+from pipeline.model.meter import Meter
+from pipeline.text.vocabulary import BEGIN_ID
+from pipeline.tokens.windows import open_stream
 from pipeline.training.checkpoints import Position
 from pipeline.training.loop import RanAway, Schedule, peak_memory, watch
 from pipeline.training.train import train
-from pipeline.vocabulary import BEGIN_ID
-from pipeline.windows import open_stream
 
 OPTIONS = {
     "cell": "lstm",

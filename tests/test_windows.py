@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.streams import StreamWriter
-from pipeline.vocabulary import BEGIN_ID
-from pipeline.windows import (
+from pipeline.text.vocabulary import BEGIN_ID
+from pipeline.tokens.tokenize import StreamWriter
+from pipeline.tokens.windows import (
     NO_TARGET,
     count_windows,
     distribute,

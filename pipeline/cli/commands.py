@@ -105,7 +105,7 @@ def corpora() -> None:
     import rich
     from rich.table import Table
 
-    from pipeline import catalog
+    from pipeline.corpus import catalog
 
     table = Table("name", "title", "files", "MB", "licence", "source", box=None)
     for corpus in catalog.corpora():
@@ -129,7 +129,7 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
     """
     require("ingest", documents)
     import_tensorflow()
-    from pipeline.inspection import inspect_documents, print_inspection
+    from pipeline.corpus.inspect import inspect_documents, print_inspection
 
     run_or_skip(
         inspect_documents,
@@ -220,8 +220,8 @@ def train(
 def devices(preset: str, precision: Any, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.devices import describe, print_description
-    from pipeline.model import ModelConfig
+    from pipeline.model.language_model import ModelConfig
+    from pipeline.training.devices import describe, print_description
 
     print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))
 
@@ -302,8 +302,8 @@ def compare(first: str, second: str) -> None:
 
     FIRST and SECOND are folders that `evaluate` wrote, or ids of MLflow runs.
     """
-    from pipeline.compare import compare as compare_evaluations
-    from pipeline.compare import print_comparison
+    from pipeline.evaluation.compare import compare as compare_evaluations
+    from pipeline.evaluation.compare import print_comparison
 
     with contextlib.ExitStack() as stack:
         folders = [stack.enter_context(_evaluation_of(name)) for name in (first, second)]

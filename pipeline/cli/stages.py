@@ -82,7 +82,7 @@ def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
     Raises:
         InputError: as `find_files` and `read_file` do.
     """
-    from pipeline import catalog, hub
+    from pipeline.corpus import catalog, hub
     from pipeline.corpus.files import find_files, suffixes
 
     here = []
@@ -147,7 +147,7 @@ def ingest_stage(
     **options: Any,
 ) -> None:
     import_tensorflow()
-    from pipeline import hub
+    from pipeline.corpus import hub
     from pipeline.corpus.ingest import find_corpus, ingest
     from pipeline.tracking import log_documents
 
@@ -155,9 +155,9 @@ def ingest_stage(
     globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
     stage = ingest
     if engine == "spark":
-        from pipeline import spark
+        from pipeline.spark.ingest import ingest as ingest_on_spark
 
-        stage, options["master"] = spark.ingest, spark_master
+        stage, options["master"] = ingest_on_spark, spark_master
     run_or_skip(
         stage,
         reads=[hub.place(path) for path, _ in find_corpus(corpus)],
@@ -200,16 +200,16 @@ def tokenize_stage(
     **options: Any,
 ) -> None:
     import_tensorflow()
-    from pipeline.streams import tokenize_documents
+    from pipeline.tokens.tokenize import tokenize_documents
     from pipeline.tracking import log_vocabulary
 
     stage: Callable[..., None] = tokenize_documents
     if engine == "spark":
-        from pipeline import spark
+        from pipeline.spark.tokenize import tokenize_documents as tokenize_on_spark
 
         if init:
             raise InputError("Spark grows no vocabulary: leave out --init, or --engine spark.")
-        stage, options["master"] = spark.tokenize_documents, spark_master
+        stage, options["master"] = tokenize_on_spark, spark_master
     known = []  # the files that say what the model knows
     if vocabulary:
         known = [Path(vocabulary)]
@@ -284,8 +284,8 @@ def evaluate_stage(
     **options: Any,
 ) -> None:
     import_tensorflow()
-    from pipeline.evaluation import evaluate
-    from pipeline.report import print_table
+    from pipeline.evaluation.evaluate import evaluate
+    from pipeline.evaluation.report.table import print_table
     from pipeline.tracking import log_evaluation
 
     files = {"text": text, "explanation": explanation, "ablation": ablation}
@@ -349,7 +349,7 @@ def export_stage(
 
 def litert_stage(training: Path, output: Path, *, force: bool) -> None:
     import_tensorflow()
-    from pipeline.litert import export_litert
+    from pipeline.export.litert import export_litert
 
     run_or_skip(
         export_litert,

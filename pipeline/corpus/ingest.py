@@ -16,7 +16,8 @@ from typing import Any
 import pandas as pd
 import rich.progress
 
-from pipeline import InputError, catalog, hub
+from pipeline import InputError
+from pipeline.corpus import catalog, hub
 from pipeline.corpus.documents import DOCUMENTS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
 from pipeline.corpus.reading import Document, read_file, read_texts

@@ -14,15 +14,15 @@ import tensorflow as tf
 from rich.markup import escape
 
 from pipeline import InputError
-from pipeline.explain.budget import perplexity_by_window, tokens_of_update
-from pipeline.explain.cuts import Cuts, cut_context
 from pipeline.explain.figures import draw_cuts, draw_reach, draw_windows, draw_word
-from pipeline.explain.reach import Reach, gradient_reach
+from pipeline.explain.gradient_flow import Reach, gradient_reach
+from pipeline.explain.truncated_context import Cuts, cut_context
+from pipeline.explain.window_sweep import perplexity_by_window, tokens_of_update
 from pipeline.manifest import digest
-from pipeline.model import load_model, named_models
-from pipeline.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
-from pipeline.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
-from pipeline.windows import open_stream
+from pipeline.model.language_model import load_model, named_models
+from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
+from pipeline.text.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
+from pipeline.tokens.windows import open_stream
 
 # Tokens of a sentence whose figures can still be read.
 _LONGEST = 40

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.explain.cuts import Cuts
-from pipeline.explain.reach import Reach
+from pipeline.explain.gradient_flow import Reach
+from pipeline.explain.truncated_context import Cuts
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vP"

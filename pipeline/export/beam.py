@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from pipeline.export.prefixes import Letters, Typed
 from pipeline.export.reader import Reader
-from pipeline.tokenizer import is_word
-from pipeline.vocabulary import MARK, Vocabulary
+from pipeline.text.tokenizer import is_word
+from pipeline.text.vocabulary import MARK, Vocabulary
 
 # The most pieces of a word, and the beginnings that are followed at once.
 _PIECES = 4

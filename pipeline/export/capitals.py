@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from pipeline.tokenizer import BREAK
+from pipeline.text.tokenizer import BREAK
 
 # After these a sentence begins; after those it does if it did before them.
 _ENDS = rf"[.!?…]|{BREAK}"

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import catalog
-from pipeline.cache import Cache
+from pipeline.corpus import catalog
 from pipeline.manifest import MANIFEST, digest
-from pipeline.model import ModelConfig
-from pipeline.vocabulary import Vocabulary
+from pipeline.model.cache import Cache
+from pipeline.model.language_model import ModelConfig
+from pipeline.text.vocabulary import Vocabulary
 
 _SPLITS = ("train", "valid", "test")
 # The corpus that ships, and its licence as Hugging Face writes it.

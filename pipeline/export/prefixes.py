@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipeline.spelling import bare
-from pipeline.tokenizer import tokenize
+from pipeline.text.spelling import bare
+from pipeline.text.tokenizer import tokenize
 
 _CAPITAL = r"(?s:\p{Lu}.*)"
 _CAPITALS = r"\P{Ll}*\p{Lu}\P{Ll}*\p{Lu}\P{Ll}*"

@@ -2,13 +2,13 @@
 
 import tensorflow as tf
 
-from pipeline.cache import Cache, Steps, mix
 from pipeline.export.capitals import sentence_marks, starts_sentence
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run
-from pipeline.model import LanguageModel
-from pipeline.tokenizer import Tokenizer, cut, put_back, skip_blank
-from pipeline.vocabulary import Vocabulary
+from pipeline.model.cache import Cache, Steps, mix
+from pipeline.model.language_model import LanguageModel
+from pipeline.text.tokenizer import Tokenizer, cut, put_back, skip_blank
+from pipeline.text.vocabulary import Vocabulary
 
 
 class Reader(tf.Module):

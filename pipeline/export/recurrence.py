@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 from pipeline.export.packing import Packing
-from pipeline.model import LanguageModel
-from pipeline.recurrent import (
+from pipeline.model.language_model import LanguageModel
+from pipeline.model.recurrent import (
     GRURecurrence,
     LSTMRecurrence,
     Recurrence,

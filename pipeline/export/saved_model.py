@@ -2,13 +2,13 @@
 
 import tensorflow as tf
 
-from pipeline.cache import Cache, mixed_nats
+from pipeline.export.generate import Writer
 from pipeline.export.packing import Packing
 from pipeline.export.reader import Reader
-from pipeline.export.words import Suggestions, Words
-from pipeline.export.writing import Writer
-from pipeline.model import LanguageModel
-from pipeline.vocabulary import Vocabulary
+from pipeline.export.suggest import Suggestions, Words
+from pipeline.model.cache import Cache, mixed_nats
+from pipeline.model.language_model import LanguageModel
+from pipeline.text.vocabulary import Vocabulary
 
 # Positions whose logits `score` holds at once.
 _POSITIONS = 512

@@ -13,8 +13,3 @@ except ImportError as error:
     raise InputError(
         "The Spark engine needs PySpark: install it with `pip install nextword-pt[spark]`."
     ) from error
-
-from pipeline.spark.documents import ingest
-from pipeline.spark.streams import tokenize_documents
-
-__all__ = ["ingest", "tokenize_documents"]

@@ -10,10 +10,10 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.model import UNREADABLE
+from pipeline.model.language_model import UNREADABLE
+from pipeline.tokens.windows import spread
 from pipeline.training import strategies
 from pipeline.training.trainer import Trainer
-from pipeline.windows import spread
 
 log = logging.getLogger(__name__)
 

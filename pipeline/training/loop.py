@@ -17,12 +17,12 @@ import rich.progress
 import tensorflow as tf
 
 from pipeline import InputError, Interrupted
-from pipeline.metrics import perplexity
+from pipeline.model.meter import perplexity
+from pipeline.tokens.windows import distribute
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
-from pipeline.training.text import Text
+from pipeline.training.dataset import Text
 from pipeline.training.trainer import Trainer
-from pipeline.windows import distribute
 
 log = logging.getLogger(__name__)
 

@@ -11,17 +11,24 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.manifest import RESUME
-from pipeline.metrics import LANES, Meter, perplexity
-from pipeline.model import Cell, ModelConfig, Precision, Softmax, build_model, weights
+from pipeline.model.language_model import (
+    Cell,
+    ModelConfig,
+    Precision,
+    Softmax,
+    build_model,
+    weights,
+)
+from pipeline.model.meter import LANES, Meter, perplexity
 from pipeline.progress import progress_bar
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.tokens.windows import open_stream
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position, write
-from pipeline.training.initial import initial_weights, move
+from pipeline.training.dataset import Reset, Size, Text
+from pipeline.training.finetune import initial_weights, move
 from pipeline.training.loop import Decay, Loop, RanAway, Schedule, signals_to_stop
-from pipeline.training.text import Reset, Size, Text
 from pipeline.training.trainer import Trainer
-from pipeline.vocabulary import Vocabulary
-from pipeline.windows import open_stream
 
 
 def train(

@@ -10,8 +10,8 @@ k₁ = 1 every update is the truncated sum at one step t,
 import keras
 import tensorflow as tf
 
-from pipeline.model import LanguageModel
-from pipeline.windows import NO_TARGET
+from pipeline.model.language_model import LanguageModel
+from pipeline.tokens.windows import NO_TARGET
 
 
 class Trainer:

@@ -1,0 +1,138 @@
+"""Keys that a typist presses with three words suggested after every key, and without.
+
+Choosing a suggestion is one key and brings the space after it, if there is one. Text is typed with
+the usual spacing, a letter, a mark, a space and the end of a paragraph being a key each:
+
+    without                                                       Ela_bebeu_água.↵    16 keys
+    with «bebeu» suggested after "b" and «água» before any key    Ela_b●●.↵            9 keys
+
+A suggestion is the form people write in mid-sentence; it fits what was typed in either case. The
+typist writes accents; words that fit where accents are missing are suggested as well, as an
+exported model suggests them (`spelling`). What is no word of the vocabulary is typed in full.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline.text.spelling import MISSING_ACCENT, WHOLE, bare
+from pipeline.text.tokenizer import BREAK, is_word, spaces, spacing_kinds
+from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+
+SUGGESTIONS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Completions:
+    """The words that can be suggested, letter by letter, in lower case.
+
+    Attributes:
+        is_word: bool, (V,).
+        letters: int32 code points, (V, P), zeros behind the last; all zeros for what is no word.
+        bare: the same without accents.
+    """
+
+    is_word: np.ndarray
+    letters: np.ndarray
+    bare: np.ndarray
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary) -> Self:
+        """The words of a vocabulary."""
+        words = is_word(list(vocabulary.tokens)).numpy()
+        pairs = zip(vocabulary.displays, words, strict=True)
+        spelled = [display.lower() if word else "" for display, word in pairs]
+        return cls(words, _codes(spelled), _codes(["".join(map(bare, word)) for word in spelled]))
+
+    def find(
+        self, logits: tf.Tensor, better: tf.Tensor, target: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """`word_rank` and `typed` of `metrics.Predictions`, int32 (B, T).
+
+        Args:
+            logits: of all tokens, (B, T, V).
+            better: bool, (B, T, V), tokens that are more probable than the target.
+            target: int32, (B, T).
+        """
+        shape, size = tf.shape(target), len(self.is_word)
+        target = tf.reshape(target, [-1])
+        better = tf.reshape(better, [-1, size]) & self.is_word
+        rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
+        # What is typed rules most words out by its first letter.
+        first, number = np.unique(self.letters[:, 0], return_inverse=True)
+        begins = (self.letters[:, 0] == first[:, None]) | (self.bare[:, 0] == first[:, None])
+        rivals = better & tf.gather(begins, tf.gather(number, target))
+        counts = self._count(tf.where(rivals), tf.reshape(logits, [-1, size]), target)
+        counts = tf.concat([rank[:, None], counts], axis=1)[:, :-1]  # after 0, 1, 2, … letters
+        found = (counts < SUGGESTIONS) & (tf.gather(self.letters, target) > 0)
+        typed = tf.where(tf.reduce_any(found, -1), tf.argmax(found, -1, tf.int32), -1)
+        return tf.reshape(rank, shape), tf.reshape(typed, shape)
+
+    def _count(self, places: tf.Tensor, logits: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Words that are suggested before the target when 1, 2, … of its letters are typed.
+
+        Args:
+            places: int64, (R, 2): rows, and words that are more probable there than the target.
+            logits: (N, V).
+            target: int32, (N,).
+
+        Returns:
+            int32, (N, P).
+        """
+        row, word = places[:, 0], places[:, 1]
+        meant, goal = tf.gather(target, row), tf.cast(tf.gather(target, row), tf.int64)
+        typed = tf.gather(self.letters, meant)  # (R, P)
+        own, bare = tf.gather(self.letters, word), tf.gather(self.bare, word)
+        same = _all_so_far(tf.equal(typed, own))
+        fits = _all_so_far((typed > 0) & (tf.equal(typed, own) | tf.equal(typed, bare)))
+        whole = tf.equal(tf.pad(own[:, 1:], [[0, 0], [0, 1]]), 0)  # this letter is the last one
+        costs = tf.where(same, tf.where(whole, -math.log(WHOLE), 0.0), -math.log(MISSING_ACCENT))
+        scores = tf.gather_nd(logits, places)[:, None] - costs
+        least = tf.gather_nd(logits, tf.stack([row, goal], axis=1))[:, None]
+        # As tf.math.top_k breaks ties.
+        before = (scores > least) | (tf.equal(scores, least) & (word < goal)[:, None])
+        counted = tf.cast(fits & before, tf.int32)
+        return tf.math.unsorted_segment_sum(counted, row, tf.shape(target)[0])
+
+
+def _codes(words: Sequence[str]) -> np.ndarray:
+    """Code points, int32 (V, P), zeros behind the last."""
+    longest = max(1, *map(len, words))
+    return np.array([[*map(ord, word.ljust(longest, "\0"))] for word in words], np.int32)
+
+
+def _all_so_far(true: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.math.cumprod(tf.cast(true, tf.int32), axis=-1), tf.bool)
+
+
+def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """Keys of each target without suggestions: its letters, and the space after it, if any.
+
+    A paragraph's are the characters that `tokenizer.detokenize` writes, and one for its end.
+
+    Args:
+        stream: int32 ids, (tokens,), beginning with `<s>`.
+        letters: int32, (tokens,), letters of each token as it was written.
+        vocabulary: of words.
+
+    Returns:
+        int64, (tokens − 1,).
+    """
+    forms = [*vocabulary.tokens]
+    forms[BEGIN_ID], forms[UNKNOWN_ID] = BREAK, "a"  # what is unknown is most often a word
+    spaced = spaces(tf.gather(spacing_kinds(forms), stream[:])).numpy()
+    return (np.asarray(letters[:], np.int64) + np.append(spaced[1:], False))[1:]
+
+
+def pressed_keys(typed: np.ndarray, unaided: np.ndarray) -> np.ndarray:
+    """Keys of each target with suggestions, int64 (N,).
+
+    Args:
+        typed: of `metrics.Predictions`.
+        unaided: of `unaided_keys`.
+    """
+    return np.where(typed < 0, unaided, np.minimum(typed + 1, unaided))

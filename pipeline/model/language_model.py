@@ -1,0 +1,339 @@
+"""Recurrent language models: h_t = f₁(x_t, h_{t-1}; θ) and y_t = f₂(h_t; φ)."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import keras
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.model import recurrent
+from pipeline.model.adaptive_softmax import AdaptiveSoftmax, cutoffs
+from pipeline.model.cross_entropy import cross_entropy
+from pipeline.model.dropout import Dropout
+from pipeline.model.mogrifier import Mogrifier, MogrifierCell
+from pipeline.tokens.windows import NO_TARGET
+
+Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
+Softmax = Literal["full", "adaptive"]
+# What layers compute in; their weights, the softmax and the loss are float32 in all of them.
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """What a model is made of; saved beside its weights as model.json.
+
+    Attributes:
+        cell: f₁, the recurrence; `feedforward` sees only the last `context` words.
+        vocabulary_size: V.
+        embedding: E, length of a word's vector.
+        units: H, length of a layer's hidden state (for `feedforward`, its hidden layer).
+        layers: recurrent layers, one upon the other.
+        dropout: share of activations dropped before and after every layer.
+        variational: the same activations are dropped at all steps of a window (Gal & Ghahramani
+            2016), not others at each (Zaremba et al. 2014).
+        word_dropout: share of the vocabulary whose vectors are dropped for a window (Gal &
+            Ghahramani 2016, §4.2).
+        weight_dropout: share of the recurrent weights dropped for a window (DropConnect; Merity et
+            al. 2018, §2); no layer but a recurrent one has any.
+        mogrifier: rounds in which an LSTM's input and state change one another before a step
+            (Melis et al. 2020); 0 for a plain LSTM. Other cells have none.
+        tied: the output weights are the embedding's (Press & Wolf 2017; Inan et al. 2017).
+        context: words a `feedforward` model sees (Bengio et al. 2003).
+        softmax: over all V scores at once, or in two steps, cheaper to train where V is large
+            (Grave et al. 2017). An adaptive softmax that is `tied` shares its clusters, too
+            (Baevski & Auli 2019).
+    """
+
+    cell: Cell
+    vocabulary_size: int
+    embedding: int
+    units: int
+    layers: int
+    dropout: float
+    tied: bool
+    context: int
+    softmax: Softmax = "full"
+    variational: bool = False
+    word_dropout: float = 0.0
+    weight_dropout: float = 0.0
+    mogrifier: int = 0
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: there is no such model.
+        """
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"No trained model is described by {path}: run `nextword train` first."
+            ) from error
+
+
+@keras.saving.register_keras_serializable("nextword")
+class LastWords(keras.layers.Layer):
+    """A cell that remembers the last `context` vectors and nothing else.
+
+    State: (B, context · E), oldest first, zeros before the text begins.
+    """
+
+    def __init__(self, context: int, embedding: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.context, self.embedding = context, embedding
+        self.state_size = self.output_size = context * embedding
+
+    def call(self, x: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:  # (B, E), [(B, S)]
+        window = keras.ops.concatenate([states[0][:, self.embedding :], x], axis=-1)
+        return window, [window]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "context": self.context, "embedding": self.embedding}
+
+
+class Context(keras.layers.RNN):
+    """`LastWords` over all steps of a window at once: nothing in it needs a loop."""
+
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> tuple[Any, Any, list[Any]]:
+        if mask is not None:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        before = tf.reshape(initial_state[0], (-1, self.cell.context, self.cell.embedding))
+        vectors = tf.concat([before[:, 1:], sequences], axis=1)
+        steps = tf.shape(sequences)[1]
+        shifted = [vectors[:, first : first + steps] for first in range(self.cell.context)]
+        outputs = tf.concat(shifted, axis=-1)  # (B, T, context · E)
+        return outputs[:, -1], outputs, [outputs[:, -1]]
+
+
+class LanguageModel(keras.Model):
+    """Ids (B, T) to logits (B, T, V).
+
+    With `stateful`, layers keep their state from one call to the next (`stateful=True` of
+    Keras) until `reset_states`; without, `hidden` takes and returns it.
+    """
+
+    def __init__(self, config: ModelConfig, *, stateful: bool, precision: Precision):
+        super().__init__(name=config.cell, dtype=precision)
+        self.config = config
+        width = config.embedding if config.tied else config.units  # of features
+        self.adaptive = self.output_weights = None
+        if config.softmax == "adaptive":
+            ends = cutoffs(config.vocabulary_size)
+            self.adaptive = AdaptiveSoftmax(ends, width=width, dtype=precision)
+        if self.adaptive and config.tied:
+            self.embed = self.adaptive
+        else:
+            # ±0.1 keeps the first logits near zero where this is the output matrix, too.
+            self.embed = keras.layers.Embedding(
+                config.vocabulary_size,
+                config.embedding,
+                embeddings_initializer=keras.initializers.RandomUniform(-0.1, 0.1),
+                dtype=precision,
+            )
+
+        same = (None, 1, None) if config.variational else None  # at all steps
+
+        def dropout() -> keras.layers.Layer:
+            return Dropout(config.dropout, noise_shape=same, dtype=precision)
+
+        self.word_dropout = Dropout(config.word_dropout, dtype=precision)
+
+        self.dropouts = [dropout() for _ in range(config.layers + 1)]
+        self.recurrent = [
+            _recurrent(config, stateful=stateful, precision=precision) for _ in range(config.layers)
+        ]
+        self.readout = []
+        if config.cell == "feedforward":
+            dense = keras.layers.Dense(config.units, activation="tanh", dtype=precision)
+            self.readout += [dense, dropout()]
+        if width != config.units:
+            self.readout += [keras.layers.Dense(width, dtype=precision)]
+        if not self.adaptive:
+            if not config.tied:
+                shape = (config.vocabulary_size, width)
+                self.output_weights = self.add_weight(shape, name="output")
+            size = (config.vocabulary_size,)
+            self.output_bias = self.add_weight(size, "zeros", autocast=False, name="output_bias")
+
+    def hidden(
+        self,
+        ids: tf.Tensor,
+        *,
+        states: Sequence[Any] | None = None,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """f₁ over time: ids (B, T) to the last layer's h (B, T, H) and every layer's state.
+
+        In training, h is to go through `dropouts[-1]` before it is used.
+
+        Args:
+            ids: int32, (B, T).
+            states: what an earlier call returned; None for the layers' own state or zeros.
+            mask: bool, (B, T); a step that is False leaves the state as it is.
+            training: drop activations before every layer.
+        """
+        x = self.embed(ids)
+        if training and self.config.word_dropout:
+            ones = tf.ones((self.config.vocabulary_size, 1), x.dtype)
+            kept = self.word_dropout(ones, training=training)
+            x *= tf.gather(kept, ids)
+        after = []
+        for i, layer in enumerate(self.recurrent):
+            x = self.dropouts[i](x, training=training)
+            x, *state = layer(x, initial_state=states and states[i], mask=mask, training=training)
+            after.append(state)
+        return x, after
+
+    def features(self, h: tf.Tensor, *, training: bool = False) -> tf.Tensor:
+        """The part of f₂ before the vocabulary: h (…, H) to (…, width of the output matrix)."""
+        for layer in self.readout:
+            h = layer(h) if isinstance(layer, keras.layers.Dense) else layer(h, training=training)
+        return h
+
+    def _output(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """The output matrix (V, width) and its bias (V,)."""
+        weights = self.embed.embeddings if self.output_weights is None else self.output_weights
+        return tf.cast(weights.value, dtype), tf.convert_to_tensor(self.output_bias.value)
+
+    def logits(self, features: tf.Tensor) -> tf.Tensor:
+        """(…, width) to (…, V), float32; of an adaptive softmax, the logarithms of p."""
+        flat = tf.reshape(features, (-1, features.shape[-1]))
+        if self.adaptive:
+            scores = self.adaptive.log_probabilities(flat)
+        else:
+            matrix, bias = self._output(flat.dtype)
+            scores = tf.cast(tf.matmul(flat, matrix, transpose_b=True), bias.dtype) + bias
+        return tf.reshape(scores, tf.concat([tf.shape(features)[:-1], [scores.shape[-1]]], 0))
+
+    def call(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
+        h, _ = self.hidden(ids, training=training)
+        h = self.dropouts[-1](h, training=training)
+        return self.logits(self.features(h, training=training))
+
+    def nats(self, h: tf.Tensor, targets: tf.Tensor, *, training: bool = False) -> tf.Tensor:
+        """−ln p(target) of steps: h (B, T, H) and int32 (B, T) to float32 (B, T).
+
+        It is 0 where the target is `NO_TARGET`.
+        """
+        features = self.features(h, training=training)
+        counted = tf.not_equal(targets, NO_TARGET)
+        flat = tf.reshape(features, (-1, features.shape[-1]))
+        ids = tf.reshape(tf.where(counted, targets, 0), (-1,))
+        if self.adaptive:
+            nats = self.adaptive.nats(flat, ids)
+        else:
+            nats = cross_entropy(flat, *self._output(flat.dtype), ids)
+        nats = tf.reshape(nats, tf.shape(targets))
+        return tf.where(counted, nats, tf.zeros_like(nats))
+
+    @property
+    def states(self) -> list[keras.Variable]:
+        """Every layer's own state, variables of shape (B, units); two of each LSTM, h and c."""
+        return [state for layer in self.recurrent for state in layer.states]
+
+    def reset_states(self) -> None:
+        """Forget what was read: h = 0 in every layer."""
+        for layer in self.recurrent:
+            layer.reset_states()
+
+
+def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> keras.layers.Layer:
+    # tanh, sigmoid, bias, no recurrent dropout, no unrolling: what cuDNN's kernels compute.
+    options: dict[str, Any] = {"return_sequences": True, "return_state": True}
+    options |= {"stateful": stateful, "dtype": precision}
+    # An exported model must run where there is no GPU, wherever it was exported.
+    cudnn = "auto" if stateful else False
+    # XLA must not be asked of whoever loads an exported model, either.
+    layers: Any = recurrent if stateful else keras.layers
+    if stateful and config.cell != "feedforward":
+        options["weight_dropout"] = config.weight_dropout
+    match config.cell:
+        case "lstm" if config.mogrifier:
+            mogrifier = MogrifierCell(config.units, rounds=config.mogrifier, dtype=precision)
+            return (Mogrifier if stateful else keras.layers.RNN)(mogrifier, **options)
+        case "lstm":
+            return layers.LSTM(config.units, use_cudnn=cudnn, **options)
+        case "gru":
+            return layers.GRU(config.units, use_cudnn=cudnn, **options)
+        case "simple_rnn":
+            return layers.SimpleRNN(config.units, **options)
+        case "feedforward":
+            cell = LastWords(config.context, config.embedding, dtype=precision)
+            return Context(cell, **options)
+    raise InputError(f"There is no cell {config.cell!r}.")
+
+
+def build_model(
+    config: ModelConfig, *, batch_size: int | None = None, precision: Precision = "float32"
+) -> LanguageModel:
+    """A model with fresh weights.
+
+    Args:
+        config: what it is made of.
+        batch_size: lanes of a stateful model, for training and evaluation; None for a
+            stateless one, for export.
+        precision: what its layers compute in; the weights are float32 in any case, so that
+            every other precision can load them.
+    """
+    if config.cell == "feedforward" and config.layers != 1:
+        raise InputError("A feedforward model has one layer: leave --layers at 1.")
+    model = LanguageModel(config, stateful=batch_size is not None, precision=precision)
+    model(tf.zeros((batch_size or 1, 1), tf.int32))
+    if batch_size:
+        model.reset_states()
+    return model
+
+
+def named_models(*folders: Path) -> dict[str, Path]:
+    """Trained models by the name of their cell; of two with the same one, the folder tells.
+
+    Raises:
+        InputError: a folder holds none.
+    """
+    models: dict[str, Path] = {}
+    for folder in folders:
+        name: str = ModelConfig.load(folder / "model.json").cell
+        models[f"{name} {folder}" if name in models else name] = folder
+    return models
+
+
+# What TensorFlow makes of a checkpoint that fits no model, is damaged, or was cut short.
+UNREADABLE = (
+    *(OSError, ValueError, AssertionError, tf.errors.OpError),
+    *(LookupError, RuntimeError),
+)
+
+
+def weights(model: LanguageModel) -> tf.train.Checkpoint:
+    """A checkpoint of what was learned, without the lanes' states, so that it fits any batch."""
+    return tf.train.Checkpoint(weights=[variable.value for variable in model.trainable_variables])
+
+
+def load_model(folder: Path, *, batch_size: int | None = None) -> LanguageModel:
+    """The best model that `train` left in a folder.
+
+    Raises:
+        InputError: there is none, or its weights do not fit its description.
+    """
+    model = build_model(ModelConfig.load(folder / "model.json"), batch_size=batch_size)
+    latest = tf.train.latest_checkpoint(folder / "checkpoints")
+    if latest is None:
+        raise InputError(f"No trained weights are in {folder}/checkpoints: run `nextword train`.")
+    try:
+        weights(model).restore(latest).assert_existing_objects_matched().expect_partial()
+    except UNREADABLE as error:
+        raise InputError(f"The weights {latest} cannot be read: {error}.") from error
+    return model

@@ -1,0 +1,202 @@
+"""`ingest` on Spark."""
+
+import csv
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pyspark import Broadcast, TaskContext
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as sql
+
+from pipeline.corpus import hub
+from pipeline.corpus.documents import DOCUMENTS, write_parquet
+from pipeline.corpus.ingest import (
+    CLEAN,
+    READ,
+    REMOVED,
+    Frames,
+    check,
+    file_table,
+    read,
+    tell,
+    tell_files,
+    tell_removed,
+    write_files,
+)
+from pipeline.corpus.splits import SPLITS, Census, Splits
+from pipeline.manifest import place_of
+from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
+
+if TYPE_CHECKING:  # they need TensorFlow, which a worker that reads files does without
+    from pipeline.corpus.overlap import HeldOut
+
+# What `tell` gathers, what is known of a split document, and what `_ngrams` finds.
+_TOLD = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
+_TOLD |= dict.fromkeys(("source", "encoding", "note"), "str")
+_SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
+_NGRAMS = dict.fromkeys(("hash", "file", "document", "part", "owner"), "int64")
+_PLACE = ("file", "document", "part")
+_REMOVED = {
+    **dict.fromkeys(REMOVED, "str"),
+    **dict.fromkeys(("paragraph", "file", "letters"), "int64"),
+}
+
+# Letters of text in a part of documents.parquet, about.
+_PARTITION = 2**25
+
+
+def ingest(
+    *,
+    corpus: Sequence[str],
+    output: Path,
+    valid: Sequence[str] = (),
+    test: Sequence[str] = (),
+    text_column: str = "text",
+    strict: bool = False,
+    deduplicate: bool = True,
+    master: str = "local[*]",
+) -> None:
+    """Write what `pipeline.corpus.ingest.ingest` writes, documents.parquet as a folder of parts.
+
+    The driver and each worker hold the table of files and 12 bytes for each held-out token; while
+    it sorts these the driver holds several times as much, and at last the rows of removed.csv.
+
+    Args:
+        corpus, output, valid, test, text_column, strict, deduplicate: see there.
+        master: address of the Spark master; "" for the session that is there already.
+
+    Raises:
+        InputError: as there, or Spark cannot be started.
+    """
+    splits = Splits(valid, test).keeping(place_of(output))
+    files = file_table(corpus, splits)
+    census, parts = Census(splits), output.absolute() / "documents.parquet"
+    parts.mkdir()
+    with (
+        (output / "removed.csv").open("w", newline="", encoding="utf-8") as file,
+        session(master, "ingest") as spark,
+        watch(spark) as step,
+    ):
+        removed = csv.writer(file)
+        removed.writerow(REMOVED)
+
+        step("reading")
+        documents = _read(spark, files, text_column=text_column, strict=strict).persist()
+        told = map_frames(documents, _tell, _TOLD).toPandas()
+        files = tell_files(files, [told], corpus)
+
+        step("comparing documents")
+        partitions = max(
+            int(files["letters"].sum()) // _PARTITION, spark.sparkContext.defaultParallelism
+        )
+        spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
+        documents = documents.filter("note = ''").select(*CLEAN)
+        if deduplicate:
+            again = _duplicates(documents).persist()
+            for frame in in_order(again.orderBy("file", "document")):
+                pairs = zip(frame["source"], frame["found_in"], strict=True)
+                removed.writerows((source, "", first, "") for source, first in pairs)
+            documents = documents.join(again, ["file", "document"], "left_anti")
+        documents = documents.orderBy("file", "document")
+        # The census counts paragraphs, for which the ends of lines are enough.
+        text = sql.regexp_replace("text", "[^\n]+", "").alias("text")
+        for _ in census.count(in_order(documents.select("doc_id", "source", text))):
+            pass
+        splits = census.decide()
+
+        step("comparing splits")
+        documents = documents.filter("text != ''")
+        documents = map_frames(documents, splits.assign, _SPLIT).persist()
+        held_out = None
+        if deduplicate:
+            held_out = spark.sparkContext.broadcast(_held_out(documents, files["source"].tolist()))
+        write = functools.partial(_write_part, folder=parts, held_out=held_out)
+        rows = map_frames(documents, write, _REMOVED).toPandas()
+        removed.writerows(rows[list(REMOVED)].itertuples(index=False))
+    sweep(parts)
+    write_files(files, rows.groupby("file")["letters"].sum().to_dict(), output)
+    found = pd.read_parquet(parts, columns=["split"])["split"].value_counts()
+    check({split: int(found.get(split, 0)) for split in SPLITS}, corpus)
+    splits.save(output)
+
+
+def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame:
+    """`read` on every worker; a task reads files that follow each other."""
+    # Workers have a folder of their own to run in.
+    places = [p if p.startswith(hub.PREFIX) else os.path.abspath(p) for p in files["path"]]
+    context = spark.sparkContext
+    table = context.broadcast(files.assign(path=places))
+    tasks = spark.range(0, len(files), 1, min(len(files), 4 * context.defaultParallelism))
+    return map_frames(tasks, functools.partial(_read_some, files=table, **options), READ)
+
+
+def _read_some(
+    frames: Frames, *, files: "Broadcast[pd.DataFrame]", **options: Any
+) -> Iterator[pd.DataFrame]:
+    return read((files.value.iloc[frame["id"]] for frame in frames), **options)
+
+
+def _tell(frames: Frames) -> Iterator[pd.DataFrame]:
+    told: list[pd.DataFrame] = []
+    for _ in tell(frames, told):
+        yield told.pop()
+
+
+def _duplicates(documents: DataFrame) -> DataFrame:
+    """The documents that stand before, and the source of the first of each text."""
+    same = Window.partitionBy("doc_id").orderBy("file", "document")
+    return (
+        documents.select("file", "document", "doc_id", "source")
+        .withColumn("place", sql.row_number().over(same))
+        .withColumn("found_in", sql.first("source").over(same))
+        .filter("place > 1")
+        .select("file", "document", "source", "found_in")
+    )
+
+
+def _held_out(documents: DataFrame, sources: Sequence[str]) -> "HeldOut":
+    """What `held_out_ngrams` collects, of all documents that validate and test."""
+    from pipeline.corpus.overlap import HeldOut
+
+    ngrams = map_frames(documents.filter("split != 'train'"), _ngrams, _NGRAMS)
+    first = sql.min_by("owner", sql.struct(*_PLACE)).alias("owner")
+    found = ngrams.groupBy("hash").agg(first).toPandas()
+    hashes = found["hash"].to_numpy().view(np.uint64)
+    order = np.argsort(hashes)
+    names = [f"{source} ({split})" for source in sources for split in SPLITS]
+    return HeldOut(hashes[order], found["owner"].to_numpy(np.int32)[order], names)
+
+
+def _ngrams(frames: Frames) -> Iterator[pd.DataFrame]:
+    one_thread()
+    from pipeline.corpus.overlap import held_out_ngrams
+
+    for frame in frames:
+        # Which file and split a document is of, as one number.
+        owner = len(SPLITS) * frame["file"] + frame["split"].map(SPLITS.index)
+        found = held_out_ngrams([frame])
+        rows = frame.assign(owner=owner)[[*_PLACE, "owner"]].iloc[found.owners]
+        yield rows.assign(hash=found.hashes.view(np.int64))
+
+
+def _write_part(
+    frames: Frames, *, folder: Path, held_out: "Broadcast[HeldOut] | None"
+) -> Iterator[pd.DataFrame]:
+    """Write the documents of a partition, without overlap; yields rows of removed.csv."""
+    one_thread()
+    from pipeline.corpus.overlap import drop_overlap
+
+    removed: list[Sequence[object]] = []
+    if held_out:
+        frames = tell_removed(drop_overlap(frames, held_out=held_out.value), removed.extend)
+    context = TaskContext.get()
+    assert context
+    # Partitions are in the order of documents, and so are the names of their files.
+    with beside(folder / f"part-{context.partitionId():05}.parquet") as path:
+        write_parquet(frames, path, DOCUMENTS)
+    yield pd.DataFrame(removed, columns=list(_REMOVED)).astype(_REMOVED)

@@ -1,0 +1,1 @@
+"""From documents to ids, and from ids to windows."""

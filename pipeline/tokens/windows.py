@@ -1,0 +1,269 @@
+"""A stream of ids cut into lanes and windows, the batches of truncated BPTT.
+
+stream   Ele bebeu água . Ela fez café . …      batch = 2, T = 3
+
+lane 0   [Ele bebeu água] [. …           y = x shifted left by one
+lane 1   [Ela fez café]   [. …
+          window 1         window 2      h carries over, the gradient stops at the bar
+
+With a stride k₁ < T windows overlap: each begins k₁ steps after the one before it, and only its
+last k₁ outputs, which no window has predicted yet, have targets.
+"""
+
+import dataclasses
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.text.vocabulary import BEGIN_ID
+
+NO_TARGET = -1
+
+# A stretch of the stream, from a first token up to and without an end. Every token of it but the
+# first is predicted.
+Span = tuple[int, int]
+
+# Ids of a stream looked at at once.
+_CHUNK = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """What one update learns from.
+
+    Attributes:
+        x: int32 ids, (B, T).
+        y: int32, (B, K), the targets of the last K ≤ T steps; `NO_TARGET` where there is none.
+        begins: bool, (B,), lanes that read a new text, whose state is to be forgotten before.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    begins: np.ndarray
+
+
+class Shards:
+    """Vectors of ids that are read as one stream.
+
+    Args:
+        shards: int32 ids, each of shape (tokens,), in order.
+    """
+
+    def __init__(self, shards: Iterable[np.ndarray]):
+        self._shards = [shard for shard in shards if len(shard)]
+        self._starts = np.cumsum([0, *map(len, self._shards)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """The ids of a slice, or at places of any shape, in that shape."""
+        if isinstance(index, slice):
+            index = range(*index.indices(len(self)))
+        places = np.asarray(index, np.int64)
+        places = np.where(places < 0, places + len(self), places)
+        if ((places < 0) | (places >= len(self))).any():
+            raise IndexError(f"A stream of {len(self)} ids has none at {index}.")
+        shard = np.searchsorted(self._starts, places, side="right") - 1
+        ids = np.empty(places.shape, np.int32)
+        for number in np.unique(shard):
+            here = shard == number
+            ids[here] = self._shards[number][places[here] - self._starts[number]]
+        return ids[()]
+
+
+def open_stream(path: Path) -> np.ndarray:
+    """The int32 ids of one split, shape (tokens,), memory-mapped.
+
+    Where there is no train.npy, but train-00000.npy, train-00001.npy, …, as Spark writes them,
+    those are the stream.
+
+    Raises:
+        InputError: the file is missing or is no vector of ids.
+    """
+    shards = [] if path.exists() else sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
+    if shards:
+        # It has len() and [], which is what a stream is read by.
+        return Shards(map(_open, shards))  # type: ignore[return-value]
+    return _open(path)
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        stream = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No tokens can be read from {path}: run `nextword tokenize` first."
+        ) from error
+    if stream.ndim != 1 or stream.dtype != np.int32:
+        raise InputError(f"{path} is not a vector of int32 ids; run `nextword tokenize` again.")
+    return stream
+
+
+def even_lanes(tokens: int, *, batch_size: int) -> list[list[Span]]:
+    """A stream of `tokens` cut into lanes equally long; the last ones may be shorter, or empty."""
+    targets = tokens - 1
+    length = -(-targets // batch_size)
+    starts = range(0, batch_size * length, length) if length else [0] * batch_size
+    return [[(a, min(a + length, targets) + 1)] if a < targets else [] for a in starts]
+
+
+def paragraph_lanes(stream: np.ndarray, *, batch_size: int) -> list[list[Span]]:
+    """`even_lanes` that begin where a paragraph does, if their even share holds any beginning.
+
+    A model in use is never asked to begin amid a sentence, and some stay lost for long if they
+    are.
+    """
+    lanes = [lane for lane in even_lanes(len(stream), batch_size=batch_size) if lane]
+    bounds = [0]
+    for [(first, end)] in lanes[1:]:
+        begins = np.flatnonzero(stream[first : end - 1] == BEGIN_ID)
+        bounds.append(first + int(begins[0]) if len(begins) else first)
+    ends = [*bounds[1:], len(stream) - 1]
+    spans = [[(first, last + 1)] for first, last in zip(bounds, ends, strict=True) if lanes]
+    return [*spans, *([] for _ in range(batch_size - len(spans)))]
+
+
+def document_lanes(
+    documents: Iterable[Span], *, batch_size: int, window: int, stride: int
+) -> list[list[Span]]:
+    """Whole documents spread over lanes, the longest first, each into the lane with least text."""
+    heap: list[tuple[int, int, list[Span]]] = [(0, lane, []) for lane in range(batch_size)]
+    for span in sorted(documents, key=lambda span: (span[0] - span[1], span)):
+        count, lane, spans = heap[0]
+        spans.append(span)
+        count += _count([span], window=window, stride=stride)
+        heapq.heapreplace(heap, (count, lane, spans))
+    return [sorted(spans) for _, _, spans in sorted(heap, key=lambda entry: entry[1])]
+
+
+def paragraphs(stream: np.ndarray) -> Iterator[Span]:
+    """The paragraphs of a stream, each with the `<s>` that ends it."""
+    start = 0
+    for first in range(0, len(stream), _CHUNK):
+        for found in np.flatnonzero(stream[first : first + _CHUNK] == BEGIN_ID).tolist():
+            if first + found > start:
+                yield start, first + found + 1
+                start = first + found
+    if len(stream) - start > 1:
+        yield start, len(stream)
+
+
+def documents(stream: np.ndarray, counts: Iterable[int]) -> Iterator[Span]:
+    """The documents of a stream, each with the `<s>` that begins the next.
+
+    Args:
+        stream: int32 ids, shape (tokens,).
+        counts: paragraphs of each document, in order.
+    """
+    spans = paragraphs(stream)
+    for count in counts:
+        if group := list(itertools.islice(spans, count)):
+            yield group[0][0], group[-1][1]
+
+
+def _count(spans: Sequence[Span], *, window: int, stride: int) -> int:
+    return sum(1 + max(0, -(-(end - 1 - first - window) // stride)) for first, end in spans)
+
+
+def count_windows(lanes: Sequence[Sequence[Span]], *, window: int, stride: int) -> int:
+    """How many windows `windows` yields."""
+    return max(_count(spans, window=window, stride=stride) for spans in lanes)
+
+
+def windows(
+    stream: np.ndarray, lanes: Sequence[Sequence[Span]], *, window: int, stride: int
+) -> Iterator[Window]:
+    """Windows of T steps, each `stride` steps after the one before it.
+
+    The first window of a span has targets for all of its outputs. Where a lane has ended, or a
+    span within its last window, targets are `NO_TARGET`.
+
+    Args:
+        stream: int32 ids, shape (tokens,).
+        lanes: what each lane reads, one span after the other.
+        window: T, steps in a window.
+        stride: k₁ ≤ T.
+    """
+
+    def walk(spans: Sequence[Span]) -> Iterator[tuple[int, int, bool]]:
+        for first, end in spans:
+            for i in range(_count([(first, end)], window=window, stride=stride)):
+                yield first + i * stride, end, i == 0
+
+    steps = np.arange(window)
+    for places in itertools.zip_longest(*map(walk, lanes), fillvalue=(0, 1, False)):
+        start, end, begins = (np.array(column) for column in zip(*places, strict=True))
+        at = start[:, None] + steps  # (B, T)
+        counted = (at + 1 < end[:, None]) & (begins[:, None] | (steps >= window - stride))
+        last = end[:, None] - 1
+        y = np.where(counted, stream[np.minimum(at + 1, last)], NO_TARGET)
+        outputs = window if begins.any() else stride
+        yield Window(stream[np.minimum(at, last)], y[:, window - outputs :], begins)
+
+
+def sequences(
+    stream: np.ndarray, spans: np.ndarray, *, batch_size: int, seed: Sequence[int]
+) -> Iterator[Window]:
+    """Whole spans as windows, as many side by side as a batch holds, of about equal length.
+
+    T is the longest of the batch, rounded up so that few lengths occur: each is compiled anew.
+
+    Args:
+        stream: int32 ids, shape (tokens,).
+        spans: int64, shape (spans, 2).
+        batch_size: spans in a batch; one batch, of short ones, may have fewer.
+        seed: decides which spans of like length share a batch, and the order of batches.
+    """
+    random = np.random.default_rng(seed)
+    sizes = _round_up(spans[:, 1] - 1 - spans[:, 0])
+    order = random.permutation(len(spans))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    for first in random.permutation(np.arange(0, len(order), batch_size)):
+        batch = order[first : first + batch_size]
+        lanes = [[(start, end)] for start, end in spans[batch].tolist()]
+        lanes += [[] for _ in range(batch_size - len(lanes))]
+        window = int(sizes[batch[0]])
+        yield from windows(stream, lanes, window=window, stride=window)
+
+
+def _round_up(lengths: np.ndarray) -> np.ndarray:
+    """The next of 8, 12, 16, 24, 32, 48, …"""
+    power = 2 ** np.ceil(np.log2(np.maximum(lengths, 8))).astype(np.int64)
+    between = power * 3 // 4
+    return np.where((lengths <= between) & (power > 8), between, power)
+
+
+def distribute(
+    batches: Iterable[Window], strategy: tf.distribute.Strategy
+) -> Iterator[tuple[tf.Tensor, ...]]:
+    """x, y and begins of windows, each spread over the replicas of a strategy.
+
+    A replica reads on in its own lanes. This is no tf.data pipeline: a window is cut out of a
+    memory map in microseconds, and tf.data's threads slowed the training step down by a fifth on
+    two cores (TF 2.21), while its tuner could miss the end of an epoch by 20 s.
+    """
+    for window in batches:
+        yield tuple(spread(lanes, strategy) for lanes in (window.x, window.y, window.begins))
+
+
+def spread(lanes: np.ndarray, strategy: tf.distribute.Strategy) -> tf.Tensor:
+    """The lanes of a batch (batch, …), each replica's own for it."""
+    replicas = strategy.num_replicas_in_sync
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(
+            lanes_of(lanes, replica=context.replica_id_in_sync_group, replicas=replicas)
+        )
+    )
+
+
+def lanes_of(lanes: np.ndarray, *, replica: int, replicas: int) -> np.ndarray:
+    """The lanes of a batch (batch, …) that one of several replicas reads."""
+    share = len(lanes) // replicas
+    return lanes[replica * share : (replica + 1) * share]

@@ -1,0 +1,236 @@
+"""The text that a model writes by itself."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from test_export import SUBWORDS
+from test_suggest import MARKS, WORDS, random_model
+
+from pipeline.export import NextWord
+from pipeline.export.generate import _draw, _without_repeats
+from pipeline.model.cache import Cache
+from pipeline.text.tokenizer import BREAK, Tokenizer, detokenize, tokenize
+from pipeline.text.vocabulary import NUMBER, Vocabulary
+
+# Without abbreviations: a full stop behind one would make it another token.
+TOKENS = ("<unk>", "<s>", *MARKS, *(word for word in WORDS if word != "sr."))
+DISPLAYS = tuple("Brasil" if token == "brasil" else token for token in TOKENS)
+VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+TEXTS = ["Ela", "", "Você disse: “Avô", "O Brasil (", "E é. ", "Ela\n"]
+
+
+def writer(module):
+    def write(texts, *, length=40, temperature=1.0, top_p=1.0, seed=0):
+        answer = module.generate(
+            tf.constant(texts), tf.constant(length), tf.constant(temperature), tf.constant(top_p),
+            tf.constant(seed),
+        )  # fmt: skip
+        return [text.decode() for text in answer["text"].numpy()]
+
+    return write
+
+
+def tokens(text):
+    return [token.decode() for token in tokenize(tf.constant([text])).values.numpy()]
+
+
+@pytest.fixture(scope="module")
+def module():
+    # Flat enough that many things are written.
+    model = random_model(VOCABULARY)
+    for variable in model.trainable_variables:
+        variable.assign(variable / 3)
+    return NextWord(model, VOCABULARY, suggestions=5)
+
+
+@pytest.fixture(scope="module")
+def write(module):
+    return writer(module)
+
+
+def test_the_coldest_text_is_the_most_probable_one(module, write):
+    for text in TEXTS[:-1]:
+        ids = Tokenizer(VOCABULARY)(tf.constant([text])).to_tensor()
+        for _ in range(8):
+            h, _ = module.reader.model.hidden(ids)
+            logits = module.reader.model.logits(module.reader.model.features(h))[0, -1].numpy()
+            logits[[0, 1] if ids[0, -1] == 1 else [0]] = -np.inf  # no empty paragraph
+            ids = tf.concat([ids, [[np.argmax(logits)]]], axis=1)
+        expected = [TOKENS[i].replace("<s>", "\x02") for i in ids.numpy()[0, -8:]]
+        for options in ({"temperature": 0.0}, {"top_p": 1e-9}):
+            (found,) = write([text], length=8, **options)
+            assert tokens((text + found).lower())[-8:] == expected
+        assert write([text], length=8, temperature=0.0, seed=1) == [found]
+
+
+def test_the_same_seed_gives_the_same_text(write):
+    together = write(TEXTS, seed=3)
+    assert write(TEXTS, seed=3) == together
+    assert all(a != b for a, b in zip(together, write(TEXTS, seed=4), strict=True))
+    # A row does not depend on those beside it, but two rows are not written alike.
+    assert write(TEXTS[:1], seed=3) == together[:1]
+    assert write(["Ela", "E. é", "Ela"], seed=3)[0] == together[0]
+    first, second = write(["Ela", "Ela"], seed=3)
+    assert first == together[0] != second
+    # What is longer begins with what is shorter.
+    assert write(TEXTS[:1], length=60, seed=3)[0].startswith(together[0])
+    assert write(TEXTS, length=0) == [""] * len(TEXTS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_spaced_and_capitalised_as_people_do(write, seed):
+    for text, written in zip(TEXTS, write(TEXTS, length=80, seed=seed), strict=True):
+        whole = text + written
+        assert "<" not in whole
+        assert "\x02" not in whole
+        for mark in ".,!?…):":
+            assert f" {mark}" not in written
+        for wrong in ("( ", "  ", "\n\n", " \n", "\n "):
+            assert wrong not in whole.replace("Ela\n\n", ""), whole
+        if ".." not in whole:  # which is one mark
+            assert len(tokens(whole)) == len(tokens(text)) + 80
+        # Quotes open and close in turn.
+        for paragraph in whole.split("\n"):
+            for number, part in enumerate(paragraph.replace("“", '"').split('"')):
+                inside = number % 2 == 1
+                if inside and part:
+                    assert not part.startswith(" ")
+        # A word with a capital is a name, or begins a sentence.
+        before = ["."]
+        for place, token in enumerate(tokens(whole)):
+            if token[0].isalpha() and place >= len(tokens(text)):
+                opened = [t for t in before if t not in ('"', "(", "—")]
+                begins = opened[-1] in (".", "!", "?", "…", "\x02")
+                assert token[0].isupper() == (begins or token == "Brasil"), whole
+            before.append(token)
+
+
+@pytest.fixture(scope="module")
+def join(module):
+    strings = tf.TensorSpec((None,), tf.string), tf.RaggedTensorSpec((None, None), tf.string)
+    return tf.function(module.writer._join, input_signature=strings, autograph=False)
+
+
+PIECES = st.sampled_from(["a", "é", "ele", "ou", *".,…)([\"'/—", "2", BREAK])
+
+
+@settings(deadline=None, max_examples=25, database=None)
+@given(st.lists(PIECES, min_size=1).filter(lambda tokens: tokens[0] != BREAK))
+@example(["e", "/", "ou"])
+@example(["a", "'", "é", "'", "e"])
+def test_what_is_written_is_what_detokenize_joins(join, tokens):
+    """Behind nothing, and behind every beginning of a text that is spaced as usual."""
+    ends = range(len(tokens))
+    row = tf.ragged.constant([tokens])
+    before, rest = (
+        tf.ragged.constant([tokens[part(end)] for end in ends], tf.string, ragged_rank=1)
+        for part in (lambda end: slice(end), lambda end: slice(end, None))
+    )
+    texts = detokenize(before)
+    expected = detokenize(row).numpy()[0].decode()
+    found = [text.decode().lower() for text in tf.strings.join([texts, join(texts, rest)]).numpy()]
+    assert found[0] == expected
+    for text, cut, uncut in zip(found, tokenize(texts).to_list(), before.to_list(), strict=True):
+        if cut == uncut:  # not "..", which is one mark
+            assert text == expected
+
+
+def repeated(ids, *, row=5, recent=200):
+    """How often `row` ids in a row stand again within the last `recent` ones."""
+    ids, last, count = [*ids], {}, 0
+    for end in range(row, len(ids) + 1):
+        found = tuple(ids[end - row : end])
+        count += end - last.get(found, -recent) < recent - row + 2
+        last[found] = end
+    return count
+
+
+def test_a_cold_text_does_not_go_round(module):
+    @tf.function(input_signature=[tf.TensorSpec(())], autograph=False)
+    def ids(temperature):
+        state = module.reader.read(
+            tf.constant(["Ela", ""]), tf.zeros((2, module.reader.state_size))
+        )
+        options = (tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
+        return module.writer._sample(state, tf.constant([False, True]), *options)
+
+    for temperature in (0.05, 0.3, 0.99):
+        assert [repeated(row) for row in ids(temperature).numpy()] == [0, 0]
+    # The coldest is the most probable one, wherever that leads.
+    assert max(repeated(row) for row in ids(0.0).numpy()) > 100
+
+
+def test_a_row_is_not_ended_again():
+    recent = tf.constant([[-1, -1, 1, 2, 3, 1, 2, 3, 1], [-1, 0, 1, 2, 3, 4, 0, 1, 2]], tf.int32)
+    recent = tf.concat([recent, tf.constant([[2, 3], [3, 4]])], 1)
+    # 1 2 3 1 2 | 3 1 2 3 → 1 and 0 1 2 3 4 | 0 1 2 3 4 → 0, after 1 2 3 4.
+    p = tf.constant([[0.1, 0.2, 0.3, 0.4, 0.0], [0.5, 0.1, 0.1, 0.1, 0.2]])
+    assert _without_repeats(p, recent).numpy().tolist() == [
+        pytest.approx([0.1, 0.0, 0.3, 0.4, 0.0]), pytest.approx([0.0, 0.1, 0.1, 0.1, 0.2]),
+    ]  # fmt: skip
+    alone = tf.constant([[0.0, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0]])
+    assert _without_repeats(alone, recent).numpy().tolist() == alone.numpy().tolist()
+
+
+def test_what_is_unusable_is_refused(write):
+    for options, message in (
+        ({"temperature": -0.1}, "temperature must be a finite number, and not negative"),
+        ({"temperature": float("nan")}, "temperature must be a finite number"),
+        ({"temperature": float("inf")}, "temperature must be a finite number"),
+        ({"top_p": 0.0}, "top_p must lie above 0"),
+        ({"top_p": 1.5}, "top_p must lie above 0"),
+        ({"length": -1}, "length must not be negative"),
+        ({"length": 10_001}, "length must be at most 10000 tokens"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            write(["Ela"], **options)
+
+
+def test_a_nucleus_is_the_fewest_that_have_its_share():
+    p = np.array([0.05, 0.4, 0.0, 0.3, 0.25])
+    uniform = tf.constant((np.arange(1000) + 0.5) / 1000, tf.float32)
+
+    def shares(temperature, top_p):
+        rows = tf.constant(np.tile(p, (1000, 1)), tf.float32)
+        ids = _draw(rows, tf.constant(temperature), tf.constant(top_p), uniform)
+        return np.bincount(ids, minlength=len(p)) / 1000
+
+    np.testing.assert_allclose(shares(1.0, 1.0), p, atol=2e-3)
+    np.testing.assert_allclose(shares(1.0, 0.69), np.array([0, 4, 0, 3, 0]) / 7, atol=2e-3)
+    np.testing.assert_allclose(shares(1.0, 0.71), np.array([0, 8, 0, 6, 5]) / 19, atol=2e-3)
+    np.testing.assert_allclose(shares(1.0, 0.1), [0, 1, 0, 0, 0])
+    np.testing.assert_allclose(shares(0.5, 1.0), p**2 / (p**2).sum(), atol=2e-3)
+    np.testing.assert_allclose(shares(0.0, 1.0), [0, 1, 0, 0, 0])
+
+
+def test_numbers_as_one_class_are_not_written():
+    names = (*TOKENS[:-1], NUMBER)
+    vocabulary = Vocabulary(names, names, [1] * len(names), numbers="class")
+    write = writer(NextWord(random_model(vocabulary), vocabulary, suggestions=3))
+    assert "<" not in "".join(write(TEXTS, length=60))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_pieces_are_put_together(cached):
+    cache = Cache(size=6, theta=0.1, weight=0.5) if cached else None
+    model = random_model(SUBWORDS, "gru")
+    for variable in model.trainable_variables:
+        variable.assign(variable / 3)
+    module = NextWord(model, SUBWORDS, suggestions=3, cache=cache)
+    write = writer(module)
+    texts = ["Casas", "", "O brasileiro."]
+    written = write(texts, length=50)
+    assert write(texts[:1], length=50) == written[:1]
+    for text in written:
+        assert not set(text) & {"▁", "<", "\x02"}
+        assert " ." not in text
+    assert len(set(written)) == 3
+    # The last piece closes its word: the next text begins with a blank or a mark.
+    assert all(len(write([t + w])[0]) > 0 for t, w in zip(texts, written, strict=True))
+
+
+def test_displays_are_what_is_written(write):
+    known = {d.lower() for d in DISPLAYS} | {"\x02"}
+    assert {token.lower() for text in write(TEXTS) for token in tokens(text)} <= known
