@@ -23,7 +23,8 @@ import tensorflow as tf
 from rich.table import Table
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from pipeline.model.language_model import ModelConfig, build_model
+from pipeline.model.config import ModelConfig
+from pipeline.model.language_model import build_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import distribute
 from pipeline.training.dataset import Text

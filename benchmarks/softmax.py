@@ -31,7 +31,8 @@ import rich
 import tensorflow as tf
 from rich.table import Table
 
-from pipeline.model.language_model import ModelConfig, Softmax, build_model
+from pipeline.model.config import ModelConfig, Softmax
+from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import Window, even_lanes, open_stream, windows

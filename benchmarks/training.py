@@ -121,7 +121,8 @@ class Ours:
         import keras
         import tensorflow as tf
 
-        from pipeline.model.language_model import ModelConfig, build_model
+        from pipeline.model.config import ModelConfig
+        from pipeline.model.language_model import build_model
         from pipeline.training.trainer import Trainer
 
         self.name, self.threads, self.tensor = "ours", tensorflow_threads(), tf.constant

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from pipeline.model.language_model import ModelConfig
+from pipeline.model.config import ModelConfig
 from pipeline.text.vocabulary import Vocabulary
 
 CELLS = ("lstm", "gru", "simple_rnn", "feedforward")

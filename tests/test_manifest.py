@@ -475,7 +475,7 @@ def test_a_lock_follows_no_link(source: Path, output: Path, tmp_path: Path) -> N
 
 MODEL = {
     f"model/{name}.py"
-    for name in "language_model recurrent mogrifier adaptive_softmax cross_entropy".split()
+    for name in "config language_model recurrent mogrifier adaptive_softmax cross_entropy".split()
 }
 TRAINING = {
     f"training/{name}.py" for name in "train trainer loop dataset checkpoints finetune".split()
@@ -582,7 +582,9 @@ def test_code_version_follows_what_the_stage_imports(tmp_path: Path) -> None:
     shutil.copytree(Path(pipeline.__file__).parent, package)
     first = version(package)
     moved = shutil.copytree(package, tmp_path / "moved" / "pipeline")
-    with (moved / "tokens" / "windows.py").open("a") as file:  # a room that corpus does not look into
+    with (moved / "tokens" / "windows.py").open(
+        "a"
+    ) as file:  # a room that corpus does not look into
         file.write("OTHER = 1\n")
     # What people read of code is not what it does.
     ingest = moved / "corpus" / "ingest.py"

@@ -9,7 +9,8 @@ import tensorflow as tf
 from conftest import CELLS, config, slopes
 
 from pipeline import InputError
-from pipeline.model.language_model import ModelConfig, build_model, load_model, weights
+from pipeline.model.config import ModelConfig
+from pipeline.model.language_model import build_model, load_model, weights
 
 
 def ids(*shape: int, seed: int = 0) -> tf.Tensor:

@@ -16,12 +16,13 @@ from test_export import write_training
 from pipeline import InputError
 from pipeline.export import export
 from pipeline.model.language_model import load_model
+from pipeline.parallel import side_by_side
 from pipeline.predict import load
 from pipeline.text.tokenizer import Tokenizer, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens import counting
 from pipeline.tokens import tokenize as stage
-from pipeline.tokens.tokenize import StreamWriter, side_by_side, tokenize_documents
+from pipeline.tokens.tokenize import StreamWriter, tokenize_documents
 from pipeline.tokens.windows import open_stream
 
 TEXTS = {

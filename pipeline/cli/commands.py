@@ -220,7 +220,7 @@ def train(
 def devices(preset: str, precision: Any, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.model.language_model import ModelConfig
+    from pipeline.model.config import ModelConfig
     from pipeline.training.devices import describe, print_description
 
     print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))

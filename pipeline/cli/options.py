@@ -92,7 +92,7 @@ def _ready(ctx: click.Context) -> dict[str, Any]:
     if _READY not in ctx.meta:
         require("train", init)
         import_tensorflow()
-        from pipeline.model.language_model import ModelConfig
+        from pipeline.model.config import ModelConfig
 
         trained = ModelConfig.load(Path(init, "model.json"))
         ctx.meta[_READY] = FINE_TUNING | dataclasses.asdict(trained)

@@ -26,8 +26,8 @@ from pipeline import InputError
 from pipeline.corpus.documents import parts, read_parquet
 from pipeline.corpus.overlap import Tokens, look_up
 from pipeline.corpus.splits import SPLITS
+from pipeline.parallel import side_by_side
 from pipeline.text.tokenizer import BREAK, cut, model_form, put_back
-from pipeline.tokens.tokenize import side_by_side
 
 VOCABULARY_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 

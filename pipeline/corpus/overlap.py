@@ -22,8 +22,8 @@ import pandas as pd
 import tensorflow as tf
 
 from pipeline.corpus.splits import digest
+from pipeline.parallel import side_by_side
 from pipeline.text.tokenizer import cut, model_form, put_back
-from pipeline.tokens.tokenize import side_by_side
 
 NGRAM = 13
 

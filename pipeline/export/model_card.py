@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.corpus import catalog
 from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
-from pipeline.model.language_model import ModelConfig
+from pipeline.model.config import ModelConfig
 from pipeline.text.vocabulary import Vocabulary
 
 _SPLITS = ("train", "valid", "test")

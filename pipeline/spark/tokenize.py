@@ -104,8 +104,9 @@ def _shards(groups: "Sequence[RowGroup]") -> "list[list[RowGroup]]":
 def _count(frames: Frames, *, shards: "Broadcast[list[list[RowGroup]]]") -> Iterator[pd.DataFrame]:
     """The different tokens of training, and how often each stands, shard after shard."""
     one_thread()
+    from pipeline.parallel import side_by_side
     from pipeline.tokens.counting import Forms
-    from pipeline.tokens.tokenize import batches, number_batch, side_by_side
+    from pipeline.tokens.tokenize import batches, number_batch
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
         forms = Forms()
@@ -125,13 +126,13 @@ def _write_shards(
 ) -> Iterator[pd.DataFrame]:
     """Write a file of ids for each split, shard after shard; yields what is written."""
     one_thread()
+    from pipeline.parallel import side_by_side
     from pipeline.text.tokenizer import Tokenizer
     from pipeline.tokens.tokenize import (
         HELD_OUT,
         StreamWriter,
         batches,
         ids_and_letters,
-        side_by_side,
     )
 
     tokenizer = Tokenizer(vocabulary)

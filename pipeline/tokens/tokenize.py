@@ -4,15 +4,11 @@ The text is cut once: streams are first written with the numbers that different 
 they are met, and renumbered in place when the counts have made the vocabulary.
 """
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet
@@ -21,6 +17,7 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.corpus.documents import open_parquet, parts
 from pipeline.corpus.splits import SPLITS
+from pipeline.parallel import side_by_side
 from pipeline.progress import Speed, progress_bar
 from pipeline.text.subword import in_chunks
 from pipeline.text.tokenizer import (
@@ -42,9 +39,6 @@ _CHUNK = 2**20
 
 # The splits that models are measured on.
 HELD_OUT = ("valid", "test")
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,24 +101,6 @@ def _texts(groups: Iterable[RowGroup]) -> Iterator[tuple[str, bytes]]:
                 ):
                     texts = batch.column("text").cast(pyarrow.large_binary()).to_pylist()
                     yield from zip(batch.column("split").to_pylist(), texts, strict=True)
-
-
-def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-    """Items with what a function makes of them, in order, computed on every core.
-
-    TensorFlow lets go of Python's lock; no more items are drawn than there are threads, and one.
-    Where TensorFlow itself is told to use fewer cores, so many are used.
-    """
-    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count() or 1
-    waiting: collections.deque[tuple[T, concurrent.futures.Future[R]]] = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) > threads:
-                item, future = waiting.popleft()
-                yield item, future.result()
-        for item, future in waiting:
-            yield item, future.result()
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)

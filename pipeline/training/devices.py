@@ -8,7 +8,8 @@ import rich
 import tensorflow as tf
 from rich.table import Table
 
-from pipeline.model.language_model import ModelConfig, Precision, build_model
+from pipeline.model.config import ModelConfig, Precision
+from pipeline.model.language_model import build_model
 
 # Below this compute capability a GPU has no tensor cores for the type.
 _TENSOR_CORES = {"mixed_float16": (7, 0), "mixed_bfloat16": (8, 0)}

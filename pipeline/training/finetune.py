@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import InputError
-from pipeline.model.language_model import LanguageModel, ModelConfig, load_model
+from pipeline.model.config import ModelConfig
+from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 # What decides which weights there are; all but the vocabulary's size.

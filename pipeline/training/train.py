@@ -11,14 +11,8 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.manifest import RESUME
-from pipeline.model.language_model import (
-    Cell,
-    ModelConfig,
-    Precision,
-    Softmax,
-    build_model,
-    weights,
-)
+from pipeline.model.config import Cell, ModelConfig, Precision, Softmax
+from pipeline.model.language_model import build_model, weights
 from pipeline.model.meter import LANES, Meter, perplexity
 from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
