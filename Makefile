@@ -1,4 +1,6 @@
-PYTHON ?= python3.11
+# The first of these that can make a virtual environment.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13; do \
+	$$python -c "import ensurepip, venv" 2> /dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
 .PHONY: run test test-slow lint clean
@@ -19,7 +21,9 @@ lint: .venv/tested
 	$(BIN)/mypy pipeline
 
 .venv/installed: setup.py constraints.txt
-	$(PYTHON) -m venv .venv
+	@[ -n "$(PYTHON)" ] || { echo "There is no Python 3.11, 3.12 or 3.13 here that can make a virtual" \
+		"environment: install one (Debian: python3 and python3-venv), or name it: make PYTHON=…"; exit 2; }
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
 	touch $@

@@ -29,7 +29,7 @@ def meter_of(probabilities: np.ndarray, words: Completions | None = None) -> Met
     return Meter(
         lambda ids: tf.broadcast_to(logits, [*tf.unstack(tf.shape(ids)), len(probabilities)]),
         reset=lambda: None,
-        words=words,
+        find=words.find if words else None,
     )
 
 
@@ -154,7 +154,7 @@ def bigrams():
     """Scores of every token after every other, to be set, and the meter of that model."""
     scores = tf.Variable(tf.zeros((len(ALIKE), len(ALIKE))))
     words = Completions.of(vocabulary_of(ALIKE, SHOWN))
-    return scores, Meter(lambda ids: tf.gather(scores, ids), reset=lambda: None, words=words)
+    return scores, Meter(lambda ids: tf.gather(scores, ids), reset=lambda: None, find=words.find)
 
 
 @settings(deadline=None, max_examples=40)

@@ -293,7 +293,7 @@ def test_who_types_with_the_exported_model_presses_the_keys_that_are_measured(ch
     vocabulary = Vocabulary.load(chats / "vocabulary.tsv")
     ids, _, _ = ids_and_letters(Tokenizer(vocabulary), [text.encode()])
     model = load_model(chats, batch_size=1)
-    meter = Meter(model, reset=model.reset_states, words=Completions.of(vocabulary))
+    meter = Meter(model, reset=model.reset_states, find=Completions.of(vocabulary).find)
     typed = meter.measure(ids, batch_size=1).typed
 
     module = NextWord(load_model(chats), vocabulary, suggestions=3)

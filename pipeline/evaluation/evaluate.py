@@ -51,7 +51,7 @@ def unigram_meter(vocabulary: Vocabulary, words: Completions | None) -> Meter:
     return Meter(
         lambda ids: tf.broadcast_to(logits, [*tf.unstack(tf.shape(ids)), len(vocabulary)]),
         reset=lambda: None,
-        words=words,
+        find=words.find if words else None,
     )
 
 
@@ -225,7 +225,8 @@ class _Measured:
     def add(self, name: str, model: Any, **numbers: float) -> None:
         """Measure what maps ids (B, T) to logits (B, T, V) and has `reset_states`."""
         self._own = self._own or {name: model}
-        self.told[name] = self.read(Meter(model, reset=model.reset_states, words=self._words))
+        find = self._words.find if self._words else None
+        self.told[name] = self.read(Meter(model, reset=model.reset_states, find=find))
         self.numbers[name] = numbers
 
     def add_cached(self, training: Path, vocabulary: Vocabulary, *, size: int) -> None:

@@ -3,16 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.text.vocabulary import UNKNOWN_ID
 from pipeline.tokens.windows import paragraph_lanes, windows
-
-if TYPE_CHECKING:  # trainings measure too, and words change nothing of what they learn
-    from pipeline.evaluation.keystrokes import Completions
 
 # Lanes that a measured stream is read in. Each begins without context: fewer lanes measure more
 # exactly, more lanes are faster.
@@ -59,13 +55,14 @@ def perplexity(nats: float, tokens: float) -> float:
 
 
 class Meter:
-    """Measures a model over streams; `logits` maps ids (B, T) to (B, T, V) and carries state.
+    """Measure a model over streams.
 
     Args:
-        logits: the model.
+        logits: the model; maps ids (B, T) to (B, T, V) and carries state.
         reset: makes the model forget; called before and after each stream, so that nothing
             passes from one to another.
-        words: what can be suggested; None where tokens are pieces of words.
+        find: maps logits (B, T, V), which of them beat the target's (B, T, V) and targets (B, T) to
+            `word_rank` and `typed`, (B, T) each; None where tokens are pieces of words.
     """
 
     def __init__(
@@ -73,9 +70,9 @@ class Meter:
         logits: Callable[[tf.Tensor], tf.Tensor],
         *,
         reset: Callable[[], None],
-        words: "Completions | None" = None,
+        find: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]] | None = None,
     ):
-        self._logits, self._reset, self._words = logits, reset, words
+        self._logits, self._reset, self._find = logits, reset, find
 
     def measure(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
@@ -125,7 +122,7 @@ class Meter:
         # As tf.math.top_k breaks ties.
         better = (logits > own) | (tf.equal(logits, own) & before)
         rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
-        of_words = self._words.find(logits, better, target) if self._words else ()
+        of_words = self._find(logits, better, target) if self._find else ()
         nats, confidence = _nats_and_confidence(logits, target)
         return nats, rank, confidence, *of_words
 

@@ -6,13 +6,13 @@ import itertools
 import logging
 import math
 import signal
-import sys
 import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
+import psutil
 import rich.progress
 import tensorflow as tf
 
@@ -119,6 +119,7 @@ class Loop:
         self.position, self._schedule, self._signals = position, schedule, signals
         self._progress, self._on_windows = progress, on_windows
         self._total = epochs * text.windows
+        self._peak = 0  # bytes
         self._bar = progress.add_task("", total=self._total, completed=self._done, report="")
 
     @property
@@ -162,6 +163,7 @@ class Loop:
         watch(self.position, waiting)
         now = time.perf_counter()
         self.position.seconds += now - since
+        self._peak = max(self._peak, psutil.Process().memory_info().rss)
         self._report()
         return now
 
@@ -173,7 +175,7 @@ class Loop:
             "learning_rate": self._learning_rate(),
             "gradient_norm": position.norms / position.window,
             "tokens_per_second": position.targets / position.seconds,
-            "peak_memory_mb": peak_memory() / 2**20,
+            "peak_memory_mb": self._peak / 2**20,
         }
 
     def _report(self) -> None:
@@ -247,22 +249,6 @@ class Loop:
         restored.halvings = failed.halvings + 1
         self.position = restored
         self._checkpoints.save(restored)
-
-
-def peak_memory() -> int:
-    """Bytes of RAM that this process has held at most, as its kernel counted them.
-
-    On Unix this is the peak of the resident set; psutil has such a count on Windows only, that of
-    the working set.
-    """
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextlib.contextmanager
