@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from pipeline.cli.defaults import ARCHITECTURE, FINE_TUNING, PRESETS
-from pipeline.cli.process import import_tensorflow
 from pipeline.cli.stages import require
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -91,7 +90,6 @@ def _ready(ctx: click.Context) -> dict[str, Any]:
         return ARCHITECTURE | PRESETS[ctx.params["preset"]]
     if _READY not in ctx.meta:
         require("train", init)
-        import_tensorflow()
         from pipeline.model.config import ModelConfig
 
         trained = ModelConfig.load(Path(init, "model.json"))

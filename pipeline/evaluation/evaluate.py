@@ -26,7 +26,7 @@ from pipeline.model.cache import Cache, CachedModel, tune
 from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import load_model, named_models
-from pipeline.model.meter import LANES, Meter, Predictions
+from pipeline.model.meter import LANES, Find, Meter, Predictions
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary, check_same_ids
 from pipeline.tokens.windows import open_stream
 
@@ -45,13 +45,13 @@ def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
-def unigram_meter(vocabulary: Vocabulary, words: Completions | None) -> Meter:
-    """Measures the model that expects the same at every place."""
+def unigram_meter(vocabulary: Vocabulary, find: Find | None) -> Meter:
+    """Measure the model that expects the same at every place."""
     logits = tf.constant(unigram_logits(vocabulary))
     return Meter(
         lambda ids: tf.broadcast_to(logits, [*tf.unstack(tf.shape(ids)), len(vocabulary)]),
         reset=lambda: None,
-        find=words.find if words else None,
+        find=find,
     )
 
 
@@ -153,7 +153,7 @@ def evaluate(
     train = open_stream(tokens / "train.npy")
     if ngram_order:
         measured.add_ngrams(train, order=ngram_order, vocabulary_size=len(vocabulary))
-    measured.told["unigram"] = measured.read(unigram_meter(vocabulary, words))
+    measured.told["unigram"] = measured.read(unigram_meter(vocabulary, measured.find))
     told, numbers = measured.told, measured.numbers
     _tell_of_few(texts)
     standing = _tell_of_overlap(texts[2], train, text) if text else {}
@@ -211,12 +211,13 @@ class _Measured:
     Attributes:
         told: model → text → its predictions.
         numbers: model → what else there is to tell of it.
+        find: see `Meter`.
     """
 
     def __init__(self, texts: Sequence[Unseen], words: Completions | None):
         self.told: dict[str, dict[str, Predictions]] = {}
         self.numbers: dict[str, dict[str, float]] = {}
-        self._texts, self._words = texts, words
+        self._texts, self.find = texts, words.find if words else None
         self._own: dict[str, Any] = {}  # the model that is evaluated, without and with a cache
 
     def read(self, meter: Meter) -> dict[str, Predictions]:
@@ -225,8 +226,7 @@ class _Measured:
     def add(self, name: str, model: Any, **numbers: float) -> None:
         """Measure what maps ids (B, T) to logits (B, T, V) and has `reset_states`."""
         self._own = self._own or {name: model}
-        find = self._words.find if self._words else None
-        self.told[name] = self.read(Meter(model, reset=model.reset_states, find=find))
+        self.told[name] = self.read(Meter(model, reset=model.reset_states, find=self.find))
         self.numbers[name] = numbers
 
     def add_cached(self, training: Path, vocabulary: Vocabulary, *, size: int) -> None:

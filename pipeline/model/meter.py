@@ -10,6 +10,10 @@ import tensorflow as tf
 from pipeline.text.vocabulary import UNKNOWN_ID
 from pipeline.tokens.windows import paragraph_lanes, windows
 
+# From logits (B, T, V), which of them beat the target's (B, T, V), and targets (B, T): `word_rank`
+# and `typed` of `Predictions`, (B, T) each.
+Find = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
+
 # Lanes that a measured stream is read in. Each begins without context: fewer lanes measure more
 # exactly, more lanes are faster.
 LANES = 8
@@ -61,8 +65,7 @@ class Meter:
         logits: the model; maps ids (B, T) to (B, T, V) and carries state.
         reset: makes the model forget; called before and after each stream, so that nothing
             passes from one to another.
-        find: maps logits (B, T, V), which of them beat the target's (B, T, V) and targets (B, T) to
-            `word_rank` and `typed`, (B, T) each; None where tokens are pieces of words.
+        find: gives `word_rank` and `typed`; None where tokens are pieces of words.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Meter:
         logits: Callable[[tf.Tensor], tf.Tensor],
         *,
         reset: Callable[[], None],
-        find: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]] | None = None,
+        find: Find | None = None,
     ):
         self._logits, self._reset, self._find = logits, reset, find
 
