@@ -582,9 +582,8 @@ def test_code_version_follows_what_the_stage_imports(tmp_path: Path) -> None:
     shutil.copytree(Path(pipeline.__file__).parent, package)
     first = version(package)
     moved = shutil.copytree(package, tmp_path / "moved" / "pipeline")
-    with (moved / "tokens" / "windows.py").open(
-        "a"
-    ) as file:  # a room that corpus does not look into
+    # A room that corpus does not look into.
+    with (moved / "tokens" / "windows.py").open("a") as file:
         file.write("OTHER = 1\n")
     # What people read of code is not what it does.
     ingest = moved / "corpus" / "ingest.py"
