@@ -1,6 +1,6 @@
 """nextword-pt: Portuguese text in, a next-word model out.
 
-Each module is one room of the pipeline; `pipeline.cli` is the way in.
+Each folder is one room of the pipeline; `pipeline.cli` is the way in.
 """
 
 

@@ -1,4 +1,4 @@
-"""Work on every core, in the order of what it is made of."""
+"""Map a function over items on every core, in order."""
 
 import collections
 import concurrent.futures
@@ -11,10 +11,10 @@ R = TypeVar("R")
 
 
 def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-    """Items with what a function makes of them, in order, computed on every core.
+    """Map a function over items on every core; yield each item with its result, in order.
 
-    TensorFlow lets go of Python's lock; no more items are drawn than there are threads, and one.
-    Where TensorFlow itself is told to use fewer cores, so many are used.
+    Threads suffice, since TensorFlow releases Python's lock. At most one item more than there are
+    threads is held. `TF_NUM_INTRAOP_THREADS` limits the threads as it limits TensorFlow's.
     """
     threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count() or 1
     waiting: collections.deque[tuple[T, concurrent.futures.Future[R]]] = collections.deque()

@@ -1,1 +1,1 @@
-"""What measures."""
+"""How good a model is, on text that it has not seen."""
