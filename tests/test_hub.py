@@ -194,8 +194,12 @@ def start(tmp_path: Path, hub_server: Hub, store: str) -> Iterator[Callable[...,
             assert process.stdin
             assert process.stdout
             print(line, file=process.stdin, flush=True)
-            told = [*iter(process.stdout.readline, "END\n")] if process.poll() is None else []
-            return "".join(told)
+            told = ""
+            while not told.endswith("END\n"):
+                printed = process.stdout.readline()
+                assert printed, told  # else it has ended with an error
+                told += printed
+            return told.removesuffix("END\n")
 
         return run
 
@@ -214,7 +218,7 @@ def test_a_name_is_located_at_the_commit_that_it_means_now(
     def located(run: Run, name: str) -> str:
         # A new process would know of no commit.
         return run(
-            f"from pipeline import hub; hub._commit.cache_clear(); print(hub.located({name!r}))"
+            f"from pipeline.corpus import hub; hub._commit.cache_clear(); print(hub.located({name!r}))"
         )
 
     run = start(offline="0")
@@ -237,7 +241,7 @@ def test_a_data_set_of_the_hub_that_changes_is_read_again(
 ) -> None:
     run = start(offline="0")
     run("from click.testing import CliRunner")
-    run("from pipeline import cli, hub")
+    run("from pipeline import cli; from pipeline.corpus import hub")
 
     def ingest(name: str) -> str:
         run("hub._commit.cache_clear()")
