@@ -52,14 +52,8 @@ setup(
         "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
         "dev": [
             *[*HUB, *SUBWORD, *SPARK, *LITERT],
-            *[
-                "pytest>=8",
-                "pytest-xdist>=3.6",
-                "pytest-timeout>=2.3",
-                "hypothesis>=6",
-                "ruff>=0.8",
-                "mypy>=1.13",
-            ],
+            *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
+            *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
             *["playwright>=1.50", "httpx2>=2", "tensorflow-serving-api>=2.21,<2.22"],
         ],

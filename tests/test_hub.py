@@ -217,9 +217,8 @@ def test_a_name_is_located_at_the_commit_that_it_means_now(
 ) -> None:
     def located(run: Run, name: str) -> str:
         # A new process would know of no commit.
-        return run(
-            f"from pipeline.corpus import hub; hub._commit.cache_clear(); print(hub.located({name!r}))"
-        )
+        run("from pipeline.corpus import hub; hub._commit.cache_clear()")
+        return run(f"print(hub.located({name!r}))")
 
     run = start(offline="0")
     hub_server.commit(FIRST, rows=3)
