@@ -1,4 +1,4 @@
-"""Loads an exported SavedModel and asks it for words; needs TensorFlow alone."""
+"""Load an exported SavedModel and ask it for words, with TensorFlow alone."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def load(folder: str | Path) -> Any:
-    """The SavedModel in a folder.
+    """Load the SavedModel in a folder.
 
     Raises:
         ValueError: the folder holds no SavedModel, or one that suggests no words.
@@ -21,17 +21,20 @@ def load(folder: str | Path) -> Any:
             "first, or name its folder."
         ) from error
     if not {"words", "probabilities"} <= set(outputs):
-        raise ValueError(f"The SavedModel in {folder} does not suggest words.")
+        raise ValueError(
+            f"The SavedModel in {folder} does not suggest words: name one that `nextword export` "
+            "wrote."
+        )
     return model
 
 
 def suggest(model: Any, texts: list[str]) -> list[list[tuple[str, float]]]:
-    """For each text its next words with their probabilities, most probable first."""
-    # Lone surrogates, which a terminal can pass on, are no UTF-8.
+    """Return the next words of each text with their probabilities, most probable first."""
+    # A terminal can pass on lone surrogates, which are not valid UTF-8.
     data = [text.encode("utf-8", errors="replace") for text in texts]
     answer = model.signatures["serving_default"](text=tf.constant(data, tf.string, (len(data),)))
     words, probabilities = answer["words"].numpy(), answer["probabilities"].numpy()
     return [
-        [(word.decode(), float(p)) for word, p in zip(row, shares, strict=True)]
-        for row, shares in zip(words, probabilities, strict=True)
+        [(word.decode(), float(p)) for word, p in zip(*row, strict=True)]
+        for row in zip(words, probabilities, strict=True)
     ]

@@ -212,9 +212,9 @@ def words_of_pieces(most: int) -> list[tuple[str, list[int]]]:
 
 
 def spelled_words(keras_model, text: str) -> dict[str, float]:
-    """Every word of at most `_PIECES` pieces with its probability after a text."""
+    """Every word of at most `_MAX_PIECES` pieces with its probability after a text."""
     before = Tokenizer(SUBWORDS)(tf.constant([text]))[0].numpy().tolist()
-    found = words_of_pieces(beam._PIECES)
+    found = words_of_pieces(beam._MAX_PIECES)
     ids = tf.ragged.constant([before + path for _, path in found]).to_tensor()
     h, _ = keras_model.hidden(ids[:, :-1])
     nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
@@ -241,8 +241,8 @@ def test_words_of_several_pieces_have_their_probability(of_pieces):
 
 
 def test_a_beam_that_is_wide_enough_misses_no_word(of_pieces, monkeypatch):
-    monkeypatch.setattr(beam, "_BEAM", 100)
-    monkeypatch.setattr(beam, "_PIECES", 3)
+    monkeypatch.setattr(beam, "_WIDTH", 100)
+    monkeypatch.setattr(beam, "_MAX_PIECES", 3)
     _, keras_model = of_pieces
     wide = NextWord(keras_model, SUBWORDS, suggestions=3)
     for text in ("", "casa do Brasil"):
@@ -288,7 +288,7 @@ def test_any_texts_get_words_of_pieces(texts, of_pieces):
 def test_more_words_than_there_are(tmp_path, vocabulary):
     training = write_training(tmp_path / "training", vocabulary, "gru")
     module = NextWord(load_model(training), vocabulary, suggestions=99)
-    assert module.suggestions == 8
+    assert module.words.suggestions == 8
 
 
 def test_what_is_no_model_is_refused(tmp_path):

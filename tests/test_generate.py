@@ -9,7 +9,7 @@ from test_export import SUBWORDS
 from test_suggest import MARKS, WORDS, random_model
 
 from pipeline.export import NextWord
-from pipeline.export.generate import _draw, _without_repeats
+from pipeline.export.generate import Sampling, _draw, _without_repeats
 from pipeline.model.cache import Cache
 from pipeline.text.tokenizer import BREAK, Tokenizer, detokenize, tokenize
 from pipeline.text.vocabulary import NUMBER, Vocabulary
@@ -153,8 +153,8 @@ def test_a_cold_text_does_not_go_round(module):
         state = module.reader.read(
             tf.constant(["Ela", ""]), tf.zeros((2, module.reader.state_size))
         )
-        options = (tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
-        return module.writer._sample(state, tf.constant([False, True]), *options)
+        sampling = Sampling(tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
+        return module.writer._sample(state, tf.constant([False, True]), sampling)
 
     for temperature in (0.05, 0.3, 0.99):
         assert [repeated(row) for row in ids(temperature).numpy()] == [0, 0]

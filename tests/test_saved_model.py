@@ -17,10 +17,10 @@ from test_export import VOCABULARY, write_training
 
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.export import NextWord, export
-from pipeline.export.export import _tuned as tuned
+from pipeline.export.export import _tune_cache as tune_cache
 from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.packing import Packing
-from pipeline.export.recurrence import run
+from pipeline.export.recurrence import run_layers
 from pipeline.manifest import digest, run_stage
 from pipeline.model.cache import Cache
 from pipeline.model.language_model import build_model
@@ -167,7 +167,7 @@ def test_a_card_tells_only_what_was_measured_of_this_very_model(tmp_path, vocabu
         write_model_card(folder=tmp_path, training=training, evaluation=evaluation, cache=cache)
         return (tmp_path / "assets" / "model_card.md").read_text(encoding="utf-8")
 
-    cache = tuned(training, tokens, size=20)
+    cache = tune_cache(training, tokens, size=20)
     for of, name in ((cache, "feedforward_cache"), (None, "feedforward")):
         told = card(of)
         assert f"| perplexity | {valid[name]['perplexity']:.1f} | " in told
@@ -254,7 +254,7 @@ def test_layers_over_time_are_those_of_keras(cell):
         counted = tf.sequence_mask(lengths, 6)
         expected, states = model.hidden(ids, states=before, mask=counted)
         packing = Packing.of(lengths, steps=tf.constant(6))
-        found, after = run(model, packing.pack(ids), packing, states=before)
+        found, after = run_layers(model, packing.pack(ids), packing, states=before)
         expected = tf.where(counted[..., None], expected, 0.0)
         np.testing.assert_allclose(packing.unpack(found), expected, atol=1e-5)
         for mine, keras in zip(after, states, strict=True):

@@ -29,7 +29,7 @@ from test_export import VOCABULARY, write_training
 from pipeline import InputError, tracking
 from pipeline.export import export
 from pipeline.tracking import served
-from pipeline.tracking.registry import _newest as newest
+from pipeline.tracking.registry import _newest_version as newest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/serving.md").read_text()
@@ -54,7 +54,7 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registered(exported, store):
     mlflow.set_tracking_uri(store)
-    with tracking.run("serving", {}):
+    with tracking.start_run("serving", {}):
         return tracking.log_model(exported, register="um modelo")[0]
 
 
@@ -135,7 +135,7 @@ def test_of_several_versions_the_newest_is_kept(exported, tmp_path):
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", ".", "..", "...", "/"])
 def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, store):
     with pytest.raises(InputError, match=r"MLflow cannot register a model as .* give --register"):
-        tracking.check_name(name)
+        tracking.check_model_name(name)
     mlflow.set_tracking_uri(store)
     with pytest.raises(MlflowException):
         mlflow.MlflowClient().create_registered_model(name)
@@ -144,13 +144,13 @@ def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, sto
 def test_names_that_are_not_refused_are_taken(store):
     mlflow.set_tracking_uri(store)
     for name in ["Próxima palavra", "a.b", ".a", "-"]:
-        tracking.check_name(name)
+        tracking.check_model_name(name)
         assert mlflow.MlflowClient().create_registered_model(name).name == name
 
 
 def outputs_of(name, folder, register=None):
     """What `export` does with what it has written, in a run of its own."""
-    with tracking.run(name, {}):
+    with tracking.start_run(name, {}):
         told = tracking.log_model(folder, register=register)
         run = mlflow.active_run().info.run_id
     return told, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
@@ -250,8 +250,8 @@ def test_rows_are_read_in_batches_that_fit(loaded, monkeypatch):
     texts = ["o cachorro " * n for n in rng.integers(0, 9, 50)] + ["o " * 400, "e"]
     whole = loaded.predict(pd.DataFrame({"text": texts}))
     limits = sys.modules[type(loaded._model_impl).__module__]
-    monkeypatch.setattr(limits, "_ROWS", 7)
-    monkeypatch.setattr(limits, "_CHARACTERS", 200)
+    monkeypatch.setattr(limits, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(limits, "_BATCH_CHARACTERS", 200)
     parts = loaded.predict(pd.DataFrame({"text": texts}))
     assert list(parts["words"]) == list(whole["words"])
     np.testing.assert_allclose(

@@ -242,7 +242,7 @@ def test_a_capital_makes_no_word_stand_twice():
     tokens = ("<unk>", "<s>", ".", *words)
     vocabulary = Vocabulary(tokens, tokens, [1] * len(tokens), case="keep")
     module = NextWord(random_model(vocabulary), vocabulary, suggestions=99)
-    assert module.suggestions == 3
+    assert module.words.suggestions == 3
     (inside,) = rows(module.suggest(tf.constant(["ela a"])))
     assert set(inside) <= set(words)
     (begins,) = rows(module.suggest(tf.constant(["ela a."])))

@@ -351,10 +351,10 @@ def export(training: Path, output: str, format: str, force: bool, **options: Any
 
 def _check_register(name: str) -> None:
     """Before the work, not after it."""
-    from pipeline.tracking import check_name
+    from pipeline.tracking import check_model_name
 
     if name:
-        check_name(name)
+        check_model_name(name)
 
 
 @main.command()

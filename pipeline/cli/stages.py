@@ -132,7 +132,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     if options.get("cell", "lstm") != "lstm":
         options["mogrifier"] = 0
     options = {name: value for name, value in options.items() if name not in left_out}
-    return tracking.run(str(context.info_name), options)
+    return tracking.start_run(str(context.info_name), options)
 
 
 def ingest_stage(

@@ -1,6 +1,6 @@
-"""What a run leaves in MLflow. No other room imports mlflow."""
+"""What goes into MLflow. No other room imports mlflow."""
 
-from pipeline.tracking.registry import check_name, log_model
+from pipeline.tracking.registry import check_model_name, log_model
 from pipeline.tracking.runs import (
     download_evaluation,
     epoch_logger,
@@ -9,12 +9,12 @@ from pipeline.tracking.runs import (
     log_explanation,
     log_history,
     log_vocabulary,
-    run,
+    start_run,
     windows_logger,
 )
 
 __all__ = [
-    "check_name",
+    "check_model_name",
     "download_evaluation",
     "epoch_logger",
     "log_documents",
@@ -23,6 +23,6 @@ __all__ = [
     "log_history",
     "log_model",
     "log_vocabulary",
-    "run",
+    "start_run",
     "windows_logger",
 ]
