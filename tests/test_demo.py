@@ -26,7 +26,7 @@ from test_report import Page
 from pipeline import InputError
 from pipeline.demo import application, serve
 from pipeline.demo.app import _last_words
-from pipeline.demo.guard import LIMIT, Guard
+from pipeline.demo.guard import MAX_BYTES, Guard
 from pipeline.export import export
 from pipeline.predict import load
 from pipeline.text.vocabulary import Vocabulary
@@ -167,7 +167,7 @@ def test_texts_of_the_most_bytes_are_read(client):
         yield from (whole[start : start + 5_000] for start in range(0, size, 5_000))
 
     headers = {"content-type": "application/json"}
-    for size, status in ((LIMIT, 200), (LIMIT + 1, 413)):
+    for size, status in ((MAX_BYTES, 200), (MAX_BYTES + 1, 413)):
         for content in (body(size), chunks(size)):  # chunks come without a Content-Length
             answer = client.post("/suggest", content=content, headers=headers)
             assert answer.status_code == status, answer.text
@@ -177,7 +177,7 @@ def test_texts_of_the_most_bytes_are_read(client):
 @pytest.mark.parametrize(
     ("path", "body", "status", "sentence"),
     [
-        ("suggest", b'{"text": "', 400, "The body is no JSON."),
+        ("suggest", b'{"text": "', 400, "The body is not valid JSON."),
         ("suggest", b"\xff\xfe", 400, "."),
         ("suggest", b"", 422, "the body: "),
         ("suggest", b"[]", 422, "the body: "),

@@ -1,4 +1,4 @@
-"""The page in a browser: type, see what the model suggests, and what surprises it."""
+"""A page in the browser: type, see suggestions, and see how surprising each word is."""
 
 from pipeline.demo.app import application
 from pipeline.demo.server import serve

@@ -70,7 +70,8 @@ class Served:
         signature = self._model.signatures[name]
         specs = signature.structured_input_signature[1]
         of_rows = {key: spec for key, spec in specs.items() if spec.shape.rank}
-        scalars = {key: _scalar(key, choices[key], specs[key]) for key in specs.keys() - of_rows}
+        others = {key: spec for key, spec in specs.items() if not spec.shape.rank}
+        scalars = {key: _scalar(key, choices[key], spec) for key, spec in others.items()}
         k = _check_k(choices["k"], signature.structured_outputs)
         frame = _explode(frame)
         columns = _columns(frame, name, of_rows)
