@@ -192,7 +192,7 @@ def prepare(folder: Path) -> None:
     import tensorflow as tf
 
     from pipeline.corpus.ingest import ingest
-    from pipeline.export import export
+    from pipeline.export.export import export
     from pipeline.model.kneser_ney import KneserNey
     from pipeline.model.language_model import weights
     from pipeline.text.spelling import suggestible

@@ -24,10 +24,11 @@ from test_export import write_training
 from test_report import Page
 
 from pipeline import InputError
-from pipeline.demo import application, serve
+from pipeline.demo.app import application
+from pipeline.demo.server import serve
 from pipeline.demo.app import _last_words
 from pipeline.demo.guard import MAX_BYTES, Guard
-from pipeline.export import export
+from pipeline.export.export import export
 from pipeline.predict import load
 from pipeline.text.vocabulary import Vocabulary
 
@@ -282,8 +283,8 @@ def test_where_nobody_can_listen(model_folder):
 def test_it_serves_this_machine_alone_and_writes_nothing_down(model_folder, tmp_path):
     (port,) = free_ports(1)
     code = (
-        "import sys, pathlib, pipeline.demo as demo\n"
-        "demo.serve(model=pathlib.Path(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]), "
+        "import sys, pathlib\nfrom pipeline.demo.server import serve\n"
+        "serve(model=pathlib.Path(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]), "
         "open_browser=False)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}

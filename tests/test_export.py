@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.export import NextWord, beam, export
+from pipeline.export import beam
+from pipeline.export.export import export
+from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.predict import load, suggest
 from pipeline.text.tokenizer import Tokenizer, is_word

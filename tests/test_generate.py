@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from test_export import SUBWORDS
 from test_suggest import MARKS, WORDS, random_model
 
-from pipeline.export import NextWord
+from pipeline.export.saved_model import NextWord
 from pipeline.export.generate import Sampling, _draw, _without_repeats
 from pipeline.model.cache import Cache
 from pipeline.text.tokenizer import BREAK, Tokenizer, detokenize, tokenize

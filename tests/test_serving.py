@@ -26,10 +26,9 @@ from mlflow.pyfunc import scoring_server
 from tensorflow.core.protobuf import saved_model_pb2
 from test_export import VOCABULARY, write_training
 
-from pipeline import InputError, tracking
-from pipeline.export import export
-from pipeline.tracking import served
-from pipeline.tracking.registry import _newest_version as newest
+from pipeline import InputError
+from pipeline.export.export import export
+from pipeline.tracking import registry, runs, served
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/serving.md").read_text()
@@ -54,8 +53,8 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registered(exported, store):
     mlflow.set_tracking_uri(store)
-    with tracking.start_run("serving", {}):
-        return tracking.log_model(exported, register="um modelo")[0]
+    with runs.start_run("serving", {}):
+        return registry.log_model(exported, register="um modelo")[0]
 
 
 @pytest.fixture(scope="module")
@@ -122,20 +121,10 @@ def test_only_one_copy_of_the_model_is_kept(registered):
     assert len(list(folder.rglob("saved_model.pb"))) == 1
 
 
-def test_of_several_versions_the_newest_is_kept(exported, tmp_path):
-    assert newest(exported) == exported / "1"
-    assert newest(exported / "1") == exported / "1"
-    for name in ("9", "10", "variables"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "saved_model.pb").touch()
-    (tmp_path / "11").mkdir()  # holds no model
-    assert newest(tmp_path) == tmp_path / "10"
-
-
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", ".", "..", "...", "/"])
 def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, store):
     with pytest.raises(InputError, match=r"MLflow cannot register a model as .* give --register"):
-        tracking.check_model_name(name)
+        registry.check_model_name(name)
     mlflow.set_tracking_uri(store)
     with pytest.raises(MlflowException):
         mlflow.MlflowClient().create_registered_model(name)
@@ -144,14 +133,14 @@ def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, sto
 def test_names_that_are_not_refused_are_taken(store):
     mlflow.set_tracking_uri(store)
     for name in ["Próxima palavra", "a.b", ".a", "-"]:
-        tracking.check_model_name(name)
+        registry.check_model_name(name)
         assert mlflow.MlflowClient().create_registered_model(name).name == name
 
 
 def outputs_of(name, folder, register=None):
     """What `export` does with what it has written, in a run of its own."""
-    with tracking.start_run(name, {}):
-        told = tracking.log_model(folder, register=register)
+    with runs.start_run(name, {}):
+        told = registry.log_model(folder, register=register)
         run = mlflow.active_run().info.run_id
     return told, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
 

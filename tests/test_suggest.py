@@ -14,7 +14,7 @@ from test_export import SUBWORDS
 from test_tokenize import write_documents
 
 from pipeline.evaluation.keystrokes import Completions
-from pipeline.export import NextWord
+from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import build_model, load_model
 from pipeline.model.meter import Meter
 from pipeline.text.spelling import MISSING_ACCENT, WHOLE

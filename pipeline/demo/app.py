@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from pipeline import InputError
 from pipeline.demo.guard import Guard, refuse
@@ -136,6 +137,7 @@ def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
     app.post("/score")(endpoints.score)
     app.post("/generate")(endpoints.generate)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_refused)
     app.exception_handler(tf.errors.OpError)(_failed)
     return app
 
@@ -146,6 +148,10 @@ def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         return refuse(400, "The body is not valid JSON.")
     where = ".".join(str(place) for place in first["loc"][1:]) or "the body"
     return refuse(422, f"{where}: {first['msg']}.")
+
+
+def _refused(_: Request, error: HTTPException) -> JSONResponse:
+    return refuse(error.status_code, error.detail)
 
 
 def _failed(_: Request, error: tf.errors.OpError) -> JSONResponse:

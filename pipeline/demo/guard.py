@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BYTES = 64 * 1024  # of a body
+_TOO_LARGE = f"The text is too long: a request may have {MAX_BYTES // 1024} KB."
 
 
 def refuse(status: int, sentence: str) -> JSONResponse:
@@ -44,31 +46,25 @@ class Guard:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BYTES:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
-        body = b""
-        more = not refusal
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MAX_BYTES:
-                refusal, more = _too_large(), False
         if refusal:
             return await refusal(scope, receive, answer)
-
-        messages = [{"type": "http.request", "body": body}]
-
-        async def replay() -> Message:
-            return messages.pop() if messages else await receive()
-
-        return await self._app(scope, replay, answer)
+        return await self._app(scope, limited, answer)
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -79,17 +75,13 @@ class Guard:
         if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
             return refuse(415, "The body must be application/json.")
         length = headers.get("content-length", "0")
-        return _too_large() if length.isdecimal() and int(length) > MAX_BYTES else None
+        if length.isdecimal() and int(length) > MAX_BYTES:
+            return refuse(413, _TOO_LARGE)
+        return None
 
     def _is_known(self, host: str) -> bool:
-        name = ""
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            ipaddress.ip_address(name)
+            return name in self._hosts or bool(ipaddress.ip_address(name))
         except ValueError:
-            return name in self._hosts
-        return True
-
-
-def _too_large() -> JSONResponse:
-    return refuse(413, f"The text is too long: a request may have {MAX_BYTES // 1024} KB.")
+            return False

@@ -57,21 +57,15 @@ def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    with contextlib.ExitStack() as on_error:
-        try:
-            family, *_, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = on_error.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            # Listen before the server is ready, so an early browser waits.
-            listener.listen(128)
-        except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(
-                f"{host}, port {port} cannot be listened on ({reason}): choose another with --port "
-                "or --host."
-            ) from error
-        on_error.pop_all()
-    return listener
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        dual = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        # It listens before the server is ready, so an early browser waits.
+        return socket.create_server(address, family=family, backlog=128, dualstack_ipv6=dual)
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
+        raise InputError(
+            f"Cannot listen on {host}, port {port} ({getattr(error, 'strerror', None) or error}): "
+            "choose another with --port or --host."
+        ) from error

@@ -1,7 +1,9 @@
 """Log the SavedModel as an MLflow model, which `mlflow models serve` can run."""
 
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -42,7 +44,9 @@ def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
     """
     from pipeline.tracking import served  # imports TensorFlow
 
-    saved_model, loader = _newest_version(folder), Path(served.__file__)
+    # The folder holds the same files twice; the version alone is the model.
+    (saved_model,) = (path.parent for path in folder.glob("*/saved_model.pb"))
+    loader = Path(served.__file__)
     # A model is its bytes and the code that serves them.
     content = digest([saved_model]) + digest([loader, Path(__file__)])
     uri = _reuse_logged(content)
@@ -53,7 +57,7 @@ def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
             loader_module=loader.stem,
             data_path=str(saved_model),
             code_paths=[str(loader)],
-            signature=_signature(),
+            signature=_signature(served.DEFAULTS),
             input_example=pd.DataFrame({"text": [_EXAMPLE]}),
             pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in _REQUIRED],
             tags={_TAG: content},
@@ -91,17 +95,8 @@ def _has_files(uri: str) -> bool:
     return True
 
 
-def _newest_version(folder: Path) -> Path:
-    """Return the subfolder of the newest version, or the folder itself if it has none."""
-    versions = [path.parent for path in folder.glob("*/saved_model.pb")]
-    numbered = [path for path in versions if path.name.isdecimal()]
-    return max(numbered, key=lambda path: int(path.name), default=folder)
-
-
-def _signature() -> ModelSignature:
+def _signature(defaults: Mapping[str, Any]) -> ModelSignature:
     """Return the columns and parameters of all signatures; each uses some of them."""
-    from pipeline.tracking.served import DEFAULTS
-
     inputs = {"text": DataType.string, "prefix": DataType.string, "state": DataType.binary}
     outputs: dict[str, DataType | Array] = {
         "words": Array(DataType.string),
@@ -122,5 +117,5 @@ def _signature() -> ModelSignature:
     return ModelSignature(
         inputs=Schema([ColSpec(kind, n, required=n == "text") for n, kind in inputs.items()]),
         outputs=Schema([ColSpec(kind, n, required=False) for n, kind in outputs.items()]),
-        params=ParamSchema([ParamSpec(n, kind, DEFAULTS[n]) for n, kind in parameters.items()]),
+        params=ParamSchema([ParamSpec(n, kind, defaults[n]) for n, kind in parameters.items()]),
     )
