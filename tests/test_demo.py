@@ -24,10 +24,9 @@ from test_export import write_training
 from test_report import Page
 
 from pipeline import InputError
-from pipeline.demo.app import application
-from pipeline.demo.server import serve
-from pipeline.demo.app import _last_words
+from pipeline.demo.app import _last_words, application
 from pipeline.demo.guard import MAX_BYTES, Guard
+from pipeline.demo.server import serve
 from pipeline.export.export import export
 from pipeline.predict import load
 from pipeline.text.vocabulary import Vocabulary

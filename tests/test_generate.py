@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from test_export import SUBWORDS
 from test_suggest import MARKS, WORDS, random_model
 
-from pipeline.export.saved_model import NextWord
 from pipeline.export.generate import Sampling, _draw, _without_repeats
+from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache
 from pipeline.text.tokenizer import BREAK, Tokenizer, detokenize, tokenize
 from pipeline.text.vocabulary import NUMBER, Vocabulary

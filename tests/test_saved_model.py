@@ -17,12 +17,12 @@ from test_export import VOCABULARY, write_training
 
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.export.export import export
-from pipeline.export.saved_model import NextWord
 from pipeline.export.export import _tune_cache as tune_cache
+from pipeline.export.export import export
 from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
+from pipeline.export.saved_model import NextWord
 from pipeline.manifest import digest, run_stage
 from pipeline.model.cache import Cache
 from pipeline.model.language_model import build_model

@@ -1,6 +1,7 @@
 """Each stage, run or skipped, and what it leaves in MLflow."""
 
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable
@@ -206,7 +207,7 @@ def tokenize_stage(
 ) -> None:
     import_tensorflow()
     from pipeline.tokens import tokenize
-    from pipeline.tracking.runs import log_vocabulary
+    from pipeline.tracking.runs import log_files
 
     stage: Callable[..., None] = tokenize.tokenize
     grown: dict[str, Any] = {"init": init, "new_words": new_words} if init else {}
@@ -231,7 +232,7 @@ def tokenize_stage(
         },
         force=force,
     )
-    log_vocabulary(output)
+    log_files(output, "vocabulary.tsv", "tokenizer.json")
 
 
 def train_stage(
@@ -247,7 +248,7 @@ def train_stage(
     prefix: str = "",
 ) -> None:
     from pipeline.manifest import is_current, partial_of
-    from pipeline.tracking.runs import epoch_logger, log_history, windows_logger
+    from pipeline.tracking.runs import log_epoch, log_history, log_windows
     from pipeline.training import strategies
     from pipeline.training.train import train
 
@@ -267,8 +268,8 @@ def train_stage(
         parameters=parameters,
         force=force,
         resume=resume,
-        on_epoch=epoch_logger(prefix),
-        on_windows=windows_logger(prefix),
+        on_epoch=functools.partial(log_epoch, prefix=prefix),
+        on_windows=functools.partial(log_windows, prefix=prefix),
     )
     if not ran:
         log_history(output, prefix)
@@ -369,7 +370,7 @@ def explain_stage(
 ) -> None:
     import_tensorflow()
     from pipeline.explain.explain import explain, print_explanation
-    from pipeline.tracking.runs import log_explanation
+    from pipeline.tracking.runs import log_files
 
     run_or_skip(
         explain,
@@ -379,4 +380,4 @@ def explain_stage(
         force=force,
     )
     print_explanation(json.loads((output / "explanation.json").read_text(encoding="utf-8")))
-    log_explanation(output)
+    log_files(output, "explanation.json", "figures")

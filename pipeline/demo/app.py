@@ -62,7 +62,7 @@ class _Generate(_Body):
 
 @dataclasses.dataclass(frozen=True)
 class _Endpoints:
-    """What answers the page; `signatures` are those of the SavedModel."""
+    """The requests of the page, answered by the signatures of a SavedModel."""
 
     signatures: Any
 
@@ -166,9 +166,7 @@ def _strings(texts: list[str]) -> tf.Tensor:
 
 def _last_words(text: str, count: int) -> str:
     """Return the end of a text, with the space after it."""
-    text = text[-_MAX_CHARACTERS:]
-    starts = [word.start() for word in re.finditer(r"\S+", text)]
-    return text[starts[-count] :] if len(starts) > count else text
+    return "".join(re.findall(r"\S+\s*", text[-_MAX_CHARACTERS:])[-count:])
 
 
 def _policy(page: str) -> str:

@@ -82,6 +82,8 @@ class Guard:
     def _is_known(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            return name in self._hosts or bool(ipaddress.ip_address(name))
+            if name not in self._hosts:
+                ipaddress.ip_address(name)
         except ValueError:
             return False
+        return True

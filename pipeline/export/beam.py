@@ -19,11 +19,6 @@ class Beam(tf.Module):
 
     p(word) is the product over its pieces, the last of which closes the word. The model was trained
     on one segmentation of each word, so words that are segmented otherwise are left out.
-
-    Args:
-        reader: of a model of pieces.
-        vocabulary: of the reader.
-        letters: of the vocabulary.
     """
 
     def __init__(self, reader: Reader, vocabulary: Vocabulary, *, letters: Letters):

@@ -58,12 +58,7 @@ class Sampling(NamedTuple):
 
 
 class Writer(tf.Module):
-    """Continues texts.
-
-    Args:
-        reader: of the texts.
-        vocabulary: of the reader.
-    """
+    """Continues the texts of a reader."""
 
     def __init__(self, reader: Reader, vocabulary: Vocabulary):
         super().__init__(name="writer")
@@ -85,7 +80,7 @@ class Writer(tf.Module):
     def write(self, text: tf.Tensor, sampling: Sampling) -> tf.Tensor:
         """Return continuations of UTF-8 texts (B,), to be appended to them as they are."""
         with tf.control_dependencies(sampling.checks()):
-            state = self._reader.read(text, self._reader.begin(text))
+            state = self._reader.read(text)
         new_paragraph = tf.strings.regex_full_match(text, _NEW_PARAGRAPH)
         return self._join(text, self._tokens(self._sample(state, new_paragraph, sampling)))
 

@@ -18,11 +18,10 @@ from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig
 from pipeline.text.vocabulary import Vocabulary
 
-# The corpus that ships, and the name of its licence on Hugging Face.
-_SAMPLE, _SAMPLE_LICENCE = ("data", "sample"), "cc0-1.0"
-_LIBRARIES = ("nextword-pt", "tensorflow", "keras")
-# Figures of metrics.json that a card shows.
-_FIGURES = {
+# The corpus that ships; its licence is CC0.
+_SAMPLE = ("data", "sample")
+# Metrics that a card shows.
+_METRICS = {
     "perplexity": "{:.1f}",
     "perplexity_per_word": "{:.1f}",
     "oov_rate": "{:.1%}",
@@ -109,7 +108,7 @@ def write_model_card(
 
 def _licence(corpora: list[str]) -> str:
     if corpora and all(map(_is_sample, corpora)):
-        return f"license: {_SAMPLE_LICENCE}"
+        return "license: cc0-1.0"
     found = [catalog.find(name) for name in corpora]
     if found and all(found):
         licences = dict.fromkeys(corpus.licence for corpus in found if corpus)
@@ -168,33 +167,31 @@ def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str,
     except OSError:
         return {}
     name = next(iter(models))  # the first one is the model that was evaluated
-    if models[name] != digest([training]):
+    size = _parameters(evaluation).get("cache")
+    if models[name] != digest([training]) or (cache and cache.size != size):
         return {}
-    if cache is None:
-        return {split: by_model[name] for split, by_model in metrics.items()}
-    if _parameters(evaluation).get("cache") != cache.size:
-        return {}
-    figures = {split: by_model[f"{name}_cache"] for split, by_model in metrics.items()}
-    tuned = (cache.theta, cache.weight)
-    same = all((row["cache_theta"], row["cache_weight"]) == tuned for row in figures.values())
-    return figures if same else {}
+    figures = {split: rows[f"{name}_cache" if cache else name] for split, rows in metrics.items()}
+    for row in figures.values():
+        if cache and (row["cache_theta"], row["cache_weight"]) != (cache.theta, cache.weight):
+            return {}
+    return figures
 
 
 def _measured(figures: dict[str, dict[str, float]]) -> str:
     if not figures:
         return "This form of the model has not been measured."
     lines = ["| | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
-    for name, form in _FIGURES.items():
-        values = [of_split.get(name) for of_split in figures.values()]
-        if any(value is not None for value in values):
-            cells = ["" if value is None else form.format(value) for value in values]
+    for name, form in _METRICS.items():
+        cells = [form.format(row[name]) if name in row else "" for row in figures.values()]
+        if any(cells):
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", "These figures say little about other text."])
 
 
 def _origin(folder: Path) -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    versions = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    libraries = ("nextword-pt", "tensorflow", "keras")
+    versions = ", ".join(f"{name} {_version(name)}" for name in libraries)
     lines = [f"- {today}, with {versions}"]
     weights = sorted((folder / "variables").glob("*.data-*"))
     for path in [*weights, folder / "assets" / "vocabulary.tsv"]:

@@ -12,16 +12,11 @@ from pipeline.text.vocabulary import Vocabulary
 
 
 class Reader(tf.Module):
-    """A trained model with its tokenizer.
+    """A stateless model with its tokenizer, and a continuous cache over the text so far, if any.
 
     The state of a text is one tensor (B, S): the states of all layers, whether the next word is
     inside a sentence, and the memory of the cache. Zeros are a text that has not begun; `<s>` is
     read before its first word.
-
-    Args:
-        model: stateless.
-        vocabulary: of the model.
-        cache: a continuous cache over the text so far, if any.
     """
 
     def __init__(self, model: LanguageModel, vocabulary: Vocabulary, *, cache: Cache | None = None):
@@ -46,12 +41,10 @@ class Reader(tf.Module):
         if cache:
             self.state_size += (cache.size + 1) * (self._units + 1)
 
-    def begin(self, texts: tf.Tensor) -> tf.Tensor:
-        """Return the state before texts (B,) begin: zeros, (B, S)."""
-        return tf.zeros((tf.size(texts), self.state_size))
-
-    def read(self, text: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
-        """Return the state after reading text (B,) from state (B, S)."""
+    def read(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
+        """Return the state after reading text (B,) from state (B, S), or from the beginning."""
+        if state is None:
+            state = tf.zeros((tf.size(text), self.state_size))
         begins = tf.reduce_all(tf.equal(state, 0.0), axis=1)
         opened = tf.strings.join(["\n", skip_blank(text)])  # a line break is read as `<s>`
         tokens, places = cut(tf.where(begins, opened, text))

@@ -24,16 +24,10 @@ _SAMPLING = Sampling(
 
 
 class NextWord(tf.Module):
-    """A trained model with its vocabulary: text in, words out.
+    """A stateless model with its vocabulary: text in, k suggestions out.
 
     It consists of core TensorFlow operations, so `tf.saved_model.load` needs nothing of this
     project.
-
-    Args:
-        model: stateless.
-        vocabulary: of the model.
-        suggestions: k, words to suggest.
-        cache: a continuous cache over the text so far, if any.
     """
 
     def __init__(
@@ -62,11 +56,11 @@ class NextWord(tf.Module):
 
     @tf.function(input_signature=[_TEXT], autograph=False)
     def suggest(self, text: tf.Tensor) -> Suggestions:
-        return self.words.suggest(self.reader.read(text, self.reader.begin(text)))
+        return self.words.suggest(self.reader.read(text))
 
     @tf.function(input_signature=[_TEXT, _PREFIX], autograph=False)
     def complete(self, text: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
-        return self.words.complete(self.reader.read(text, self.reader.begin(text)), prefix)
+        return self.words.complete(self.reader.read(text), prefix)
 
     def step_function(self) -> tf.types.experimental.PolymorphicFunction:
         state = tf.TensorSpec((None, self.reader.state_size), tf.float32, name="state")

@@ -15,12 +15,9 @@ Suggestions = dict[str, tf.Tensor]
 
 
 class Words(tf.Module):
-    """Suggestions after a state: words only, with probabilities over the whole vocabulary.
+    """Suggestions after a state of a reader: only words, but p is over the whole vocabulary.
 
-    Args:
-        reader: whose states they follow.
-        vocabulary: of the reader.
-        suggestions: k; lowered to the number of words in the vocabulary.
+    `suggestions` is k, lowered to the number of words in the vocabulary.
     """
 
     def __init__(self, reader: Reader, vocabulary: Vocabulary, *, suggestions: int):
@@ -103,11 +100,10 @@ def _compare(words: tf.Tensor, typed: Typed) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _sort_unique(words: tf.Tensor, p: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Sort words (B, N) by score; all but the best of equal words get score -1."""
-    order = tf.argsort(scores, direction="DESCENDING", stable=True)
-    words, p, scores = (tf.gather(part, order, batch_dims=1) for part in (words, p, scores))
     places = tf.range(tf.shape(words)[1])
-    earlier = places < places[:, None]
-    repeated = tf.reduce_any(tf.equal(words[:, :, None], words[:, None]) & earlier, axis=2)
+    earlier = tf.equal(scores[:, None], scores[:, :, None]) & (places < places[:, None])
+    better = (scores[:, None] > scores[:, :, None]) | earlier
+    repeated = tf.reduce_any(tf.equal(words[:, None], words[:, :, None]) & better, axis=2)
     scores = tf.where(repeated, -1.0, scores)
     order = tf.argsort(scores, direction="DESCENDING", stable=True)
     return tuple(tf.gather(part, order, batch_dims=1) for part in (words, p, scores))

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,37 +93,28 @@ def log_documents(folder: Path) -> None:
         mlflow.log_metric(f"{split}_documents", len(ids))
 
 
-def log_vocabulary(folder: Path) -> None:
-    """Log vocabulary.tsv and tokenizer.json."""
-    for name in ("vocabulary.tsv", "tokenizer.json"):
+def log_files(folder: Path, *names: str) -> None:
+    """Log files and subfolders of a folder as artifacts."""
+    for name in names:
         mlflow.log_artifact(str(folder / name))
 
 
-def epoch_logger(prefix: str = "") -> Callable[[Mapping[str, float]], None]:
-    """Return a callback that logs a row of history.csv after each epoch."""
-
-    def log(row: Mapping[str, float]) -> None:
-        values = {prefix + key: value for key, value in row.items() if key != "epoch"}
-        mlflow.log_metrics(values, step=int(row["epoch"]))
-
-    return log
+def log_epoch(row: Mapping[str, float], *, prefix: str = "") -> None:
+    """Log a row of history.csv."""
+    values = {prefix + key: value for key, value in row.items() if key != "epoch"}
+    mlflow.log_metrics(values, step=int(row["epoch"]))
 
 
-def windows_logger(prefix: str = "") -> Callable[[int, Mapping[str, float]], None]:
-    """Return a callback that logs metrics during an epoch, by number of training windows."""
-
-    def log(windows: int, metrics: Mapping[str, float]) -> None:
-        values = {f"{prefix}windows_{key}": value for key, value in metrics.items()}
-        mlflow.log_metrics(values, step=windows)
-
-    return log
+def log_windows(windows: int, metrics: Mapping[str, float], *, prefix: str = "") -> None:
+    """Log metrics during an epoch, after a number of training windows."""
+    values = {f"{prefix}windows_{key}": value for key, value in metrics.items()}
+    mlflow.log_metrics(values, step=windows)
 
 
 def log_history(folder: Path, prefix: str = "") -> None:
     """Log the epochs of a training that was skipped."""
-    log = epoch_logger(prefix)
     for row in pd.read_csv(folder / "history.csv").to_dict("records"):
-        log({str(key): value for key, value in row.items()})
+        log_epoch({str(key): value for key, value in row.items()}, prefix=prefix)
 
 
 def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
@@ -136,16 +127,8 @@ def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str,
             for metric, value in values.items()
         }
     )
-    for path in sorted(folder.glob("*.*")):
-        if path.suffix in (".json", ".csv", ".html"):
-            mlflow.log_artifact(str(path))
-    mlflow.log_artifacts(str(folder / "figures"), "figures")
-
-
-def log_explanation(folder: Path) -> None:
-    """Log explanation.json and its figures."""
-    mlflow.log_artifact(str(folder / "explanation.json"))
-    mlflow.log_artifacts(str(folder / "figures"), "figures")
+    tables = sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".csv", ".html"))
+    log_files(folder, *tables, "figures")
 
 
 def download_evaluation(run_id: str, folder: Path) -> Path:

@@ -33,11 +33,7 @@ _STATE = np.dtype("<f4")
 
 
 class Served:
-    """A SavedModel with the interface of a `python_function` model.
-
-    Args:
-        folder: of the SavedModel.
-    """
+    """The SavedModel in a folder, with the interface of a `python_function` model."""
 
     def __init__(self, folder: str):
         # Several servers can share a GPU if none takes all of its memory.
@@ -49,14 +45,11 @@ class Served:
 
         Args:
             frame: a row for each text, or one row of lists, which MLflow makes of a dictionary of
-                lists. All signatures read the column `text`, and `complete` also `prefix`. `step`
-                reads `state`: little-endian float32 numbers as bytes (base64 in JSON); without it,
-                the texts begin.
+                lists. A `state` is bytes, little-endian float32.
             params: see `DEFAULTS`.
 
         Returns:
-            The outputs of the signature as columns, a row for each text. A row has fewer than k
-            words if fewer begin with the prefix.
+            The outputs as columns, a row for each text; see docs/serving.md.
 
         Raises:
             MlflowException: the request is invalid.
@@ -83,8 +76,7 @@ class Served:
         return pd.DataFrame(rows, index=frame.index, columns=outputs)
 
 
-def _load_pyfunc(folder: str) -> Served:
-    return Served(folder)
+_load_pyfunc = Served  # what MLflow calls
 
 
 def _error(sentence: str) -> MlflowException:
