@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 
 from pipeline import InputError
 from pipeline.demo.guard import Guard, refuse
-from pipeline.predict import load
+from pipeline.predict import encode_texts, load
 
 # Words of context: a recurrent network forgets earlier ones. `score` reads them for every piece.
 _CONTEXT = 200
@@ -36,7 +36,6 @@ _MAX_CHARACTERS = 6_000
 # The nucleus that `generate` samples from (Holtzman et al. 2020, §3.1).
 _TOP_P = 0.95
 
-_SIGNATURES = {"serving_default", "complete", "score", "generate"}
 _Short = Annotated[str, Field(max_length=100)]
 
 
@@ -67,9 +66,9 @@ class _Endpoints:
     signatures: Any
 
     def suggest(self, body: _Suggest) -> dict[str, Any]:
-        text = _strings([_last_words(body.text, _CONTEXT)])
+        text = encode_texts([_last_words(body.text, _CONTEXT)])
         if body.prefix:
-            answer = self.signatures["complete"](text=text, prefix=_strings([body.prefix]))
+            answer = self.signatures["complete"](text=text, prefix=encode_texts([body.prefix]))
         else:
             answer = self.signatures["serving_default"](text=text)
         words = [word.decode() for word in answer["words"][0].numpy() if word]
@@ -81,7 +80,7 @@ class _Endpoints:
         texts = [_last_words(body.text, _SCORE_CONTEXT)]
         for piece in body.pieces:
             texts.append(texts[-1] + piece)
-        answer = self.signatures["score"](text=_strings(texts))
+        answer = self.signatures["score"](text=encode_texts(texts))
         log_p, tokens = answer["log_probability"].numpy(), answer["tokens"].numpy()
         # ln p(piece | text) = ln p(text + piece) − ln p(text)
         return {
@@ -91,7 +90,7 @@ class _Endpoints:
 
     def generate(self, body: _Generate) -> dict[str, Any]:
         answer = self.signatures["generate"](
-            text=_strings([_last_words(body.text, _CONTEXT)]),
+            text=encode_texts([_last_words(body.text, _CONTEXT)]),
             length=tf.constant(body.length, tf.int32),
             temperature=tf.constant(body.temperature, tf.float32),
             top_p=tf.constant(_TOP_P, tf.float32),
@@ -116,15 +115,12 @@ def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
     Raises:
         InputError: the folder holds no SavedModel, or one without all signatures of the page.
     """
-    try:
-        model = load(model_folder)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    missing = sorted(_SIGNATURES - set(model.signatures))
+    model = load(model_folder)
+    missing = sorted({"complete", "score", "generate"} - set(model.signatures))
     if missing:
         raise InputError(
-            f"The SavedModel in {model_folder} has no signature {', '.join(missing)}: make it anew "
-            "with `nextword export`."
+            f"The SavedModel in {model_folder} has no signature {', '.join(missing)}: "
+            "export it again with `nextword export`."
         )
     page = importlib.resources.files("pipeline.demo").joinpath("page.html").read_text("utf-8")
     endpoints = _Endpoints(model.signatures)
@@ -157,11 +153,6 @@ def _refused(_: Request, error: HTTPException) -> JSONResponse:
 def _failed(_: Request, error: tf.errors.OpError) -> JSONResponse:
     # The message may quote text of the user.
     return refuse(500, f"The model failed on this text ({type(error).__name__}).")
-
-
-def _strings(texts: list[str]) -> tf.Tensor:
-    # JSON can spell lone surrogates, which are not valid UTF-8.
-    return tf.constant([text.encode(errors="replace") for text in texts])
 
 
 def _last_words(text: str, count: int) -> str:
