@@ -31,7 +31,10 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def option(name: str, default: Any, text: str, **kwargs: Any) -> Decorator:
-    return click.option(name, default=default, show_default=default != (), help=text, **kwargs)
+    shown = default not in (None, ())
+    if not shown and not text.endswith("]"):
+        text += "  [default: none]"
+    return click.option(name, default=default, show_default=shown, help=text, **kwargs)
 
 
 def folder(name: str, default: Path | None, text: str) -> Decorator:
