@@ -122,7 +122,7 @@ def test_only_one_copy_of_the_model_is_kept(registered):
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", ".", "..", "...", "/"])
-def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, store):
+def test_names_that_the_registry_rejects_are_rejected(name, store):
     with pytest.raises(InputError, match=r"MLflow cannot register a model as .* give --register"):
         registry.check_model_name(name)
     mlflow.set_tracking_uri(store)
@@ -130,7 +130,7 @@ def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, sto
         mlflow.MlflowClient().create_registered_model(name)
 
 
-def test_names_that_are_not_refused_are_taken(store):
+def test_names_that_the_registry_accepts_are_accepted(store):
     mlflow.set_tracking_uri(store)
     for name in ["Próxima palavra", "a.b", ".a", "-"]:
         registry.check_model_name(name)
@@ -140,9 +140,9 @@ def test_names_that_are_not_refused_are_taken(store):
 def outputs_of(name, folder, register=None):
     """What `export` does with what it has written, in a run of its own."""
     with runs.start_run(name, {}):
-        told = registry.log_model(folder, register=register)
+        logged = registry.log_model(folder, register=register)
         run = mlflow.active_run().info.run_id
-    return told, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
+    return logged, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
 
 
 def versions(name):
@@ -209,7 +209,7 @@ def test_scores_are_those_of_the_saved_model(loaded, saved):
     np.testing.assert_allclose(answer["log_probability"], expected["log_probability"], rtol=1e-5)
 
 
-def test_word_by_word_is_the_whole_text(loaded):
+def test_word_by_word_equals_the_whole_text(loaded):
     step = {"signature": "step"}
     answer = loaded.predict(pd.DataFrame({"text": ["o", "Ela"]}), params=step)
     frame = pd.DataFrame({"text": ["cachorro bebeu", "e o"], "state": answer["state"]})
@@ -221,7 +221,7 @@ def test_word_by_word_is_the_whole_text(loaded):
     )
 
 
-def test_text_is_written_as_the_saved_model_writes_it(loaded, saved):
+def test_generated_text_is_that_of_the_saved_model(loaded, saved):
     numbers = {"length": 9, "temperature": 1.5, "top_p": 0.9, "seed": 4}
     answer = loaded.predict(
         pd.DataFrame({"text": TEXTS}), params={"signature": "generate", **numbers}
@@ -274,7 +274,7 @@ def test_a_dictionary_of_lists_is_a_row_for_each_text(loaded):
         ({"text": ["o", "a"], "prefix": ["b"]}, "The columns differ in length"),
     ],
 )
-def test_what_is_wrong_is_told_to_python_too(loaded, given, sentence):
+def test_errors_in_python(loaded, given, sentence):
     with pytest.raises(MlflowException, match=sentence):
         loaded.predict(given)
 
@@ -350,16 +350,16 @@ def formats(texts):
 
 
 def test_every_format_of_mlflow_is_answered_alike(address, saved):
-    told = words(ask(saved, "serving_default", text=ODD)["words"])
+    expected = words(ask(saved, "serving_default", text=ODD)["words"])
     for body in formats(ODD):
         status, answer = post(address, body)
         assert status == 200
-        assert [row["words"] for row in answer["predictions"]] == told
+        assert [row["words"] for row in answer["predictions"]] == expected
     for text in ODD:
         assert post(address, {"inputs": {"text": text}})[0] == 200
 
 
-def test_csv_is_answered_but_for_what_pandas_takes_for_nothing(address):
+def test_csv_is_answered_except_for_missing_values(address):
     taken = [text for text in ODD if text.strip() and text not in LOST]
     csv = pd.DataFrame({"text": taken}).to_csv(index=False).encode()
     assert post(address, csv, "text/csv") == post(address, formats(taken)[0])
@@ -367,11 +367,13 @@ def test_csv_is_answered_but_for_what_pandas_takes_for_nothing(address):
     for text in LOST:
         status, answer = post(address, f'text\no\n"{text}"\n'.encode(), "text/csv")
         assert status == 400
-        said = "Row 1 of column 'text' holds no text: send JSON, for CSV loses an empty text, NA"
-        assert said in answer["message"]
+        sentence = (
+            "Row 1 of column 'text' holds no text: send JSON, for CSV loses an empty text, NA"
+        )
+        assert sentence in answer["message"]
 
 
-def test_of_what_is_no_text_mlflow_makes_text_in_some_formats(address):
+def test_mlflow_converts_values_to_text_in_some_formats(address):
     for value, text in ((3, "3"), (None, "None")):
         split, records, *others = formats([value])
         assert {post(address, body)[0] for body in (split, records)} == {400}
