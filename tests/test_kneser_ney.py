@@ -196,7 +196,7 @@ def test_a_stream_in_shards_is_one_stream():
         ([BEGIN], 5, "no n-grams to count"),
         ([BEGIN, V], 5, "ids from 1 to 6, but the vocabulary has 6 tokens"),
         ([BEGIN, -1], 5, "ids from -1 to 1"),
-        ([BEGIN, A], 0, "order 0 cannot be"),
+        ([BEGIN, A], 0, "cannot have order 0"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(stream, order, problem):

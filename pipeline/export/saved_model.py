@@ -6,7 +6,7 @@ from pipeline.export.generate import Writer
 from pipeline.export.packing import Packing
 from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
-from pipeline.model.cache import Cache, mixed_nats
+from pipeline.model.cache import Cache, target_losses
 from pipeline.model.language_model import LanguageModel
 from pipeline.text.vocabulary import Vocabulary
 
@@ -94,7 +94,7 @@ class NextWord(tf.Module):
         nats = self._nats(h, packing.pack(expected))
         if cache := self.reader.cache:
             apart = packing.unpack(nats), expected, packing.unpack(h), read
-            nats = packing.pack(mixed_nats(*apart, cache))
+            nats = packing.pack(target_losses(*apart, cache))
         closed = ids.with_values(tf.cast(tf.gather(self._closes, ids.values), tf.int32))
         tokens = tf.reduce_sum(closed, axis=1) - 1  # without the first <s>
         # The shape is in the signature, where TensorFlow Serving reads it.

@@ -1,7 +1,7 @@
 """The Mogrifier LSTM (Melis, Kočiský & Blunsom 2020, "Mogrifier LSTM", §2).
 
-Before a step of an LSTM, its input and its state change one another in r rounds, so that a word's
-vector depends on what was read:
+Before each step, input and state gate each other in r rounds, so that a word's vector depends on
+the text before it:
 
     x ← 2 σ(h Q_i) ⊙ x  in odd rounds,    h ← 2 σ(x R_i) ⊙ h  in even ones.
 """
@@ -15,7 +15,6 @@ import tensorflow as tf
 from pipeline.model.recurrent import CompiledRNN, LSTMRecurrence, Tensors, flat, multiply
 
 
-@keras.saving.register_keras_serializable("nextword")
 class MogrifierCell(keras.layers.LSTMCell):
     """One step: rounds of gates, then Keras's LSTM.
 
@@ -37,16 +36,21 @@ class MogrifierCell(keras.layers.LSTMCell):
         ]
 
     def call(self, x: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
-        h, c = states
-        for number, gate in enumerate(self.gates):
-            if number % 2 == 0:
-                x = x * 2 * keras.ops.sigmoid(keras.ops.matmul(h, gate))
-            else:
-                h = h * 2 * keras.ops.sigmoid(keras.ops.matmul(x, gate))
-        return super().call(x, [h, c], training=training)
+        x, h, _ = _mogrify(x, states[0], self.gates)
+        return super().call(x, [h, states[1]], training=training)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rounds": self.rounds}
+
+def _mogrify(x: Any, h: Any, weights: Sequence[Any]) -> tuple[Any, Any, list[tf.Tensor]]:
+    """Return x and h after all rounds, and the gates σ(…) of each."""
+    gates = []
+    for number, weight in enumerate(weights):
+        gate = tf.sigmoid(tf.matmul(x if number % 2 else h, weight))
+        if number % 2:
+            h = 2 * gate * h
+        else:
+            x = 2 * gate * x
+        gates.append(gate)
+    return x, h, gates
 
 
 class MogrifierRecurrence(LSTMRecurrence):
@@ -62,60 +66,53 @@ class MogrifierRecurrence(LSTMRecurrence):
         return x, weights
 
     def forward(self, x: tf.Tensor, states: Tensors, weights: Tensors) -> tuple[Tensors, Tensors]:
-        (h, c), (kernel, recurrent, bias, *gates) = states, weights
-        opened = []
-        for number, gate in enumerate(gates):
-            opened.append(tf.sigmoid(tf.matmul(x if number % 2 else h, gate)))
-            if number % 2:
-                h = 2 * opened[-1] * h
-            else:
-                x = 2 * opened[-1] * x
+        kernel, recurrent, bias, *rounds = weights
+        x, h, gates = _mogrify(x, states[0], rounds)
         a, m = tf.matmul(x, kernel) + bias, tf.matmul(h, recurrent)
-        after, kept = self.step(a, m, (h, c))
-        return after, (*kept, *opened)
+        after, kept = self.step(a, m, (h, states[1]))
+        return after, (*kept, *gates)
 
     def factors(self, x: tf.Tensor, before: Tensors, after: Tensors, kept: Tensors) -> Tensors:
-        opened = kept[4:]
-        xs, hs = _rounds(x, before[0], opened)
-        # ∂(what a gate lets through) by the gate's sum, and by what comes in.
+        gates = kept[4:]
+        xs, hs = _rounds(x, before[0], gates)
+        # The derivatives of a round's result by the gate's sum, and by its input.
         slopes = [
-            2 * (hs[i] if i % 2 else xs[i]) * gate * (1 - gate) for i, gate in enumerate(opened)
+            2 * (hs[i] if i % 2 else xs[i]) * gate * (1 - gate) for i, gate in enumerate(gates)
         ]
-        shares = [2 * gate for gate in opened]
+        shares = [2 * gate for gate in gates]
         return *super().factors(x, before, after, kept[:4]), *slopes, *shares
 
     def backward(
         self, d_states: Tensors, factors: Tensors, weights: Tensors
     ) -> tuple[Tensors, Tensors]:
-        kernel, recurrent, _, *gates = weights
-        slopes, shares = factors[4 : 4 + len(gates)], factors[4 + len(gates) :]
+        kernel, recurrent, _, *rounds = weights
+        slopes, shares = factors[4 : 4 + len(rounds)], factors[4 + len(rounds) :]
         d_a, _, (_, d_c) = self.back(d_states, factors[:4])
         d_x = tf.matmul(d_a, kernel, transpose_b=True)
         d_h = tf.matmul(d_a, recurrent, transpose_b=True)
         d_gates = []
-        for number in reversed(range(len(gates))):
-            let_through = d_h if number % 2 else d_x
-            d_gates.append(let_through * slopes[number])
-            by_input = tf.matmul(d_gates[-1], gates[number], transpose_b=True)
-            let_through = let_through * shares[number]
+        for number in reversed(range(len(rounds))):
+            d_result = d_h if number % 2 else d_x
+            d_gates.append(d_result * slopes[number])
+            by_sum = tf.matmul(d_gates[-1], rounds[number], transpose_b=True)
             if number % 2:
-                d_x, d_h = d_x + by_input, let_through
+                d_x, d_h = d_x + by_sum, d_result * shares[number]
             else:
-                d_x, d_h = let_through, d_h + by_input
+                d_x, d_h = d_result * shares[number], d_h + by_sum
         return (d_h, d_c), (d_x, d_a, *reversed(d_gates))
 
     def gradients(self, x: tf.Tensor, before: Tensors, kept: Tensors, sums: Tensors) -> Tensors:
         d_x, d_a, *d_gates = sums
         xs, hs = _rounds(x, before[0], kept[4:])
-        by_gates = [multiply(xs[i] if i % 2 else hs[i], d_gate) for i, d_gate in enumerate(d_gates)]
-        of_lstm = multiply(xs[-1], d_a), multiply(hs[-1], d_a), tf.reduce_sum(flat(d_a), 0)
-        return d_x, *of_lstm, *by_gates
+        by_rounds = [multiply(xs[i] if i % 2 else hs[i], d) for i, d in enumerate(d_gates)]
+        by_lstm = multiply(xs[-1], d_a), multiply(hs[-1], d_a), tf.reduce_sum(flat(d_a), 0)
+        return d_x, *by_lstm, *by_rounds
 
 
-def _rounds(x: tf.Tensor, h: tf.Tensor, opened: Tensors) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+def _rounds(x: tf.Tensor, h: tf.Tensor, gates: Tensors) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Return x and h before each round and after the last, given the gates σ(…)."""
     xs, hs = [x], [h]
-    for number, gate in enumerate(opened):
+    for number, gate in enumerate(gates):
         xs.append(xs[-1] if number % 2 else 2 * gate * xs[-1])
         hs.append(2 * gate * hs[-1] if number % 2 else hs[-1])
     return xs, hs

@@ -16,6 +16,8 @@ import tensorflow as tf
 from pipeline.model.dropout import ReplicaSeeds
 
 Tensors = Sequence[tf.Tensor]
+# ∂E/∂a, ∂E/∂m, and ∂E/∂(states before) other than by way of m.
+Gradients = tuple[tf.Tensor, tf.Tensor, Sequence[Any]]
 
 
 class Recurrence:
@@ -41,10 +43,8 @@ class Recurrence:
         """Return what `back` needs, for all steps at once: (T, B, …) to (T, B, …)."""
         raise NotImplementedError
 
-    def back(
-        self, d_states: Tensors, factors: Tensors
-    ) -> tuple[tf.Tensor, tf.Tensor, Sequence[Any]]:
-        """Return ∂E/∂a, ∂E/∂m, and ∂E/∂(states before) other than by way of m, from ∂E/∂(after)."""
+    def back(self, d_states: Tensors, factors: Tensors) -> Gradients:
+        """Return the gradients of a step, from ∂E/∂(states after)."""
         raise NotImplementedError
 
     def project(self, x: tf.Tensor, weights: Tensors) -> tuple[tf.Tensor, Tensors]:
@@ -85,9 +85,7 @@ class SimpleRecurrence(Recurrence):
     def factors(self, a: tf.Tensor, before: Tensors, after: Tensors, kept: Tensors) -> Tensors:
         return (1 - after[0] * after[0],)
 
-    def back(
-        self, d_states: Tensors, factors: Tensors
-    ) -> tuple[tf.Tensor, tf.Tensor, Sequence[Any]]:
+    def back(self, d_states: Tensors, factors: Tensors) -> Gradients:
         d_a = d_states[0] * factors[0]
         return d_a, d_a, (0,)
 
@@ -111,9 +109,7 @@ class GRURecurrence(Recurrence):
         d_g = (1 - z) * (1 - g * g)
         return (before[0] - g) * z * (1 - z), d_g * m_g * r * (1 - r), d_g, z, r
 
-    def back(
-        self, d_states: Tensors, factors: Tensors
-    ) -> tuple[tf.Tensor, tf.Tensor, Sequence[Any]]:
+    def back(self, d_states: Tensors, factors: Tensors) -> Gradients:
         (d_h,), (by_z, by_r, by_g, z, r) = d_states, factors
         d_z, d_r, d_g = d_h * by_z, d_h * by_r, d_h * by_g
         return tf.concat([d_z, d_r, d_g], 1), tf.concat([d_z, d_r, d_g * r], 1), (d_h * z,)
@@ -139,9 +135,7 @@ class LSTMRecurrence(Recurrence):
         by_c = tf.concat([g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g * g)], 2)
         return by_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c), f
 
-    def back(
-        self, d_states: Tensors, factors: Tensors
-    ) -> tuple[tf.Tensor, tf.Tensor, Sequence[Any]]:
+    def back(self, d_states: Tensors, factors: Tensors) -> Gradients:
         (d_h, d_c), (by_c, by_o, through, f) = d_states, factors
         d_c = d_c + d_h * through
         d_a = tf.concat([tf.concat([d_c, d_c, d_c], 1) * by_c, d_h * by_o], 1)
@@ -167,17 +161,12 @@ class CompiledRNN(keras.layers.RNN):
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> tuple[Any, Any, list[Any]]:
-        if not (training and self.weight_dropout):
-            return self._inner_loop(sequences, initial_state, mask, training)
-        weights = self.cell.recurrent_kernel
-        kept = keras.random.dropout(weights, self.weight_dropout, seed=self.seed_generator)
-        # In this scope the kernel has the value `kept`, for cuDNN as well.
-        with keras.StatelessScope(state_mapping=[(weights, kept)]):
-            return self._inner_loop(sequences, initial_state, mask, training)
-
-    def _inner_loop(
-        self, sequences: Any, initial_state: Any, mask: Any, training: bool
-    ) -> tuple[Any, Any, list[Any]]:
+        if training and self.weight_dropout:
+            kernel = self.cell.recurrent_kernel
+            kept = keras.random.dropout(kernel, self.weight_dropout, seed=self.seed_generator)
+            # In this scope the kernel has the value `kept`, for cuDNN as well.
+            with keras.StatelessScope(state_mapping=[(kernel, kept)]):
+                return self.inner_loop(sequences, initial_state, mask)
         if mask is not None or tf.config.list_logical_devices("GPU"):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         states = [tf.convert_to_tensor(state) for state in tf.nest.flatten(initial_state)]

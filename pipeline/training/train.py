@@ -166,7 +166,7 @@ def train(
     least = math.inf
     if init:
         move(reader, initial, share=1.0)
-        least = float(meter.nats(valid_stream).mean(dtype=np.float64))
+        least = float(meter.negative_log_likelihood(valid_stream).mean(dtype=np.float64))
     even = math.log(len(vocabulary))  # the loss of a model that knows nothing
     if position is None:
         position = Position(recent=even, usual=even)
@@ -195,7 +195,7 @@ def train(
             trainer.copy_weights(reader)
             if init:
                 move(reader, initial, share=retain)
-            nats = meter.nats(valid_stream)
+            nats = meter.negative_log_likelihood(valid_stream)
             row["valid_loss"] = float(nats.mean(dtype=np.float64))
             row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
             history = [*loop.position.history, row]
