@@ -166,7 +166,7 @@ class CompiledRNN(keras.layers.RNN):
             kept = keras.random.dropout(kernel, self.weight_dropout, seed=self.seed_generator)
             # In this scope the kernel has the value `kept`, for cuDNN as well.
             with keras.StatelessScope(state_mapping=[(kernel, kept)]):
-                return self.inner_loop(sequences, initial_state, mask)
+                return self.inner_loop(sequences, initial_state, mask)  # no other dropout is left
         if mask is not None or tf.config.list_logical_devices("GPU"):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         states = [tf.convert_to_tensor(state) for state in tf.nest.flatten(initial_state)]
