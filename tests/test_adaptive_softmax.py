@@ -79,7 +79,7 @@ def test_vectors_are_the_tables_rows_brought_to_one_width(softmax):
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, ENDS[-1] - 1), max_size=8))
-def test_nats_are_the_log_probabilities_of_the_targets(softmax, targets):
+def test_negative_log_likelihood_equals_the_log_probabilities(softmax, targets):
     x, y = features(len(targets)), tf.constant(targets, tf.int32)
     logs = softmax.log_probabilities(x).numpy()
     np.testing.assert_allclose(
@@ -134,7 +134,7 @@ LARGE = {"vocabulary_size": 4_100, "layers": 1, "softmax": "adaptive"}
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_models_nats_are_its_logits_at_the_targets(tied):
+def test_negative_log_likelihood_of_a_model_equals_its_logits(tied):
     model = build_model(config("gru", tied=tied, **LARGE), batch_size=2)
     x = tf.constant([[0, 3999, 4000], [4099, 7, 4050]])
     y = tf.constant([[4000, NO_TARGET, 0], [3999, 4099, NO_TARGET]])
@@ -149,7 +149,7 @@ def test_a_models_nats_are_its_logits_at_the_targets(tied):
     np.testing.assert_allclose(nats, expected, rtol=1e-5)
 
 
-def test_nats_of_a_full_softmax_count_no_padding():
+def test_negative_log_likelihood_of_a_full_softmax_ignores_padding():
     model = build_model(config("gru"), batch_size=2)
     y = tf.constant([[3, NO_TARGET], [NO_TARGET, 11]])
     h, _ = model.hidden(tf.constant([[1, 2], [3, 4]]))

@@ -71,7 +71,7 @@ def test_ties_are_broken_as_top_k_breaks_them():
     np.testing.assert_array_equal(got.rank, [order.tolist().index(i) for i in range(6)])
 
 
-def test_nats_alone_are_those_of_the_whole_measurement():
+def test_negative_log_likelihood_alone_equals_the_whole_measurement():
     model = build_model(config("lstm"), batch_size=3)
     meter = Meter(model, reset=model.reset_states)
     stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
@@ -79,7 +79,7 @@ def test_nats_alone_are_those_of_the_whole_measurement():
     np.testing.assert_allclose(
         meter.negative_log_likelihood(stream, batch_size=3, window=7), whole.nats, rtol=1e-6
     )
-    assert whole.word_rank is None  # it was told of no words
+    assert whole.word_rank is None  # it was given no words
     assert whole.typed is None
 
 

@@ -147,9 +147,8 @@ def target_losses(
 
     Args:
         losses: float32, (B, T), −ln p_model(target).
-        targets: int32, (B, T).
+        targets, ids: int32, (B, T), predicted and read at each step.
         h: (B, T, H).
-        ids: int32, (B, T), read at each step.
         cache: N, θ and λ.
     """
     batch, count = tf.unstack(tf.shape(targets))

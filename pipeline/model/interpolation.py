@@ -35,12 +35,7 @@ def interpolate(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 class Mixture:
-    """An interpolation for `Meter`: maps ids (B, T) to ln p (B, T, V).
-
-    Args:
-        models: each maps ids to logits (B, T, V) and has `reset_states`.
-        weights: λ of each.
-    """
+    """An interpolation of stateful models for `Meter`: maps ids (B, T) to ln p (B, T, V)."""
 
     def __init__(self, models: Sequence[Any], weights: Sequence[float]):
         self._models, self._weights = models, weights

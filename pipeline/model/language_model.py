@@ -157,12 +157,9 @@ class LanguageModel(keras.Model):
     def negative_log_likelihood(
         self, h: tf.Tensor, targets: tf.Tensor, *, training: bool = False
     ) -> tf.Tensor:
-        """Return −ln p(target), float32 (B, T), and 0 where the target is `NO_TARGET`.
+        """Return −ln p(target), float32 (B, T), from h (B, T, H) and int32 targets (B, T).
 
-        Args:
-            h: the last layer's output, (B, T, H).
-            targets: int32, (B, T).
-            training: drop activations.
+        It is 0 where the target is `NO_TARGET`.
         """
         features = self.features(h, training=training)
         counted = tf.not_equal(targets, NO_TARGET)
