@@ -89,7 +89,7 @@ class Reader(tf.Module):
         inside = ~(self.starts(state) if starts is None else starts)
         parts.append(tf.cast(inside, tf.float32)[:, None])
         if self.cache:
-            known = self._remembered(state, self.cache).then(packing.unpack(h), ids)
+            known = self._remembered(state, self.cache).append(packing.unpack(h), ids)
             last = known.last(self.cache.size, padding=steps - lengths)
             memory = tf.concat([tf.cast(last.ids[..., None], tf.float32), last.h], axis=-1)
             parts.append(tf.reshape(memory, (-1, (self.cache.size + 1) * (self._units + 1))))

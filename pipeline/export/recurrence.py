@@ -18,14 +18,13 @@ from pipeline.model.recurrent import (
     Recurrence,
     SimpleRecurrence,
     Tensors,
-    project,
 )
 
 # A stateless model has Keras's own layers, which know nothing of these.
-_RECURRENCES: dict[type[keras.layers.Layer], type[Recurrence]] = {
-    keras.layers.SimpleRNN: SimpleRecurrence,
-    keras.layers.GRU: GRURecurrence,
-    keras.layers.LSTM: LSTMRecurrence,
+_RECURRENCES: dict[type[keras.layers.Layer], Recurrence] = {
+    keras.layers.SimpleRNN: SimpleRecurrence(),
+    keras.layers.GRU: GRURecurrence(),
+    keras.layers.LSTM: LSTMRecurrence(),
 }
 
 
@@ -56,15 +55,8 @@ def _stepper(layer: Any, x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor, 
     cell, recurrence = layer.cell, _RECURRENCES.get(type(layer))
     if recurrence is None:  # Mogrifier, whose input depends on the state, and feedforward
         return x, lambda x, states: cell(x, states)[1]
-    kernel, recurrent, bias = map(
-        tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
-    )
-    a, bias = project(x, kernel, bias)
-
-    def step(a: tf.Tensor, states: Tensors) -> Tensors:
-        return recurrence.step(a, tf.matmul(states[0], recurrent) + bias, states)[0]
-
-    return a, step
+    a, weights = recurrence.project(x, [tf.convert_to_tensor(w) for w in cell.weights])
+    return a, lambda a, states: recurrence.forward(a, states, weights)[0]
 
 
 def _scan(

@@ -6,7 +6,7 @@ from pipeline.export.generate import Sampling, Writer
 from pipeline.export.packing import Packing
 from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
-from pipeline.model.cache import Cache, mixed_nats
+from pipeline.model.cache import Cache, target_losses
 from pipeline.model.language_model import LanguageModel
 from pipeline.text.vocabulary import Vocabulary
 
@@ -82,7 +82,7 @@ class NextWord(tf.Module):
         h = self.reader.read_ids(packing.pack(read), packing)
         nll = self._negative_log_likelihood(h, packing.pack(targets))
         if cache := self.reader.cache:
-            nll = mixed_nats(packing.unpack(nll), targets, packing.unpack(h), read, cache)
+            nll = target_losses(packing.unpack(nll), targets, packing.unpack(h), read, cache)
             nll = packing.pack(nll)
         closed = ids.with_values(tf.cast(tf.gather(self._closes, ids.values), tf.int32))
         tokens = tf.reduce_sum(closed, axis=1) - 1  # without the first <s>
