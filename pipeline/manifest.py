@@ -41,6 +41,9 @@ _WITHOUT_EFFECT = frozenset(
     {
         "pipeline.manifest",  # whether a stage runs; `digest`, which some write, is in each record
         "pipeline.progress",  # what is shown meanwhile
+        # What options hold is in each record; how they are explained changes nothing.
+        "pipeline.option",
+        *(f"pipeline.{room}.config" for room in "tokens model training evaluation explain".split()),
         "rich",
         "psutil",  # how much memory there is
         "filelock",  # who writes

@@ -1,7 +1,6 @@
 """How a model is trained."""
 
 import dataclasses
-import math
 from typing import Literal
 
 from pipeline.model.config import Precision
@@ -70,13 +69,3 @@ class TrainingConfig:
         "auto",
         "one device; mirrored: all GPUs, or CPUs, of this machine; multiworker: the machines of TF_CONFIG; auto: what there is.",
     )
-
-    def learning_rate_at(self, done: float) -> float:
-        """Return the learning rate when a share of the training is done."""
-        if done < self.warmup:
-            # Never zero: the first update must teach something.
-            return self.learning_rate * max(done / self.warmup, 1e-3)
-        left = (1 - done) / (1 - self.warmup)
-        if self.schedule == "cosine":
-            left = (1 - math.cos(math.pi * left)) / 2
-        return self.learning_rate * left

@@ -41,6 +41,17 @@ _RECENT, _USUAL = 5_000, 50_000
 _HALVINGS = 3
 
 
+def learning_rate(config: TrainingConfig, done: float) -> float:
+    """Return the learning rate when a share of the training is done."""
+    if done < config.warmup:
+        # Never zero: the first update must teach something.
+        return config.learning_rate * max(done / config.warmup, 1e-3)
+    left = (1 - done) / (1 - config.warmup)
+    if config.schedule == "cosine":
+        left = (1 - math.cos(math.pi * left)) / 2
+    return config.learning_rate * left
+
+
 class Diverged(Exception):
     """The loss is not finite any more, or far above what it was."""
 
@@ -70,9 +81,9 @@ def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
 
 
 class Loop:
-    """The epochs of a training from any position: yields the row of history.csv of each.
+    """The epochs of a training from any position: yields a row of history.csv for each.
 
-    What is measured after an epoch belongs into its row before the next one is asked for.
+    Whoever iterates measures the weights and ends the epoch with `end_epoch`.
 
     Attributes:
         position: where the training is.
@@ -102,7 +113,7 @@ class Loop:
         return (self.position.epoch - 1) * self._text.windows + self.position.window
 
     def _learning_rate(self) -> float:
-        return self._config.learning_rate_at(self._done / self._total) / 2**self.position.halvings
+        return learning_rate(self._config, self._done / self._total) / 2**self.position.halvings
 
     def __iter__(self) -> Iterator[dict[str, float]]:
         """Train, going back to the last checkpoint where the loss diverges.
@@ -118,7 +129,6 @@ class Loop:
                 self._go_back(error)
                 continue
             yield row
-            self._next_epoch(row)
 
     def _epoch(self) -> dict[str, float]:
         """Learn from what is left of an epoch."""
@@ -185,8 +195,12 @@ class Loop:
         self._check_weights()
         self._checkpoints.save(self.position)
 
-    def _next_epoch(self, row: dict[str, float]) -> None:
-        """Save that an epoch is over and measured."""
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Save that an epoch is over, with all that was measured.
+
+        Raises:
+            Interrupted: a signal came.
+        """
         before = self.position
         self.position = Position(
             epoch=before.epoch + 1,

@@ -119,6 +119,7 @@ def train(
                 history = [*loop.position.history, row]
                 if chief:
                     _write_history(history, output / "history.csv")
+                loop.end_epoch(row)
                 on_epoch(row)
                 progress.console.print(_in_words(row, training.epochs, better), soft_wrap=True)
                 if _is_stalled(history, training.patience) and row["epoch"] < training.epochs:
