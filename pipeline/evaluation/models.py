@@ -65,4 +65,7 @@ def save_models(models: list[EvaluatedModel], folder: Path) -> None:
 def load_models(folder: Path) -> list[EvaluatedModel]:
     """Read the models.json that `save_models` wrote, the evaluated model first."""
     described = json.loads((folder / "models.json").read_text(encoding="utf-8"))
-    return [EvaluatedModel(name, **fields) for name, fields in described.items()]
+    return [
+        EvaluatedModel(name, **{**fields, "parts": tuple(fields["parts"])})
+        for name, fields in described.items()
+    ]

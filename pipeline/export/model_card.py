@@ -154,13 +154,14 @@ def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str,
     except OSError:
         return {}
     own = next(iter(models))  # the first is the one that was evaluated
-    if models[own] != digest([training]):
+    if models[own]["digest"] != digest([training]):
         return {}
     if cache is None:
         return {split: of[own] for split, of in metrics.items()}
     if _parameters(evaluation).get("cache") != cache.size:
         return {}
-    cached = {split: of[f"{own}_cache"] for split, of in metrics.items()}
+    name = next(name for name, model in models.items() if model["kind"] == "cache")
+    cached = {split: of[name] for split, of in metrics.items()}
     tuned = (cache.theta, cache.weight)
     alike = all((of["cache_theta"], of["cache_weight"]) == tuned for of in cached.values())
     return cached if alike else {}

@@ -125,7 +125,7 @@ def name_ends(axes: Axes) -> None:
     ends = []
     # Matplotlib labels the other lines _child0, _child1, ….
     for line in (line for line in axes.lines if not str(line.get_label()).startswith("_")):
-        points = line.get_xydata()
+        points = np.asarray(line.get_xydata())
         drawn = points[np.isfinite(points).all(axis=1) & (points[:, 1] > 0)]
         if len(drawn):
             height = axes.transData.transform(drawn[-1])[1] * 72 / figure.dpi  # points

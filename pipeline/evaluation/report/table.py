@@ -65,7 +65,7 @@ def describe_text(models: Metrics) -> str:
     values = next(iter(models.values()))
     text = f"{values['tokens']:,} tokens, {percent(values['oov_rate'])} of them out of vocabulary"
     if "training_overlap" in values:
-        text += f", {percent(values['training_overlap'])} in runs that stand in training"
+        text += f", {percent(values['training_overlap'])} in runs that are in training too"
     return text
 
 
