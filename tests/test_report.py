@@ -21,7 +21,7 @@ from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.held_out import open_split
-from pipeline.evaluation.models import UNIGRAM, EvaluatedModel, load_models, save_models
+from pipeline.evaluation.models import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.report import conclusions
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.page import read_ablation, write_report
@@ -43,7 +43,10 @@ LABELS = {
     "kneser_ney_3": "Kneser-Ney 3-gram",
     "lstm_and_kneser_ney_3": "lstm + Kneser-Ney 3-gram",
 }
-GRU, NGRAMS = EvaluatedModel.network("gru", digest=""), EvaluatedModel.ngrams(5)
+GRU = EvaluatedModel("gru", "gru", "network")
+NGRAMS = EvaluatedModel("kneser_ney_5", "Kneser-Ney 5-gram", "ngrams")
+UNIGRAM = EvaluatedModel("unigram", "unigram", "unigram")
+OTHER = "gru models/[old]"  # of two with the same cell
 
 
 class Page(html.parser.HTMLParser):
@@ -423,7 +426,7 @@ def test_the_table_fits_the_terminal(tmp_path, capsys, monkeypatch):
     keys = {column.key: 0.98765 for column in columns_of({"": dict.fromkeys(columns_keys(), 1.0)})}
     values = {**keys, "perplexity": 123456.7, "perplexity_known": 123456.7, "tokens": 1_500_000}
     values = {**values, "oov_rate": 0.05, "latency_ms": 123.45}
-    models = [GRU.mixed_with(NGRAMS), EvaluatedModel.network("gru models/[old]", digest="")]
+    models = [GRU.mixed_with(NGRAMS), EvaluatedModel(OTHER, OTHER, "network")]
     save_models(models, tmp_path)
     metrics = {"test": {model.name: values for model in models}}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")

@@ -28,13 +28,10 @@ class Difference:
     """The difference of two models in one metric on one split.
 
     Attributes:
-        split: that both were measured on.
         metric: perplexity, top_3 or keystroke_savings.
-        first, second: value of either.
         difference: for perplexities the ratio first / second, for shares first − second.
         low, high: its 95 % interval; NaN with a single unit.
-        unit: "document", or "block" of a single document.
-        units: number of them.
+        unit, units: "document", or "block" of a single document, and their number.
     """
 
     split: str
@@ -57,10 +54,7 @@ class Difference:
 
 
 def compare(first: Path, second: Path) -> list[Difference]:
-    """Compare the first models of two evaluations.
-
-    Args:
-        first, second: folders that `evaluate` wrote.
+    """Compare the first models of two folders that `evaluate` wrote.
 
     Returns:
         The metrics that both models have, on each split that both evaluations have.
@@ -125,15 +119,9 @@ def difference(sums: np.ndarray) -> np.ndarray:
 
 
 def in_words(differences: Sequence[Difference], *, first: str, second: str) -> list[str]:
-    """Return a sentence for each split, about perplexity.
-
-    Args:
-        differences: of `compare`.
-        first, second: names of the two models.
-    """
-    return [
-        _sentence(d, first=first, second=second) for d in differences if d.metric == "perplexity"
-    ]
+    """Say for each split which of two models has the better perplexity; they are named."""
+    of_perplexity = [d for d in differences if d.metric == "perplexity"]
+    return [_sentence(d, first=first, second=second) for d in of_perplexity]
 
 
 def _sentence(d: Difference, *, first: str, second: str) -> str:
@@ -159,22 +147,17 @@ def _sentence(d: Difference, *, first: str, second: str) -> str:
 
 def print_comparison(differences: Sequence[Difference], *, first: str, second: str) -> None:
     """Print a table of all differences, and what they mean."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("split")
-    table.add_column("metric")
+    table = rich.table.Table("split", "metric", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in (first, second, "difference", "95 % interval"):
         table.add_column(heading, justify="right")
     for d in differences:
-        value, change = ("{:.1f}", "{:.3f}") if d.metric == "perplexity" else ("{:.1%}", "{:.1%}")
-        times = "× " if d.metric == "perplexity" else ""
-        table.add_row(
-            d.split,
-            _LABELS[d.metric],
-            value.format(d.first),
-            value.format(d.second),
-            times + change.format(d.difference),
-            f"{change.format(d.low)} to {change.format(d.high)}",
-        )
+        if d.metric == "perplexity":
+            cells = [f"{d.first:.1f}", f"{d.second:.1f}", f"× {d.difference:.3f}"]
+            interval = f"{d.low:.3f} to {d.high:.3f}"
+        else:
+            cells = [f"{value:.1%}" for value in (d.first, d.second, d.difference)]
+            interval = f"{d.low:.1%} to {d.high:.1%}"
+        table.add_row(d.split, _LABELS[d.metric], *cells, interval)
     rich.print(table)
     for sentence in in_words(differences, first=first, second=second):
         print(sentence)

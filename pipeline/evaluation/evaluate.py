@@ -70,7 +70,8 @@ def evaluate(
 
     evaluator = Evaluator(texts, vocabulary)
     for name, folder in models.items():
-        evaluator.add_network(EvaluatedModel.network(name, digest=evaluated[name]), folder)
+        model = EvaluatedModel(name, name, "network", digest=evaluated[name])
+        evaluator.add_network(model, folder)
     if config.cache:
         evaluator.add_cache(training, size=config.cache)
     train = open_stream(tokens / "train.npy")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
-from pipeline.evaluation.models import UNIGRAM, EvaluatedModel
+from pipeline.evaluation.models import EvaluatedModel
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache, CachedModel, tune
 from pipeline.model.interpolation import Mixture, find_weights
@@ -64,10 +64,12 @@ class Evaluator:
         ((model, network),) = self._networks.items()
         stream = self._texts[0].stream
         cache = tune(network, stream, size=size)
-        cached = self._networks[model.with_cache()] = CachedModel(network, cache)
+        name = f"{model.name}_cache"
+        described = EvaluatedModel(name, name, "cache", (model.name,))
+        cached = self._networks[described] = CachedModel(network, cache)
         ms = step_latency(folder, self._vocabulary, stream, cache=cache)
-        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight, "latency_ms": ms}
-        self._add(model.with_cache(), cached, **numbers)
+        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight}
+        self._add(described, cached, **numbers, latency_ms=ms)
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
@@ -79,7 +81,8 @@ class Evaluator:
                 *(f"{number:,}" for number in (len(counted), len(train), _BLOCKS)),
             )
         fitted = KneserNey.fit(counted, order=order, vocabulary_size=len(self._vocabulary))
-        ngrams, reader = EvaluatedModel.ngrams(order), NgramReader(fitted)
+        ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
+        reader = NgramReader(fitted)
         self._add(ngrams, reader, counted_tokens=len(counted), training_tokens=len(train))
         valid = self._texts[0].name
         for model, network in self._networks.items():
@@ -91,32 +94,20 @@ class Evaluator:
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
         logits = tf.constant(unigram_logits(self._vocabulary))
+        model = EvaluatedModel("unigram", "unigram", "unigram")
+        self._add(model, lambda ids: tf.gather(logits[None], tf.zeros_like(ids)))
 
-        def model(ids: tf.Tensor) -> tf.Tensor:
-            return tf.broadcast_to(logits, tf.concat([tf.shape(ids), tf.shape(logits)], axis=0))
-
-        self._read(UNIGRAM, Meter(model, reset=lambda: None, find=self._find))
-        self.constants[UNIGRAM] = {}
-
-    def _add(self, model: EvaluatedModel, network: Any, **constants: float) -> None:
-        """Measure a function from ids (B, T) to logits (B, T, V) with `reset_states`."""
-        self._read(model, Meter(network, reset=network.reset_states, find=self._find))
-        self.constants[model] = constants
-
-    def _read(self, model: EvaluatedModel, meter: Meter) -> None:
+    def _add(self, model: EvaluatedModel, logits: Any, **constants: float) -> None:
+        """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed."""
+        reset = getattr(logits, "reset_states", lambda: None)
+        meter = Meter(logits, reset=reset, find=self._find)
         self.predictions[model] = {text.name: meter.measure(text.stream) for text in self._texts}
+        self.constants[model] = constants
 
     def results(
         self, overlap: Mapping[str, float]
     ) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, pd.DataFrame]]:
-        """Compute metrics and tables.
-
-        Args:
-            overlap: more metrics for the text that is not a split.
-
-        Returns:
-            Text → model → metric → value, and name → table.
-        """
+        """Return text → model → metric → value, and name → table; `overlap` is of other text."""
         metrics: dict[str, dict[str, dict[str, float]]] = {}
         tables: dict[str, list[pd.DataFrame]] = {}
         for text in self._texts:
@@ -153,12 +144,6 @@ def step_latency(
 
     A call reads one word of one text after a state, and returns three suggestions and the new
     state. It is called in this process, so the time of a server is not included.
-
-    Args:
-        folder: of a trained model.
-        vocabulary: of the model and the stream.
-        stream: int32 ids to read, (tokens,).
-        cache: the model's, if any.
     """
     module = NextWord(load_model(folder), vocabulary, suggestions=SUGGESTIONS, cache=cache)
     step = module.step_function()

@@ -48,10 +48,9 @@ class HeldOutText:
         return cls(name, stream, letters, np.array([0, *ends], np.int64))
 
     def units(self) -> tuple[str, np.ndarray]:
-        """Return the units of intervals: documents, or some fifty blocks of a single one.
+        """Return "document", or "block" of a single document, and the bounds of each.
 
-        Returns:
-            "document" or "block", and the bounds of their targets, as in `documents`.
+        Intervals are computed over them; the bounds are those of targets, as in `documents`.
         """
         if len(self.documents) > 2:
             return "document", self.documents
@@ -86,12 +85,7 @@ def open_split(tokens: Path, split: str, vocabulary: Vocabulary) -> HeldOutText:
 
 
 def read_text(path: Path, vocabulary: Vocabulary, *, text_column: str) -> HeldOutText:
-    """Encode any file that `ingest` reads.
-
-    Args:
-        path: the file.
-        vocabulary: to encode it with.
-        text_column: of a table, the column with the text.
+    """Encode any file that `ingest` reads; `text_column` is the one to read of a table.
 
     Raises:
         InputError: it cannot be read, or has no text.
@@ -120,10 +114,6 @@ def training_overlap(text: HeldOutText, train: np.ndarray) -> float:
 
     Paragraphs may be broken elsewhere. All out-of-vocabulary words count as equal, and a document
     of fewer than 13 tokens never overlaps.
-
-    Args:
-        text: to search for.
-        train: int32 ids, (tokens,), read in chunks.
     """
 
     def ngrams(ids: np.ndarray, document: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

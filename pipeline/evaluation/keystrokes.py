@@ -52,13 +52,7 @@ class Completions:
     def find(
         self, logits: tf.Tensor, better: tf.Tensor, target: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Compute `word_rank` and `typed` of `meter.Predictions`, int32 (B, T) each.
-
-        Args:
-            logits: (B, T, V).
-            better: bool, (B, T, V), tokens that are more probable than the target.
-            target: int32, (B, T).
-        """
+        """Compute `word_rank` and `typed` of `meter.Predictions`; see `meter.Find`."""
         shape, size = tf.shape(target), len(self.is_word)
         target = tf.reshape(target, [-1])
         better = tf.reshape(better, [-1, size]) & self.is_word
@@ -114,14 +108,7 @@ def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary
     """Count the keys of each target without suggestions: its letters, and the space after it.
 
     In a paragraph they are the characters that `tokenizer.detokenize` writes, and one for its end.
-
-    Args:
-        stream: int32 ids, (tokens,), beginning with `<s>`.
-        letters: int32, (tokens,), length of each token as it was written.
-        vocabulary: of words.
-
-    Returns:
-        int64, (tokens − 1,).
+    `letters` are the lengths of tokens as they were written, int32 (tokens,).
     """
     tokens = [*vocabulary.tokens]
     tokens[BEGIN_ID], tokens[UNKNOWN_ID] = BREAK, "a"  # most unknown tokens are words

@@ -75,8 +75,7 @@ def by_unit(predictions: Predictions, text: HeldOutText, *, vocabulary: Vocabula
     """Add up `SUMS` over each document, or each block of a single one.
 
     Returns:
-        A row for each: its `unit`, "document" or "block"; its `number`, from 1; a `digest` of its
-        targets; and `SUMS`.
+        Columns `unit`, "document" or "block"; `number`, from 1; `digest`, of the targets; `SUMS`.
     """
     unit, bounds = text.units()
     count = len(predictions.nats)
@@ -96,11 +95,10 @@ def by_unit(predictions: Predictions, text: HeldOutText, *, vocabulary: Vocabula
 
 
 def by_frequency(predictions: Predictions, vocabulary: Vocabulary) -> pd.DataFrame:
-    """Compute perplexity and top-3 by the frequency of the target in training.
+    """Compute perplexity and top-3 by the target's frequency rank in training: "1-10", "11-100", ….
 
     Returns:
-        A row for each band of ranks, "1-10", "11-100", …, and "unknown"; `tokens`, `perplexity`,
-        `top_3`.
+        Columns `rank`, `tokens`, `perplexity`, `top_3`; unknown tokens have the rank "unknown".
     """
     counts = np.array(vocabulary.counts)
     counts[UNKNOWN_ID] = -1
@@ -116,20 +114,11 @@ def by_frequency(predictions: Predictions, vocabulary: Vocabulary) -> pd.DataFra
 
 
 def by_position(predictions: Predictions, documents: np.ndarray) -> pd.DataFrame:
-    """Compute perplexity and top-3 by the position in a document, in fifths of its tokens.
-
-    Args:
-        predictions: of all documents.
-        documents: of `HeldOutText`.
-
-    Returns:
-        A row for each `part`, 1 to 5; `tokens`, `perplexity`, `top_3`.
-    """
+    """Compute perplexity and top-3 by `part`, the fifths of `HeldOutText.documents`."""
     lengths = np.diff(documents)
     place = np.arange(len(predictions.nats)) - np.repeat(documents[:-1], lengths)
     part = place * _PARTS // np.repeat(lengths, lengths)
-    names = [str(number + 1) for number in range(_PARTS)]
-    return _by_group(predictions, part, names=names, column="part")
+    return _by_group(predictions, part, names=["1", "2", "3", "4", "5"], column="part")
 
 
 def _by_group(
@@ -146,21 +135,18 @@ def _by_group(
 
 
 def calibration(predictions: Predictions) -> pd.DataFrame:
-    """Compare the probability of the most probable token with how often it is right.
-
-    Guo et al. 2017, §2.
+    """Compare the most probable token's p with how often it is right (Guo et al. 2017, §2).
 
     Returns:
-        A row for each tenth of p that occurs, from `low` to `high`: `tokens`, their mean p as
+        A row for each tenth of p that occurs, `low` to `high`: `tokens`, their mean p as
         `confidence`, and the share that was `right`.
     """
-    rows = []
     confidence = predictions.confidence.astype(np.float64)
     right = predictions.rank == 0  # unknown words too, where `<unk>` was the most probable
     tenth = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    for number in range(_BINS):
-        here = tenth == number
-        if tokens := int(here.sum()):
-            means = confidence[here].mean(), right[here].mean()
-            rows.append((number / _BINS, (number + 1) / _BINS, tokens, *means))
+    rows = []
+    for n in np.unique(tenth):
+        here = tenth == n
+        means = confidence[here].mean(), right[here].mean()
+        rows.append((n / _BINS, (n + 1) / _BINS, here.sum(), *means))
     return pd.DataFrame(rows, columns=["low", "high", "tokens", "confidence", "right"])

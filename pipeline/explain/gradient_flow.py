@@ -41,15 +41,10 @@ class GradientFlow:
 def gradient_flow(
     model: LanguageModel, stream: np.ndarray, *, steps: int, samples: int
 ) -> GradientFlow:
-    """Measure the gradients of targets spread evenly over a stream.
+    """Measure the gradients of up to `samples` targets spread evenly over a stream.
 
-    As many tokens again are read before each window, so that its first state is not empty.
-
-    Args:
-        model: stateless.
-        stream: int32 ids, shape (tokens,).
-        steps: D, the farthest t − j.
-        samples: maximum number of targets.
+    They are followed back D = `steps` steps; as many tokens are read before, so that the first
+    state is not empty.
 
     Raises:
         InputError: the stream is too short.

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from pipeline.model.language_model import LanguageModel
 
+_LIKELIEST = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class TruncatedPredictions:
@@ -16,7 +18,7 @@ class TruncatedPredictions:
         probabilities: float32 (N, N), by context k = 1 … N (row k − 1) and token (column); NaN
             where there are fewer than k tokens before it.
         ranks: int (N, N), 1 for the most probable token; 0 where NaN.
-        likeliest: the `top` most probable ids, int (N, N, `top`); 0 where NaN.
+        likeliest: the three most probable ids, int (N, N, 3); 0 where NaN.
     """
 
     probabilities: np.ndarray
@@ -24,17 +26,10 @@ class TruncatedPredictions:
     likeliest: np.ndarray
 
 
-def truncate_context(
-    model: LanguageModel, ids: np.ndarray, *, top: int = 3
-) -> TruncatedPredictions:
+def truncate_context(model: LanguageModel, ids: np.ndarray) -> TruncatedPredictions:
     """Predict all tokens of a text but the first, from contexts of every length.
 
-    Each context is read from an empty state.
-
-    Args:
-        model: stateless.
-        ids: int32, (N + 1,), `<s>` first.
-        top: number of most probable tokens to keep.
+    Each context is read from an empty state. The ids are int32, (N + 1,), `<s>` first.
     """
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
@@ -45,12 +40,12 @@ def truncate_context(
     size = len(ids) - 1
     probabilities = np.full((size, size), np.nan, np.float32)
     ranks = np.zeros((size, size), np.int64)
-    likeliest = np.zeros((size, size, top), np.int64)
+    likeliest = np.zeros((size, size, _LIKELIEST), np.int64)
     for k in range(1, size + 1):
         contexts = np.lib.stride_tricks.sliding_window_view(ids[:-1], k)  # (N − k + 1, k)
         p = predict(tf.constant(contexts)).numpy()
         of_target = np.take_along_axis(p, ids[k:, None], axis=1)
         probabilities[k - 1, k - 1 :] = of_target[:, 0]
         ranks[k - 1, k - 1 :] = 1 + (p > of_target).sum(axis=1)
-        likeliest[k - 1, k - 1 :] = np.argsort(-p, axis=1, kind="stable")[:, :top]
+        likeliest[k - 1, k - 1 :] = np.argsort(-p, axis=1, kind="stable")[:, :_LIKELIEST]
     return TruncatedPredictions(probabilities, ranks, likeliest)

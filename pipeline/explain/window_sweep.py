@@ -44,12 +44,6 @@ def perplexity_by_window(
     more lanes. All carry the state from window to window, so they differ only in how far the
     gradient travels.
 
-    Args:
-        tokens: folder that `tokenize` wrote.
-        folder: for temporary files.
-        cells: recurrences to train.
-        sweep: windows, and the size of each training.
-
     Returns:
         `perplexity`, by cell and window; `training_tokens`, `epochs` and `tokens_of_an_update`.
 

@@ -153,14 +153,13 @@ def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str,
         metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
     except OSError:
         return {}
-    own = next(iter(models))  # the first is the one that was evaluated
-    if models[own]["digest"] != digest([training]):
+    if models[0]["digest"] != digest([training]):  # the first is the one that was evaluated
         return {}
     if cache is None:
-        return {split: of[own] for split, of in metrics.items()}
+        return {split: of[models[0]["name"]] for split, of in metrics.items()}
     if _parameters(evaluation).get("cache") != cache.size:
         return {}
-    name = next(name for name, model in models.items() if model["kind"] == "cache")
+    name = next(model["name"] for model in models if model["kind"] == "cache")
     cached = {split: of[name] for split, of in metrics.items()}
     tuned = (cache.theta, cache.weight)
     alike = all((of["cache_theta"], of["cache_weight"]) == tuned for of in cached.values())

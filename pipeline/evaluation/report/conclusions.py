@@ -23,13 +23,7 @@ def _and(parts: Sequence[str]) -> str:
 def summary(
     models: Sequence[EvaluatedModel], metrics: Mapping[str, Mapping[str, float]], split: str
 ) -> list[str]:
-    """Compare the first model with the others: perplexity, suggestions, keys, time.
-
-    Args:
-        models: the evaluated one first.
-        metrics: label → metric → value, on the split.
-        split: name of it.
-    """
+    """Compare the first model with the others, from label → metric → value on a split."""
     main, *others = models
     name, mine = main.label, metrics[main.label]
     perplexity = mine["perplexity"]

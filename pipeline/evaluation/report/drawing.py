@@ -7,7 +7,7 @@ by colour alone; the colours are Okabe & Ito's, darker, for colour-blind readers
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -37,14 +37,14 @@ _STYLE: Any = {
     "text.parse_math": False,  # «R$» is a word
 }
 styled = matplotlib.rc_context(_STYLE)
-WIDTH, HEIGHT = 4.4, 3.1  # inches
 _LABEL_HEIGHT = 11  # points
 
-# Colour and marker of a model.
+# Colour and marker of a model, and of all models.
 Look = tuple[str, str]
+Looks = Mapping[str, Look]
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
+def looks(names: Sequence[str]) -> Looks:
     """Assign a colour and a marker to each model, the same in all charts."""
     return {
         name: (COLORS[number % len(COLORS)], _MARKERS[number % len(_MARKERS)])
@@ -60,12 +60,9 @@ def save_png(figure: Figure, path: Path) -> None:
 
 @styled
 def to_svg(figure: Figure, *, name: str, alt: str) -> str:
-    """Convert a chart to an SVG element that names its colours `--line-0`, `--line-1`, ….
+    """Convert a chart, named uniquely in its page, to an SVG element; `alt` says what it shows.
 
-    Args:
-        figure: the chart.
-        name: of the chart, unique in its page.
-        alt: description, for those who cannot see it.
+    Its colours are the CSS variables `--line-0`, `--line-1`, ….
     """
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with io.StringIO() as file, matplotlib.rc_context({"svg.hashsalt": name}):
@@ -80,12 +77,13 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> str:
         svg = svg.replace(color, f"var(--line-{number})")
     size = re.search(r'viewBox="[^"]*"', svg)
     assert size
-    head = f'<svg role="img" aria-label={quoteattr(alt)} {size[0]}>'
+    label = quoteattr(f"{figure.get_suptitle()}. {alt}")
+    head = f'<svg role="img" aria-label={label} {size[0]}>'
     return re.sub(r"<svg[^>]*>", lambda _: head, svg, count=1)
 
 
 def new_chart(
-    title: str, *, width: float = WIDTH, height: float = HEIGHT, **settings: Any
+    title: str, *, width: float = 4.4, height: float = 3.1, **settings: Any
 ) -> tuple[Figure, Axes]:
     """Create an empty chart; sizes are in inches, `settings` are those of its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")

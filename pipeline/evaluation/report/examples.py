@@ -29,10 +29,8 @@ class Token:
     """A token of a text, and what the model predicted in its place.
 
     Attributes:
-        text: as it is written.
         space: whether a space precedes it.
         known: whether it is in the vocabulary.
-        probability: p(token), over the whole vocabulary.
         suggestions: the most probable words, or pieces of words, and their p.
     """
 
@@ -45,11 +43,10 @@ class Token:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """Consecutive tokens.
+    """Consecutive tokens, one of which is to guess.
 
     Attributes:
-        tokens: one or more.
-        hidden: index of the one to guess.
+        hidden: index of that one.
         cut: whether the paragraph begins before the first.
     """
 
@@ -59,13 +56,7 @@ class Example:
 
 
 def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) -> list[Place]:
-    """Draw sentences at random, and a word to hide in each.
-
-    Args:
-        stream: int32 ids, (tokens,).
-        vocabulary: of the ids.
-        count: maximum number of sentences.
-    """
+    """Draw up to `count` sentences of a stream at random, and a word to hide in each."""
     ids = np.asarray(stream[:])
     stops = [i for i, token in enumerate(vocabulary.spellings()) if token in {".", "!", "?", "…"}]
     begins = ids == BEGIN_ID
@@ -90,14 +81,7 @@ def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) 
 def choose_surprises(
     predictions: Predictions, stream: np.ndarray, vocabulary: Vocabulary, *, count: int
 ) -> list[Place]:
-    """Find the least probable words of the vocabulary, each of them once.
-
-    Args:
-        predictions: of the text.
-        stream: its ids, (tokens,).
-        vocabulary: of both.
-        count: maximum number of words.
-    """
+    """Find the `count` least probable words of a stream that are in the vocabulary, each once."""
     places: dict[int, Place] = {}
     words = _suggestible(vocabulary)[predictions.targets]
     for target in np.argsort(np.where(words, -predictions.nats, np.inf), kind="stable"):
@@ -114,13 +98,9 @@ def choose_surprises(
 def read_examples(
     model: LanguageModel, stream: np.ndarray, vocabulary: Vocabulary, places: Sequence[Place]
 ) -> list[Example]:
-    """Let a model predict the tokens of each place, after at least `_LEAD` tokens of context.
+    """Let a stateful model of one lane predict each place, after at least `_LEAD` tokens.
 
-    Args:
-        model: stateful, of one lane.
-        stream: int32 ids, (tokens,).
-        vocabulary: of both.
-        places: none may begin with the stream's first token.
+    No place may begin with the stream's first token.
     """
     suggestible = tf.constant(_suggestible(vocabulary))
 

@@ -36,17 +36,13 @@ class Explanation:
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{path} holds no explanation: run `nextword explain` first."
-            ) from error
+            message = f"{path} holds no explanation: run `nextword explain` first."
+            raise InputError(message) from error
 
 
 def by_context(rows: Sequence[Sequence[Any]], place: int) -> list[Any]:
-    """Select the entries of one token, from the shortest context to the longest.
+    """Select the entries of the token at a place, from the shortest context to the longest.
 
-    Args:
-        rows: of `context` in explanation.json; row k holds contexts of k + 1 tokens, and the
-            tokens from the k-th on.
-        place: of the token in the sentence.
+    In explanation.json, row k is for contexts of k + 1 tokens, and begins with the k-th token.
     """
     return [row[place - k] for k, row in enumerate(rows[: place + 1])]

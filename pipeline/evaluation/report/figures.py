@@ -9,19 +9,10 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import (
-    FixedLocator,
-    FormatStrFormatter,
-    FuncFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullLocator,
-)
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pipeline.evaluation.report.drawing import (
-    HEIGHT,
-    WIDTH,
-    Look,
+    Looks,
     draw_line,
     name_ends,
     new_chart,
@@ -40,18 +31,19 @@ _DARKEST = 1e-4
 _NUMBERED = 20
 # Ranks that a list of suggestions would show.
 _SUGGESTED = 5
+_GROUPS = {
+    "rank": ("By how frequent the target is", "its rank in training"),
+    "part": ("By the part of a document", "fifth of a document"),
+}
 _DASHED: dict[str, Any] = {"linestyle": "--", "linewidth": 1.2}
 _DOTTED: dict[str, Any] = {"linestyle": ":", "linewidth": 1.5}
-
-Looks = Mapping[str, Look]
 
 
 @styled
 def learning_curves(histories: Mapping[str, pd.DataFrame], look: Looks) -> Figure:
     """Draw training and validation perplexity by epoch, from rows of history.csv."""
-    figure, axes = new_chart(
-        "Perplexity after each epoch", xlabel="epoch", ylabel="perplexity", yscale="log"
-    )
+    title = "Perplexity after each epoch"
+    figure, axes = new_chart(title, xlabel="epoch", ylabel="perplexity", yscale="log")
     for name, history in histories.items():
         epochs, perplexity = history["epoch"], history["valid_perplexity"]
         draw_line(axes, epochs, perplexity, look[name], label=name)
@@ -94,7 +86,7 @@ def intervals(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     if share:
-        axes.xaxis.set_major_formatter(FormatStrFormatter("%g%%"))
+        axes.xaxis.set_major_formatter("{x:g}%")
         axes.xaxis.set_major_locator(MaxNLocator(5))
     else:
         plain_numbers(axes.xaxis)
@@ -102,15 +94,9 @@ def intervals(
 
 
 @styled
-def groups(table: pd.DataFrame, column: str, look: Looks, *, title: str, xlabel: str) -> Figure:
-    """Draw the perplexity of all models by a group of targets.
-
-    Args:
-        table: rows of frequency.csv or positions.csv, of one split.
-        column: that names the group.
-        look: colour and marker of each model.
-        title, xlabel: of the chart.
-    """
+def groups(table: pd.DataFrame, column: str, look: Looks) -> Figure:
+    """Draw perplexity by a column of frequency.csv or positions.csv, from rows of one split."""
+    title, xlabel = _GROUPS[column]
     figure, axes = new_chart(title, xlabel=xlabel, ylabel="perplexity", yscale="log")
     names = list(dict.fromkeys(table[column]))
     for model, rows in table.groupby("model", sort=False):
@@ -155,18 +141,17 @@ def calibration(table: pd.DataFrame, look: Looks) -> Figure:
 def gradient_flow(
     flows: Mapping[str, Mapping[str, Any]], look: Looks, *, detailed: bool = False
 ) -> Figure:
-    """Draw the share of the gradient that is left by the number of steps back.
+    """Draw the share of the gradient that is left after some steps back.
 
     Args:
         flows: `reach` of explanation.json.
         look: colour and marker of each model.
         detailed: on a larger chart, add medians, and the gradient of LSTMs by h alone.
     """
-    width, height = (8.0, 4.8) if detailed else (WIDTH, HEIGHT)
     figure, axes = new_chart(
         "The reach of the gradient",
-        width=width,
-        height=height,
+        width=8 if detailed else 4.4,
+        height=4.8 if detailed else 3.1,
         xlabel="steps back from the prediction, t − j",
         ylabel="share of the gradient that is left",
         yscale="log",
@@ -174,17 +159,17 @@ def gradient_flow(
     lowest = 1.0
     for name, flow in flows.items():
         h, state = flow["h"], flow["state"]
-        share = np.array(state["mean"]) / h["mean"][0]
-        last = int(np.flatnonzero(share)[-1])
-        lowest = min(lowest, share[last])
-        ends = f", zero from {last + 1} steps on" if detailed and last < len(share) - 1 else ""
-        draw_line(axes, *_positive(share), look[name], markevery=[-1], label=name + ends)
+        steps, share = _relative(state["mean"], h["mean"][0])
+        lowest = min(lowest, share[-1])
+        zero = detailed and steps[-1] < len(state["mean"]) - 1
+        label = f"{name}, zero from {steps[-1] + 1} steps on" if zero else name
+        draw_line(axes, steps, share, look[name], markevery=[-1], label=label)
         if detailed:
-            median = np.array(state["median"]) / h["median"][0]
-            draw_line(axes, *_positive(median), look[name], marker="", **_DASHED)
+            median = _relative(state["median"], h["median"][0])
+            draw_line(axes, *median, look[name], marker="", **_DASHED)
         if detailed and h != state:
-            by_h = np.array(h["mean"]) / h["mean"][0]
-            draw_line(axes, *_positive(by_h), look[name], marker="", **_DOTTED)
+            by_h = _relative(h["mean"], h["mean"][0])
+            draw_line(axes, *by_h, look[name], marker="", **_DOTTED)
     axes.set_xlim(0, None)
     axes.yaxis.set_major_locator(LogLocator(numticks=6 if lowest < 1e-6 else 12))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -196,26 +181,22 @@ def gradient_flow(
         formula = r"$\|\partial E_t/\partial s_j\|$ relative to $\|\partial E_t/\partial h_t\|$"
         axes.set_ylabel(formula, parse_math=True)
         styles = {"mean": {}, "median": _DASHED, "mean, of an LSTM by h without c": _DOTTED}
-        axes.legend(
-            handles=[Line2D([], [], color="0.3", label=n, **style) for n, style in styles.items()]
-        )
+        lines = [Line2D([], [], color="0.3", label=n, **style) for n, style in styles.items()]
+        axes.legend(handles=lines)
     return figure
 
 
-def _positive(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of the points that a logarithmic axis can show."""
-    steps = np.flatnonzero(values)
-    return steps, values[steps]
+def _relative(norms: Sequence[float], unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps back with a gradient, which a logarithmic axis can show, and its share."""
+    steps = np.flatnonzero(norms)
+    return steps, np.array(norms)[steps] / unit
 
 
 @styled
 def windows(trained: Mapping[str, Any], look: Looks, *, detailed: bool = False) -> Figure:
-    """Draw validation perplexity by the window T.
+    """Draw perplexity by the window T, from `windows` of explanation.json.
 
-    Args:
-        trained: `windows` of explanation.json.
-        look: colour and marker of each cell.
-        detailed: say in the title how large the trainings were.
+    `detailed` has the size of the trainings in its title.
     """
     figure, axes = new_chart(
         "What a longer window is worth" + (f"\n{training_size(trained)}" if detailed else ""),
@@ -230,7 +211,7 @@ def windows(trained: Mapping[str, Any], look: Looks, *, detailed: bool = False) 
         x = sorted(values)
         draw_line(axes, x, [values[window] for window in x], look[name], label=name)
     axes.xaxis.set_major_locator(FixedLocator(sorted(all_windows)))
-    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
     name_ends(axes)
     return figure
@@ -238,20 +219,17 @@ def windows(trained: Mapping[str, Any], look: Looks, *, detailed: bool = False) 
 
 @styled
 def word_by_context(context: Mapping[str, Any], look: Looks, *, detailed: bool = False) -> Figure:
-    """Draw the probability of a word by the tokens of context that are read.
+    """Draw the probability of a word by the tokens read, from `context` of explanation.json.
 
-    Args:
-        context: of explanation.json.
-        look: colour and marker of each model.
-        detailed: make room for a long sentence, and show whether the word would be suggested.
+    `detailed` has room for a long sentence, and shows whether the word would be suggested.
     """
     place, words = context["place"], context["words"]
     farthest = [BEGIN, *words][place::-1]
     contexts = np.arange(1, place + 2)
     figure, axes = new_chart(
         f"Probability of «{words[place]}», by what is read",
-        width=max(6.5, 1.8 + 0.3 * len(contexts)) if detailed else WIDTH,
-        height=(4.1 if detailed else HEIGHT) + 0.5,
+        width=max(6.5, 1.8 + 0.3 * len(contexts)) if detailed else 4.4,
+        height=4.6 if detailed else 3.6,
         xlabel="tokens read, and the farthest of them",
         ylabel="probability (%)",
         yscale="log",
@@ -268,25 +246,16 @@ def word_by_context(context: Mapping[str, Any], look: Looks, *, detailed: bool =
     plain_numbers(axes.yaxis)
     name_ends(axes)
     if detailed:
-        faces = {f"among the {_SUGGESTED} most probable tokens": "black", "not among them": "white"}
-        axes.legend(
-            handles=[
-                Line2D([], [], linestyle="", marker="o", color="black", markerfacecolor=f, label=n)
-                for n, f in faces.items()
-            ]
-        )
+        dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": "black"}
+        top = Line2D([], [], label=f"among the {_SUGGESTED} most probable tokens", **dot)
+        other = Line2D([], [], label="not among them", markerfacecolor="white", **dot)
+        axes.legend(handles=[top, other])
     return figure
 
 
 @styled
 def heat_map(name: str, rows: Sequence[Sequence[float]], words: Sequence[str]) -> Figure:
-    """Draw each word's probability (columns) by the tokens of context that are read (rows).
-
-    Args:
-        name: of the model.
-        rows: `probabilities` of explanation.json, for contexts of 1 … N tokens.
-        words: the N tokens of the sentence.
-    """
+    """Draw each word's probability (columns) by the tokens read (rows): `probabilities`."""
     size = len(words)
     numbered = size <= _NUMBERED
     width, height = (0.62, 0.36) if numbered else (0.4, 0.22)  # inches of a cell

@@ -14,7 +14,7 @@ from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
 from pipeline.evaluation.models import EvaluatedModel
 from pipeline.evaluation.report import conclusions, figures, wording
-from pipeline.evaluation.report.drawing import looks, save_png, to_svg
+from pipeline.evaluation.report.drawing import Looks, looks, save_png, to_svg
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.explanation import Explanation
 from pipeline.evaluation.report.table import Metrics, columns_of, describe_text
@@ -43,7 +43,7 @@ def write_report(
     explanation: Explanation | None = None,
     ablation: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Write report.html, a page without any other file, and its charts as figures/*.png.
+    """Write report.html, a page that needs no other file, and its charts as figures/*.png.
 
     Args:
         output: folder with metrics.json and the tables of `evaluate`.
@@ -52,8 +52,7 @@ def write_report(
         tokens: folder that `tokenize` wrote.
         text: the split that charts and examples are about.
         predictions: the first model's.
-        explanation: of `explain`.
-        ablation: of `read_ablation`.
+        explanation, ablation: shown if given.
     """
     split, main = text.name, models[0]
     labels = {model.name: model.label for model in models}
@@ -85,7 +84,7 @@ def write_report(
         ablation=ablation,
         explanation=explanation,
         tables=tables,
-        charts={name: _to_svg(name, *chart) for name, chart in charts.items()},
+        charts={name: to_svg(f, name=name, alt=" ".join(s)) for name, (f, s) in charts.items()},
         **_examples(folders[main.name], text, predictions, vocabulary),
         unknown=UNKNOWN,
         enough=figures.ENOUGH,
@@ -107,7 +106,7 @@ def _charts(
     metrics: Metrics,
     histories: Mapping[str, pd.DataFrame],
     tables: Mapping[str, pd.DataFrame],
-    look: figures.Looks,
+    look: Looks,
     *,
     split: str,
 ) -> dict[str, Chart]:
@@ -116,19 +115,17 @@ def _charts(
     mine = {name: rows[rows["model"] == main] for name, rows in tables.items()}
     # The unigram model is so far off that the others could not be told apart.
     drawn = {name: rows[rows["model"] != "unigram"] for name, rows in tables.items()}
-    frequency = {"title": "By how frequent the target is", "xlabel": "its rank in training"}
-    positions = {"title": "By the part of a document", "xlabel": "fifth of a document"}
     charts = {
         "learning_curves": (
             figures.learning_curves(histories, look),
             conclusions.of_training(histories),
         ),
         "frequency": (
-            figures.groups(drawn["frequency"], "rank", look, **frequency),
+            figures.groups(drawn["frequency"], "rank", look),
             conclusions.of_frequency(mine["frequency"]),
         ),
         "positions": (
-            figures.groups(drawn["positions"], "part", look, **positions),
+            figures.groups(drawn["positions"], "part", look),
             [conclusions.of_positions(mine["positions"])],
         ),
         "calibration": (
@@ -150,7 +147,7 @@ def _charts(
     return charts
 
 
-def _explained_charts(explanation: Explanation, look: figures.Looks) -> dict[str, Chart]:
+def _explained_charts(explanation: Explanation, look: Looks) -> dict[str, Chart]:
     """Draw what `explain` found."""
     charts = {
         "reach": (
@@ -168,10 +165,6 @@ def _explained_charts(explanation: Explanation, look: figures.Looks) -> dict[str
             conclusions.of_windows(explanation.windows["perplexity"]),
         )
     return charts
-
-
-def _to_svg(name: str, figure: Figure, sentences: Sequence[str]) -> str:
-    return to_svg(figure, name=name, alt=f"{figure.get_suptitle()}. {' '.join(sentences)}")
 
 
 def _units(output: Path, model: EvaluatedModel, split: str) -> str:
@@ -204,17 +197,9 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    page.filters |= {
-        "number": wording.number,
-        "percent": wording.percent,
-        "short_percent": wording.short_percent,
-        "chance": wording.chance,
-        "change": wording.change,
-        "training_size": wording.training_size,
-        "describe_text": describe_text,
-        "conclusion": conclusions.of_ablation,
-        "shade": wording.shade,
-    }
+    shown = (wording.number, wording.percent, wording.short_percent, wording.chance, wording.change)
+    others = (wording.shade, wording.training_size, describe_text, conclusions.of_ablation)
+    page.filters |= {function.__name__: function for function in (*shown, *others)}
     return page.get_template("page.html")
 
 
@@ -234,12 +219,10 @@ def _describe_corpus(tokens: Path, vocabulary: Vocabulary) -> str:
 
 
 def read_ablation(path: Path) -> list[dict[str, Any]]:
-    """Read what trainings with one change each came to.
+    """Read a CSV of trainings with one change each; the first row is the one without.
 
-    Args:
-        path: CSV, its first row the training without a change: `change`, `options`; `train`,
-            `valid` and `test`, perplexities; `top_3`, a share; `cpu`, CPU time relative to the
-            first row.
+    Columns are `change`, `options`; `train`, `valid` and `test`, perplexities; `top_3`, a share;
+    `cpu`, CPU time relative to the first row.
 
     Raises:
         InputError: it is not such a table.

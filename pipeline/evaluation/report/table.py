@@ -19,15 +19,7 @@ Metrics = Mapping[str, Mapping[str, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A metric of a table.
-
-    Attributes:
-        key: in metrics.json.
-        heading: of the column.
-        show: formats a value.
-        best: selects the best of several values.
-        narrow: whether the terminal has room for it.
-    """
+    """A metric of a table; `narrow` says whether the terminal has room for it."""
 
     key: str
     heading: str

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # Probabilities without a colour in a heat map, and the deepest one on which numbers are legible.
 _FAINTEST, _DEEPEST = 1e-4, 0.55
 
@@ -34,9 +35,7 @@ def shade(p: float) -> float:
 def power(value: float) -> str:
     """Format a small number: 2·10⁻⁶."""
     digits, exponent = f"{value:.0e}".split("e")
-    return f"{digits}·10" + str(int(exponent)).translate(
-        str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    )
+    return f"{digits}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
 def change(ratio: float) -> str:
