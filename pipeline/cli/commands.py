@@ -44,6 +44,7 @@ from pipeline.cli.options import (
     precision_option,
     resume_option,
     take,
+    take_spark,
     training_options,
     vocabulary_option,
 )
@@ -99,7 +100,7 @@ def ingest(output: Path, **options: Any) -> None:
     """
     require_corpus(options["corpus"], options["text_column"])
     with mlflow_run():
-        ingest_stage(output, **options)
+        ingest_stage(output, spark=take_spark(options), **options)
 
 
 @main.command()
@@ -159,7 +160,8 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     require("train", options["init"])
     require_files(vocabulary=options["vocabulary"])
     with mlflow_run():
-        tokenize_stage(documents, output, config=take(VocabularyConfig, options), **options)
+        config, spark = take(VocabularyConfig, options), take_spark(options)
+        tokenize_stage(documents, output, config=config, spark=spark, **options)
 
 
 @main.command()
@@ -218,9 +220,8 @@ def train(
                 documents, tokens, config=VocabularyConfig(), init=init, new_words=new_words
             )
         model, training = take(ModelConfig, options), take(TrainingConfig, options)
-        train_stage(
-            tokens, output, model=model, training=training, init=init, retain=retain, **options
-        )
+        fine_tuning: dict[str, Any] = {"init": init, "retain": retain} if init else {}
+        train_stage(tokens, output, model=model, training=training, **fine_tuning, **options)
 
 
 @main.command()
@@ -462,13 +463,13 @@ def run(
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     explanation = take(ExplanationConfig, options)
     cache, order = options.pop("cache"), options.pop("ngram_order")
-    engine = {name: options[name] for name in ("engine", "spark_master")}
+    spark = take_spark(options)
 
     with mlflow_run():
         _check_register(register)
-        ingest_stage(DOCUMENTS, force=force, **options)
+        ingest_stage(DOCUMENTS, spark=spark, force=force, **options)
         tokenize_stage(
-            DOCUMENTS, TOKENS, config=words, vocabulary=vocabulary, force=force, **engine
+            DOCUMENTS, TOKENS, config=words, vocabulary=vocabulary, spark=spark, force=force
         )
         train_stage(TOKENS, TRAINING, model=model, training=training, resume=resume, force=force)
         baselines: tuple[Path, ...] = ()

@@ -31,7 +31,10 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def option(name: str, default: Any, text: str, **kwargs: Any) -> Decorator:
-    return click.option(name, default=default, show_default=default != (), help=text, **kwargs)
+    shown = default not in (None, ())
+    if not shown and not text.endswith("]"):
+        text += "  [default: none]"
+    return click.option(name, default=default, show_default=shown, help=text, **kwargs)
 
 
 def folder(name: str, default: Path | None, text: str) -> Decorator:
@@ -153,6 +156,13 @@ engine_options = all_of(
     option("--engine", "local", "Where it runs: on this machine, or on Spark (docs/cluster.md).", type=click.Choice(["local", "spark"])),
     option("--spark-master", "local[*]", "Address of the Spark master; empty for the session that is there already."),
 )  # fmt: skip
+
+
+def take_spark(options: dict[str, Any]) -> str | None:
+    """Move the engine out of the options of a command: the Spark master, or None for no Spark."""
+    engine, master = options.pop("engine"), options.pop("spark_master")
+    return master if engine == "spark" else None
+
 
 vocabulary_option = folder("--vocabulary", None, "File of the tokens to know instead of the most frequent ones: one a line, or a vocabulary.tsv.")  # fmt: skip
 

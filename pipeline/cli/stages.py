@@ -146,8 +146,7 @@ def ingest_stage(
     corpus: tuple[str, ...],
     valid: tuple[str, ...] = (),
     test: tuple[str, ...] = (),
-    engine: str = "local",
-    spark_master: str = "",
+    spark: str | None = None,
     force: bool = False,
     **options: Any,
 ) -> None:
@@ -159,10 +158,10 @@ def ingest_stage(
     # `mlflow run -P valid=` passes an empty glob.
     globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
     stage = ingest
-    if engine == "spark":
+    if spark is not None:
         from pipeline.spark.ingest import ingest as ingest_on_spark
 
-        stage, options["master"] = ingest_on_spark, spark_master
+        stage, options["master"] = ingest_on_spark, spark
     run_or_skip(
         stage,
         reads=[hub.place(path) for path, _ in find_corpus(corpus)],
@@ -200,8 +199,7 @@ def tokenize_stage(
     vocabulary: Path | None = None,
     init: Path | None = None,
     new_words: int = 0,
-    engine: str = "local",
-    spark_master: str = "",
+    spark: str | None = None,
     force: bool = False,
 ) -> None:
     import_tensorflow()
@@ -210,12 +208,12 @@ def tokenize_stage(
 
     stage: Callable[..., None] = tokenize.tokenize
     grown: dict[str, Any] = {"init": init, "new_words": new_words} if init else {}
-    if engine == "spark":
+    if spark is not None:
         from pipeline.spark import tokenize as on_spark
 
         if init:
             raise InputError("Spark grows no vocabulary: leave out --init, or --engine spark.")
-        stage, grown = on_spark.tokenize, {"master": spark_master}
+        stage, grown = on_spark.tokenize, {"master": spark}
     known = [vocabulary] if vocabulary else []
     if init:
         known += [init / "vocabulary.tsv", init / "tokenizer.json"]
@@ -240,22 +238,24 @@ def train_stage(
     *,
     model: ModelConfig,
     training: TrainingConfig,
-    init: Path | None = None,
-    retain: float = 0.0,
     force: bool,
     resume: bool,
     prefix: str = "",
+    **fine_tuning: Any,
 ) -> None:
+    """Train, and log to MLflow.
+
+    Args:
+        prefix: of the names of metrics in MLflow.
+        fine_tuning: `init` and `retain` of `train`, or nothing.
+    """
     from pipeline.manifest import is_current, partial_of
     from pipeline.tracking import epoch_logger, log_history, windows_logger
     from pipeline.training import strategies
     from pipeline.training.train import train
 
-    parameters: dict[str, Any] = {"tokens": tokens, "model": model, "training": training}
-    reads = [tokens]
-    if init:
-        parameters |= {"init": init, "retain": retain}
-        reads.append(init)
+    parameters = {"tokens": tokens, "model": model, "training": training, **fine_tuning}
+    reads = [tokens, *filter(None, [fine_tuning.get("init")])]
     if not strategies.is_chief():
         if force or not is_current(train, reads=reads, output=output, parameters=parameters):
             train(output=partial_of(output), **parameters)

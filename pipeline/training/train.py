@@ -63,25 +63,18 @@ def train(
         Interrupted: SIGINT or SIGTERM came; what was learned is saved.
     """
     distribution = strategies.make(training.strategy)
-    replicas, chief = distribution.num_replicas_in_sync, strategies.is_chief()
-    if training.batch_size % replicas:
-        raise InputError(
-            f"{training.batch_size} lanes cannot be spread evenly over {replicas} devices: choose "
-            f"a --batch-size that {replicas} divides."
-        )
+    chief = strategies.is_chief()
+    lanes = _lanes_of_replica(training.batch_size, distribution.num_replicas_in_sync)
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     text = Text(tokens, training)
-    held_out = open_stream(tokens / "valid.npy")
-    if len(held_out) < 2:
-        raise InputError(f"The validation split in {tokens} holds no text to predict.")
-
+    held_out = _held_out(tokens)
     keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
     rounds = model.mogrifier if model.cell == "lstm" else 0  # other cells have none
     config = dataclasses.replace(model, vocabulary_size=len(vocabulary), mogrifier=rounds)
     initial = initial_weights(init, config=config, vocabulary=vocabulary) if init else []
     with distribution.scope():
-        trainer = _build_trainer(config, training, lanes=training.batch_size // replicas)
+        trainer = _build_trainer(config, training, lanes=lanes)
         if init:
             move(trainer.model, initial, share=1.0)
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
@@ -129,6 +122,22 @@ def train(
             raise InputError(
                 f"{error}: lower --learning-rate or --clip-norm; {best.in_words()}."
             ) from error
+
+
+def _lanes_of_replica(batch_size: int, replicas: int) -> int:
+    if batch_size % replicas:
+        raise InputError(
+            f"{batch_size} lanes cannot be spread evenly over {replicas} devices: choose a "
+            f"--batch-size that {replicas} divides."
+        )
+    return batch_size // replicas
+
+
+def _held_out(tokens: Path) -> np.ndarray:
+    stream = open_stream(tokens / "valid.npy")
+    if len(stream) < 2:
+        raise InputError(f"The validation split in {tokens} holds no text to predict.")
+    return stream
 
 
 class _Best:
