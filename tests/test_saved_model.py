@@ -15,6 +15,7 @@ import tensorflow as tf
 from conftest import CELLS, TOKENS, config, write_tokens
 from test_export import VOCABULARY, write_training
 
+from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.export import NextWord, export
 from pipeline.export.export import _tuned as tuned
@@ -157,7 +158,8 @@ def test_a_card_tells_only_what_was_measured_of_this_very_model(tmp_path, vocabu
     (training / "history.csv").write_text("epoch,train_perplexity,valid_perplexity\n1,90,90\n")
     tokens = write_tokens(tmp_path / "tokens", vocabulary)
     evaluation = tmp_path / "evaluation"
-    given = {"training": training, "tokens": tokens, "ngram_order": 0, "cache": 20}
+    config = EvaluationConfig(ngram_order=0, cache=20)
+    given = {"training": training, "tokens": tokens, "config": config}
     assert run_stage(evaluate, reads=[training, tokens], output=evaluation, parameters=given)
     valid = json.loads((evaluation / "metrics.json").read_text())["valid"]
 
