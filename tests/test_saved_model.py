@@ -54,7 +54,7 @@ def project(tmp_path_factory, vocabulary):
     figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
     metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
     (project / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
-    models = {"lstm": digest([training])}
+    models = [{"name": "lstm", "kind": "network", "digest": digest([training])}]
     (project / "evaluation" / "models.json").write_text(json.dumps(models))
     output = project / "models" / "nextword"
     for _ in range(2):

@@ -303,7 +303,7 @@ def evaluate_stage(
         force=force,
     )
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    print_table(metrics)
+    print_table(output)
     log_evaluation(output, metrics)
 
 
