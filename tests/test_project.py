@@ -1,7 +1,10 @@
-"""The files around the code: MLproject, the sample corpus, the promise of no special case."""
+"""The files around the code: MLproject, documents, the sample corpus; and what Windows lacks."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,24 @@ from pipeline.cli import main
 
 ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
+DOCUMENTS = sorted(p.relative_to(ROOT) for f in (".", "*") for p in ROOT.glob(f"{f}/*.md"))
+IMPORT_ALL_AS_ON_WINDOWS = """
+import importlib, os, pkgutil, sys
+
+def import_all():
+    import pipeline
+    for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+    return {name for name in sys.modules if name.split(".")[0] == "pipeline"}
+
+for name in import_all():  # and with it the libraries, which may use these modules on Linux
+    del sys.modules[name]
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None  # an import fails
+del os.getuid, os.sysconf
+print(len(import_all()))
+"""
 
 
 @pytest.mark.parametrize("entry", PROJECT["entry_points"])
@@ -66,3 +87,50 @@ def test_the_lecture_sentence_is_nowhere_it_could_be_learned_from():
         if path.name == "options.py":  # where it is what `explain` looks at
             text = re.sub(r'option\("--sentence", "[^"]*"', "", text)
         assert not sentence.search(text), path
+
+
+def test_every_module_can_be_imported_where_windows_modules_are_missing():
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL_AS_ON_WINDOWS],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len([*(ROOT / "pipeline").rglob("*.py")]) - 1  # __main__
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (ROOT / document).parent / path if path else ROOT / document
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [heading.lower().replace(" ", "-") for heading in headings], target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_files_named_in_documents_exist(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"\b(?:pipeline|tests|benchmarks|docs)/[\w./-]+\.\w+\b", text)
+    for name in named:
+        assert (ROOT / name).exists(), name
+
+
+def test_code_map_shows_what_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Code map\n")[2]
+    folders, mapped = [], set()
+    for spaces, name in re.findall(r"^( {4,})(\S+)(?:  |$)", text, re.MULTILINE):
+        depth = len(spaces) // 2 - 2
+        folders[depth:] = [name]
+        path = ROOT.joinpath(*folders)
+        assert path.is_dir() if name.endswith("/") else path.is_file(), path
+        mapped.add(path)
+    packages = {file.parent for file in ROOT.glob("pipeline/*/__init__.py")}
+    assert packages <= mapped
