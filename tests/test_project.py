@@ -1,6 +1,7 @@
 """The files around the code: MLproject, documents, the sample corpus; and what Windows lacks."""
 
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from click.core import ParameterSource
 from mlflow.projects._project_spec import load_project
+from mlflow.utils.environment import _PythonEnv
 
 from pipeline.cli import main
 from pipeline.explain.config import ExplanationConfig
@@ -75,6 +77,12 @@ def test_mlflow_run_sets_every_option(entry):
         assert not context.args
 
 
+def test_mlflow_run_makes_an_environment_with_the_python_that_it_runs_on():
+    environment = _PythonEnv.from_yaml(load_project(ROOT).env_config_path)
+    assert environment.python == platform.python_version()
+    assert environment.dependencies == ["-c constraints.txt", "."]
+
+
 def test_every_stage_has_an_entry_point():
     assert set(PROJECT["entry_points"]) == {"main", *main.commands} - {
         *("run", "corpora", "devices", "compare", "demo")
@@ -124,6 +132,15 @@ def test_files_named_in_documents_exist(document):
     named = re.findall(r"\b(?:pipeline|tests|benchmarks|docs)/[\w./-]+\.\w+\b", text)
     for name in named:
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_commands_in_documents_have_their_options(document):
+    text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", "")
+    for line in re.findall(r"^(?:    |\$ )nextword ([a-z]+ .*)$", text, re.MULTILINE):
+        name, *words = shlex.split(line, comments=True)
+        context = main.commands[name].make_context(name, words, resilient_parsing=True)
+        assert not context.args, line
 
 
 def test_code_map_shows_what_is_there():
