@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.core import ParameterSource
@@ -19,7 +20,7 @@ from pipeline.explain.config import ExplanationConfig
 
 ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
-DOCUMENTS = sorted(p.relative_to(ROOT) for f in (".", "*") for p in ROOT.glob(f"{f}/*.md"))
+DOCUMENTS = sorted(p.relative_to(ROOT) for f in ("", "[a-z]*/") for p in ROOT.glob(f"{f}*.md"))
 IMPORT_ALL_AS_ON_WINDOWS = """
 import importlib, os, pkgutil, sys
 
@@ -139,8 +140,8 @@ def test_commands_in_documents_have_their_options(document):
     text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", "")
     for line in re.findall(r"^(?:    |\$ )nextword ([a-z]+ .*)$", text, re.MULTILINE):
         name, *words = shlex.split(line, comments=True)
-        context = main.commands[name].make_context(name, words, resilient_parsing=True)
-        assert not context.args, line
+        command = main.commands[name]
+        command.make_parser(click.Context(command)).parse_args(words)  # or NoSuchOption
 
 
 def test_code_map_shows_what_is_there():
