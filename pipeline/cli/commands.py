@@ -217,13 +217,19 @@ def train(
 @main.command()
 @model_options
 @precision_option
-def devices(preset: str, precision: Any, **sizes: Any) -> None:
+@click.option("--check", is_flag=True, help="Run a training step on each device in each precision; compare it with the CPU's, and time it.")  # fmt: skip
+def devices(preset: str, precision: Any, check: bool, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
     from pipeline.model.config import ModelConfig
     from pipeline.training.devices import describe, print_description
 
-    print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))
+    config = ModelConfig(vocabulary_size=10_000, **sizes)
+    print_description(describe(config, precision=precision))
+    if check:
+        from pipeline.training.device_check import check_devices, print_check
+
+        print_check(check_devices(config))
 
 
 @main.command()
