@@ -1,7 +1,7 @@
 """Compare one training step on every device, in every precision, with float32 on the CPU.
 
 Results differ by rounding even where all is well. The tolerances are multiples of the unit
-roundoff u of the factors of a matrix product: 4 u for the loss, 64 u for the gradient of a variable.
+roundoff u of the factors of matrix products: 4 u for the loss, 64 u for a variable's gradient.
 
     float32         u = 2⁻¹¹    GPUs may round the factors to TF32, with float16's mantissa
     mixed_float16   u = 2⁻¹¹
