@@ -155,6 +155,7 @@ main(command)
 """
 
 
+@pytest.mark.slow
 def test_devices_that_agree_pass_the_check_and_one_that_does_not_fails_it():
     done = subprocess.run(
         [sys.executable, "-c", TWO_CHECKS],
