@@ -27,7 +27,7 @@ from pipeline.model.language_model import LanguageModel, build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.training.finetune import initial_weights, move
+from pipeline.training.finetune import initial_weights, interpolate_weights
 
 # The vocabulary
 
@@ -156,7 +156,7 @@ def test_new_words_share_the_probability_of_the_unknown(tmp_path, cell, tied):
     bigger = dataclasses.replace(old.config, vocabulary_size=len(GROWN))
     values = initial_weights(tmp_path / "old", config=bigger, vocabulary=GROWN)
     new = build_model(bigger)
-    move(new, values, share=1.0)
+    interpolate_weights(new, values, alpha=1.0)
 
     for before, after in zip(old.trainable_variables, new.trainable_variables, strict=True):
         before, after = before.numpy(), after.numpy()
@@ -200,7 +200,7 @@ def test_what_contradicts_the_model_is_refused(tmp_path, model, changes, vocabul
 def test_weights_move_by_a_share_of_the_way(tmp_path):
     model = write_model(tmp_path / "old")
     start = [variable.numpy() for variable in model.trainable_variables]
-    move(model, [np.ones_like(value) for value in start], share=0.25)
+    interpolate_weights(model, [np.ones_like(value) for value in start], alpha=0.25)
     for variable, value in zip(model.trainable_variables, start, strict=True):
         np.testing.assert_allclose(variable, 0.75 * value + 0.25, rtol=1e-5, atol=1e-6)
 
