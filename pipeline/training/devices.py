@@ -1,4 +1,4 @@
-"""What TensorFlow will compute on: devices, cuDNN and why not, precision."""
+"""The devices that TensorFlow sees, and whether cuDNN and tensor cores will be used."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.model.config import ModelConfig, Precision
 from pipeline.model.language_model import build_model
 
-# Below this compute capability a GPU has no tensor cores for the type.
+# Compute capability from which GPUs have tensor cores for the type.
 _TENSOR_CORES = {"mixed_float16": (7, 0), "mixed_bfloat16": (8, 0)}
 
 
@@ -21,9 +21,9 @@ class Device:
 
     Attributes:
         name: as TensorFlow calls it, `GPU:0`.
-        model: the maker's name for it; of CPUs, how many cores there are.
-        memory: bytes that TensorFlow can take; None if it cannot tell.
-        compute_capability: of an NVIDIA GPU, (major, minor).
+        model: name of the product; of CPUs, the number of cores.
+        memory: bytes that TensorFlow can allocate; None if unknown.
+        compute_capability: (major, minor) of an NVIDIA GPU.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Description:
 
     Attributes:
         devices: all that TensorFlow sees.
-        recurrence: how the model's layers will run, in a sentence.
-        without_cudnn: why cuDNN will not be used; empty if it will be.
-        precision: whether the devices compute fast in the precision asked for, in a sentence.
+        recurrence: how the recurrent layers will run, in a sentence.
+        without_cudnn: why cuDNN will not be used; empty if it will.
+        precision: whether the devices are fast in the precision, in a sentence.
     """
 
     devices: tuple[Device, ...]
@@ -50,7 +50,7 @@ class Description:
 
 
 def describe(config: ModelConfig, *, precision: Precision) -> Description:
-    """What a model of this kind would be trained on, and how."""
+    """Describe how a model would be trained on this machine."""
     devices = find_devices()
     layers = build_model(dataclasses.replace(config, vocabulary_size=2), batch_size=1).recurrent
     reasons = tuple(dict.fromkeys(why for layer in layers for why in cudnn_obstacles(layer)))
@@ -66,7 +66,7 @@ def describe(config: ModelConfig, *, precision: Precision) -> Description:
 
 
 def print_description(description: Description) -> None:
-    """Print it as a table of devices and sentences."""
+    """Print a table of devices, then the sentences."""
     table = Table("device", "model", "memory", "compute capability", box=None)
     for device in description.devices:
         memory = "" if device.memory is None else f"{device.memory / 2**30:.1f} GiB"
@@ -81,7 +81,7 @@ def print_description(description: Description) -> None:
 
 
 def find_devices() -> tuple[Device, ...]:
-    """The CPUs and GPUs that TensorFlow sees."""
+    """Return the CPUs and GPUs that TensorFlow sees."""
     cpus, gpus = (tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU"))
     cores = f"{os.cpu_count()} cores"
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -98,7 +98,7 @@ def _name(device: tf.config.PhysicalDevice) -> str:
 
 
 def _gpu_memory(name: str) -> int | None:
-    # No public function tells more than what is in use.
+    # The public functions only return the memory in use.
     from tensorflow.python.client import device_lib
 
     limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
@@ -106,11 +106,11 @@ def _gpu_memory(name: str) -> int | None:
 
 
 def cudnn_obstacles(layer: keras.layers.Layer) -> list[str]:
-    """Why Keras will not run a layer by cuDNN, a sentence each; none if it will.
+    """Return why Keras will not run a layer by cuDNN, a sentence each; none if it will.
 
-    These are the conditions of `inner_loop` of Keras's LSTM and GRU, and of `cudnn_ok` below them
-    (keras/src/layers/rnn, keras/src/backend/tensorflow/rnn.py). Keras wants no mask, or one that
-    pads on the right, as well; training has none.
+    The conditions are those of `inner_loop` of Keras's LSTM and GRU and of `cudnn_ok`
+    (keras/src/layers/rnn, keras/src/backend/tensorflow/rnn.py). Keras also requires that a mask,
+    if there is one, pads on the right; training has none.
     """
     if not isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
         return ["cuDNN has kernels for LSTM and GRU only, as Keras calls it."]

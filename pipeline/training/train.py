@@ -19,8 +19,7 @@ from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
 from pipeline.training import strategies
-from pipeline.training.checkpoints import Checkpoints, Position
-from pipeline.training.checkpoints import write as write_checkpoint
+from pipeline.training.checkpoints import Checkpoints, Position, save_checkpoint
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
 from pipeline.training.finetune import initial_weights, interpolate_weights
@@ -166,7 +165,7 @@ class _Best:
             return False
         self.loss = loss
         if write and self._writes:
-            write_checkpoint(self._manager, checkpoint_number=int(epoch))
+            save_checkpoint(self._manager, checkpoint_number=int(epoch))
         return True
 
     def in_words(self) -> str:
