@@ -19,7 +19,12 @@ from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.tracking.served import Served
 from pipeline.training import device_check, devices
 from pipeline.training.device_check import Comparison, Step, check_devices, print_check
-from pipeline.training.devices import cudnn_obstacles, describe, find_devices
+from pipeline.training.devices import (
+    cudnn_obstacles,
+    describe_precision,
+    describe_recurrence,
+    find_devices,
+)
 
 ROOT = Path(__file__).parents[1]
 GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
@@ -97,15 +102,16 @@ def test_an_exported_model_needs_no_gpu(cudnn):
 
 
 def test_a_machine_without_gpu_is_described():
-    described = describe(config(), precision="float32")
-    assert described.without_cudnn == (NO_GPU,)
-    assert "XLA" in described.recurrence
-    assert [device.name for device in described.devices] == ["CPU:0"]
-    assert described.devices[0].memory > 2**28
-    assert described.precision == "float32: all devices know it."
-    assert "float32 may be faster" in describe(config(), precision="mixed_float16").precision
-    assert "no recurrence" in describe(config("feedforward"), precision="float32").recurrence
-    assert "XLA compiles" in describe(config("simple_rnn"), precision="float32").recurrence
+    (cpu,) = find_devices()
+    assert cpu.name == "CPU:0"
+    assert cpu.memory > 2**28
+    xla, without_cudnn = describe_recurrence(config())
+    assert "XLA compiles" in xla
+    assert without_cudnn == f"No cuDNN: {NO_GPU}"
+    assert "XLA compiles" in describe_recurrence(config("simple_rnn"))[0]
+    assert "no recurrence" in describe_recurrence(config("feedforward"))[0]
+    assert describe_precision("float32", (cpu,)) == "float32: all devices support it."
+    assert "float32 may be faster" in describe_precision("mixed_float16", (cpu,))
 
 
 def test_a_gpu_is_described(cudnn, monkeypatch):
@@ -119,12 +125,12 @@ def test_a_gpu_is_described(cudnn, monkeypatch):
     details = {"device_name": "Tesla V100", "compute_capability": (7, 0)}
     experimental = tf.config.experimental
     monkeypatch.setattr(experimental, "get_device_details", lambda device: details)
-    assert find_devices()[1] == devices.Device("GPU:0", "Tesla V100", None, (7, 0))
-    described = describe(config(), precision="mixed_float16")
-    assert described.without_cudnn == ()
-    assert "cuDNN computes" in described.recurrence
-    assert "by tensor cores" in described.precision
-    assert "V100 has no tensor cores" in describe(config(), precision="mixed_bfloat16").precision
+    found = find_devices()
+    assert found[1] == devices.Device("GPU:0", "Tesla V100", None, (7, 0))
+    (recurrence,) = describe_recurrence(config())
+    assert "cuDNN computes" in recurrence
+    assert "by tensor cores" in describe_precision("mixed_float16", found)
+    assert "V100 has no tensor cores" in describe_precision("mixed_bfloat16", found)
 
 
 TWO_CHECKS = """

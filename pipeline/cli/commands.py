@@ -231,10 +231,10 @@ def train(
 def devices(preset: str, precision: Any, check: bool, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.training.devices import describe, print_description
+    from pipeline.training.devices import print_devices
 
     model = dataclasses.replace(take(ModelConfig, sizes), vocabulary_size=10_000)
-    print_description(describe(model, precision=precision))
+    print_devices(model, precision=precision)
     if check:
         from pipeline.training.device_check import check_devices, print_check
 
