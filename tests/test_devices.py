@@ -1,4 +1,4 @@
-"""What devices say of cuDNN against what Keras does; training in mixed precision."""
+"""Conditions for cuDNN against those of Keras; the check of devices; mixed precision."""
 
 import dataclasses
 import mmap
@@ -262,7 +262,7 @@ def test_a_device_that_fails_does_not_end_the_check(monkeypatch, capsys):
     assert "mixed_bfloat16" in capsys.readouterr().out
 
 
-def test_cudnn_that_does_not_run_where_it_should_is_told(capsys):
+def test_cudnn_that_does_not_run_where_it_should_is_reported(capsys):
     step = dataclasses.replace(STEP, cudnn=False)
     print_check([Comparison("GPU:0", "float32", step)])
     out = " ".join(capsys.readouterr().out.split())
@@ -318,8 +318,8 @@ def test_on_a_machine_with_a_gpu_its_memory_grows_whatever_runs_first(tmp_path, 
     shutil.copytree(ROOT / "data/sample/animais", tmp_path / "data/sample")
     sizes = "--embedding 8 --units 8 --window 10 --batch-size 8 --mogrifier 0 --epochs 1"
     brief = "--baseline-epochs 1 --steps 3 --samples 8 --ngram-order 0"
-    go_on = "--init models/training --corpus data/sample --epochs 1"
-    commands = [f"run {sizes} {brief}", f"train {go_on}", "devices", "predict Bom"]
+    fine_tune = "--init models/training --corpus data/sample --epochs 1"
+    commands = [f"run {sizes} {brief}", f"train {fine_tune}", "devices", "predict Bom"]
     done = subprocess.run(
         [sys.executable, "-c", ALL_COMMANDS, *commands],
         cwd=tmp_path, capture_output=True, text=True,
