@@ -68,7 +68,7 @@ from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
-from pipeline.training.strategies import refuse_several
+from pipeline.training.strategies import require_one_machine
 
 # Texts that a model reads side by side.
 _TEXTS_AT_ONCE = 256
@@ -195,7 +195,7 @@ def train(
 
     corpus = tuple(filter(None, corpus))
     if corpus:
-        strategies.refuse_several("--corpus")
+        strategies.require_one_machine("--corpus")
     typed = click.get_current_context().get_parameter_source("preset")
     if init and typed == ParameterSource.COMMANDLINE:
         raise InputError("--preset is for a model that begins: leave it out with --init.")
@@ -212,7 +212,7 @@ def train(
     import_tensorflow()
     used = {"output": output, "tokens": tokens}
     tracked = mlflow_run(**used) if strategies.is_chief() else contextlib.nullcontext()
-    with strategies.together(), tracked:
+    with strategies.connected_workers(), tracked:
         if corpus:
             documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{output.name}")
             ingest_stage(documents, corpus=corpus)
@@ -227,13 +227,18 @@ def train(
 @main.command()
 @model_options
 @precision_option
-def devices(preset: str, precision: Any, **sizes: Any) -> None:
+@click.option("--check", is_flag=True, help="Run a training step on each device in each precision; compare it with the CPU's, and time it.")  # fmt: skip
+def devices(preset: str, precision: Any, check: bool, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.training.devices import describe, print_description
+    from pipeline.training.devices import print_devices
 
-    model = dataclasses.replace(take(ModelConfig, sizes), vocabulary_size=2)
-    print_description(describe(model, precision=precision))
+    model = dataclasses.replace(take(ModelConfig, sizes), vocabulary_size=10_000)
+    print_devices(model, precision=precision)
+    if check:
+        from pipeline.training.device_check import check_devices, print_check
+
+        print_check(check_devices(model))
 
 
 @main.command()
@@ -289,7 +294,7 @@ def explain(
     """
     config, sweep = take(ExplanationConfig, options), take(SweepConfig, options)
     if sweep.windows:
-        refuse_several("--windows")
+        require_one_machine("--windows")
     if not models:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "
@@ -456,7 +461,7 @@ def run(
     A simple recurrent and a feedforward network of the same sizes are trained as baselines, more
     briefly unless --baseline-epochs says otherwise.
     """
-    refuse_several("`nextword run`")
+    require_one_machine("`nextword run`")
     require_corpus(options["corpus"], options["text_column"])
     require_files(vocabulary=vocabulary)
     words = take(VocabularyConfig, options)

@@ -19,11 +19,10 @@ from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
 from pipeline.training import strategies
-from pipeline.training.checkpoints import Checkpoints, Position
-from pipeline.training.checkpoints import write as write_checkpoint
+from pipeline.training.checkpoints import Checkpoints, Position, save_checkpoint
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
-from pipeline.training.finetune import initial_weights, move
+from pipeline.training.finetune import initial_weights, interpolate_weights
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
 from pipeline.training.trainer import Trainer
 
@@ -76,7 +75,7 @@ def train(
     with distribution.scope():
         trainer = _build_trainer(config, training, lanes=lanes)
         if init:
-            move(trainer.model, initial, share=1.0)
+            interpolate_weights(trainer.model, initial, alpha=1.0)
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
@@ -84,7 +83,7 @@ def train(
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:
-        move(best.model, initial, share=1.0)
+        interpolate_weights(best.model, initial, alpha=1.0)
         best.keep(best.measure(), 0, write=position is None)
     if position is None:
         even = math.log(len(vocabulary))  # the loss of a model that knows nothing
@@ -105,7 +104,7 @@ def train(
             for row in loop:
                 trainer.copy_weights(best.model)
                 if init:
-                    move(best.model, initial, share=retain)
+                    interpolate_weights(best.model, initial, alpha=retain)
                 row["valid_loss"] = best.measure()
                 row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
                 better = best.keep(row["valid_loss"], row["epoch"])
@@ -166,7 +165,7 @@ class _Best:
             return False
         self.loss = loss
         if write and self._writes:
-            write_checkpoint(self._manager, checkpoint_number=int(epoch))
+            save_checkpoint(self._manager, checkpoint_number=int(epoch))
         return True
 
     def in_words(self) -> str:
