@@ -85,9 +85,9 @@ def hash_tokens(texts: Sequence[str]) -> Tokens:
             fingerprints.append(hashes.numpy().view(np.uint64))
             lengths.append(rows.numpy())
             start, size = end, 0
-    paragraph = np.repeat(np.arange(len(paragraphs), dtype=np.int32), np.concatenate(lengths))
+    places = np.repeat(np.arange(len(paragraphs), dtype=np.int32), np.concatenate(lengths))
     document = np.repeat(np.arange(len(texts), dtype=np.int32), [len(d) for d in documents])
-    return Tokens(np.concatenate(fingerprints), paragraph, document[paragraph])
+    return Tokens(np.concatenate(fingerprints), places, document[places])
 
 
 @dataclass(frozen=True)
