@@ -15,11 +15,7 @@ DOCUMENT_COLUMNS = ("doc_id", "source", "split", "text")
 
 
 def list_parts(path: Path) -> list[Path]:
-    """Return the Parquet files of a documents.parquet, in order.
-
-    Raises:
-        InputError: The folder has none.
-    """
+    """Return the Parquet files in order; raise InputError if there are none."""
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not parts:
         raise InputError(f"No documents can be read from {path}: run `nextword ingest` first.")
@@ -48,11 +44,7 @@ def write_parquet(
 
 
 def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
-    """Yield the row groups of a documents.parquet.
-
-    Raises:
-        InputError: A file is damaged.
-    """
+    """Yield the row groups; raise InputError if a file is missing or damaged."""
     for part in list_parts(path):
         with open_parquet(part) as file:
             for group in range(file.num_row_groups):
@@ -61,11 +53,7 @@ def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
 
 @contextlib.contextmanager
 def open_parquet(path: Path) -> Iterator[pa.parquet.ParquetFile]:
-    """Open one part of a documents.parquet.
-
-    Raises:
-        InputError: The file is damaged.
-    """
+    """Open one part; raise InputError if it is damaged."""
     try:
         with pa.parquet.ParquetFile(path) as file:
             yield file

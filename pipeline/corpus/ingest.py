@@ -58,9 +58,6 @@ def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
     The path of a dataset is `hf:` and its pinned name. A corpus of the catalogue is downloaded
     where files are missing.
 
-    Args:
-        corpus: Files, folders, globs, names of the catalogue, or `hf:` datasets.
-
     Raises:
         InputError: One of them does not exist or cannot be downloaded.
     """
@@ -86,11 +83,6 @@ def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
 
 def read_files(tables: Frames, *, text_column: str, strict: bool) -> Iterator[pd.DataFrame]:
     """Map tables of files (file, path, source) to frames of documents (`READ`).
-
-    Args:
-        tables: Files to read.
-        text_column: Column of a table that holds the text.
-        strict: Whether to stop at a file that is empty or cannot be read.
 
     Raises:
         InputError: A table has no such column, or with `strict` a file cannot be read.
@@ -140,12 +132,9 @@ def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd
     """Append statistics of the files to `stats`; yield the documents (`CLEAN`)."""
     for frame in frames:
         readable = frame["note"] == ""
-        stats.append(sum_by_file(frame.assign(documents=readable, letters=_count_letters(frame))))
+        table = frame.assign(documents=readable, letters=frame["text"].str.len())
+        stats.append(sum_by_file(table))
         yield frame.loc[readable, list(CLEAN)]
-
-
-def _count_letters(frame: pd.DataFrame) -> pd.Series:
-    return frame["text"].str.len()
 
 
 def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
@@ -264,11 +253,6 @@ def report_files(
 ) -> pd.DataFrame:
     """Log which files were skipped or are damaged; return the files with their statistics.
 
-    Args:
-        files: From `file_table`.
-        stats: From `collect_file_stats`.
-        corpus: What the user named, for the error message.
-
     Raises:
         InputError: No file holds readable text.
     """
@@ -313,6 +297,6 @@ def _show_progress(
 ) -> Iterator[pd.DataFrame]:
     task = bar.add_task(description, total=total)
     for frame in frames:
-        bar.advance(task, int(_count_letters(frame).sum()))
+        bar.advance(task, int(frame["text"].str.len().sum()))
         yield frame
     bar.update(task, completed=total)

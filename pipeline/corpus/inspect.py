@@ -58,19 +58,10 @@ def _index_tokens(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf
 
 @dataclass(frozen=True)
 class _FrameCounts:
-    """Counts of a frame of documents.
-
-    Attributes:
-        types: Type → number of its tokens.
-        tokens: Number of tokens, shape (documents,).
-        portuguese: How many of these are Portuguese function words, shape (documents,).
-        ngrams: Hashes of the 13-grams, uint64.
-    """
-
-    types: dict[bytes, int]
-    tokens: np.ndarray
-    portuguese: np.ndarray
-    ngrams: np.ndarray
+    types: dict[bytes, int]  # tokens of each type
+    tokens: np.ndarray  # of each document
+    portuguese: np.ndarray  # Portuguese function words of each document
+    ngrams: np.ndarray  # hashes of the 13-grams, uint64
 
 
 def _count_frame(frame: pd.DataFrame) -> _FrameCounts:
@@ -99,7 +90,7 @@ class _Statistics:
     longest: list[dict[str, Any]] = field(default_factory=list)
     foreign: list[dict[str, Any]] = field(default_factory=list)
     repeats: dict[int, int] = field(default_factory=dict)  # hash of a paragraph → documents
-    boilerplate: dict[int, str] = field(default_factory=dict)  # hash of a paragraph → its text
+    boilerplate: dict[int, str] = field(default_factory=dict)  # the same → its text
 
     def read_split(self, path: Path, split: str) -> Iterator[np.ndarray]:
         """Add the documents of a split; yield the 13-grams of each frame."""
@@ -212,6 +203,10 @@ def inspect(*, documents: Path, output: Path) -> None:
     rates, types = _oov_rates(statistics.types), len(statistics.types["train"])
     sizes = [*(size for size in VOCABULARY_SIZES if size < types), types]
     damage = files.loc[files["mojibake"] + files["damaged"] > 0, ["source", "mojibake", "damaged"]]
+    boilerplate = [
+        {"text": text, "documents": statistics.repeats[key]}
+        for key, text in statistics.boilerplate.items()
+    ]
     inspection = {
         "splits": {
             split: {**statistics.sizes[split], "tokens": counts.total(), "types": len(counts)}
@@ -225,12 +220,7 @@ def inspect(*, documents: Path, output: Path) -> None:
         "longest": statistics.longest,
         "removed": _summarise_removed(removed, lost, statistics.sizes["train"]["letters"]),
         "not_portuguese": statistics.foreign,
-        "boilerplate": [
-            {"text": statistics.boilerplate[key], "documents": statistics.repeats[key]}
-            for key in heapq.nlargest(
-                _MAX_ROWS, statistics.boilerplate, key=statistics.repeats.__getitem__
-            )
-        ],
+        "boilerplate": heapq.nlargest(_MAX_ROWS, boilerplate, key=lambda row: row["documents"]),
         "damage": damage.head(_MAX_ROWS).to_dict("records"),
     }
     (output / "figures").mkdir()

@@ -61,11 +61,7 @@ class Splits:
         return [split for split, globs in (("valid", self.valid), ("test", self.test)) if not globs]
 
     def load(self, folder: Path) -> "Splits":
-        """Return these rules with the fixed documents that an earlier ingest saved.
-
-        Raises:
-            InputError: The file is damaged.
-        """
+        """Return these rules with what `save` fixed; raise InputError if that is damaged."""
         path = folder / _SPLITS_FILE
         if not path.exists():
             return self
