@@ -67,17 +67,11 @@ _AFTER_NUMBER = tuple("0123456789-–—]).}")
 
 
 class _Wrapping(NamedTuple):
-    """The width at which lines were wrapped.
-
-    Attributes:
-        width: In characters, or in characters of average width for proportional type.
-        support: Number of lines that show it.
-        lengths: For each line before another, by index: its length, and its length with the first
-            word of the next line.
-    """
+    """The width at which lines were wrapped, in characters (of average width if proportional)."""
 
     width: float
-    support: int
+    support: int  # number of lines that show it
+    # Of each line before another, by index: its length, alone and with the next line's first word.
     lengths: dict[int, tuple[float, float]]
 
 
@@ -141,12 +135,7 @@ def _remove_gutenberg(text: str) -> str:
 
 
 def _remove_page_marks(text: str) -> tuple[list[str], Set[int]]:
-    """Remove page numbers and running heads.
-
-    Returns:
-        The lines, without trailing space, and the indices of those that resume a sentence after a
-        page break.
-    """
+    """Return lines without page marks, and the indices of those that resume a sentence."""
     if "\t" in text:
         text = text.expandtabs()
     lines: list[str] = []
@@ -171,10 +160,8 @@ def _remove_page_marks(text: str) -> tuple[list[str], Set[int]]:
         if not _SENTENCE_ENDS.search(lines[before]):
             dropped.update(range(before + 1, after))
     kept = [place for place in range(len(lines)) if place not in dropped]
-    return (
-        [lines[place] for place in kept],
-        {number for number, place in enumerate(kept) if place in resumed},
-    )
+    numbers = {number for number, place in enumerate(kept) if place in resumed}
+    return [lines[place] for place in kept], numbers
 
 
 def _is_short(line: str) -> bool:
@@ -218,11 +205,8 @@ def _find_marks(
         if lines[place]
     }
     counts = collections.Counter(_kind(lines[place])[0] for place in interrupting)
-    kinds = {
-        kind
-        for kind, count in counts.items()
-        if count >= _MIN_INTERRUPTIONS and not kind[:1].islower()
-    }
+    often = (kind for kind, count in counts.items() if count >= _MIN_INTERRUPTIONS)
+    kinds = {kind for kind in often if not kind[:1].islower()}
     short = [place for place in filled if _is_short(lines[place])]
     if not kinds:  # but a line may say that it is a page number
         short = [place for place in short if lines[place].endswith(_AFTER_NUMBER)]
@@ -352,10 +336,7 @@ def _count_whole_words(lines: Iterable[str]) -> collections.Counter[str]:
 def _join(
     first: str, second: str, words: collections.Counter[str], syllables: bool
 ) -> tuple[str, str]:
-    """Return two lines of a paragraph, the first with the space that separates them.
-
-    A hyphen at the end of the first line stays only if it belongs to the word.
-    """
+    """Return two lines to concatenate; a hyphen stays only if it belongs to the word."""
     if first.endswith("\N{SOFT HYPHEN}"):
         return first[:-1], second
     if not first.endswith("-"):

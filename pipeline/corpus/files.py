@@ -13,14 +13,11 @@ COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 
 def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
-    """Return (path, source) of all files of a corpus, each file once.
+    """Return (path, source) of all files that folders, files and globs name, each file once.
 
     A folder stands for all files below it in one of `FORMATS`, compressed or not, except hidden
     ones; links are followed. The source is the path relative to the folder, for a glob to the
     folder before its first wildcard.
-
-    Args:
-        corpus: Folders, files and globs.
 
     Raises:
         InputError: One of them does not exist or has no file to read, or a file name is not UTF-8.

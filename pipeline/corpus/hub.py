@@ -37,9 +37,8 @@ def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
     try:
         import datasets
     except ImportError as error:
-        raise InputError(
-            f"{name} needs the datasets library: pip install nextword-pt[hub]."
-        ) from error
+        message = f"{name} needs the datasets library: pip install nextword-pt[hub]."
+        raise InputError(message) from error
     path, config, revision, split = _parse_name(name)
     try:
         splits = datasets.load_dataset(path, config, revision=revision, streaming=True)
@@ -91,10 +90,7 @@ def corpus_path(name: str) -> Path | str:
 
 
 def pin(name: str) -> str:
-    """Return the name with an absolute path, or with the commit that its revision is now.
-
-    The name stays as it is where the commit cannot be found out.
-    """
+    """Return the name with an absolute path, or with its current commit if that can be found."""
     folder = local_folder(name)
     path, sign, split = name.partition("#")
     if folder:

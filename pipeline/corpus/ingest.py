@@ -19,7 +19,7 @@ from pipeline import InputError
 from pipeline.corpus import catalog, hub
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
-from pipeline.corpus.reading import Document, read_file, read_texts
+from pipeline.corpus.reading import read_file, read_texts
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
 from pipeline.manifest import place_of
 from pipeline.progress import Speed, progress_bar
@@ -53,10 +53,9 @@ _PASSAGE = 100
 
 
 def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (path, source) of all texts of a corpus, files first.
+    """Return (path, source) of all files of a corpus, then (pinned name, name) of its datasets.
 
-    The path of a dataset is `hf:` and its pinned name. A corpus of the catalogue is downloaded
-    where files are missing.
+    Files that are missing of a corpus of the catalogue are downloaded.
 
     Raises:
         InputError: One of them does not exist or cannot be downloaded.
@@ -72,10 +71,7 @@ def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
-    """Return a table (path, source, file) of a corpus, files that match a glob first.
-
-    So of files with the same text, the one that a glob names is kept.
-    """
+    """Return a table (path, source, file); of files with the same text, those with a glob win."""
     files = sorted(find_corpus(corpus), key=lambda file: splits.match(file[1]) is None)
     table = pd.DataFrame(files, columns=["path", "source"])
     return table.assign(file=range(len(table)))
@@ -90,7 +86,7 @@ def read_files(tables: Frames, *, text_column: str, strict: bool) -> Iterator[pd
     rows: list[tuple] = []
     size = 0
     for table in tables:
-        for file, path, source in zip(table["file"], table["path"], table["source"], strict=True):
+        for file, path, source in table[["file", "path", "source"]].itertuples(index=False):
             for row in _read_rows(int(file), path, source, text_column, strict):
                 rows.append(row)
                 size += len(row[4])
@@ -105,11 +101,9 @@ def _read_rows(
     file: int, path: str, source: str, text_column: str, strict: bool
 ) -> Iterator[tuple]:
     """Yield the rows of `READ` for one file or dataset."""
-    documents: Iterator[Document]
+    documents = read_file(Path(path), source, text_column=text_column)
     if path.startswith(hub.PREFIX):
         documents = read_texts(hub.read_dataset(path, text_column=text_column), source)
-    else:
-        documents = read_file(Path(path), source, text_column=text_column)
     number, problem = 0, ""
     try:
         for number, found in enumerate(documents, start=1):
@@ -159,19 +153,11 @@ def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame
 
 
 def record_passages(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame]:
-    """Record the passages that `drop_overlap` removed; yield its frames unchanged.
-
-    The rows of removed.csv are followed by the index of the file and the passage's length.
-    """
+    """Record what `drop_overlap` removed, with two more columns: file index and length."""
     for frame in frames:
-        columns = (frame["file"], frame["source"], frame["removed"])
-        record(
-            [
-                (source, paragraph, found_in, text[:_PASSAGE], file, len(text))
-                for file, source, removed in zip(*columns, strict=True)
-                for paragraph, found_in, text in json.loads(removed)
-            ]
-        )
+        for file, source, removed in frame[["file", "source", "removed"]].itertuples(index=False):
+            for paragraph, found_in, text in json.loads(removed):
+                record([(source, paragraph, found_in, text[:_PASSAGE], file, len(text))])
         yield frame
 
 
@@ -279,11 +265,7 @@ def write_files(table: pd.DataFrame, lost: Mapping[Any, int], folder: Path) -> N
 
 
 def require_documents(counts: Mapping[str, int], corpus: Sequence[str]) -> None:
-    """Check that each split has documents.
-
-    Raises:
-        InputError: A split has none.
-    """
+    """Raise InputError if a split has no documents."""
     for split in SPLITS:
         if not counts[split]:
             raise InputError(

@@ -39,9 +39,9 @@ _PORTUGUESE = frozenset(
     "pelas ele ela eles elas você vocês seu sua seus suas meu minha isso isto está estava muito "
     "já também até então quando nem sem depois eu lhe tem".split()
 )
-# A document is suspicious if it has at least so many tokens and a smaller share of these words.
+# From so many tokens, a document with a smaller share of these words is suspicious.
 _MIN_TOKENS, _MIN_PORTUGUESE = 50, 0.05
-# A paragraph is boilerplate if it has at least so many letters and occurs in so many documents.
+# A paragraph with so many letters, in so many documents, is boilerplate.
 _MIN_LETTERS, _MIN_DOCUMENTS = 20, 3
 # Rows of each list, and characters shown of a text.
 _MAX_ROWS, _EXCERPT = 10, 100
@@ -203,7 +203,7 @@ def inspect(*, documents: Path, output: Path) -> None:
     rates, types = _oov_rates(statistics.types), len(statistics.types["train"])
     sizes = [*(size for size in VOCABULARY_SIZES if size < types), types]
     damage = files.loc[files["mojibake"] + files["damaged"] > 0, ["source", "mojibake", "damaged"]]
-    boilerplate = [
+    boilerplate: list[dict[str, Any]] = [
         {"text": text, "documents": statistics.repeats[key]}
         for key, text in statistics.boilerplate.items()
     ]

@@ -50,17 +50,11 @@ def _fingerprints(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The concatenated tokens of several documents.
+    """The concatenated tokens of several documents; all arrays have shape (tokens,)."""
 
-    Attributes:
-        fingerprints: Hash of each token, uint64, shape (tokens,).
-        paragraph: Index of its paragraph, over all documents, shape (tokens,).
-        document: Index of its document, shape (tokens,).
-    """
-
-    fingerprints: np.ndarray
-    paragraph: np.ndarray
-    document: np.ndarray
+    fingerprints: np.ndarray  # hash of each token, uint64
+    paragraph: np.ndarray  # index of its paragraph, counted over all documents
+    document: np.ndarray  # index of its document
 
     def ngrams(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the index of the first token, and the 64-bit hash, of each 13-gram."""
@@ -92,18 +86,11 @@ def hash_tokens(texts: Sequence[str]) -> Tokens:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The 13-grams of the held-out splits.
+    """The 13-grams of the held-out splits."""
 
-    Attributes:
-        hashes: Sorted and distinct, uint64, shape (n,).
-        owners: Index in `sources` of the first document with each, of the smallest sufficient
-            integer type, shape (n,).
-        sources: "source (split)" of each held-out document.
-    """
-
-    hashes: np.ndarray
-    owners: np.ndarray
-    sources: Sequence[str]
+    hashes: np.ndarray  # sorted and distinct, uint64, shape (n,)
+    owners: np.ndarray  # index in `sources` of the first document with each, shape (n,)
+    sources: Sequence[str]  # "source (split)" of each held-out document
 
 
 def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
@@ -113,10 +100,9 @@ def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
     # Sort the hashes in place, and read them again from a file to look up their owners: sorting
     # a table of both would take several times as much memory.
     with tempfile.TemporaryFile() as file:
-        for frame, hashes_of_rows in side_by_side(_hash_ngrams, frames):
-            columns = (frame["source"], frame["split"], hashes_of_rows)
-            for source, split, hashes in zip(*columns, strict=True):
-                sources.append(f"{source} ({split})")
+        for frame, ngrams in side_by_side(_hash_ngrams, frames):
+            sources += frame["source"] + " (" + frame["split"] + ")"
+            for hashes in ngrams:
                 counts.append(len(hashes))
                 hashes.tofile(file)
         file.seek(0)
@@ -134,10 +120,9 @@ def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
 
 
 def look_up(hashes: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Look up hashes in sorted ones; np.isin would sort for each frame anew.
+    """Return whether each hash is among sorted ones, and the indices of those that are.
 
-    Returns:
-        Whether each hash occurs, bool, shape (hashes,), and the indices of those that do.
+    Unlike np.isin, this sorts nothing.
     """
     if not len(ordered):
         return np.zeros(len(hashes), bool), np.zeros(0, np.int64)
@@ -197,17 +182,11 @@ def _drop_from_frame(frame: pd.DataFrame, held_out: HeldOut) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of a paragraph, separated by white space.
+    """The words of a paragraph, separated by white space."""
 
-    Attributes:
-        spans: First and last + 1 character of each word, shape (words, 2).
-        word: Index of the word of each token, shape (tokens,).
-        sentence: Index of the sentence of each word, shape (words,).
-    """
-
-    spans: np.ndarray
-    word: np.ndarray
-    sentence: np.ndarray
+    spans: np.ndarray  # first and last + 1 character of each word, shape (words, 2)
+    word: np.ndarray  # index of the word of each token, shape (tokens,)
+    sentence: np.ndarray  # index of the sentence of each word, shape (words,)
 
     def containing(self, removed: np.ndarray) -> np.ndarray:
         """Map removed tokens, bool, to the words that contain any, bool, shape (words,)."""
@@ -222,9 +201,7 @@ class _Words:
         short = np.bincount(part[self.word]) < NGRAM
         return (out | affected[self.sentence] & short[part])[self.word]
 
-    def stretches(
-        self, removed: np.ndarray, owners: np.ndarray
-    ) -> Iterator[tuple[slice, int | None]]:
+    def parts(self, removed: np.ndarray, owners: np.ndarray) -> Iterator[tuple[slice, int | None]]:
         """Yield the characters of words all kept or all removed, and the owner of the latter."""
         out = self.containing(removed)
         edges = np.flatnonzero(out[1:] != out[:-1]) + 1
@@ -275,7 +252,7 @@ def _remove_passages(
             if paragraph not in words:
                 left.append(text)
                 continue
-            for characters, owner in words[paragraph].stretches(removed[inside], owners[inside]):
+            for characters, owner in words[paragraph].parts(removed[inside], owners[inside]):
                 if owner is None:
                     left.append(text[characters])
                 else:
@@ -286,13 +263,7 @@ def _remove_passages(
 def _find_passages(
     tokens: Tokens, paragraphs: Sequence[str], ranges: Sequence[slice], held_out: HeldOut
 ) -> tuple[np.ndarray, np.ndarray, dict[int, _Words]]:
-    """Find the tokens to remove.
-
-    Args:
-        tokens: Of all paragraphs.
-        paragraphs: Their texts.
-        ranges: Their tokens.
-        held_out: 13-grams that must not be left.
+    """Find the tokens to remove from paragraphs, whose tokens have the indices `ranges`.
 
     Returns:
         Which tokens to remove, bool, shape (tokens,); the owner of the 13-gram that each is in,

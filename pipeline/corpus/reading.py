@@ -50,27 +50,18 @@ _HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _FRONT_MATTER = re.compile(r"---\n.*?\n---\n", re.DOTALL)
 _CONLLU_COMMENT = re.compile(r"#\s*(newdoc|newpar|text(?=\s*=))\b\s*=?\s*(.*)")
 
-# The paragraphs and the encoding of each document.
-_Texts = Iterator[tuple[list[str], str]]
+_Texts = Iterator[tuple[list[str], str]]  # paragraphs and encoding of each document
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text, ready to be split.
+    """A text, ready to be split."""
 
-    Attributes:
-        source: Name of its file, relative to the corpus.
-        text: NFC, one paragraph a line, never empty.
-        encoding: Encoding of its file, as `encoding.decode` returns it.
-        mojibake: Number of sequences that an earlier reader decoded wrongly.
-        damaged: Number of characters that cannot be read (U+FFFD).
-    """
-
-    source: str
-    text: str
-    encoding: str
-    mojibake: int
-    damaged: int
+    source: str  # name of its file, relative to the corpus
+    text: str  # NFC, one paragraph a line, never empty
+    encoding: str  # of its file, as `encoding.decode` returns it
+    mojibake: int  # number of sequences that an earlier reader decoded wrongly
+    damaged: int  # number of characters that cannot be read (U+FFFD)
 
 
 def read_file(path: Path, source: str, *, text_column: str) -> Iterator[Document]:
@@ -80,13 +71,8 @@ def read_file(path: Path, source: str, *, text_column: str) -> Iterator[Document
     is each row of a table (.csv, .tsv, .parquet, .jsonl), and each `# newdoc` of a treebank
     (.conllu). Documents without text are skipped.
 
-    Args:
-        path: File to read.
-        source: Name for `Document.source`.
-        text_column: Column of a table that holds the text.
-
     Raises:
-        InputError: A table has no such column.
+        InputError: A table has no column `text_column`.
         ValueError, OSError: The file cannot be read, or not to its end.
     """
     kind, _ = suffixes(path)
@@ -124,7 +110,6 @@ def _documents(texts: _Texts, source: str) -> Iterator[Document]:
 
 
 def _open(path: Path) -> Any:
-    """Open a file for reading bytes, decompressed."""
     return _OPENERS[suffixes(path)[1]](path)
 
 
@@ -139,10 +124,7 @@ def _open_text(path: Path) -> Iterator[tuple[IO[str], str]]:
             except UnicodeDecodeError:
                 encoding = decode(data)[1]
                 break
-    with (
-        _open(path) as file,
-        io.TextIOWrapper(file, encoding, errors="replace", newline="") as text,
-    ):
+    with io.TextIOWrapper(_open(path), encoding, errors="replace", newline="") as text:
         yield text, encoding.removesuffix("-sig")
 
 
@@ -234,10 +216,8 @@ def _read_separated(path: Path, text_column: str) -> _Texts:
             column = columns.index(text_column)
             for row in rows:
                 if any(row[len(columns) :]):  # a comma at the end of a line does no harm
-                    raise ValueError(
-                        f"line {rows.line_num} has {len(row)} cells where the first has "
-                        f"{len(columns)}"
-                    )
+                    cells = f"{len(row)} cells where the first has {len(columns)}"
+                    raise ValueError(f"line {rows.line_num} has {cells}")
                 if column < len(row):
                     yield _row_paragraphs(row[column]), encoding
         except csv.Error as error:

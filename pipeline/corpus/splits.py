@@ -107,9 +107,8 @@ class Splits:
                 text = row["text"]
                 parts = self._divide(text) if chosen == _DIVIDED else [(chosen, text)]
                 for part, (split, text) in enumerate(parts):
-                    rows.append(
-                        {**row, "doc_id": text_id(text), "text": text, "split": split, "part": part}
-                    )
+                    new = {"doc_id": text_id(text), "text": text, "split": split, "part": part}
+                    rows.append(row | new)
             yield pd.DataFrame(rows, columns=[*frame.columns, "split", "part"])
 
     def _divide(self, text: str) -> list[tuple[str, str]]:
@@ -137,11 +136,7 @@ class _Candidate(NamedTuple):
 
 
 class SplitPlanner:
-    """Gather what must be known of all documents before any can be assigned, in one pass.
-
-    Args:
-        splits: The globs, and the documents that an earlier ingest fixed.
-    """
+    """Gather what must be known of all documents before any can be assigned, in one pass."""
 
     def __init__(self, splits: Splits):
         self._splits = splits
@@ -159,13 +154,9 @@ class SplitPlanner:
                 self._unmatched -= {p for p in self._unmatched if _matches(source, p)}
                 if self._splits.match(source):
                     continue
-                candidate = _Candidate(
-                    is_fixed=doc_id in self._splits.fixed,
-                    fraction=_fraction(doc_id),
-                    doc_id=doc_id,
-                    source=source,
-                    divisible=text.count("\n") >= len(self._splits.hashed),
-                )
+                is_fixed = doc_id in self._splits.fixed
+                divisible = text.count("\n") >= len(self._splits.hashed)
+                candidate = _Candidate(is_fixed, _fraction(doc_id), doc_id, source, divisible)
                 self._add(candidate)
                 if len(self._first) < FEW_DOCUMENTS:
                     self._first.append(candidate)
@@ -202,9 +193,7 @@ class SplitPlanner:
         for split, candidate in zip(empty, self._training[:-1], strict=False):
             fixed[candidate.doc_id] = split
             log.warning(
-                "By chance no document fell into the %s split: %s is put there, and stays there "
-                "when others are added.",
-                split,
-                candidate.source,
+                f"By chance no document fell into the {split} split: {candidate.source} is put "
+                "there, and stays there when others are added."
             )
         return replace(self._splits, fixed=fixed)

@@ -31,10 +31,8 @@ _CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class File:
-    """The checksum, and the size in bytes, of a file of a corpus."""
-
     sha256: str
-    bytes: int
+    bytes: int  # its size
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def fetch(
         retries: How often to retry a failed file.
 
     Returns:
-        The folder that holds the files under their names in the catalogue.
+        The folder of the files.
 
     Raises:
         InputError: A file cannot be downloaded, has another SHA-256, or cannot be written.
@@ -224,10 +222,8 @@ def _explain_failure(error: Exception, file: File, folder: Path, timeout: float)
         return f"{what}; check the network and run it again, which resumes the download."
     if isinstance(error, OSError):
         return _explain_unwritable(folder, error)
-    return (
-        f"the file received does not have SHA-256 {file.sha256} and was deleted; try later, or "
-        "look for a newer nextword-pt."
-    )
+    wrong = f"the file received does not have SHA-256 {file.sha256} and was deleted"
+    return f"{wrong}; try later, or look for a newer nextword-pt."
 
 
 def _explain_unwritable(folder: Path, error: OSError) -> str:
