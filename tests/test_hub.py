@@ -54,7 +54,7 @@ def test_reads_the_column_of_the_training_split(
     assert list(read_dataset(f"hf:{tmp_path}#test", text_column="texto")) == ["Fim."]
     with pytest.raises(InputError, match="has no column text: give one of id, texto as"):
         next(read_dataset(f"hf:{tmp_path}", text_column="text"))
-    with pytest.raises(InputError, match=r"has no split dev: .* \(train, test\)"):
+    with pytest.raises(InputError, match=r"has no split dev: .* train, test\."):
         next(read_dataset(f"hf:{tmp_path}#dev", text_column="texto"))
     with pytest.raises(InputError, match=r"The column id of .* holds int, not text"):
         next(read_dataset(f"hf:{tmp_path}", text_column="id"))

@@ -91,7 +91,7 @@ def test_text_is_composed(tmp_path: Path) -> None:
 def test_a_long_text_is_read_in_pieces_cut_at_line_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, line_end: str, longest: int
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", longest)
+    monkeypatch.setattr(reading, "MAX_PIECE", longest)
     # "ਊ" is two bytes that look like the end of a line in UTF-16.
     lines = [f"Linha {n}, não é?" + "ਊ" * (encoding[:4] == "utf-" and n % 3) for n in range(90)]
     data = line_end.join(lines).encode(encoding)
@@ -107,7 +107,7 @@ def test_a_long_text_is_read_in_pieces_cut_at_line_ends(
 def test_pieces_are_cut_at_an_empty_line_rather_than_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 40)
+    monkeypatch.setattr(reading, "MAX_PIECE", 40)
     assert texts(tmp_path / "a.txt", b"Um.\nDois, tres, quatro.\n\nCinco.\nSeis.\nSete.\n") == [
         "Um.\nDois, tres, quatro.",
         "Cinco.\nSeis.\nSete.",
@@ -117,7 +117,7 @@ def test_pieces_are_cut_at_an_empty_line_rather_than_another(
 def test_a_line_longer_than_a_piece_is_cut_between_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 50)
+    monkeypatch.setattr(reading, "MAX_PIECE", 50)
     text = " ".join(f"palavra{n}" for n in range(100))
     found = texts(tmp_path / "a.txt", text.encode())
     assert len(found) > 10
@@ -337,7 +337,7 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
     plain = "\n\n".join(f"# text = {line}" for line in lines).encode()
     assert texts(tmp_path / "a.conllu", plain) == ["\n".join(lines)]
     paragraphs = "\n\n".join(f"# newpar\n# text = {line}" for line in lines).encode()
-    monkeypatch.setattr(reading, "LONGEST", 500)
+    monkeypatch.setattr(reading, "MAX_PIECE", 500)
     for data in (plain, paragraphs):
         found = texts(tmp_path / "a.conllu", data)
         assert len(found) > 5
@@ -390,7 +390,7 @@ def test_documents_before_the_damage_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.csv", "a.jsonl", "a.parquet", "a.conllu"])
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 2**16)
+    monkeypatch.setattr(reading, "MAX_PIECE", 2**16)
     monkeypatch.setattr(reading, "_BATCH_ROWS", 100)
     lines = [f"A vizinha contou {n} vezes. " * 20 for n in range(4000)]
     text = "\n".join(lines).encode()

@@ -5,13 +5,12 @@ import unicodedata
 
 import ftfy.badness
 
-# Portuguese beyond ASCII, and the encodings used before UTF-8, the most likely first: Windows
-# (a superset of Latin-1), DOS, Macintosh.
-_COMMON = "áàâãéêíóôõúç—"
-_LESS_COMMON = "üÁÀÂÃÉÊÍÓÔÕÚÜÇñÑªº°§€«»“”‘’–…²³½"
+# Windows (a superset of Latin-1), DOS and Macintosh, the most likely first.
 OLD_ENCODINGS = ("cp1252", "cp850", "mac_roman")
 
-_WEIGHTS = {**dict.fromkeys(_COMMON, 2), **dict.fromkeys(_LESS_COMMON, 1)}
+# Portuguese beyond ASCII, common and less common.
+_WEIGHTS = dict.fromkeys("áàâãéêíóôõúç—", 2)
+_WEIGHTS |= dict.fromkeys("üÁÀÂÃÉÊÍÓÔÕÚÜÇñÑªº°§€«»“”‘’–…²³½", 1)
 _ASCII = bytes(range(128))
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 
@@ -35,14 +34,12 @@ def decode(data: bytes) -> tuple[str, str]:
     Raises:
         ValueError: The bytes are not text.
     """
-    encoding = "utf-8"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
         text = data.decode(encoding, errors="replace")
         data = text.encode("utf-8", errors="replace")  # so that controls are single bytes
     else:
-        if data.startswith(codecs.BOM_UTF8):
-            encoding = "utf-8-sig"
+        encoding = "utf-8-sig" if data.startswith(codecs.BOM_UTF8) else "utf-8"
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:

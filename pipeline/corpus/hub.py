@@ -44,17 +44,15 @@ def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
         splits = datasets.load_dataset(path, config, revision=revision, streaming=True)
         split = split or (next(iter(splits)) if len(splits) == 1 else "train")
         if split not in splits:
-            raise InputError(
-                f"{name} has no split {split}: put one of its splits ({', '.join(splits)}) after "
-                "the name and a #."
-            )
+            known = ", ".join(splits)
+            raise InputError(f"{name} has no split {split}: end it with # and one of {known}.")
         rows = splits[split]
         # Some formats have column names only in their rows.
         columns = rows.column_names or list(next(iter(rows), {}))
+        known = ", ".join(columns)
         if text_column not in columns:
             raise InputError(
-                f"{name} has no column {text_column}: give one of {', '.join(columns)} as the "
-                "text column."
+                f"{name} has no column {text_column}: give one of {known} as the text column."
             )
         for row in rows.select_columns([text_column]):
             text = row[text_column]
@@ -63,7 +61,7 @@ def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
             elif text is not None:
                 raise InputError(
                     f"The column {text_column} of {name} holds {type(text).__name__}, not text: "
-                    f"give another of {', '.join(columns)}."
+                    f"give another of {known}."
                 )
     except InputError:
         raise

@@ -27,8 +27,7 @@ from pipeline.progress import Speed, progress_bar
 log = logging.getLogger(__name__)
 
 Frames = Iterable[pd.DataFrame]
-# Takes rows of removed.csv.
-RecordRows = Callable[[list[tuple]], object]
+RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
 # Characters of text in a frame. Each step needs a small multiple of this in memory.
 _FRAME = 4 * 2**20
@@ -47,18 +46,13 @@ READ = {
 }
 CLEAN = ("file", "document", "source", "doc_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
-
-# Characters of a removed passage that go into removed.csv.
-_PASSAGE = 100
+_PASSAGE = 100  # characters of a removed passage that go into removed.csv
 
 
 def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
     """Return (path, source) of all files of a corpus, then (pinned name, name) of its datasets.
 
-    Files that are missing of a corpus of the catalogue are downloaded.
-
-    Raises:
-        InputError: One of them does not exist or cannot be downloaded.
+    Missing files of a corpus of the catalogue are downloaded.
     """
     datasets = [name for name in corpus if name.startswith(hub.PREFIX)]
     places = []
@@ -237,11 +231,7 @@ def ingest(
 def report_files(
     files: pd.DataFrame, stats: Sequence[pd.DataFrame], corpus: Sequence[str]
 ) -> pd.DataFrame:
-    """Log which files were skipped or are damaged; return the files with their statistics.
-
-    Raises:
-        InputError: No file holds readable text.
-    """
+    """Log which files were skipped or are damaged; return the files with their statistics."""
     table = files.merge(sum_by_file(pd.concat(stats)), on=["file", "source"])
     for row in table[table["note"] != ""].itertuples():
         partly = " after its first documents" if row.documents else ""

@@ -244,10 +244,8 @@ def _print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def print_inspection(inspection: Mapping[str, Any]) -> None:
     """Print the contents of inspection.json as tables."""
     removed = inspection["removed"]
-    counts = (
-        f"{removed['documents']:,} documents and {removed['passages']:,} passages "
-        f"({removed['of_training']:.2%} of the characters of training)"
-    )
+    counts = f"{removed['documents']:,} documents and {removed['passages']:,} passages"
+    share = f"{removed['of_training']:.2%} of the characters of training"
     for title, key in (
         ("Splits", "splits"),
         ("Out-of-vocabulary rate, by vocabulary size", "oov"),
@@ -255,7 +253,7 @@ def print_inspection(inspection: Mapping[str, Any]) -> None:
     ):
         _print_rows(title, [{"split": split, **row} for split, row in inspection[key].items()])
     _print_rows("Longest documents", inspection["longest"])
-    _print_rows(f"Removed {counts}, which also occur in", removed["found_in"])
+    _print_rows(f"Removed {counts} ({share}), which also occur in", removed["found_in"])
     _print_rows("Documents that hardly look Portuguese", inspection["not_portuguese"])
     _print_rows("Paragraphs that occur in many documents", inspection["boilerplate"])
     _print_rows("Damaged characters", inspection["damage"])

@@ -29,13 +29,11 @@ NGRAM = 13
 
 # Odd, so that each token's term keeps all its bits; from the golden ratio, to mix them well.
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-# Characters of text tokenized at once.
-_BATCH = 2**21
-# Hashes moved at once.
-_MOVED = 2**20
+_BATCH_CHARACTERS = 2**21  # tokenized at once
+_MOVED = 2**20  # hashes moved at once
 # A word with its punctuation; a full stop joins what it follows, as in the tokenizer.
 _SPACED_WORD = re.compile(r"\S+(?:\s+\.\S*)*")
-_SENTENCE_ENDS = re.compile(r"[.!?…][\"'”’»)\]]*$")
+_STOP_ENDS = re.compile(r"[.!?…][\"'”’»)\]]*$")
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
@@ -74,7 +72,7 @@ def hash_tokens(texts: Sequence[str]) -> Tokens:
     start, size = 0, 0
     for end, paragraph in enumerate(paragraphs, start=1):
         size += len(paragraph)
-        if size >= _BATCH or end == len(paragraphs):
+        if size >= _BATCH_CHARACTERS or end == len(paragraphs):
             hashes, rows = _fingerprints(tf.constant(paragraphs[start:end]))
             fingerprints.append(hashes.numpy().view(np.uint64))
             lengths.append(rows.numpy())
@@ -101,7 +99,7 @@ def held_out_ngrams(frames: Iterable[pd.DataFrame]) -> HeldOut:
     # a table of both would take several times as much memory.
     with tempfile.TemporaryFile() as file:
         for frame, ngrams in side_by_side(_hash_ngrams, frames):
-            sources += frame["source"] + " (" + frame["split"] + ")"
+            sources.extend(frame["source"] + " (" + frame["split"] + ")")
             for hashes in ngrams:
                 counts.append(len(hashes))
                 hashes.tofile(file)
@@ -223,7 +221,7 @@ def _find_words(paragraphs: Sequence[str], sizes: Sequence[int]) -> list[_Words]
         spans, counts = [match.span() for match in found], [tokens[match[0]] for match in found]
         # "Sr." is one token; the full stop of a sentence is a token of its own.
         ends = [
-            bool(_SENTENCE_ENDS.search(match[0])) and (count > 1 or not match[0][0].isalnum())
+            bool(_STOP_ENDS.search(match[0])) and (count > 1 or not match[0][0].isalnum())
             for match, count in zip(found, counts, strict=True)
         ]
         if sum(counts) != size:  # invisible characters before a full stop

@@ -29,7 +29,7 @@ from pipeline.corpus.files import suffixes
 
 # Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
 # memory. The longest novels have half of this.
-LONGEST = 8 * 2**20
+MAX_PIECE = 8 * 2**20
 # Rows of a Parquet file in memory at once.
 _BATCH_ROWS = 1024
 
@@ -67,7 +67,7 @@ class Document:
 def read_file(path: Path, source: str, *, text_column: str) -> Iterator[Document]:
     """Yield the documents of a file, in order; the format depends on the end of its name.
 
-    A plain text or Markdown file is one document, or several if it is longer than `LONGEST`. So
+    A plain text or Markdown file is one document, or several if it is longer than `MAX_PIECE`. So
     is each row of a table (.csv, .tsv, .parquet, .jsonl), and each `# newdoc` of a treebank
     (.conllu). Documents without text are skipped.
 
@@ -109,7 +109,7 @@ def _documents(texts: _Texts, source: str) -> Iterator[Document]:
             yield Document(source, text, encoding, count_mojibake(text), damaged)
 
 
-def _open(path: Path) -> Any:
+def _open_bytes(path: Path) -> Any:
     return _OPENERS[suffixes(path)[1]](path)
 
 
@@ -117,24 +117,24 @@ def _open(path: Path) -> Any:
 def _open_text(path: Path) -> Iterator[tuple[IO[str], str]]:
     """Open a file of lines for reading; yield it and its encoding."""
     encoding = "utf-8-sig"  # which also reads UTF-8 without BOM
-    with _open(path) as file:
+    with _open_bytes(path) as file:
         for data in _pieces(file):
             try:
                 data.decode()
             except UnicodeDecodeError:
                 encoding = decode(data)[1]
                 break
-    with io.TextIOWrapper(_open(path), encoding, errors="replace", newline="") as text:
+    with io.TextIOWrapper(_open_bytes(path), encoding, errors="replace", newline="") as text:
         yield text, encoding.removesuffix("-sig")
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a text in pieces of at most `LONGEST`, split at an empty line if any."""
+    """Yield the bytes of a text in pieces of at most `MAX_PIECE`, split at an empty line if any."""
     start = file.read(2)
     mark = start if start in (b"\xff\xfe", b"\xfe\xff") else b""  # each piece of UTF-16 needs it
     wide = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(mark)
     rest = start.removeprefix(mark)
-    while len(data := rest + file.read(LONGEST - len(rest))) >= LONGEST:
+    while len(data := rest + file.read(MAX_PIECE - len(rest))) >= MAX_PIECE:
         end = _last_line_end(data, wide or "ascii", width=2 if wide else 1)
         yield mark + data[:end]
         rest = data[end:]
@@ -154,7 +154,7 @@ def _last_line_end(data: bytes, encoding: str, *, width: int) -> int:
 
 
 def _read_plain(path: Path, split: Callable[[str], list[str]]) -> _Texts:
-    with _open(path) as file:
+    with _open_bytes(path) as file:
         for data in _pieces(file):
             text, encoding = decode(data)
             yield split(text), encoding
@@ -196,7 +196,7 @@ def _require_column(path: Path, columns: Sequence[str], text_column: str) -> Non
 
 def _read_separated(path: Path, text_column: str) -> _Texts:
     # A quote that is never closed must not make one cell of all the rest.
-    csv.field_size_limit(LONGEST)
+    csv.field_size_limit(MAX_PIECE)
     with _open_text(path) as (file, encoding):
         head: list[str] = []  # through the first line that is not blank
         while not "".join(head).strip() and (line := file.readline()):
@@ -253,7 +253,7 @@ def _read_json_lines(path: Path, text_column: str) -> _Texts:
 
 
 def _read_parquet_rows(path: Path, text_column: str) -> _Texts:
-    with _open(path) as file, tempfile.TemporaryFile() as unpacked:
+    with _open_bytes(path) as file, tempfile.TemporaryFile() as unpacked:
         if suffixes(path)[1]:  # Parquet is read from its end
             shutil.copyfileobj(file, unpacked)
             file = unpacked
@@ -278,7 +278,7 @@ def _read_conllu(path: Path) -> _Texts:
     with _open_text(path) as (file, encoding):
         for comment in filter(None, map(_CONLLU_COMMENT.match, file)):
             what, value = comment.groups()
-            if what == "newdoc" or (what == "newpar" and size > LONGEST):
+            if what == "newdoc" or (size > MAX_PIECE and (what == "newpar" or not in_paragraph)):
                 yield found, encoding
                 found, size = [], 0
             if what != "text":
@@ -289,9 +289,6 @@ def _read_conllu(path: Path) -> _Texts:
             if in_paragraph and not opens:
                 found[-1] = f"{found[-1]} {sentence}"
             elif sentence:
-                if not in_paragraph and size > LONGEST:
-                    yield found, encoding
-                    found, size = [], 0
                 found.append(sentence)
                 opens = False
             size += len(sentence)

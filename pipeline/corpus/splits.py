@@ -126,7 +126,7 @@ class Splits:
 
 
 class _Candidate(NamedTuple):
-    """A document; candidates sort in the order in which they would fill an empty split."""
+    """A document; documents sort in the order in which they would fill an empty split."""
 
     is_fixed: bool
     fraction: float
@@ -171,11 +171,7 @@ class SplitPlanner:
             self._training = sorted([*self._training, candidate])[:3]
 
     def plan(self) -> Splits:
-        """Return the rules for the documents observed, with those that must be fixed.
-
-        Raises:
-            InputError: A glob matches no document.
-        """
+        """Return the rules for these documents; raise InputError if a glob matches none."""
         if self._unmatched:
             raise InputError(
                 f"No text of the corpus matches {min(self._unmatched)!r}; globs are compared with "

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 # Environment variable for a download folder other than the operating system's.
 CACHE_VARIABLE = "NEXTWORD_CACHE"
-
 _DOWNLOADS_AT_ONCE = 4
 _CHUNK_BYTES = 1 << 16
 
@@ -77,8 +76,7 @@ def fetch(
 
     Args:
         corpus: From `find` or `corpora`.
-        cache: Folder of all downloads; by default that of the environment variable
-            NEXTWORD_CACHE, or the operating system's.
+        cache: Folder of all downloads; by default NEXTWORD_CACHE or the operating system's.
         timeout: Seconds to wait for a silent server.
         retries: How often to retry a failed file.
 
@@ -97,10 +95,7 @@ def fetch(
         if _missing(corpus, folder):
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(corpus, Path(f"{folder.parent}.lock")):
-                missing = _missing(corpus, folder)
-                for name in missing:
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                if missing:
+                if missing := _missing(corpus, folder):
                     _fetch_files(corpus, missing, folder, timeout=timeout, retries=retries)
     except OSError as error:
         raise InputError(_explain_unwritable(folder, error)) from error
@@ -187,6 +182,7 @@ def _download(
     elif size:
         headers["Range"] = f"bytes={size}-"
     report(size)
+    part.parent.mkdir(parents=True, exist_ok=True)
     if size == file.bytes:
         part.touch()
         return
