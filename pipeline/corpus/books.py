@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import NamedTuple
 
-# Lines broken before this many characters are verse.
-_MIN_WIDTH = 50
+_MIN_WIDTH = 50  # characters; lines broken before are verse
 # Characters of proportional type, in the single-byte encoding that has them all.
 _NARROW = "iíjlrtfI.,;:!|'’\"“”()[] -".encode("cp1252")
 _WIDE = "mwMW—…%".encode("cp1252")
@@ -45,8 +44,7 @@ _CREDITS = re.compile(
     r"\s*(?:Produced|E-?text prepared|Produzido|Preparado) (?:by|por)\b.*?(?:\n[^\S\n]*\n|\Z)",
     re.DOTALL,
 )
-# In characters. A marker that comes later is a quotation in some text.
-_MAX_HEADER = 40_000
+_MAX_HEADER = 40_000  # characters; a later marker is a quotation in some text
 
 # Page marks (page numbers and running heads) are shorter than lines of prose, and interrupt
 # sentences: at least twice, and in a share of their occurrences (half of all pages end in

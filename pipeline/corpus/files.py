@@ -20,7 +20,7 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
     folder before its first wildcard.
 
     Raises:
-        InputError: One of them does not exist or has no file to read, or a file name is not UTF-8.
+        InputError: One of them has no file to read, or a file name is not UTF-8.
         OSError: A folder cannot be read.
     """
     found: dict[Path, tuple[Path, str]] = {}

@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 Frames = Iterable[pd.DataFrame]
 RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
-# Characters of text in a frame. Each step needs a small multiple of this in memory.
-_FRAME = 4 * 2**20
+_FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
 
 # Columns that `read_files` returns. A file that cannot be read is a row with a note and no text.
 READ = {

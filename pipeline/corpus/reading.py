@@ -30,8 +30,7 @@ from pipeline.corpus.files import suffixes
 # Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
 # memory. The longest novels have half of this.
 MAX_PIECE = 8 * 2**20
-# Rows of a Parquet file in memory at once.
-_BATCH_ROWS = 1024
+_BATCH_ROWS = 1024  # of a Parquet file, in memory at once
 
 # Formats that would be read as plain text, markup included.
 _MARKED_UP = (".html", ".htm", ".xml", ".rtf")

@@ -19,8 +19,8 @@ SPLITS = ("train", "valid", "test")
 
 # Fraction of the documents that goes to valid, and to test, unless a glob fills the split.
 HELD_OUT_SHARE = 0.05
-# With fewer documents than this, each document is divided instead: the last tenth of its
-# paragraphs is for test, the tenth before for valid, the rest for train.
+# Fewer documents are divided instead: the last tenth of the paragraphs of each is for test, the
+# tenth before for valid.
 FEW_DOCUMENTS = 20
 _DIVIDED = "cut"
 _SPLITS_FILE = "splits.json"

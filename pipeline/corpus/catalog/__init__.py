@@ -71,8 +71,8 @@ def fetch(
 ) -> Path:
     """Download the missing files of a corpus, and check them.
 
-    A file gets its name only once its SHA-256 is right. An interrupted download remains as .part,
-    and the next call resumes it. One process downloads a corpus; others wait for it.
+    A file gets its name once its SHA-256 is right. The next call resumes an interrupted download.
+    One process downloads a corpus; others wait for it.
 
     Args:
         corpus: From `find` or `corpora`.
@@ -132,6 +132,8 @@ def _fetch_files(
         urls={name: corpus.url + quote(name) for name in missing},
         retry_if_failed=retries,
     )
+    for name in missing:  # pooch's threads would race to create a folder
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
     received = dict.fromkeys(missing, 0)
     stop = threading.Event()
 
@@ -182,7 +184,6 @@ def _download(
     elif size:
         headers["Range"] = f"bytes={size}-"
     report(size)
-    part.parent.mkdir(parents=True, exist_ok=True)
     if size == file.bytes:
         part.touch()
         return
