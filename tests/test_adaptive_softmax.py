@@ -10,7 +10,7 @@ from conftest import config, slopes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.export import export
+from pipeline.export.export import export
 from pipeline.model.adaptive_softmax import AdaptiveSoftmax, cutoffs
 from pipeline.model.language_model import build_model, weights
 from pipeline.predict import load

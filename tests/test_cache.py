@@ -7,7 +7,8 @@ from conftest import TOKENS, config
 from test_export import SUBWORDS, VOCABULARY, ask, write_training
 
 from pipeline import InputError
-from pipeline.export import NextWord, export
+from pipeline.export.export import export
+from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import (
     Cache,
     CachedModel,

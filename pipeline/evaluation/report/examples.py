@@ -10,7 +10,8 @@ import tensorflow as tf
 from pipeline.evaluation.keystrokes import SUGGESTIONS
 from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Predictions
-from pipeline.text.tokenizer import detokenize, is_word
+from pipeline.text.spelling import suggestible
+from pipeline.text.tokenizer import detokenize
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 # Tokens that are read before those that are shown.
@@ -169,7 +170,7 @@ def read(
 def _words(vocabulary: Vocabulary) -> np.ndarray:
     """What can be suggested, bool (V,)."""
     if vocabulary.unit == "word":
-        words: np.ndarray = is_word(list(vocabulary.tokens)).numpy()
+        words = suggestible(vocabulary)
     else:
         words = np.array([any(map(str.isalpha, token)) for token in vocabulary.spellings()])
     words[[UNKNOWN_ID, BEGIN_ID]] = False
