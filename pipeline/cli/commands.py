@@ -133,16 +133,18 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
     """
     require("ingest", documents)
     import_tensorflow()
-    from pipeline.corpus.inspect import inspect_documents, print_inspection
+    from pipeline.corpus import inspect as corpus_inspect
 
     run_or_skip(
-        inspect_documents,
+        corpus_inspect.inspect,
         reads=[documents],
         output=output,
         parameters={"documents": documents},
         force=force,
     )
-    print_inspection(json.loads((output / "inspection.json").read_text(encoding="utf-8")))
+    corpus_inspect.print_inspection(
+        json.loads((output / "inspection.json").read_text(encoding="utf-8"))
+    )
 
 
 @main.command()

@@ -14,28 +14,28 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 
 from pipeline.corpus import hub
-from pipeline.corpus.documents import DOCUMENTS, write_parquet
+from pipeline.corpus.documents import DOCUMENT_COLUMNS, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
     READ,
     REMOVED,
     Frames,
-    check,
+    collect_file_stats,
     file_table,
-    read,
-    tell,
-    tell_files,
-    tell_removed,
+    read_files,
+    record_passages,
+    report_files,
+    require_documents,
     write_files,
 )
-from pipeline.corpus.splits import SPLITS, Census, Splits
+from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
 
 if TYPE_CHECKING:  # they need TensorFlow, which a worker that reads files does without
     from pipeline.corpus.overlap import HeldOut
 
-# What `tell` gathers, what is known of a split document, and what `_ngrams` finds.
+# What `collect_file_stats` gathers, what is known of a split document, and what `_ngrams` finds.
 _TOLD = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
 _TOLD |= dict.fromkeys(("source", "encoding", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
@@ -73,9 +73,9 @@ def ingest(
     Raises:
         InputError: as there, or Spark cannot be started.
     """
-    splits = Splits(valid, test).keeping(place_of(output))
+    splits = Splits(valid, test).load(place_of(output))
     files = file_table(corpus, splits)
-    census, parts = Census(splits), output.absolute() / "documents.parquet"
+    planner, parts = SplitPlanner(splits), output.absolute() / "documents.parquet"
     parts.mkdir()
     with (
         (output / "removed.csv").open("w", newline="", encoding="utf-8") as file,
@@ -88,7 +88,7 @@ def ingest(
         step("reading")
         documents = _read(spark, files, text_column=text_column, strict=strict).persist()
         told = map_frames(documents, _tell, _TOLD).toPandas()
-        files = tell_files(files, [told], corpus)
+        files = report_files(files, [told], corpus)
 
         step("comparing documents")
         partitions = max(
@@ -103,11 +103,11 @@ def ingest(
                 removed.writerows((source, "", first, "") for source, first in pairs)
             documents = documents.join(again, ["file", "document"], "left_anti")
         documents = documents.orderBy("file", "document")
-        # The census counts paragraphs, for which the ends of lines are enough.
+        # The planner counts paragraphs, for which the ends of lines are enough.
         text = sql.regexp_replace("text", "[^\n]+", "").alias("text")
-        for _ in census.count(in_order(documents.select("doc_id", "source", text))):
+        for _ in planner.observe(in_order(documents.select("doc_id", "source", text))):
             pass
-        splits = census.decide()
+        splits = planner.plan()
 
         step("comparing splits")
         documents = documents.filter("text != ''")
@@ -121,12 +121,12 @@ def ingest(
     sweep(parts)
     write_files(files, rows.groupby("file")["letters"].sum().to_dict(), output)
     found = pd.read_parquet(parts, columns=["split"])["split"].value_counts()
-    check({split: int(found.get(split, 0)) for split in SPLITS}, corpus)
+    require_documents({split: int(found.get(split, 0)) for split in SPLITS}, corpus)
     splits.save(output)
 
 
 def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame:
-    """`read` on every worker; a task reads files that follow each other."""
+    """`read_files` on every worker; a task reads files that follow each other."""
     # Workers have a folder of their own to run in.
     places = [p if p.startswith(hub.PREFIX) else os.path.abspath(p) for p in files["path"]]
     context = spark.sparkContext
@@ -138,12 +138,12 @@ def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame
 def _read_some(
     frames: Frames, *, files: "Broadcast[pd.DataFrame]", **options: Any
 ) -> Iterator[pd.DataFrame]:
-    return read((files.value.iloc[frame["id"]] for frame in frames), **options)
+    return read_files((files.value.iloc[frame["id"]] for frame in frames), **options)
 
 
 def _tell(frames: Frames) -> Iterator[pd.DataFrame]:
     told: list[pd.DataFrame] = []
-    for _ in tell(frames, told):
+    for _ in collect_file_stats(frames, told):
         yield told.pop()
 
 
@@ -193,10 +193,10 @@ def _write_part(
 
     removed: list[Sequence[object]] = []
     if held_out:
-        frames = tell_removed(drop_overlap(frames, held_out=held_out.value), removed.extend)
+        frames = record_passages(drop_overlap(frames, held_out=held_out.value), removed.extend)
     context = TaskContext.get()
     assert context
     # Partitions are in the order of documents, and so are the names of their files.
     with beside(folder / f"part-{context.partitionId():05}.parquet") as path:
-        write_parquet(frames, path, DOCUMENTS)
+        write_parquet(frames, path, DOCUMENT_COLUMNS)
     yield pd.DataFrame(removed, columns=list(_REMOVED)).astype(_REMOVED)
