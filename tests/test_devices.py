@@ -197,7 +197,7 @@ def test_mixed_precision_learns_nearly_the_same(cell, precision, softmax):
     def learned(model):
         with tf.GradientTape() as tape:
             h, _ = model.hidden(x, training=True)
-            nats = model.nats(h, y, training=True)
+            nats = model.negative_log_likelihood(h, y, training=True)
         gradients = tape.gradient(nats, model.trainable_variables)
         return h, nats, tf.concat([tf.reshape(tf.convert_to_tensor(g), -1) for g in gradients], 0)
 

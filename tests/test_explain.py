@@ -73,9 +73,9 @@ def test_gradients_are_those_of_finite_differences(cell, changes):
     back = STEPS // 2
     lower, state = hidden(ids[:, : -1 - back])[1]
 
-    def nats(state):
+    def negative_log_likelihood(state):
         h, _ = hidden(ids[:, -1 - back : -1], states=[lower, state])
-        return float(model.nats(h[:, -1:], ids[:, -1:])[0, 0])
+        return float(model.negative_log_likelihood(h[:, -1:], ids[:, -1:])[0, 0])
 
     slopes = []
     for part in range(len(state)):
@@ -85,7 +85,7 @@ def test_gradients_are_those_of_finite_differences(cell, changes):
             up, down = (
                 [s + sign * m for s, m in zip(state, moved, strict=True)] for sign in (1, -1)
             )
-            slopes.append((nats(up) - nats(down)) / 0.02)
+            slopes.append((negative_log_likelihood(up) - negative_log_likelihood(down)) / 0.02)
     found = float(flow.h[0, back]), float(flow.state[0, back])
     expected = np.linalg.norm(slopes[:5]), np.linalg.norm(slopes)
     np.testing.assert_allclose(found, expected, rtol=0.02, atol=1e-4)

@@ -85,7 +85,7 @@ def test_the_state_is_carried_and_the_gradient_cut(cell, stride):
             mine.assign(theirs)
         with tf.GradientTape() as tape:
             h, _ = alone.hidden(batch.x, states=carried)
-            nats = alone.nats(h[:, -batch.y.shape[1] :], tf.constant(batch.y))
+            nats = alone.negative_log_likelihood(h[:, -batch.y.shape[1] :], tf.constant(batch.y))
             loss = tf.reduce_sum(nats) / np.sum(batch.y != NO_TARGET)
         expected = tape.gradient(loss, alone.trainable_variables)
         _, carried = alone.hidden(batch.x[:, :stride], states=carried)

@@ -324,7 +324,7 @@ def _evaluation_of(name: str) -> Iterator[Path]:
     if Path(name).is_dir():
         yield Path(name)
         return
-    from pipeline.tracking import download_evaluation
+    from pipeline.tracking.runs import download_evaluation
 
     with tempfile.TemporaryDirectory() as folder:
         yield download_evaluation(name, Path(folder))
@@ -358,10 +358,10 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
 
 def _check_register(name: str | None) -> None:
     """Validate the registry name before any stage runs."""
-    from pipeline.tracking import check_name
+    from pipeline.tracking.registry import check_model_name
 
     if name:
-        check_name(name)
+        check_model_name(name)
 
 
 @main.command()
@@ -373,7 +373,7 @@ def demo(**options: Any) -> None:
     """Serve a page to type on: suggestions after every key, and how surprising each word is."""
     require("export", options["model"])
     import_tensorflow()
-    from pipeline.demo import serve
+    from pipeline.demo.server import serve
 
     serve(say=click.echo, **options)
 

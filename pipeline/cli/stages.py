@@ -1,6 +1,7 @@
 """Each stage, run or skipped, and what it leaves in MLflow."""
 
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable
@@ -113,7 +114,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     Args:
         used: what options that were not given stand for.
     """
-    from pipeline import tracking
+    from pipeline.tracking.runs import start_run
 
     context = click.get_current_context()
     options = {**context.params, **used}
@@ -135,7 +136,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     if options.get("cell", "lstm") != "lstm":
         options["mogrifier"] = 0
     shown = {name: value for name, value in options.items() if name not in left_out}
-    return tracking.run(
+    return start_run(
         str(context.info_name), {n: "" if value is None else value for n, value in shown.items()}
     )
 
@@ -153,7 +154,7 @@ def ingest_stage(
     import_tensorflow()
     from pipeline.corpus import hub
     from pipeline.corpus.ingest import find_corpus, ingest
-    from pipeline.tracking import log_documents
+    from pipeline.tracking.runs import log_documents
 
     # `mlflow run -P valid=` passes an empty glob.
     globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
@@ -204,7 +205,7 @@ def tokenize_stage(
 ) -> None:
     import_tensorflow()
     from pipeline.tokens import tokenize
-    from pipeline.tracking import log_vocabulary
+    from pipeline.tracking.runs import log_files
 
     stage: Callable[..., None] = tokenize.tokenize
     grown: dict[str, Any] = {"init": init, "new_words": new_words} if init else {}
@@ -229,7 +230,7 @@ def tokenize_stage(
         },
         force=force,
     )
-    log_vocabulary(output)
+    log_files(output, "vocabulary.tsv", "tokenizer.json")
 
 
 def train_stage(
@@ -250,7 +251,7 @@ def train_stage(
         fine_tuning: `init` and `retain` of `train`, or nothing.
     """
     from pipeline.manifest import is_current, partial_of
-    from pipeline.tracking import epoch_logger, log_history, windows_logger
+    from pipeline.tracking.runs import log_epoch, log_history, log_windows
     from pipeline.training import strategies
     from pipeline.training.train import train
 
@@ -267,8 +268,8 @@ def train_stage(
         parameters=parameters,
         force=force,
         resume=resume,
-        on_epoch=epoch_logger(prefix),
-        on_windows=windows_logger(prefix),
+        on_epoch=functools.partial(log_epoch, prefix=prefix),
+        on_windows=functools.partial(log_windows, prefix=prefix),
     )
     if not ran:
         log_history(output, prefix)
@@ -286,7 +287,7 @@ def evaluate_stage(
     import_tensorflow()
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.evaluation.report.table import print_table
-    from pipeline.tracking import log_evaluation
+    from pipeline.tracking.runs import log_evaluation
 
     shown = (config.text, config.explanation, config.ablation)
     run_or_skip(
@@ -318,8 +319,8 @@ def export_stage(
     force: bool,
 ) -> None:
     import_tensorflow()
-    from pipeline.export import export
-    from pipeline.tracking import log_model
+    from pipeline.export.export import export
+    from pipeline.tracking.registry import log_model
 
     # What there is of an evaluation stands in the model card.
     measured = evaluation if (evaluation / "metrics.json").is_file() else None
@@ -369,7 +370,7 @@ def explain_stage(
 ) -> None:
     import_tensorflow()
     from pipeline.explain.explain import explain, print_explanation
-    from pipeline.tracking import log_explanation
+    from pipeline.tracking.runs import log_files
 
     run_or_skip(
         explain,
@@ -379,4 +380,4 @@ def explain_stage(
         force=force,
     )
     print_explanation(json.loads((output / "explanation.json").read_text(encoding="utf-8")))
-    log_explanation(output)
+    log_files(output, "explanation.json", "figures")

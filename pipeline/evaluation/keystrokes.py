@@ -19,8 +19,8 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE, bare
-from pipeline.text.tokenizer import BREAK, is_word, spaces, spacing_kinds
+from pipeline.text.spelling import MISSING_ACCENT, WHOLE, bare, suggestible
+from pipeline.text.tokenizer import BREAK, spaces, spacing_kinds
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 SUGGESTIONS = 3
@@ -44,7 +44,7 @@ class Completions:
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> Self:
         """Create from the words of a vocabulary."""
-        words = is_word(list(vocabulary.tokens)).numpy()
+        words = suggestible(vocabulary)
         pairs = zip(vocabulary.displays, words, strict=True)
         spelled = [display.lower() if word else "" for display, word in pairs]
         return cls(words, _codes(spelled), _codes(["".join(map(bare, word)) for word in spelled]))

@@ -90,7 +90,7 @@ def _norms(model: LanguageModel, steps: int) -> Callable[[tf.Tensor], tuple[tf.T
             given = tf.transpose(x[:, steps:], (1, 0, 2)), [shift[1:] for shift in shifts]
             h, *_ = tf.scan(step, given, state)
             # Rows are independent, so the gradient of their sum is the gradient of each.
-            nats = tf.reduce_sum(model.nats(h[-1][:, None], ids[:, -1:]))
+            nats = tf.reduce_sum(model.negative_log_likelihood(h[-1][:, None], ids[:, -1:]))
         gradients = tape.gradient(nats, shifts)
         # (D + 1, B) each, t − j = 0 first; squares would underflow in float32.
         squares = [

@@ -158,7 +158,7 @@ class _Best:
 
     def measure(self) -> float:
         """Return the loss of the weights in `model`, nats per token."""
-        return float(self._meter.nats(self._stream).mean(dtype=np.float64))
+        return float(self._meter.negative_log_likelihood(self._stream).mean(dtype=np.float64))
 
     def keep(self, loss: float, epoch: float, *, write: bool = True) -> bool:
         """Save the weights in `model` if their loss is the least so far; returns whether it is."""

@@ -79,7 +79,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             raw = self._read(x)
             h = self.model.dropouts[-1](raw, training=True)
-            nats = self.model.nats(h[:, -tf.shape(y)[1] :], y, training=True)
+            nats = self.model.negative_log_likelihood(h[:, -tf.shape(y)[1] :], y, training=True)
             nats = tf.reduce_sum(nats)
             loss = nats / targets
             if self.alpha or self.beta:
