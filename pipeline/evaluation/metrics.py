@@ -13,7 +13,7 @@ from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import METRICS, SUMS, jackknife
 from pipeline.evaluation.keystrokes import pressed_keys, unaided_keys
 from pipeline.model.meter import Predictions, perplexity
-from pipeline.text.tokenizer import is_word
+from pipeline.text.spelling import suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 TOP = (1, 3, 5)
@@ -57,7 +57,7 @@ def score(
         metrics["words"] = int(np.array(vocabulary.closes())[predictions.targets].sum())
         metrics["perplexity_per_word"] = perplexity(nats.sum(), metrics["words"])
     if predictions.word_rank is not None:
-        word = is_word(list(vocabulary.tokens)).numpy()[predictions.targets]
+        word = suggestible(vocabulary)[predictions.targets]
         count = max((word | ~known).sum(), 1)
         for k in TOP:
             metrics[f"top_{k}_words"] = (word & (predictions.word_rank < k)).sum() / count

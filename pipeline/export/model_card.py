@@ -166,17 +166,17 @@ def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str,
         metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
     except OSError:
         return {}
-    if models[0]["digest"] != digest([training]):  # the first is the one that was evaluated
+    size = _parameters(evaluation).get("cache")
+    # The first model is the one that was evaluated.
+    if models[0]["digest"] != digest([training]) or (cache and cache.size != size):
         return {}
-    if cache is None:
-        return {split: of[models[0]["name"]] for split, of in metrics.items()}
-    if _parameters(evaluation).get("cache") != cache.size:
-        return {}
-    name = next(model["name"] for model in models if model["kind"] == "cache")
-    cached = {split: of[name] for split, of in metrics.items()}
-    tuned = (cache.theta, cache.weight)
-    alike = all((of["cache_theta"], of["cache_weight"]) == tuned for of in cached.values())
-    return cached if alike else {}
+    kind = "cache" if cache else "network"
+    name = next(model["name"] for model in models if model["kind"] == kind)
+    figures = {split: rows[name] for split, rows in metrics.items()}
+    for row in figures.values():
+        if cache and (row["cache_theta"], row["cache_weight"]) != (cache.theta, cache.weight):
+            return {}
+    return figures
 
 
 def _measured(figures: dict[str, dict[str, float]]) -> str:

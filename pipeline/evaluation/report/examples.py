@@ -65,7 +65,7 @@ def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) 
     # A sentence includes the mark that ends it, but not the `<s>` after it.
     edges = np.append(after, len(ids))
     spans = [(a, b - bool(begins[b - 1])) for a, b in itertools.pairwise(edges)]
-    words = _suggestible(vocabulary)
+    words = _offered(vocabulary)
     words[UNKNOWN_ID] = True  # most unknown tokens are words
     random = np.random.default_rng(_SEED)
     places = []
@@ -84,7 +84,7 @@ def choose_surprises(
 ) -> list[Place]:
     """Find the `count` least probable words of a stream that are in the vocabulary, each once."""
     places: dict[int, Place] = {}
-    words = _suggestible(vocabulary)[predictions.targets]
+    words = _offered(vocabulary)[predictions.targets]
     for target in np.argsort(np.where(words, -predictions.nats, np.inf), kind="stable"):
         if len(places) == count or not words[target]:
             break
@@ -103,12 +103,12 @@ def read_examples(
 
     No place may begin with the stream's first token.
     """
-    suggestible = tf.constant(_suggestible(vocabulary))
+    offered = tf.constant(_offered(vocabulary))
 
     @tf.function(input_signature=[tf.TensorSpec((1, None), tf.int32)] * 2)
     def predict(ids: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
         p = tf.nn.softmax(tf.cast(model(ids), tf.float32))[0, -tf.shape(targets)[1] :]  # (T, V)
-        of_words = tf.where(suggestible, p, -1.0)
+        of_words = tf.where(offered, p, -1.0)
         return tf.gather(p, targets[0], batch_dims=1), *tf.math.top_k(of_words, SUGGESTIONS)
 
     shown = vocabulary.spellings()
@@ -144,7 +144,7 @@ def read_examples(
     return examples
 
 
-def _suggestible(vocabulary: Vocabulary) -> np.ndarray:
+def _offered(vocabulary: Vocabulary) -> np.ndarray:
     """Return which tokens can be suggested, bool (V,)."""
     if vocabulary.unit == "word":
         words = suggestible(vocabulary)
