@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pipeline import InputError
 from pipeline.evaluation.keystrokes import unaided_keys
 from pipeline.text import tokenizer
+from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
     begins_sentence,
-    detokenize,
     ends_sentence,
     is_word,
     model_form,

@@ -19,8 +19,9 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
+from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.spelling import MISSING_ACCENT, WHOLE, bare
-from pipeline.text.tokenizer import BREAK, is_word, spaces, spacing_kinds
+from pipeline.text.tokenizer import BREAK, is_word
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 SUGGESTIONS = 3
@@ -112,7 +113,7 @@ def _all_so_far(true: tf.Tensor) -> tf.Tensor:
 def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
     """Keys of each target without suggestions: its letters, and the space after it, if any.
 
-    A paragraph's are the characters that `tokenizer.detokenize` writes, and one for its end.
+    A paragraph's are the characters that `detokenize` writes, and one for its end.
 
     Args:
         stream: int32 ids, (tokens,), beginning with `<s>`.

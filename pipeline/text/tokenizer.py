@@ -257,63 +257,6 @@ def is_word(tokens: tf.Tensor) -> tf.Tensor:
     )
 
 
-# What decides where the usual spacing has a space: the first pattern that a whole token fits. A
-# space is left out only where no token could grow over the gap (for the full stop `cut` has seen
-# to it), so `tokenize` finds the same tokens again.
-_KINDS = (BREAK, r"[,;:!?.…)\]}]", r"[(\[{]", '"', "'", "/", r"\p{L}+", r"\p{L}(?s:.*)")
-_BREAK, _CLOSES, _OPENS, _QUOTE, _APOSTROPHE, _SLASH, _LETTERS, _LETTER, _OTHER = range(9)
-
-
-def spacing_kinds(tokens: tf.Tensor) -> tf.Tensor:
-    """What `spaces` needs to know of tokens; any shape, int32."""
-    kinds = tf.fill(tf.shape(tokens), _OTHER)
-    for kind in reversed(range(_OTHER)):
-        kinds = tf.where(tf.strings.regex_full_match(tokens, _KINDS[kind]), kind, kinds)
-    return kinds
-
-
-def spaces(kinds: tf.Tensor) -> tf.Tensor:
-    """Whether the usual spacing has a space before each token.
-
-    It depends on the tokens before, never on those after: quotes and apostrophes of a paragraph
-    open and close in turn, and a slash joins the word of letters before it and the letter after it.
-
-    Args:
-        kinds: `spacing_kinds` of tokens that follow each other, (N,), the first one `BREAK`.
-
-    Returns:
-        bool, (N,).
-    """
-
-    def after(tokens: tf.Tensor) -> tf.Tensor:
-        return tf.concat([[False], tokens[:-1]], 0)
-
-    breaks = tf.equal(kinds, _BREAK)
-    paragraph = tf.cumsum(tf.cast(breaks, tf.int32)) - 1
-    slash = tf.equal(kinds, _SLASH) & after(tf.equal(kinds, _LETTERS))
-    closes, opens = breaks | slash | tf.equal(kinds, _CLOSES), breaks | tf.equal(kinds, _OPENS)
-    for mark in (_QUOTE, _APOSTROPHE):
-        marks = tf.equal(kinds, mark)
-        count = tf.cumsum(tf.cast(marks, tf.int32))
-        # Since the paragraph began: the first opens, the second closes, …
-        odd = (count - tf.gather(tf.boolean_mask(count, breaks), paragraph)) % 2 == 1
-        opens, closes = opens | (marks & odd), closes | (marks & ~odd)
-    joined = after(slash) & (tf.equal(kinds, _LETTERS) | tf.equal(kinds, _LETTER))
-    return ~(closes | after(opens) | joined)
-
-
-def detokenize(tokens: tf.RaggedTensor) -> tf.Tensor:
-    """Join tokens of shape (B, None) into text of shape (B,) with the usual spacing.
-
-    `tokenize(detokenize(tokenize(text)))` equals `tokenize(text)`.
-    """
-    opened = tf.concat([tf.fill([tokens.nrows(), 1], BREAK), tokens], axis=1)
-    spaced = opened.with_values(spaces(spacing_kinds(opened.values)))[:, 1:].values
-    strings = tf.where(tf.equal(tokens.values, BREAK), "\n", tokens.values)
-    strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
-    return tf.strings.reduce_join(tokens.with_values(strings), axis=-1)
-
-
 class Tokenizer(tf.Module):
     """Text to ids with one vocabulary; what it looks up travels with the module."""
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from pipeline.evaluation.keystrokes import SUGGESTIONS
 from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Predictions
-from pipeline.text.tokenizer import detokenize, is_word
+from pipeline.text.spacing import spaces, spacing_kinds
+from pipeline.text.tokenizer import BREAK, is_word
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 # Tokens that are read before those that are shown.
@@ -177,16 +178,12 @@ def _words(vocabulary: Vocabulary) -> np.ndarray:
 
 
 def _spaces(texts: Sequence[str], closes: Sequence[bool]) -> list[bool]:
-    """Before which tokens, or pieces of tokens, the usual spacing has a space."""
-    starts = [True, *closes[:-1]]
-    words = [""]
+    """Return whether a space stands before each token, or piece of a token."""
+    words, starts = [BREAK], [True, *closes[:-1]]
     for text, start in zip(texts, starts, strict=True):
-        words += [text] if start else []
-        words[-1] += "" if start else text
-    line = detokenize(tf.ragged.constant([words[1:]])).numpy()[0].decode()
-    spaces, end = [], 0
-    for text, start in zip(texts, starts, strict=True):
-        begin = line.index(text, end)
-        spaces.append(start and begin > end)
-        end = begin + len(text)
-    return spaces
+        if start:
+            words.append(text)
+        else:
+            words[-1] += text
+    before = iter(spaces(spacing_kinds(words)).numpy()[1:].tolist())
+    return [start and next(before) for start in starts]
