@@ -19,9 +19,8 @@ from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
-    begins_sentence,
-    ends_sentence,
     is_word,
+    masks_case,
     model_form,
     open_paragraph,
     skip_blank,
@@ -436,7 +435,7 @@ def test_no_rows():
     tokens = tokenize(tf.constant([], tf.string))
     assert tokens.shape.as_list() == [0, None]
     assert detokenize(tokens).shape == (0,)
-    assert begins_sentence(ends_sentence(tokens.values)).shape == (0,)
+    assert masks_case(tokens.values).shape == (0,)
 
 
 def as_seen(tokens: str, **choices) -> str:
@@ -813,18 +812,18 @@ def test_every_kind_of_token_is_judged_alike_when_folded():
         ("", ""),
     ],
 )
-def test_begins_sentence(text, opening):
-    tokens = tokenize(tf.constant([text])).values
-    first = tf.boolean_mask(tokens, begins_sentence(ends_sentence(tokens))).numpy()
+def test_masks_case(text, opening):
+    tokens = tokenize(open_paragraph(tf.constant([text]))).values
+    first = tf.boolean_mask(tokens[1:], masks_case(tokens)[:-1]).numpy()
     assert b" ".join(first).decode() == opening
 
 
-def test_every_text_begins_a_sentence():
+def test_the_first_token_of_every_text_may_owe_its_capital_to_its_position():
     texts = tf.constant(["Um dois", "", "Três", "Quatro cinco"])
     tokens = tokenize(open_paragraph(texts)).values
-    words = tf.not_equal(tokens, BREAK)
-    opens = tf.boolean_mask(begins_sentence(ends_sentence(tokens)), words)
-    assert opens.numpy().tolist() == [True, False, True, True, False]
+    words = tf.not_equal(tokens[1:], BREAK)
+    masked = tf.boolean_mask(masks_case(tokens)[:-1], words)
+    assert masked.numpy().tolist() == [True, False, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -833,10 +832,10 @@ def test_every_text_begins_a_sentence():
         (tokenize, TEXT),
         (Tokenizer(vocabulary_of("água", numbers="class")), TEXT),
         (is_word, TEXT),
-        (ends_sentence, TEXT),
+        (masks_case, TEXT),
         (detokenize, TOKENS),
     ],
-    ids=["tokenize", "Tokenizer", "is_word", "ends_sentence", "detokenize"],
+    ids=["tokenize", "Tokenizer", "is_word", "masks_case", "detokenize"],
 )
 def test_the_graph_holds_core_operations_only(function, signature):
     graph = (

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import NamedTuple
 
+from pipeline.text.sentences import sentence_end
+
 # Lines broken before this many letters are verse.
 _NARROWEST = 50
 # Letters of proportional type, in the encoding of one byte that has them all.
 _NARROW = "iíjlrtfI.,;:!|'’\"“”()[] -".encode("cp1252")
 _WIDE = "mwMW—…%".encode("cp1252")
-_SENTENCE_ENDS = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
+_PARAGRAPH_END = sentence_end(also=":;")
 # A dash of dialogue, the name of who speaks in a play, a heading.
 _PARAGRAPH_OPENS = re.compile(r"[—–-]|[A-ZÁÂÃÉÊÍÓÔÕÚÇ. ]+[—–]|(?i:capítulo)\b")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
@@ -169,7 +171,7 @@ def _without_pages(text: str) -> tuple[list[str], Set[int]]:
             continue
         if (before, after) in breaks:
             cuts.add(after)
-        if not _SENTENCE_ENDS.search(lines[before]):
+        if not _PARAGRAPH_END.search(lines[before]):
             dropped.update(range(before + 1, after))
     kept = [place for place in range(len(lines)) if place not in dropped]
     return (
@@ -200,7 +202,7 @@ def _find_breaks(
             continue
         before = filled[first]
         new_page = any(place in tops for place in range(before + 1, after + 1))
-        if (new_page or first < number - 1) and not _SENTENCE_ENDS.search(lines[before]):
+        if (new_page or first < number - 1) and not _PARAGRAPH_END.search(lines[before]):
             breaks.add((before, after))
     return breaks
 
@@ -341,7 +343,7 @@ def _goes_on(lines: Sequence[str], place: int, found: _Width) -> bool:
         return full or length > 0.67 * width
     if found.told_by < 2:  # a single line may have been broken anywhere
         return False
-    if not _SENTENCE_ENDS.search(line):
+    if not _PARAGRAPH_END.search(line):
         heading = line.isupper() and not start.isupper()
         return (full or length > 0.85 * width) and not heading
     opens = _PARAGRAPH_OPENS.match(start) or start.isupper() or _indent(after) > _indent(line)

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from pipeline.corpus.splits import digest
 from pipeline.parallel import side_by_side
+from pipeline.text.sentences import sentence_end
 from pipeline.text.tokenizer import cut, model_form, put_back
 
 NGRAM = 13
@@ -35,7 +36,7 @@ _BATCH = 2**21
 _MOVED = 2**20
 # A word with the marks about it; a full stop joins what it follows, as in the tokenizer.
 _WORD = re.compile(r"\S+(?:\s+\.\S*)*")
-_SENTENCE_ENDS = re.compile(r"[.!?…][\"'”’»)\]]*$")
+_SENTENCE_END = sentence_end()
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
@@ -241,7 +242,7 @@ def _find_words(paragraphs: Sequence[str], sizes: Sequence[int]) -> list[_Words]
         spans, counts = [match.span() for match in found], [tokens[match[0]] for match in found]
         # "Sr." is one token, the end of a sentence is one of its own.
         ends = [
-            bool(_SENTENCE_ENDS.search(match[0])) and (count > 1 or not match[0][0].isalnum())
+            bool(_SENTENCE_END.search(match[0])) and (count > 1 or not match[0][0].isalnum())
             for match, count in zip(found, counts, strict=True)
         ]
         if sum(counts) != size:  # invisible letters before a full stop

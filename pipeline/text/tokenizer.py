@@ -17,6 +17,7 @@ import unicodedata
 
 import tensorflow as tf
 
+from pipeline.text.sentences import SENTENCE_ENDS
 from pipeline.text.subword import Segmenter
 from pipeline.text.vocabulary import BEGIN_ID, MARK, NUMBER, UNKNOWN_ID, Case, Numbers, Vocabulary
 
@@ -231,22 +232,14 @@ def model_form(tokens: tf.Tensor, *, case: Case, numbers: Numbers) -> tf.Tensor:
     return tf.strings.lower(tokens, encoding="utf-8") if case == "fold" else tokens
 
 
-# Where the next word is capitalised for its position, not for itself.
-_SENTENCE_END = r"[.!?…:\"'(\[—–-]|\x02"
-
-
 def ends_sentence(tokens: tf.Tensor) -> tf.Tensor:
-    """Which tokens have a capital after them that says nothing; any shape → bool."""
-    return tf.strings.regex_full_match(tokens, _SENTENCE_END)
+    """Return which tokens end a sentence or a paragraph; any shape, bool."""
+    return tf.strings.regex_full_match(tokens, rf"[{SENTENCE_ENDS}]|{BREAK}")
 
 
-def begins_sentence(ends: tf.Tensor) -> tf.Tensor:
-    """Which tokens stand where a capital says nothing: after one that ends a sentence.
-
-    Args:
-        ends: `ends_sentence` of tokens that follow each other, bool of shape (N,).
-    """
-    return tf.concat([[True], ends[:-1]], 0)[: tf.size(ends)]
+def masks_case(tokens: tf.Tensor) -> tf.Tensor:
+    """Return which tokens may be the only reason for a capital after them; any shape, bool."""
+    return tf.strings.regex_full_match(tokens, rf"[{SENTENCE_ENDS}:\"'(\[—–-]|{BREAK}")
 
 
 def is_word(tokens: tf.Tensor) -> tf.Tensor:

@@ -23,9 +23,8 @@ from pipeline.text.subword import in_chunks
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
-    begins_sentence,
     cut,
-    ends_sentence,
+    masks_case,
     open_paragraph,
     put_back,
 )
@@ -116,9 +115,8 @@ def _number(text: tf.Tensor) -> tuple[tf.Tensor, ...]:
     rows = put_back(tokens.with_values(numbers), places)
     stream = rows.values
     breaks = rows.with_values(tf.cast(tf.gather(tf.equal(forms, BREAK), stream), tf.int32))
-    # Every text is opened by BREAK, so what stands before it in the batch says nothing.
-    opens = begins_sentence(tf.gather(ends_sentence(forms), stream))
-    inside = tf.boolean_mask(stream, ~opens)
+    masked = tf.gather(masks_case(forms), stream)
+    inside = tf.boolean_mask(stream[1:], ~masked[:-1])  # a token's case depends on the one before
     size = tf.size(forms)
     counts = [tf.math.bincount(n, minlength=size, maxlength=size) for n in (stream, inside)]
     return forms, stream, tf.reduce_sum(breaks, axis=1), *counts

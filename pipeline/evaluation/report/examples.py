@@ -10,6 +10,7 @@ import tensorflow as tf
 from pipeline.evaluation.keystrokes import SUGGESTIONS
 from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Predictions
+from pipeline.text.sentences import SENTENCE_ENDS
 from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.tokenizer import BREAK, is_word
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
@@ -68,7 +69,7 @@ def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) 
         count: sentences, at most.
     """
     ids = np.asarray(stream[:])
-    stops = [i for i, token in enumerate(vocabulary.spellings()) if token in {".", "!", "?", "…"}]
+    stops = [i for i, token in enumerate(vocabulary.spellings()) if token in {*SENTENCE_ENDS}]
     begins = ids == BEGIN_ID
     after = np.flatnonzero(begins | np.isin(ids, stops)) + 1
     # Up to the next beginning; the mark that ends a sentence is its own, `<s>` is not.
