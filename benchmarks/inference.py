@@ -197,14 +197,15 @@ def prepare(folder: Path) -> None:
     from pipeline.model.language_model import weights
     from pipeline.text.tokenizer import Tokenizer, is_word
     from pipeline.text.vocabulary import Vocabulary
-    from pipeline.tokens.tokenize import tokenize_documents
+    from pipeline.tokens.config import VocabularyConfig
+    from pipeline.tokens.tokenize import tokenize
 
     size = SETUP.vocabulary
     documents, trained, exported = (folder / name for name in ("documents", "training", "nextword"))
     for path in (documents, trained, exported):
         path.mkdir()
     ingest(corpus=[str(training.SAMPLE)], output=documents)
-    tokenize_documents(documents=documents, output=folder, vocabulary_size=size, min_count=1)
+    tokenize(documents, folder, config=VocabularyConfig(vocabulary_size=size, min_count=1))
     vocabulary = Vocabulary.load(folder / "vocabulary.tsv")
 
     model = training.Ours(SETUP).trainer.model

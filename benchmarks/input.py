@@ -27,6 +27,7 @@ from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import build_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import distribute
+from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
 from pipeline.training.trainer import Trainer
 
@@ -36,17 +37,13 @@ PARTS = ("cut the window", "learn from it")
 
 def train(tokens: Path, *, count: int, trace: Path) -> None:
     """Learn from some windows, all but the first, which compile, under the profiler."""
-    text = Text(tokens, window=WINDOW, stride=None, reset="never", batch_size=BATCH, seed=0)
+    text = Text(tokens, TrainingConfig(window=WINDOW, batch_size=BATCH, seed=0))
     size = len(Vocabulary.load(tokens / "vocabulary.tsv"))
     config = ModelConfig(
-        cell="lstm",
         vocabulary_size=size,
         embedding=UNITS,
         units=UNITS,
-        layers=1,
-        dropout=0.5,
-        tied=True,
-        context=1,
+        mogrifier=0,
     )
     trainer = Trainer(
         build_model(config, batch_size=BATCH), keras.optimizers.Adam(5e-3), clip_norm=1.0

@@ -46,14 +46,12 @@ SOFTMAXES: tuple[Softmax, ...] = ("full", "adaptive")
 
 def trainer(softmax: Softmax, *, size: int, tied: bool) -> Trainer:
     config = ModelConfig(
-        cell="lstm",
         vocabulary_size=size,
         embedding=UNITS,
         units=UNITS,
-        layers=1,
         dropout=DROPOUT,
         tied=tied,
-        context=1,
+        mogrifier=0,
         softmax=softmax,
     )
     keras.utils.set_random_seed(1)

@@ -108,9 +108,11 @@ def measure(documents: list[str], *, folder: Path, rounds: int) -> None:
     import tokenizers
     from tokenizers import models, pre_tokenizers
 
+    from pipeline.parallel import side_by_side
     from pipeline.text.tokenizer import _TOKEN, Tokenizer
     from pipeline.text.vocabulary import Vocabulary
-    from pipeline.tokens.tokenize import side_by_side, tokenize_documents
+    from pipeline.tokens.config import VocabularyConfig
+    from pipeline.tokens.tokenize import tokenize
 
     size = sum(len(document.encode()) for document in documents) / 1e6
     pyarrow.parquet.write_table(
@@ -120,9 +122,7 @@ def measure(documents: list[str], *, folder: Path, rounds: int) -> None:
 
     def stage() -> int:
         with contextlib.redirect_stdout(io.StringIO()):
-            tokenize_documents(
-                documents=folder, output=folder, vocabulary_size=10_000, min_count=2, case="keep"
-            )
+            tokenize(folder, folder, config=VocabularyConfig(case="keep"))
         return len(np.load(folder / "train.npy", mmap_mode="r"))
 
     stage()

@@ -134,8 +134,7 @@ class Ours:
             units=setup.units,
             layers=setup.layers,
             dropout=setup.dropout,
-            tied=True,
-            context=0,
+            mogrifier=0,
         )
         model = build_model(config, batch_size=setup.batch)
         values = setup.weights()
@@ -338,14 +337,16 @@ def read_sample(*, vocabulary: int) -> np.ndarray:
     import pyarrow
     import pyarrow.parquet
 
-    from pipeline.tokens.tokenize import tokenize_documents
+    from pipeline.tokens.config import VocabularyConfig
+    from pipeline.tokens.tokenize import tokenize
 
     texts = [path.read_text(encoding="utf-8") for path in sorted(SAMPLE.rglob("*.txt"))]
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
         folder = Path(name)
         table = pyarrow.table({"split": ["train"] * len(texts), "text": texts})
         pyarrow.parquet.write_table(table, folder / "documents.parquet")
-        tokenize_documents(documents=folder, output=folder, vocabulary_size=vocabulary, min_count=1)
+        config = VocabularyConfig(vocabulary_size=vocabulary, min_count=1)
+        tokenize(folder, folder, config=config)
         return np.load(folder / "train.npy")
 
 

@@ -8,6 +8,7 @@ the two renames leaves a whole folder beside the place, and the next run puts it
 
 import ast
 import contextlib
+import dataclasses
 import datetime
 import functools
 import hashlib
@@ -40,6 +41,9 @@ _WITHOUT_EFFECT = frozenset(
     {
         "pipeline.manifest",  # whether a stage runs; `digest`, which some write, is in each record
         "pipeline.progress",  # what is shown meanwhile
+        # What options hold is in each record; how they are explained changes nothing.
+        "pipeline.option",
+        *(f"pipeline.{room}.config" for room in "tokens model training evaluation explain".split()),
         "rich",
         "psutil",  # how much memory there is
         "filelock",  # who writes
@@ -156,8 +160,8 @@ def run_stage(
         reads: files and folders whose contents matter, and names of what is elsewhere that change
             with it.
         output: where that folder is moved to when the function returns.
-        parameters: JSON values and paths; they decide, with `reads` and the code, whether the
-            stage is current.
+        parameters: JSON values, paths, and dataclasses of such; they decide, with `reads` and the
+            code, whether the stage is current.
         force: run even if it is, and even if a run that broke off lies there.
         resume: of a stage that can go on where it broke off: go on, or begin anew; None for any
             other stage, which always begins anew. Where only code has changed it goes on with a
@@ -272,9 +276,13 @@ def place_of(partial: Path) -> Path:
 def _record(
     function: Callable[..., None], reads: Iterable[Path | str], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        is_config = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        flat |= dataclasses.asdict(value) if is_config else {name: value}
     return {
         "stage": function.__name__,
-        "parameters": json.loads(json.dumps(parameters, default=str)),
+        "parameters": json.loads(json.dumps(flat, default=str)),
         "inputs": digest(reads),
         "code": code_version(function),
     }

@@ -5,10 +5,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import contextlib
+import csv
 import json
 import socket
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from tensorflow.python.eager import context
 
 from pipeline.model.config import ModelConfig
 from pipeline.text.vocabulary import Vocabulary
+from pipeline.training.config import TrainingConfig
+from pipeline.training.train import train
 
 CELLS = ("lstm", "gru", "simple_rnn", "feedforward")
 TOKENS = ("<unk>", "<s>", ".", ",", "o", "a", "água", "brasil", "cachorro", "bebeu", "e", "ela")
@@ -27,8 +31,34 @@ DISPLAYS = tuple("Brasil" if token == "brasil" else token for token in TOKENS)
 def config(cell: str = "lstm", **changes) -> ModelConfig:
     """A model small enough to think about, for the vocabulary `TOKENS`."""
     sizes = {"embedding": 6, "units": 5, "layers": 1 if cell == "feedforward" else 2}
-    options = {"dropout": 0.0, "tied": True, "context": 3, "vocabulary_size": len(TOKENS)}
+    options = {"dropout": 0.0, "mogrifier": 0, "context": 3, "vocabulary_size": len(TOKENS)}
     return ModelConfig(**{"cell": cell, **sizes, **options, **changes})
+
+
+# A training of seconds.
+MODEL = ModelConfig(embedding=8, units=8, mogrifier=0, dropout=0.2, context=3)
+TRAINING = TrainingConfig(
+    window=5, batch_size=4, epochs=4, learning_rate=0.02, warmup=0.0, strategy="one"
+)
+
+
+def small(**changes) -> dict[str, ModelConfig | TrainingConfig]:
+    """`MODEL` and `TRAINING` with some fields changed, as `train` takes them."""
+    of_model = {f.name: changes.pop(f.name) for f in fields(MODEL) if f.name in changes}
+    return {"model": replace(MODEL, **of_model), "training": replace(TRAINING, **changes)}
+
+
+def trained(tokens: Path, folder: Path, **options) -> list[dict[str, float]]:
+    """Train a small model; options are fields of its configurations, or others of `train`.
+
+    Returns the rows of history.csv.
+    """
+    folder.mkdir(exist_ok=True)
+    others = ("init", "retain", "on_windows", "on_epoch")
+    given = {name: options.pop(name) for name in others if name in options}
+    train(tokens, folder, **small(**options), **given)
+    with (folder / "history.csv").open() as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 @contextlib.contextmanager

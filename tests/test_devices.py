@@ -11,14 +11,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, config, physical_gpu
-from test_training import OPTIONS
+from conftest import CELLS, config, physical_gpu, trained
 
 from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.tracking.served import Served
 from pipeline.training import devices
 from pipeline.training.devices import cudnn_obstacles, describe, find_devices
-from pipeline.training.train import train
 
 ROOT = Path(__file__).parents[1]
 GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
@@ -132,8 +130,7 @@ def test_a_training_takes_what_has_run_before_it(tokens, tmp_path):
     with physical_gpu() as gpu:
         with pytest.raises(RuntimeError, match="cannot be modified"):
             tf.config.experimental.set_memory_growth(gpu, True)
-        (tmp_path / "trained").mkdir()
-        train(tokens=tokens, output=tmp_path / "trained", **{**OPTIONS, "epochs": 1})
+        trained(tokens, tmp_path / "trained", epochs=1)
 
 
 def test_tensorflow_knows_the_variable_that_lets_memory_grow():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline import InputError
+from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate, latency, spread, unigram_logits
 from pipeline.evaluation.held_out import Unseen, open_split, read_text, share_in_training
 from pipeline.evaluation.intervals import METRICS, SUMS, figures, with_interval
@@ -22,7 +23,8 @@ from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import build_model, weights
 from pipeline.model.meter import Meter, Predictions
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
-from pipeline.tokens.tokenize import tokenize_documents
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.tokens.tokenize import tokenize
 from pipeline.tokens.windows import paragraphs
 
 # <s> o <unk> . a , in one document of five targets
@@ -277,7 +279,7 @@ def test_letters_are_counted_as_they_are_written(tmp_path):
     texts = ["A avó comeu açaí.\nEla riu…", "O avô saiu.", "A Ângela saiu... Xícara! 14h30."]
     rows = {"doc_id": list("abc"), "source": list("abc"), "split": ["train", "valid", "test"]}
     pd.DataFrame({**rows, "text": texts}).to_parquet(tmp_path / "documents.parquet")
-    tokenize_documents(documents=tmp_path, output=tmp_path, vocabulary_size=9, min_count=1)
+    tokenize(tmp_path, tmp_path, config=VocabularyConfig(vocabulary_size=9, min_count=1))
     vocabulary = Vocabulary.load(tmp_path / "vocabulary.tsv")
     valid, test = (open_split(tmp_path, split, vocabulary) for split in ("valid", "test"))
     assert valid.letters[:].tolist() == [1, 1, 3, 4, 1]
@@ -356,10 +358,8 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
     text.write_text(trained + "Ela bebeu vinho.\n", encoding="utf-8")
     out = tmp_path / "evaluation"
     out.mkdir()
-    evaluate(
-        training=tmp_path / "rnn", tokens=tokens, output=out, baselines=[tmp_path / "baseline"],
-        text=text, ngram_order=3,
-    )  # fmt: skip
+    config = EvaluationConfig(ngram_order=3, text=text)
+    evaluate(tmp_path / "rnn", tokens, out, baselines=[tmp_path / "baseline"], config=config)
     metrics = json.loads((out / "metrics.json").read_text())
     assert list(metrics) == ["valid", "test", "text"]
     names = ["simple_rnn", "feedforward", "kneser_ney_3", "simple_rnn_and_kneser_ney_3", "unigram"]
@@ -438,7 +438,7 @@ def test_of_pieces_nothing_is_said_of_words(tokens, tmp_path, pieces):
     text.write_text("O *cachorro*.\n", encoding="utf-8")
     out = tmp_path / "evaluation"
     out.mkdir()
-    evaluate(training=tmp_path / "lstm", tokens=tokens, output=out, text=text, ngram_order=0)
+    evaluate(tmp_path / "lstm", tokens, out, config=EvaluationConfig(ngram_order=0, text=text))
     metrics = json.loads((out / "metrics.json").read_text())
     assert (metrics["test"]["lstm"]["tokens"], metrics["test"]["lstm"]["words"]) == (9, 7)
     assert (metrics["text"]["lstm"]["tokens"], metrics["text"]["lstm"]["words"]) == (4, 3)

@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, config
+from conftest import CELLS, TOKENS, config, small, trained
 from test_export import write_training
-from test_training import OPTIONS, trained
 
 from pipeline import InputError
+from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain, print_explanation
 from pipeline.explain.gradient_flow import gradient_reach
 from pipeline.explain.truncated_context import cut_context
@@ -148,9 +148,9 @@ def test_a_feedforward_model_sees_no_cut_beyond_its_context():
 
 def explained(tokens, models, output, **changes):
     output.mkdir()
-    options = {"sentence": "O cachorro bebeu água.", "steps": STEPS, "samples": 5}
-    options |= {"training_tokens": 300, "train_options": {**OPTIONS, "window": 6, "batch_size": 5}}
-    explain(tokens=tokens, models=models, output=output, **{**options, **changes})
+    options = {"sentence": "O cachorro bebeu água.", "steps": STEPS, "samples": 5, **changes}
+    sweep = SweepConfig(options.pop("windows", ()), 320, 3, **small(window=6, batch_size=5))
+    explain(tokens, output, models=models, config=ExplanationConfig(**options), sweep=sweep)
     return json.loads((output / "explanation.json").read_text(encoding="utf-8"))
 
 
@@ -194,19 +194,16 @@ def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
 @pytest.mark.slow
 def test_windows_are_compared_at_an_equal_budget(tokens, vocabulary, tmp_path, capsys):
     """Half as long windows in twice as many lanes, all epochs, on the first tokens of the text."""
-    options = {**OPTIONS, "window": 6, "batch_size": 5, "epochs": 3, "patience": 1}
     models = [
         write_training(tmp_path / cell, vocabulary, cell) for cell in ("feedforward", "simple_rnn")
     ]
-    found = explained(
-        tokens, models, tmp_path / "out",
-        sentence="água", steps=2, windows=[3], training_tokens=320, train_options=options,
-    )["windows"]  # fmt: skip
+    out = tmp_path / "out"
+    found = explained(tokens, models, out, sentence="água", steps=2, windows=(3,))["windows"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"figures", "explanation.json"}
     assert (tmp_path / "out" / "figures" / "windows.png").stat().st_size > 10_000
 
     np.save(tokens / "train.npy", np.load(tokens / "train.npy")[:320])
-    options |= {"cell": "simple_rnn", "window": 3, "batch_size": 10, "patience": 3}
+    options = {"cell": "simple_rnn", "window": 3, "batch_size": 10, "epochs": 3, "patience": 3}
     best = min(row["valid_perplexity"] for row in trained(tokens, tmp_path / "alone", **options))
     assert found == {
         "training_tokens": 320,
@@ -225,7 +222,7 @@ def test_windows_are_compared_at_an_equal_budget(tokens, vocabulary, tmp_path, c
         ({"sentence": "  "}, "has 0 tokens: give a --sentence with 1 to 40"),
         ({"sentence": "o " * 41}, "has 41 tokens"),
         ({"steps": 30}, "60 tokens, too few to look back 30 steps"),
-        ({"windows": [7]}, "30 tokens of an update cannot be cut into windows of 7"),
+        ({"windows": (7,)}, "30 tokens of an update cannot be cut into windows of 7"),
     ],
     ids=["empty", "long", "steps", "windows"],
 )

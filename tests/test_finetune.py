@@ -15,20 +15,19 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from conftest import CELLS, TOKENS, config, digests, wait_for_windows
+from conftest import CELLS, TOKENS, config, digests, trained, wait_for_windows
 from hypothesis import given
 from hypothesis import strategies as st
 from test_tokenize import write_documents
-from test_training import OPTIONS
 
 from pipeline import InputError
 from pipeline.cli import main
 from pipeline.manifest import digest
 from pipeline.model.language_model import LanguageModel, build_model, load_model, weights
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.tokens.tokenize import tokenize_documents
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.tokens.tokenize import tokenize
 from pipeline.training.finetune import initial_weights, move
-from pipeline.training.train import train
 
 # The vocabulary
 
@@ -107,10 +106,9 @@ def trained_vocabulary(tmp_path):
 def test_streams_have_the_ids_of_the_model(trained_vocabulary, tmp_path):
     output = tmp_path / "tokens"
     output.mkdir()
-    tokenize_documents(
-        documents=write_documents(tmp_path / "documents", TEXTS),
-        output=output, vocabulary_size=3, min_count=2, init=trained_vocabulary, new_words=9,
-    )  # fmt: skip
+    config = VocabularyConfig(vocabulary_size=3)
+    documents = write_documents(tmp_path / "documents", TEXTS)
+    tokenize(documents, output, config=config, init=trained_vocabulary, new_words=9)
     grown = Vocabulary.load(output / "vocabulary.tsv")
     assert grown.extends(Vocabulary.load(trained_vocabulary / "vocabulary.tsv"))
     assert grown.tokens[7:] == ("Edu", "Pipoca")
@@ -123,10 +121,9 @@ def test_words_are_listed_or_grown_but_not_both(trained_vocabulary, tmp_path):
     listed = tmp_path / "words.txt"
     listed.write_text("pipoca\n")
     with pytest.raises(InputError, match="leave out --vocabulary or --init"):
-        tokenize_documents(
-            documents=write_documents(tmp_path / "documents", TEXTS),
-            output=tmp_path, vocabulary_size=9, min_count=1,
-            vocabulary=listed, init=trained_vocabulary,
+        tokenize(
+            write_documents(tmp_path / "documents", TEXTS), tmp_path,
+            config=VocabularyConfig(), vocabulary=listed, init=trained_vocabulary,
         )  # fmt: skip
 
 
@@ -214,15 +211,12 @@ def test_weights_move_by_a_share_of_the_way(tmp_path):
 @pytest.fixture
 def old(tokens, tmp_path):
     """A model trained on the language of `tokens`."""
-    folder = tmp_path / "old"
-    folder.mkdir()
-    train(tokens=tokens, output=folder, **OPTIONS)
-    return folder
+    trained(tokens, tmp_path / "old")
+    return tmp_path / "old"
 
 
 def go_on(tokens, old, output, **changes):
-    output.mkdir()
-    train(tokens=tokens, output=output, init=old, **{**OPTIONS, **changes})
+    trained(tokens, output, init=old, **changes)
     return [variable.numpy() for variable in load_model(output).trainable_variables]
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from test_evaluation import predicted, save_model
 
 from pipeline import InputError
+from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.held_out import open_split
 from pipeline.evaluation.report import conclusions
@@ -25,6 +26,7 @@ from pipeline.evaluation.report.examples import choose_sentences, choose_surpris
 from pipeline.evaluation.report.page import read_ablation, write_report
 from pipeline.evaluation.report.table import columns_of, of_text, print_table
 from pipeline.evaluation.report.wording import chance, change, label, number, percent, power
+from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain
 from pipeline.model.language_model import build_model
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
@@ -94,16 +96,14 @@ def folder(tmp_path_factory):
     )
     for name in ("explanation", "full", "bare"):
         (root / name).mkdir()
+    looked_at = ExplanationConfig("O cachorro & ela bebeu água.", steps=8, samples=4)
     explain(
-        tokens=tokens, models=[root / "lstm"], steps=8, samples=4,
-        sentence="O cachorro & ela bebeu água.", output=root / "explanation",
-        training_tokens=0, train_options={"epochs": 1, "batch_size": 1, "window": 5},
-    )  # fmt: skip
-    evaluate(
-        training=root / "lstm", tokens=tokens, output=root / "full", ngram_order=3,
-        baselines=[root / "feedforward"], explanation=root / "explanation",
-        ablation=root / "ablation.csv",
-    )  # fmt: skip
+        tokens, root / "explanation", models=[root / "lstm"], config=looked_at, sweep=SweepConfig()
+    )
+    shown = EvaluationConfig(
+        ngram_order=3, explanation=root / "explanation", ablation=root / "ablation.csv"
+    )
+    evaluate(root / "lstm", tokens, root / "full", baselines=[root / "feedforward"], config=shown)
     for name in ("frequency", "positions", "calibration", "documents"):
         shutil.copy(root / "full" / f"{name}.csv", root / "bare")
     test = open_split(tokens, "test", VOCABULARY)
@@ -214,11 +214,10 @@ def test_inputs_that_cannot_be_read_are_named_before_anything_slow(tmp_path):
         with pytest.raises(InputError, match=r"ablation\.csv: it must be a CSV with the columns"):
             read_ablation(bad)
     (tmp_path / "explanation.json").write_text('{"models": {}}', encoding="utf-8")
-    nothing = {"training": tmp_path, "tokens": tmp_path, "output": tmp_path}
     with pytest.raises(InputError, match="ablation"):
-        evaluate(**nothing, ablation=bad)
+        evaluate(tmp_path, tmp_path, tmp_path, config=EvaluationConfig(ablation=bad))
     with pytest.raises(InputError, match="nextword explain"):
-        evaluate(**nothing, explanation=tmp_path)
+        evaluate(tmp_path, tmp_path, tmp_path, config=EvaluationConfig(explanation=tmp_path))
 
 
 # Examples
@@ -437,8 +436,6 @@ def columns_keys():
 
 
 def test_another_models_memory_is_not_shown(folder, tmp_path):
+    config = EvaluationConfig(explanation=folder / "explanation")
     with pytest.raises(InputError, match="explanation explains another lstm than is evaluated"):
-        evaluate(
-            training=folder / "feedforward", tokens=folder / "tokens", output=tmp_path,
-            explanation=folder / "explanation",
-        )  # fmt: skip
+        evaluate(folder / "feedforward", folder / "tokens", tmp_path, config=config)

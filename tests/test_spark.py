@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,14 @@ from pipeline.corpus.inspect import inspect_documents
 from pipeline.spark import ingest as spark_ingest
 from pipeline.spark import tokenize as spark_tokenize
 from pipeline.spark.session import beside, session, sweep
-from pipeline.tokens.tokenize import tokenize_documents
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.tokens.tokenize import tokenize
 from pipeline.tokens.windows import open_stream
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java 17")
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-TOKENIZE = {"vocabulary_size": 400, "min_count": 1}
+VOCABULARY = VocabularyConfig(vocabulary_size=400, min_count=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,12 +110,11 @@ def assert_equal(
     """Both engines write the same; returns the folders that Spark wrote."""
     documents, tokens = folders(place / "local")
     ingest(corpus=[str(corpus)], output=documents, **options)
-    tokenize_documents(documents=documents, output=tokens, unit=unit, **TOKENIZE)
+    config = replace(VOCABULARY, unit=unit)
+    tokenize(documents, tokens, config=config)
     far_documents, far_tokens = folders(place / "spark")
     spark_ingest.ingest(corpus=[str(corpus)], output=far_documents, master=master, **options)
-    spark_tokenize.tokenize_documents(
-        documents=far_documents, output=far_tokens, unit=unit, master=master, **TOKENIZE
-    )
+    spark_tokenize.tokenize(far_documents, far_tokens, config=config, master=master)
     for name in ("files.csv", "removed.csv", "splits.json"):
         assert (far_documents / name).read_bytes() == (documents / name).read_bytes()
     for name in ("vocabulary.tsv", "tokenizer.json"):
@@ -185,7 +186,7 @@ def test_what_the_driver_refuses_is_told(here: None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds readable text"):
         spark_ingest.ingest(corpus=[str(tmp_path / "vazio.txt")], output=documents, master="")
     with pytest.raises(InputError, match="nextword ingest"):
-        spark_tokenize.tokenize_documents(documents=tokens, output=tokens, master="", **TOKENIZE)
+        spark_tokenize.tokenize(tokens, tokens, config=VOCABULARY, master="")
 
 
 def test_without_pyspark_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

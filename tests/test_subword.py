@@ -17,8 +17,9 @@ from pipeline.text import subword
 from pipeline.text.subword import Segmenter, in_chunks
 from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary, choices_path
+from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.pieces import piece_vocabulary, train_pieces
-from pipeline.tokens.tokenize import tokenize_documents
+from pipeline.tokens.tokenize import tokenize as write_tokens
 
 STEMS = "casa casinha caso cas carro corre come comida cantar canta falar fala menin água línguas"
 ENDINGS = ["", "s", "ndo", "mos", "ria", "ção", "ções", "zinho", "-se", "-lhe"]
@@ -259,14 +260,8 @@ def test_no_token_is_unknown(vocabulary, to_ids, texts):
 def test_streams_hold_pieces(tmp_path):
     output = tmp_path / "tokens"
     output.mkdir()
-    tokenize_documents(
-        documents=write_documents(tmp_path / "documents"),
-        output=output,
-        vocabulary_size=330,
-        min_count=2,
-        numbers="class",
-        unit="subword",
-    )
+    config = VocabularyConfig(vocabulary_size=330, numbers="class", unit="subword")
+    write_tokens(write_documents(tmp_path / "documents"), output, config=config)
     streams = {f"{split}{kind}.npy" for split in SPLITS for kind in ("", ".documents")}
     written = {path.name for path in output.iterdir()}
     assert written == streams | {"tokenizer.json", "vocabulary.tsv"}
@@ -285,11 +280,7 @@ def test_streams_hold_pieces(tmp_path):
 
 def test_words_cannot_be_listed_for_pieces(tmp_path):
     with pytest.raises(InputError, match="leave out --vocabulary or --unit"):
-        tokenize_documents(
-            documents=write_documents(tmp_path / "documents"),
-            output=tmp_path,
-            vocabulary_size=400,
-            min_count=1,
-            vocabulary=tmp_path / "listed.txt",
-            unit="subword",
-        )
+        write_tokens(
+            write_documents(tmp_path / "documents"), tmp_path,
+            config=VocabularyConfig(unit="subword"), vocabulary=tmp_path / "listed.txt",
+        )  # fmt: skip

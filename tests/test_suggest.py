@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import config
+from conftest import config, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_export import SUBWORDS
 from test_tokenize import write_documents
-from test_training import OPTIONS
 
 from pipeline.evaluation.keystrokes import Completions
 from pipeline.export import NextWord
@@ -21,8 +20,9 @@ from pipeline.model.meter import Meter
 from pipeline.text.spelling import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.tokens.tokenize import ids_and_letters, tokenize_documents
-from pipeline.training.train import train
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.tokens.tokenize import ids_and_letters
+from pipeline.tokens.tokenize import tokenize as write_tokens
 
 MARKS = '. , ! ? … " — ( ) :'.split()
 WORDS = (
@@ -280,11 +280,10 @@ def chats(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chats")
     texts = [path.read_text(encoding="utf-8") for path in CHATS[:6]]
     documents = write_documents(folder, {"train": texts, "valid": texts[:1], "test": texts[:1]})
-    tokenize_documents(documents=documents, output=folder, vocabulary_size=1500, min_count=1)
-    (folder / "training").mkdir()
+    write_tokens(documents, folder, config=VocabularyConfig(vocabulary_size=1500, min_count=1))
     # The cell that compiles fastest.
     options = {"cell": "feedforward", "embedding": 32, "units": 32, "window": 20, "epochs": 2}
-    train(tokens=folder, output=folder / "training", **{**OPTIONS, **options})
+    trained(folder, folder / "training", **options)
     return folder / "training"
 
 

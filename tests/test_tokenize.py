@@ -22,7 +22,9 @@ from pipeline.text.tokenizer import Tokenizer, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens import counting
 from pipeline.tokens import tokenize as stage
-from pipeline.tokens.tokenize import StreamWriter, tokenize_documents
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.tokens.tokenize import StreamWriter
+from pipeline.tokens.tokenize import tokenize as write_tokens
 from pipeline.tokens.windows import open_stream
 
 TEXTS = {
@@ -55,8 +57,9 @@ def run(tmp_path):
         documents = documents or write_documents(tmp_path / "documents")
         output = tmp_path / f"tokens{len(list(tmp_path.iterdir()))}"
         output.mkdir()
-        options = {"vocabulary_size": 100, "min_count": 1, **options}
-        tokenize_documents(documents=documents, output=output, **options)
+        listed = options.pop("vocabulary", None)
+        config = VocabularyConfig(**{"vocabulary_size": 100, "min_count": 1, **options})
+        write_tokens(documents, output, config=config, vocabulary=listed)
         vocabulary = Vocabulary.load(output / "vocabulary.tsv")
         return vocabulary, {split: np.load(output / f"{split}.npy") for split in TEXTS}
 

@@ -1,4 +1,3 @@
-import csv
 import dataclasses
 import math
 import re
@@ -8,57 +7,20 @@ import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS
+from conftest import CELLS, TOKENS, TRAINING, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
+from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.model.language_model import build_model, load_model
 from pipeline.model.meter import Meter
 from pipeline.text.vocabulary import BEGIN_ID
 from pipeline.tokens.windows import open_stream
 from pipeline.training.checkpoints import Position
-from pipeline.training.loop import RanAway, Schedule, watch
-from pipeline.training.train import train
-
-OPTIONS = {
-    "cell": "lstm",
-    "embedding": 8,
-    "units": 8,
-    "layers": 1,
-    "dropout": 0.2,
-    "tied": True,
-    "softmax": "full",
-    "context": 3,
-    "variational": False,
-    "word_dropout": 0.0,
-    "weight_dropout": 0.0,
-    "mogrifier": 0,
-    "window": 5,
-    "stride": None,
-    "reset": "never",
-    "batch_size": 4,
-    "epochs": 4,
-    "learning_rate": 0.02,
-    "warmup": 0.0,
-    "schedule": "linear",
-    "activation_regularization": 0.0,
-    "temporal_regularization": 0.0,
-    "averaging": 0.0,
-    "clip_norm": 1.0,
-    "patience": 2,
-    "seed": 1,
-    "precision": "float32",
-    "strategy": "one",
-}
-
-
-def trained(tokens, folder, **changes):
-    folder.mkdir()
-    train(tokens=tokens, output=folder, **{**OPTIONS, **changes})
-    with (folder / "history.csv").open() as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import Diverged, learning_rate, watch
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -81,7 +43,7 @@ def test_half_precision_learns_as_well(tokens, tmp_path, built, precision):
         assert row["train_loss"] != expected["train_loss"]
         assert math.isfinite(row["gradient_norm"])
     of_whole, _, of_half, _ = built
-    ids = tf.zeros((OPTIONS["batch_size"], 5), tf.int32)
+    ids = tf.zeros((TRAINING.batch_size, 5), tf.int32)
     assert of_whole.hidden(ids, training=True)[0].dtype == tf.float32
     assert of_half.hidden(ids, training=True)[0].dtype.name == precision.removeprefix("mixed_")
     model = load_model(tmp_path / "half")
@@ -125,10 +87,10 @@ def test_whole_paragraphs_go_on_amid_an_epoch_with_the_same_weights(tokens, tmp_
     lengths = random.integers(2, 30, 60)
     paragraphs = [[BEGIN_ID, *random.integers(2, len(TOKENS), length)] for length in lengths]
     np.save(tokens / "train.npy", np.concatenate(paragraphs).astype(np.int32))
-    options = {**OPTIONS, "window": "full", "epochs": 3, "patience": 9, "cell": "feedforward"}
+    options = {"window": "full", "epochs": 3, "patience": 9, "cell": "feedforward"}
     trained(tokens, tmp_path / "whole", **options)
     monkeypatch.setattr("pipeline.training.loop._SAVE_EVERY", 4)
-    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", 10)
+    monkeypatch.setattr("pipeline.training.loop._LOG_EVERY", 10)
 
     def stop(number, row):
         if number == 15 + 10:  # amid the second epoch of 15 windows
@@ -137,8 +99,9 @@ def test_whole_paragraphs_go_on_amid_an_epoch_with_the_same_weights(tokens, tmp_
     with pytest.raises(KeyboardInterrupt):
         trained(tokens, tmp_path / "stopped", on_windows=stop, **options)
     told = []
-    note = {"on_windows": lambda number, row: told.append(number)}
-    train(tokens=tokens, output=tmp_path / "stopped", **options, **note)
+    trained(
+        tokens, tmp_path / "stopped", on_windows=lambda number, row: told.append(number), **options
+    )
     assert told == [15 + 10, 30 + 10]  # and not 10: it went on
     for one, other in zip(
         *(load_model(tmp_path / name).get_weights() for name in ("whole", "stopped")), strict=True
@@ -176,14 +139,16 @@ def test_the_rate_falls_to_zero(tokens, tmp_path):
 
 
 def test_the_rate_rises_then_falls():
-    line = Schedule(0.8, warmup=0.2, decay="linear")
+    line = TrainingConfig(learning_rate=0.8, warmup=0.2)
     np.testing.assert_allclose(
-        [line.rate(done) for done in (0.05, 0.1, 0.2, 0.6, 1)], [0.2, 0.4, 0.8, 0.4, 0], atol=1e-12
+        [learning_rate(line, done) for done in (0.05, 0.1, 0.2, 0.6, 1)],
+        [0.2, 0.4, 0.8, 0.4, 0],
+        atol=1e-12,
     )
-    assert 0 < line.rate(0) < 0.01
-    wave = Schedule(0.8, warmup=0, decay="cosine")
+    assert 0 < learning_rate(line, 0) < 0.01
+    wave = TrainingConfig(learning_rate=0.8, warmup=0, schedule="cosine")
     expected = [0.8, 0.4 * (1 + math.sqrt(0.5)), 0.4, 0.4 * (1 - math.sqrt(0.5)), 0]
-    np.testing.assert_allclose([wave.rate(i / 4) for i in range(5)], expected, atol=1e-12)
+    np.testing.assert_allclose([learning_rate(wave, i / 4) for i in range(5)], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +176,7 @@ def test_a_loss_that_rose_is_found_after_as_many_targets_in_windows_of_any_size(
     position = Position(recent=4.0, usual=4.0)
     watch(position, [(4.0 * size, size, 1.0)] * (20_000 // size))
     before = position.targets
-    with pytest.raises(RanAway, match="rose by more than 2 nats"):
+    with pytest.raises(Diverged, match="rose by more than 2 nats"):
         watch(position, [(12.0 * size, size, 1.0)] * 10_000)
     x = position.targets - before
     assert x - size < 1662 <= x
@@ -271,9 +236,7 @@ def built(monkeypatch):
 @pytest.mark.parametrize(
     ("spoilt", "sentence"), [(math.nan, "no longer finite"), (30.0, "rose by more than 2 nats")]
 )
-def test_after_a_loss_that_ran_away_half_the_rate(
-    tokens, tmp_path, caplog, built, spoilt, sentence
-):
+def test_after_a_divergence_half_the_rate(tokens, tmp_path, caplog, built, spoilt, sentence):
     """Weights spoilt after the second epoch: back to that epoch's end, and on."""
 
     def spoil(row):
@@ -296,7 +259,7 @@ def test_weights_spoilt_by_the_last_update_of_an_epoch(
     tokens, tmp_path, caplog, built, monkeypatch
 ):
     windows = 30  # of an epoch
-    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", windows)
+    monkeypatch.setattr("pipeline.training.loop._LOG_EVERY", windows)
 
     def spoil(number, row):
         if number == 2 * windows and "back to epoch" not in caplog.text:
@@ -309,7 +272,7 @@ def test_weights_spoilt_by_the_last_update_of_an_epoch(
 
 
 def test_windows_are_told_of_once_each(tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", 10)  # an epoch has 30 windows
+    monkeypatch.setattr("pipeline.training.loop._LOG_EVERY", 10)  # an epoch has 30 windows
     numbers = []
     trained(tokens, tmp_path / "out", epochs=2, on_windows=lambda number, _: numbers.append(number))
     assert numbers == [10, 20, 30, 40, 50, 60]
@@ -335,11 +298,11 @@ def test_nothing_needs_what_windows_lacks():
             assert not re.search(missing, path.read_text("utf-8"), re.MULTILINE), path
 
 
-def test_the_best_weights_survive_a_loss_that_always_runs_away(
+def test_the_best_weights_survive_a_loss_that_diverges_again_and_again(
     tokens, tmp_path, built, monkeypatch
 ):
     windows = 30  # of an epoch
-    monkeypatch.setattr("pipeline.training.loop._TELL_EVERY", 10)
+    monkeypatch.setattr("pipeline.training.loop._LOG_EVERY", 10)
 
     def spoil(number, row):
         if number > 2 * windows:
@@ -366,4 +329,4 @@ def test_evaluation_refuses_a_model_of_another_vocabulary(tokens, tmp_path, voca
     other = dataclasses.replace(vocabulary, tokens=(*vocabulary.tokens[:-1], "ele"))
     other.save(tokens / "vocabulary.tsv")
     with pytest.raises(InputError, match="another vocabulary"):
-        evaluate(training=tmp_path / "lstm", tokens=tokens, output=tmp_path)
+        evaluate(tmp_path / "lstm", tokens, tmp_path, config=EvaluationConfig())

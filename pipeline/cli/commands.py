@@ -1,6 +1,7 @@
 """The commands."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import logging
@@ -16,38 +17,35 @@ from click.core import ParameterSource
 
 from pipeline import InputError
 from pipeline.cli.defaults import (
+    BASELINES,
     DOCUMENTS,
     EVALUATION,
     EXPLANATION,
-    FEEDFORWARD,
     INSPECTION,
     LITERT,
     MODEL,
     PERSONAL,
-    SIMPLE_RNN,
     TOKENS,
     TRAINING,
 )
 from pipeline.cli.options import (
-    Counts,
-    cache_option,
     corpus_options,
     engine_options,
-    evaluation_options,
-    explanation_options,
     export_options,
     folder,
     force_option,
     init_options,
     model_options,
     new_words_option,
+    ngram_option,
     option,
+    options_of,
     positive,
     precision_option,
     resume_option,
-    shown_options,
+    take,
     training_options,
-    vocabulary_options,
+    vocabulary_option,
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
@@ -64,6 +62,11 @@ from pipeline.cli.stages import (
     tokenize_stage,
     train_stage,
 )
+from pipeline.evaluation.config import EvaluationConfig
+from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.model.config import ModelConfig
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.training.config import TrainingConfig
 from pipeline.training.strategies import refuse_several
 
 # Texts that a model reads side by side.
@@ -144,8 +147,9 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
 @main.command()
 @folder("--documents", DOCUMENTS, "Folder that ingest wrote.")
 @folder("--output", TOKENS, "Folder to write.")
-@vocabulary_options
-@option("--init", "", "Folder of a trained model whose vocabulary keeps its ids and grows; units, case and numbers are as in that.  [default: none]")  # fmt: skip
+@options_of(VocabularyConfig)
+@vocabulary_option
+@folder("--init", None, "Folder of a trained model whose vocabulary keeps its ids and grows; unit, case and numbers are as in that.")  # fmt: skip
 @new_words_option
 @engine_options
 @force_option
@@ -155,22 +159,26 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     require("train", options["init"])
     require_files(vocabulary=options["vocabulary"])
     with mlflow_run():
-        tokenize_stage(documents, output, **options)
+        tokenize_stage(documents, output, config=take(VocabularyConfig, options), **options)
 
 
 @main.command()
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
-@option("--output", "", "Folder to write.  [default: models/training; with --init models/personal]")
+@folder(
+    "--output", None, "Folder to write.  [default: models/training; with --init models/personal]"
+)
 @init_options
 @training_options
 @resume_option
 @force_option
 def train(
     tokens: Path,
-    output: str,
-    init: str,
+    output: Path | None,
+    init: Path | None,
     corpus: tuple[str, ...],
     new_words: int,
+    retain: float,
+    preset: str,
     **options: Any,
 ) -> None:
     """Read tokens; write a trained model: weights, vocabulary and history.
@@ -193,25 +201,26 @@ def train(
         raise InputError("--corpus goes on from a trained model: name its folder with --init.")
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
-    folder = Path(output) if output else PERSONAL if init else TRAINING
-    require("train", init)
+    output = output or (PERSONAL if init else TRAINING)
     if corpus:
         require_corpus(corpus)
-        documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{folder.name}")
-        tokens = TOKENS.with_name(f"{TOKENS.name}-{folder.name}")
+        tokens = TOKENS.with_name(f"{TOKENS.name}-{output.name}")
     else:
         require("tokenize", tokens)
     import_tensorflow()
-    used = {"output": folder, "tokens": tokens}
+    used = {"output": output, "tokens": tokens}
     tracked = mlflow_run(**used) if strategies.is_chief() else contextlib.nullcontext()
     with strategies.together(), tracked:
         if corpus:
-            names = [part for name in corpus for part in ("--corpus", name)]
-            ingest_stage(**ingest.make_context("ingest", names).params | {"output": documents})
-            given = {"documents": documents, "output": tokens, "init": init}
-            given |= {"new_words": new_words}
-            tokenize_stage(**tokenize.make_context("tokenize", []).params | given)
-        train_stage(tokens, folder, init=init, **options)
+            documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{output.name}")
+            ingest_stage(documents, corpus=corpus)
+            tokenize_stage(
+                documents, tokens, config=VocabularyConfig(), init=init, new_words=new_words
+            )
+        model, training = take(ModelConfig, options), take(TrainingConfig, options)
+        train_stage(
+            tokens, output, model=model, training=training, init=init, retain=retain, **options
+        )
 
 
 @main.command()
@@ -220,10 +229,10 @@ def train(
 def devices(preset: str, precision: Any, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.model.config import ModelConfig
     from pipeline.training.devices import describe, print_description
 
-    print_description(describe(ModelConfig(vocabulary_size=2, **sizes), precision=precision))
+    model = dataclasses.replace(take(ModelConfig, sizes), vocabulary_size=2)
+    print_description(describe(model, precision=precision))
 
 
 @main.command()
@@ -233,65 +242,62 @@ def devices(preset: str, precision: Any, **sizes: Any) -> None:
     "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
     help="Folder of another trained model to compare with; may be repeated.  [default: none]",
 )  # fmt: skip
-@shown_options
-@evaluation_options
-@cache_option
+@options_of(EvaluationConfig)
 @folder("--output", EVALUATION, "Folder to write.")
 @force_option
-def evaluate(training: Path, tokens: Path, output: Path, **options: Any) -> None:
+def evaluate(
+    training: Path,
+    tokens: Path,
+    output: Path,
+    baselines: tuple[Path, ...],
+    force: bool,
+    **options: Any,
+) -> None:
     """Read a trained model and tokens; write metrics.json, tables, figures/ and report.html.
 
     A Kneser-Ney n-gram model, the baseline to beat, and a unigram model are measured on the same
     tokens.
     """
-    require("train", training, *options["baselines"])
+    require("train", training, *baselines)
     require("tokenize", tokens)
-    require_files(**{name: options[name] for name in ("text", "explanation", "ablation")})
+    config = take(EvaluationConfig, options)
+    require_files(text=config.text, explanation=config.explanation, ablation=config.ablation)
     with mlflow_run():
-        evaluate_stage(training, tokens, output, **options)
+        evaluate_stage(training, tokens, output, baselines=baselines, config=config, force=force)
 
 
 @main.command()
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
     "--model", "models", multiple=True, type=click.Path(path_type=Path),
-    default=lambda: [f for f in (TRAINING, SIMPLE_RNN, FEEDFORWARD) if f.is_dir()],
+    default=lambda: [f for f in (TRAINING, *BASELINES.values()) if f.is_dir()],
     help="Folder of a trained model; may be repeated.  "
     "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",
 )  # fmt: skip
-@explanation_options
-@option("--windows", "", "T of small trainings that are compared, such as \"1 5 7 35\".  [default: none]", type=Counts())  # fmt: skip
-@option("--training-tokens", 100_000, "Text that those are trained on.", type=positive)
-@option("--training-epochs", 3, "Passes of those over it.", type=positive)
+@options_of(ExplanationConfig)
+@options_of(SweepConfig)
 @folder("--output", EXPLANATION, "Folder to write.")
 @force_option
-def explain(tokens: Path, output: Path, training_epochs: int, **options: Any) -> None:
+def explain(
+    tokens: Path, output: Path, models: tuple[Path, ...], force: bool, **options: Any
+) -> None:
     """Read trained models and tokens; write explanation.json and figures/: what the models remember.
 
     Shows how far the gradient reaches back, how predictions change when the beginning of a
     sentence is cut off, and what a longer window is worth.
     """
-    if options["windows"]:
+    config, sweep = take(ExplanationConfig, options), take(SweepConfig, options)
+    if sweep.windows:
         refuse_several("--windows")
-    if not options["models"]:
+    if not models:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "
             "--model."
         )
-    require("train", *options["models"])
+    require("train", *models)
     require("tokenize", tokens)
     with mlflow_run():
-        small = _small_training(epochs=training_epochs)
-        explain_stage(tokens, output, train_options=small, **options)
-
-
-def _small_training(*, epochs: int) -> dict[str, Any]:
-    """The options of the trainings that compare windows."""
-    trained = train.make_context("train", []).params
-    of_command = ("tokens", "output", "resume", "force", "preset")
-    left_out = (*of_command, "init", "corpus", "new_words", "retain")
-    kept = {name: value for name, value in trained.items() if name not in left_out}
-    return {**kept, "stride": None, "mogrifier": 0, "epochs": epochs}
+        explain_stage(tokens, output, models=models, config=config, sweep=sweep, force=force)
 
 
 @main.command()
@@ -327,11 +333,11 @@ def _evaluation_of(name: str) -> Iterator[Path]:
 @folder("--training", TRAINING, "Folder of the model to export.")
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
-@option("--output", "", "Folder to write.  [default: models/nextword; with litert models/litert]")
+@folder("--output", None, "Folder to write.  [default: models/nextword; with litert models/litert]")
 @option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time, and the options below do not apply.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
 @export_options
 @force_option
-def export(training: Path, output: str, format: str, force: bool, **options: Any) -> None:
+def export(training: Path, output: Path | None, format: str, force: bool, **options: Any) -> None:
     """Read a trained model; write a SavedModel: text in, words out.
 
     The folder is a SavedModel, and in it a numbered one with the same files, which is what
@@ -340,17 +346,17 @@ def export(training: Path, output: str, format: str, force: bool, **options: Any
     require("train", training)
     if options["cache"] and format == "saved_model":
         require("tokenize", options["tokens"])
-    folder = Path(output) if output else LITERT if format == "litert" else MODEL
-    with mlflow_run(output=folder):
+    output = output or (LITERT if format == "litert" else MODEL)
+    with mlflow_run(output=output):
         _check_register(options["register"])
         if format == "litert":
-            litert_stage(training, folder, force=force)
+            litert_stage(training, output, force=force)
         else:
-            export_stage(training, output=folder, force=force, **options)
+            export_stage(training, output=output, force=force, **options)
 
 
-def _check_register(name: str) -> None:
-    """Before the work, not after it."""
+def _check_register(name: str | None) -> None:
+    """Validate the registry name before any stage runs."""
     from pipeline.tracking import check_name
 
     if name:
@@ -424,21 +430,26 @@ def _decode(data: bytes, name: str) -> str:
 
 @main.command()
 @corpus_options
-@vocabulary_options
+@options_of(VocabularyConfig)
+@vocabulary_option
 @engine_options
 @training_options
-@explanation_options
-@evaluation_options
-@option(
-    "--baseline-epochs",
-    1,
-    "Passes of the baselines over the training text, at most.",
-    type=positive,
-)
+@options_of(ExplanationConfig)
+@ngram_option
+@option("--baseline-epochs", 1, "Maximum number of epochs of the baselines.", type=positive)
 @export_options
 @resume_option
 @force_option
-def run(force: bool, baseline_epochs: int, **options: Any) -> None:
+def run(
+    preset: str,
+    vocabulary: Path | None,
+    suggestions: int,
+    register: str | None,
+    baseline_epochs: int,
+    resume: bool,
+    force: bool,
+    **options: Any,
+) -> None:
     """Run all stages: text in, a SavedModel in models/nextword out.
 
     A simple recurrent and a feedforward network of the same sizes are trained as baselines, more
@@ -446,31 +457,35 @@ def run(force: bool, baseline_epochs: int, **options: Any) -> None:
     """
     refuse_several("`nextword run`")
     require_corpus(options["corpus"], options["text_column"])
-    require_files(vocabulary=options["vocabulary"])
-
-    def of(command: click.Command) -> dict[str, Any]:
-        return {p.name: options[p.name] for p in command.params if p.name in options}
-
-    training = {name: value for name, value in of(train).items() if name != "corpus"}
+    require_files(vocabulary=vocabulary)
+    words = take(VocabularyConfig, options)
+    model, training = take(ModelConfig, options), take(TrainingConfig, options)
+    explanation = take(ExplanationConfig, options)
+    cache, order = options.pop("cache"), options.pop("ngram_order")
+    engine = {name: options[name] for name in ("engine", "spark_master")}
 
     with mlflow_run():
-        _check_register(options["register"])
-        ingest_stage(DOCUMENTS, force=force, **of(ingest))
-        tokenize_stage(DOCUMENTS, TOKENS, force=force, **of(tokenize))
-        train_stage(TOKENS, TRAINING, force=force, **training)
+        _check_register(register)
+        ingest_stage(DOCUMENTS, force=force, **options)
+        tokenize_stage(
+            DOCUMENTS, TOKENS, config=words, vocabulary=vocabulary, force=force, **engine
+        )
+        train_stage(TOKENS, TRAINING, model=model, training=training, resume=resume, force=force)
         baselines: tuple[Path, ...] = ()
-        for cell, folder in (("simple_rnn", SIMPLE_RNN), ("feedforward", FEEDFORWARD)):
-            if cell != options["cell"]:
-                baseline = {**training, "cell": cell, "layers": 1, "epochs": baseline_epochs}
-                train_stage(TOKENS, folder, force=force, prefix=f"{cell}_", **baseline)
+        brief = dataclasses.replace(training, epochs=baseline_epochs)
+        for cell, folder in BASELINES.items():
+            if cell != model.cell:
+                baseline = dataclasses.replace(model, cell=cell, layers=1)
+                train_stage(
+                    TOKENS, folder, model=baseline, training=brief, prefix=f"{cell}_",
+                    resume=resume, force=force,
+                )  # fmt: skip
                 baselines = (*baselines, folder)
         models = (TRAINING, *baselines)
-        small = _small_training(epochs=0)
-        explain_stage(
-            TOKENS, EXPLANATION, models=models, train_options=small, force=force, **of(explain)
-        )
-        options["explanation"] = EXPLANATION
-        evaluate_stage(
-            TRAINING, TOKENS, EVALUATION, baselines=baselines, force=force, **of(evaluate)
-        )
-        export_stage(TRAINING, TOKENS, EVALUATION, MODEL, force=force, **of(export))
+        explain_stage(TOKENS, EXPLANATION, models=models, config=explanation, force=force)
+        shown = EvaluationConfig(ngram_order=order, cache=cache, explanation=EXPLANATION)
+        evaluate_stage(TRAINING, TOKENS, EVALUATION, baselines=baselines, config=shown, force=force)
+        export_stage(
+            TRAINING, TOKENS, EVALUATION, MODEL,
+            suggestions=suggestions, cache=cache, register=register, force=force,
+        )  # fmt: skip

@@ -1,16 +1,24 @@
-"""The options of the commands, in groups that several of them have."""
+"""The options of the commands: from the fields of configurations, and in groups."""
 
 import dataclasses
+import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from pipeline.cli.defaults import ARCHITECTURE, FINE_TUNING, PRESETS
+from pipeline.cli.defaults import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
+from pipeline.evaluation.config import EvaluationConfig
+from pipeline.model.config import ModelConfig
+from pipeline.training.config import TrainingConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+Config = TypeVar("Config")
+path = click.Path(path_type=Path)
+positive = click.IntRange(1)
 
 
 def all_of(*decorators: Decorator) -> Decorator:
@@ -23,15 +31,117 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def option(name: str, default: Any, text: str, **kwargs: Any) -> Decorator:
-    shown = default not in ("", ())
+    shown = default not in (None, ())
+    if not shown and not text.endswith("]"):
+        text += "  [default: none]"
     return click.option(name, default=default, show_default=shown, help=text, **kwargs)
 
 
-def folder(name: str, default: Path, text: str) -> Decorator:
-    return option(name, default, text, type=click.Path(path_type=Path))
+def folder(name: str, default: Path | None, text: str) -> Decorator:
+    return option(name, default, text, type=path)
 
+
+# Options from fields
+
+
+class _NumberOr(click.ParamType):
+    """A number in a range, or one of some words."""
+
+    name = "number"
+
+    def __init__(self, number: click.ParamType, words: tuple[str, ...]):
+        self._number, self._words = number, words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(('INTEGER', *self._words))}]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return value if value in self._words else self._number.convert(value, param, ctx)
+
+
+class _Numbers(click.ParamType):
+    """Numbers in a range, separated by spaces."""
+
+    name = "numbers"
+
+    def __init__(self, number: click.ParamType):
+        self._number = number
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(self._number.convert(word, param, ctx) for word in value.split())
+
+
+def _type_of(hint: Any, limits: dict[str, Any]) -> click.ParamType:
+    """Return the type of the option of a field."""
+    kinds = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return click.Choice(kinds)
+    if typing.get_origin(hint) is tuple:
+        return _Numbers(_type_of(kinds[0], limits))
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        first, second = kinds
+        number = _type_of(first, limits)
+        return number if second is types.NoneType else _NumberOr(number, typing.get_args(second))
+    if hint is int:
+        return click.IntRange(**limits)
+    if hint is float:
+        return click.FloatRange(**limits)
+    return path if hint is Path else click.types.convert_type(hint)
+
+
+def _fields(config: type) -> dict[str, dataclasses.Field]:
+    """The fields of a configuration that are options, by name."""
+    return {field.name: field for field in dataclasses.fields(config) if field.metadata}
+
+
+def options_of(config: type, *names: str) -> Decorator:
+    """The options of the fields of a configuration, or of some of them."""
+    hints, fields = typing.get_type_hints(config), _fields(config)
+    return all_of(
+        *(
+            option(
+                "--" + name.replace("_", "-"),
+                fields[name].default,
+                fields[name].metadata["help"],
+                type=_type_of(hints[name], fields[name].metadata["limits"]),
+            )
+            for name in names or fields
+        )
+    )
+
+
+def take(config: type[Config], options: dict[str, Any]) -> Config:
+    """Move what belongs to a configuration out of the options of a command."""
+    return config(**{name: options.pop(name) for name in _fields(config) if name in options})
+
+
+def values_of(*configs: Any) -> dict[str, Any]:
+    """What configurations set, by the names of their options."""
+    return {name: getattr(config, name) for config in configs for name in _fields(type(config))}
+
+
+def _set_defaults(ctx: click.Context, param: click.Parameter, name: str) -> str:
+    """Let a preset decide the options that are not given, unless --init does."""
+    preset = PRESETS[name]
+    ctx.default_map = {**values_of(preset.model, preset.training), **(ctx.default_map or {})}
+    return name
+
+
+def _go_on_from(ctx: click.Context, param: click.Parameter, init: Path | None) -> Path | None:
+    """Let a trained model, and what fine-tuning takes, decide the options that are not given."""
+    if init:
+        require("train", init)
+        model = ModelConfig.load(init / "model.json")
+        ctx.default_map = {**(ctx.default_map or {}), **values_of(model, FINE_TUNING)}
+    return init
+
+
+# Groups of options
 
 force_option = click.option("--force", is_flag=True, help="Run even if nothing has changed.")
+resume_option = click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 
 corpus_options = all_of(
     option("--corpus", ("data/sample",), "File, folder, glob, name that `nextword corpora` lists, or hf:owner/dataset; may be repeated.", multiple=True),
@@ -47,161 +157,27 @@ engine_options = all_of(
     option("--spark-master", "local[*]", "Address of the Spark master; empty for the session that is there already."),
 )  # fmt: skip
 
-vocabulary_options = all_of(
-    option("--vocabulary-size", 10_000, "Most tokens the model may know.", type=click.IntRange(3)),
-    option("--min-count", 2, "Tokens rarer than this in training are unknown.", type=click.IntRange(1)),
-    option("--vocabulary", "", "File of the tokens to know instead, one a line or a vocabulary.tsv; then the two options above do not apply.  [default: none]"),
-    option("--unit", "word", "word: each token is known or <unk>; subword: words are cut into pieces, and none is unknown.", type=click.Choice(["word", "subword"])),
-    option("--case", "fold", "fold: the model sees tokens in lower case; keep: as they are written.", type=click.Choice(["fold", "keep"])),
-    option("--numbers", "keep", "keep: as they are written; class: each is <num>, which is never suggested.", type=click.Choice(["keep", "class"])),
-)  # fmt: skip
+vocabulary_option = folder("--vocabulary", None, "File of the tokens to know instead of the most frequent ones: one a line, or a vocabulary.tsv.")  # fmt: skip
 
-positive = click.IntRange(1)
-_READY = f"{__name__}.ready"  # in the meta of a context
-
-
-class _Steps(click.ParamType):
-    """A number of steps, or one of some words."""
-
-    name = "steps"
-
-    def __init__(self, *words: str):
-        self.words = words
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        return value if value in self.words else positive.convert(value, param, ctx)
-
-
-class Counts(click.ParamType):
-    """Numbers above zero, separated by spaces."""
-
-    name = "counts"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        return tuple(positive.convert(word, param, ctx) for word in value.split())
-
-
-def _ready(ctx: click.Context) -> dict[str, Any]:
-    """What the preset, or the model of --init, sets; a model is read once for all options."""
-    init = ctx.params.get("init")
-    if not init:
-        return ARCHITECTURE | PRESETS[ctx.params["preset"]]
-    if _READY not in ctx.meta:
-        require("train", init)
-        from pipeline.model.config import ModelConfig
-
-        trained = ModelConfig.load(Path(init, "model.json"))
-        ctx.meta[_READY] = FINE_TUNING | dataclasses.asdict(trained)
-    return dict(ctx.meta[_READY])
-
-
-class _OfPreset(click.ParamType):
-    """A value of another type, or none for the one of the preset or of the model of --init."""
-
-    def __init__(self, kind: Any):
-        self.kind = click.types.convert_type(kind)
-        self.name = self.kind.name
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        return self.kind.get_metavar(param, ctx)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if value == "":
-            value = _ready(ctx)[param.name]
-        return self.kind.convert(value, param, ctx)
-
-
-def _preset_option(name: str, text: str, kind: Any) -> Decorator:
-    key = name.removeprefix("--").replace("-", "_")
-    values = ", ".join(f"{preset}: {options[key]}" for preset, options in PRESETS.items())
-    return click.option(name, default="", help=f"{text}  [{values}]", type=_OfPreset(kind))
-
-
-def _architecture_option(name: str, text: str, kind: Any) -> Decorator:
-    default = str(ARCHITECTURE[name.removeprefix("--")]).lower()
-    text = f"{text}  [default: {default}; with --init its own]"
-    return click.option(name, default="", help=text, type=_OfPreset(kind))
-
-
-_above_zero = click.FloatRange(0, min_open=True)
-_share = click.FloatRange(0, 1, max_open=True)
-_preset = option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu.", type=click.Choice(list(PRESETS)), is_eager=True)  # fmt: skip
 model_options = all_of(
-    _preset,
-    _architecture_option("--cell", "The recurrence.", click.Choice(["lstm", "gru", "simple_rnn", "feedforward"])),
-    _preset_option("--embedding", "Length of a word's vector.", positive),
-    _preset_option("--units", "Units of a layer.", positive),
-    _preset_option("--layers", "Recurrent layers.", positive),
-    _preset_option("--mogrifier", "Rounds in which an LSTM's input and state gate each other before each step.", click.IntRange(0)),
-    _preset_option("--dropout", "Share of activations dropped in training.", _share),
-    _preset_option("--variational", "Drop the same activations at all steps of a window.", bool),
-    _preset_option("--word-dropout", "Share of the words whose vectors are dropped for a window.", _share),
-    _preset_option("--weight-dropout", "Share of the recurrent weights dropped for a window.", _share),
-    _architecture_option("--tied", "Use the embedding as output weights too.", bool),
-    _architecture_option("--softmax", "Over all words at once (full), or adaptive: in clusters, faster to train with 50,000 words and more.", click.Choice(["full", "adaptive"])),
-    _architecture_option("--context", "Words a feedforward model sees.", positive),
+    option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu. With --help, shows what it sets.", type=click.Choice([*PRESETS]), is_eager=True, callback=_set_defaults),
+    options_of(ModelConfig),
 )  # fmt: skip
+training_options = all_of(model_options, options_of(TrainingConfig))
+precision_option = options_of(TrainingConfig, "precision")
 
-precision_option = option(
-    "--precision",
-    "float32",
-    "What layers compute in; weights and the loss stay float32.",
-    type=click.Choice(["float32", "mixed_float16", "mixed_bfloat16"]),
-)
-
-training_options = all_of(
-    model_options,
-    _preset_option("--window", "Steps that the gradient travels back (T), or full: whole paragraphs, or documents with --reset document.", _Steps("full")),
-    option("--stride", "", "Steps between two updates (k₁ ≤ T); 1 updates after every step.  [default: the window]", type=_Steps("")),
-    option("--reset", "never", "Forget the state only where an epoch begins, or where each document does.", type=click.Choice(["never", "document"])),
-    _preset_option("--batch-size", "Lanes of text read side by side.", positive),
-    _preset_option("--epochs", "Passes over the training text, at most.", positive),
-    _preset_option("--learning-rate", "Peak learning rate of Adam.", _above_zero),
-    _preset_option("--warmup", "Share of the training in which the learning rate rises from zero.", _share),
-    _preset_option("--schedule", "How the learning rate decays to zero after the warm-up.", click.Choice(["linear", "cosine"])),
-    _preset_option("--activation-regularization", "α: weight of the mean square of the last layer's activations.", click.FloatRange(0)),
-    _preset_option("--temporal-regularization", "β: weight of the mean square of their changes.", click.FloatRange(0)),
-    _preset_option("--averaging", "Validate and keep an exponential moving average of the weights; this is its decay, 0 for none.", _share),
-    _preset_option("--clip-norm", "Greatest global norm of a gradient.", _above_zero),
-    option("--patience", 2, "Epochs without improvement before stopping.", type=positive),
-    option("--seed", 1, "Makes a run repeatable.", type=click.IntRange(0, 2**32 - 1)),
-    precision_option,
-    option("--strategy", "auto", "one device; mirrored: all GPUs, or CPUs, of this machine; multiworker: the machines of TF_CONFIG; auto: what there is.", type=click.Choice(["auto", "one", "mirrored", "multiworker"])),
-)  # fmt: skip
-
-resume_option = click.option("--resume", is_flag=True, help="Continue an interrupted training.")
-
-new_words_option = option("--new-words", 1_000, "New words that the vocabulary of --init grows by, at most: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
-_fine_tuning = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in FINE_TUNING.items())
+new_words_option = option("--new-words", 1_000, "Maximum number of new words that the vocabulary of --init grows by: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
 init_options = all_of(
-    option("--init", "", f"Folder of a trained model to go on from: sizes and dropout are its own, and in the place of a preset stand {_fine_tuning}.  [default: none]", is_eager=True),
+    option("--init", None, "Folder of a trained model to go on from: its sizes and dropout become the defaults, and small steps those of training.", type=path, is_eager=True, callback=_go_on_from),
     option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
     new_words_option,
     option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),
 )  # fmt: skip
 
-shown_options = all_of(
-    option("--text", "", "Another file to evaluate on, of any kind that ingest reads.  [default: none]"),
-    option("--text-column", "text", "Column of it that holds text, if it is a table."),
-    option("--explanation", "", "Folder that explain wrote, to be shown in the report.  [default: none]"),
-    option("--ablation", "", "Table that benchmarks/ablation.py wrote, to be shown too.  [default: none]"),
-)  # fmt: skip
-
-evaluation_options = all_of(
-    option("--ngram-order", 5, "n of the Kneser-Ney n-gram baseline; 0 for none.", type=click.IntRange(0)),
-)  # fmt: skip
-
-cache_option = option("--cache", 0, "Tokens that a continuous cache over the text remembers; 0 for none.", type=click.IntRange(0))  # fmt: skip
+cache_option = options_of(EvaluationConfig, "cache")
+ngram_option = options_of(EvaluationConfig, "ngram_order")
 export_options = all_of(
     option("--suggestions", 5, "Words suggested.", type=positive),
     cache_option,
-    option("--register", "", "Name in MLflow's registry, where the model becomes the next version.  [default: none]"),
-)  # fmt: skip
-
-explanation_options = all_of(
-    option("--sentence", "Matias tinha um cachorro e ele gostava de beber água", "Sentence whose words are predicted from ever shorter contexts; the report looks most closely at the last one."),
-    option("--steps", 100, "How far back gradients are followed.", type=click.IntRange(1, 200)),
-    option("--samples", 256, "Targets they are followed from.", type=positive),
+    option("--register", None, "Name in MLflow's registry, where the model becomes the next version."),
 )  # fmt: skip

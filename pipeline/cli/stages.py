@@ -11,6 +11,11 @@ import click
 
 from pipeline import InputError
 from pipeline.cli.process import import_tensorflow
+from pipeline.evaluation.config import EvaluationConfig
+from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.model.config import ModelConfig
+from pipeline.tokens.config import VocabularyConfig
+from pipeline.training.config import TrainingConfig
 
 
 def run_or_skip(
@@ -48,31 +53,29 @@ _WRITTEN = {
 }
 
 
-def require(stage: str, *folders: Path | str) -> None:
+def require(stage: str, *folders: Path | None) -> None:
     """Refuse folders that a stage has not written, before TensorFlow is imported for them.
-
-    An option that was not given, "", is none.
 
     Raises:
         InputError: there is one.
     """
     name, cannot = _WRITTEN[stage]
     for folder in folders:
-        if folder != "" and not Path(folder, name).exists():
+        if folder and not (folder / name).exists():
             raise InputError(
-                f"{cannot} {Path(folder, name)}: run `nextword {stage}` first, or name the folder "
+                f"{cannot} {folder / name}: run `nextword {stage}` first, or name the folder "
                 "that it wrote."
             )
 
 
-def require_files(**options: str) -> None:
-    """Refuse options that name what does not exist; those that were not given are empty.
+def require_files(**options: Path | None) -> None:
+    """Refuse options that name what does not exist.
 
     Raises:
         InputError: there is one.
     """
     for name, place in options.items():
-        if place and not Path(place).exists():
+        if place and not place.exists():
             raise InputError(f"There is no {place}, which --{name} names: name another.")
 
 
@@ -105,10 +108,10 @@ def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
 
 
 def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
-    """An MLflow run named after the command, with its options as they are used as parameters.
+    """Open an MLflow run named after the command, with its options as they are used as parameters.
 
     Args:
-        used: what options that were left empty stand for.
+        used: what options that were not given stand for.
     """
     from pipeline import tracking
 
@@ -127,23 +130,25 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
         left_out |= {"vocabulary_size", "min_count"}
     if options.get("format") == "litert":
         left_out |= {"tokens", "evaluation", "suggestions", "cache", "register"}
-    if options.get("stride") == "":
-        options["stride"] = options["window"]
+    if "stride" in options:
+        options["stride"] = options["stride"] or options["window"]
     if options.get("cell", "lstm") != "lstm":
         options["mogrifier"] = 0
-    options = {name: value for name, value in options.items() if name not in left_out}
-    return tracking.run(str(context.info_name), options)
+    shown = {name: value for name, value in options.items() if name not in left_out}
+    return tracking.run(
+        str(context.info_name), {n: "" if value is None else value for n, value in shown.items()}
+    )
 
 
 def ingest_stage(
     output: Path,
     *,
     corpus: tuple[str, ...],
-    valid: tuple[str, ...],
-    test: tuple[str, ...],
-    engine: str,
-    spark_master: str,
-    force: bool,
+    valid: tuple[str, ...] = (),
+    test: tuple[str, ...] = (),
+    engine: str = "local",
+    spark_master: str = "",
+    force: bool = False,
     **options: Any,
 ) -> None:
     import_tensorflow()
@@ -191,39 +196,38 @@ def tokenize_stage(
     documents: Path,
     output: Path,
     *,
-    vocabulary: str,
-    engine: str,
-    spark_master: str,
-    force: bool,
-    init: str = "",
+    config: VocabularyConfig,
+    vocabulary: Path | None = None,
+    init: Path | None = None,
     new_words: int = 0,
-    **options: Any,
+    engine: str = "local",
+    spark_master: str = "",
+    force: bool = False,
 ) -> None:
     import_tensorflow()
-    from pipeline.tokens.tokenize import tokenize_documents
+    from pipeline.tokens import tokenize
     from pipeline.tracking import log_vocabulary
 
-    stage: Callable[..., None] = tokenize_documents
+    stage: Callable[..., None] = tokenize.tokenize
+    grown: dict[str, Any] = {"init": init, "new_words": new_words} if init else {}
     if engine == "spark":
-        from pipeline.spark.tokenize import tokenize_documents as tokenize_on_spark
+        from pipeline.spark import tokenize as on_spark
 
         if init:
             raise InputError("Spark grows no vocabulary: leave out --init, or --engine spark.")
-        stage, options["master"] = tokenize_on_spark, spark_master
-    known = []  # the files that say what the model knows
-    if vocabulary:
-        known = [Path(vocabulary)]
+        stage, grown = on_spark.tokenize, {"master": spark_master}
+    known = [vocabulary] if vocabulary else []
     if init:
-        known += [Path(init, "vocabulary.tsv"), Path(init, "tokenizer.json")]
-        options |= {"init": Path(init), "new_words": new_words}
+        known += [init / "vocabulary.tsv", init / "tokenizer.json"]
     run_or_skip(
         stage,
         reads=[documents, *known],
         output=output,
         parameters={
             "documents": documents,
-            "vocabulary": Path(vocabulary) if vocabulary else None,
-            **options,
+            "config": config,
+            "vocabulary": vocabulary,
+            **grown,
         },
         force=force,
     )
@@ -234,25 +238,24 @@ def train_stage(
     tokens: Path,
     output: Path,
     *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    init: Path | None = None,
+    retain: float = 0.0,
     force: bool,
     resume: bool,
-    stride: int | str,
-    preset: str,
     prefix: str = "",
-    init: str = "",
-    retain: float = 0.0,
-    **options: Any,
 ) -> None:
     from pipeline.manifest import is_current, partial_of
     from pipeline.tracking import epoch_logger, log_history, windows_logger
     from pipeline.training import strategies
     from pipeline.training.train import train
 
-    parameters = {"tokens": tokens, "stride": stride or None, **options}
+    parameters: dict[str, Any] = {"tokens": tokens, "model": model, "training": training}
     reads = [tokens]
     if init:
-        parameters |= {"init": Path(init), "retain": retain}
-        reads.append(Path(init))
+        parameters |= {"init": init, "retain": retain}
+        reads.append(init)
     if not strategies.is_chief():
         if force or not is_current(train, reads=reads, output=output, parameters=parameters):
             train(output=partial_of(output), **parameters)
@@ -277,29 +280,24 @@ def evaluate_stage(
     output: Path,
     *,
     baselines: tuple[Path, ...],
-    text: str = "",
-    explanation: str | Path = "",
-    ablation: str = "",
+    config: EvaluationConfig,
     force: bool,
-    **options: Any,
 ) -> None:
     import_tensorflow()
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.evaluation.report.table import print_table
     from pipeline.tracking import log_evaluation
 
-    files = {"text": text, "explanation": explanation, "ablation": ablation}
-    given = {name: Path(path) if path else None for name, path in files.items()}
+    shown = (config.text, config.explanation, config.ablation)
     run_or_skip(
         evaluate,
-        reads=[training, tokens, *baselines, *filter(None, given.values())],
+        reads=[training, tokens, *baselines, *filter(None, shown)],
         output=output,
         parameters={
             "training": training,
             "tokens": tokens,
             "baselines": baselines,
-            **given,
-            **options,
+            "config": config,
         },
         force=force,
     )
@@ -316,7 +314,7 @@ def export_stage(
     *,
     suggestions: int,
     cache: int,
-    register: str,
+    register: str | None,
     force: bool,
 ) -> None:
     import_tensorflow()
@@ -338,7 +336,7 @@ def export_stage(
         },
         force=force,
     )
-    uri, new = log_model(output, register=register or None)
+    uri, new = log_model(output, register=register)
     if new:
         click.echo(f"Logged as {uri}.")
     elif register:
@@ -365,11 +363,9 @@ def explain_stage(
     output: Path,
     *,
     models: tuple[Path, ...],
-    windows: tuple[int, ...] = (),
-    training_tokens: int = 0,
-    train_options: dict[str, Any],
+    config: ExplanationConfig,
+    sweep: SweepConfig = SweepConfig(),
     force: bool,
-    **options: Any,
 ) -> None:
     import_tensorflow()
     from pipeline.explain.explain import explain, print_explanation
@@ -379,14 +375,7 @@ def explain_stage(
         explain,
         reads=[tokens, *models],
         output=output,
-        parameters={
-            "tokens": tokens,
-            "models": models,
-            "windows": windows,
-            "training_tokens": training_tokens,
-            "train_options": train_options,
-            **options,
-        },
+        parameters={"tokens": tokens, "models": models, "config": config, "sweep": sweep},
         force=force,
     )
     print_explanation(json.loads((output / "explanation.json").read_text(encoding="utf-8")))

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.corpus.overlap import NGRAM
+from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.held_out import Unseen, open_split, read_text, share_in_training
 from pipeline.evaluation.intervals import FEW
 from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions
@@ -86,17 +87,12 @@ def latency(
 
 
 def evaluate(
-    *,
     training: Path,
     tokens: Path,
     output: Path,
+    *,
     baselines: Sequence[Path] = (),
-    text: Path | None = None,
-    text_column: str = "text",
-    ngram_order: int = 5,
-    cache: int = 0,
-    explanation: Path | None = None,
-    ablation: Path | None = None,
+    config: EvaluationConfig,
 ) -> None:
     """Measure models on the validation and test splits, and on any other text.
 
@@ -113,32 +109,24 @@ def evaluate(
         training: folder of the model to evaluate, as `train` wrote it.
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
-        baselines: folders of other trained models; a unigram model is always beside them.
-        text: file to measure on as well, of any kind that `ingest` reads; how much of it stands in
-            training is told.
-        text_column: which column of it holds text, if it is a table.
-        ngram_order: n of an interpolated Kneser-Ney n-gram model of the training split, beside
-            which its interpolation with the model is told; 0 for none.
-        cache: tokens that a continuous cache remembers, chosen on the validation split, beside
-            the model without one; 0 for none.
-        explanation: folder that `explain` wrote of some of these models, to be shown in the
-            report.
-        ablation: CSV of trainings with one change each, to be shown too; see `read_ablation`.
+        baselines: folders of other trained models. A unigram model is always beside them, and an
+            n-gram model alone and interpolated with the model.
+        config: what else is measured and shown.
 
     Raises:
         InputError: a folder lacks its files, a model knows another vocabulary, or there is no text
             to predict.
     """
-    explained = None if explanation is None else Explanation.load(explanation)
-    changes = read_ablation(ablation) if ablation else ()
+    explained = None if config.explanation is None else Explanation.load(config.explanation)
+    changes = read_ablation(config.ablation) if config.ablation else ()
     models = named_models(training, *baselines)  # before anything slow, are there models at all?
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     texts = [open_split(tokens, split, vocabulary) for split in ("valid", "test")]
-    if text:
-        texts.append(read_text(text, vocabulary, text_column=text_column))
+    if config.text:
+        texts.append(read_text(config.text, vocabulary, text_column=config.text_column))
     evaluated = {name: digest([folder]) for name, folder in models.items()}  # as explain's
     if explained:
-        _check_explained(explained, evaluated, explanation)
+        _check_explained(explained, evaluated, config.explanation)
     for folder in models.values():
         check_same_ids(vocabulary, folder, tokens)
     (output / "models.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")
@@ -148,36 +136,17 @@ def evaluate(
     for name, folder in models.items():
         ms = latency(folder, vocabulary, texts[0].stream)
         measured.add(name, load_model(folder, batch_size=LANES), latency_ms=ms)
-    if cache:
-        measured.add_cached(training, vocabulary, size=cache)
+    if config.cache:
+        measured.add_cached(training, vocabulary, size=config.cache)
     train = open_stream(tokens / "train.npy")
-    if ngram_order:
-        measured.add_ngrams(train, order=ngram_order, vocabulary_size=len(vocabulary))
+    if config.ngram_order:
+        measured.add_ngrams(train, order=config.ngram_order, vocabulary_size=len(vocabulary))
     measured.told["unigram"] = measured.read(unigram_meter(vocabulary, measured.find))
-    told, numbers = measured.told, measured.numbers
     _tell_of_few(texts)
-    standing = _tell_of_overlap(texts[2], train, text) if text else {}
+    if config.text:
+        measured.overlap = _tell_of_overlap(texts[2], train, config.text)
 
-    metrics: dict[str, dict[str, dict[str, float]]] = {}
-    tables: dict[str, list[pd.DataFrame]] = {}
-    for unseen in texts:
-        metrics[unseen.name] = {}
-        for name, predictions in told.items():
-            of_model = predictions[unseen.name]
-            metrics[unseen.name][name] = {
-                **score(of_model, unseen, vocabulary=vocabulary, words=words),
-                **numbers.get(name, {}),
-                **(standing if unseen.name == "text" else {}),
-            }
-            for table, rows in {
-                "frequency": by_frequency(of_model, vocabulary),
-                "positions": by_position(of_model, unseen.documents),
-                "calibration": calibration(of_model),
-                "documents": by_unit(of_model, unseen, vocabulary=vocabulary),
-            }.items():
-                rows.insert(0, "model", name)
-                rows.insert(0, "split", unseen.name)
-                tables.setdefault(table, []).append(rows)
+    metrics, tables = measured.results(vocabulary, words)
     for table, parts in tables.items():
         pd.concat(parts).convert_dtypes().to_csv(output / f"{table}.csv", index=False)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -187,7 +156,7 @@ def evaluate(
         training=training,
         tokens=tokens,
         unseen=texts[1],
-        predictions=next(iter(told.values()))["test"],
+        predictions=next(iter(measured.told.values()))["test"],
         output=output,
         explained=explained,
         ablation=changes,
@@ -212,12 +181,14 @@ class _Measured:
         told: model → text → its predictions.
         numbers: model → what else there is to tell of it.
         find: see `Meter`.
+        overlap: what there is to tell of the other text.
     """
 
     def __init__(self, texts: Sequence[Unseen], words: Completions | None):
         self.told: dict[str, dict[str, Predictions]] = {}
         self.numbers: dict[str, dict[str, float]] = {}
         self._texts, self.find = texts, words.find if words else None
+        self.overlap: dict[str, float] = {}
         self._own: dict[str, Any] = {}  # the model that is evaluated, without and with a cache
 
     def read(self, meter: Meter) -> dict[str, Predictions]:
@@ -256,6 +227,32 @@ class _Measured:
             weights = find_weights(nats).tolist()
             mixture = Mixture((model, ngrams), weights)
             self.add(f"{own}_and_{name}", mixture, interpolation_weight=weights[0])
+
+    def results(
+        self, vocabulary: Vocabulary, words: Completions | None
+    ) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, list[pd.DataFrame]]]:
+        """Return text → model → metric, and the parts of each table by its name."""
+        metrics: dict[str, dict[str, dict[str, float]]] = {}
+        tables: dict[str, list[pd.DataFrame]] = {}
+        for unseen in self._texts:
+            metrics[unseen.name] = {}
+            for name, predictions in self.told.items():
+                of_model = predictions[unseen.name]
+                metrics[unseen.name][name] = {
+                    **score(of_model, unseen, vocabulary=vocabulary, words=words),
+                    **self.numbers.get(name, {}),
+                    **(self.overlap if unseen.name == "text" else {}),
+                }
+                for table, rows in {
+                    "frequency": by_frequency(of_model, vocabulary),
+                    "positions": by_position(of_model, unseen.documents),
+                    "calibration": calibration(of_model),
+                    "documents": by_unit(of_model, unseen, vocabulary=vocabulary),
+                }.items():
+                    rows.insert(0, "model", name)
+                    rows.insert(0, "split", unseen.name)
+                    tables.setdefault(table, []).append(rows)
+        return metrics, tables
 
 
 def spread(stream: np.ndarray, count: int) -> np.ndarray:

@@ -14,11 +14,13 @@ import tensorflow as tf
 from rich.markup import escape
 
 from pipeline import InputError
+from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.figures import draw_cuts, draw_reach, draw_windows, draw_word
 from pipeline.explain.gradient_flow import Reach, gradient_reach
 from pipeline.explain.truncated_context import Cuts, cut_context
 from pipeline.explain.window_sweep import perplexity_by_window, tokens_of_update
 from pipeline.manifest import digest
+from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import load_model, named_models
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
 from pipeline.text.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
@@ -33,31 +35,24 @@ _VANISHED = 0.01
 
 
 def explain(
-    *,
     tokens: Path,
-    models: Sequence[Path],
-    sentence: str,
     output: Path,
-    steps: int,
-    samples: int,
-    windows: Sequence[int] = (),
-    training_tokens: int,
-    train_options: Mapping[str, Any],
+    *,
+    models: Sequence[Path],
+    config: ExplanationConfig,
+    sweep: SweepConfig,
 ) -> None:
     """Write explanation.json and figures/*.png: what trained models remember of real text.
 
-    They show the reach of the gradient on the validation split, what becomes of the words of a
-    sentence when the context is cut, and, if asked for, perplexity against the window T.
+    They show the gradient flow on the validation split, what becomes of the words of a sentence
+    when the context is cut, and, if asked for, perplexity by the window T.
 
     Args:
         tokens: folder that `tokenize` wrote.
-        models: folders that `train` wrote.
-        sentence: its last word is the one to look at.
         output: folder to write into.
-        steps: how far back gradients are followed.
-        samples: targets they are followed from.
-        windows: T of small trainings, for each recurrence of `models` one; none to leave them out.
-        training_tokens, train_options: of those; see `perplexity_by_window`.
+        models: folders that `train` wrote.
+        config: what is looked at in them.
+        sweep: trainings with several windows, of each recurrence of `models`.
 
     Raises:
         InputError: a folder lacks its files, a model knows another vocabulary, or the sentence
@@ -69,14 +64,14 @@ def explain(
     stream = open_stream(tokens / "valid.npy")
     for folder in models:
         check_same_ids(vocabulary, folder, tokens)
-    ids, words, place = _read(sentence, vocabulary)
-    per_update = tokens_of_update(train_options, windows)
+    ids, words, place = _read(config.sentence, vocabulary)
+    tokens_of_update(sweep)
 
     reaches: dict[str, Reach] = {}
     cuts: dict[str, Cuts] = {}
     for name, folder in names.items():
         model = load_model(folder)
-        reaches[name] = gradient_reach(model, stream, steps=steps, samples=samples)
+        reaches[name] = gradient_reach(model, stream, steps=config.steps, samples=config.samples)
         cuts[name] = cut_context(model, ids)
 
     figures = output / "figures"
@@ -87,23 +82,11 @@ def explain(
         path = figures / f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}.png"
         draw_cuts(name, found, words[1:], path)
     trained = None
-    cells = [name.split()[0] for name in names if name.split()[0] != "feedforward"]
-    if windows and cells:
-        perplexities = perplexity_by_window(
-            tokens=tokens,
-            folder=output,
-            cells=list(dict.fromkeys(cells)),
-            windows=sorted(set(windows)),
-            training_tokens=training_tokens,
-            train_options=train_options,
-        )
-        budget = {
-            "training_tokens": min(training_tokens, len(open_stream(tokens / "train.npy"))),
-            "epochs": train_options["epochs"],
-            "tokens_of_an_update": per_update,
-        }
-        draw_windows(perplexities, _budget_in_words(budget), figures / "windows.png")
-        trained = {**budget, "perplexity": perplexities}
+    known = [ModelConfig.load(folder / "model.json").cell for folder in models]
+    cells = [cell for cell in dict.fromkeys(known) if cell != "feedforward"]
+    if sweep.windows and cells:
+        trained = perplexity_by_window(tokens, output, cells=cells, sweep=sweep)
+        draw_windows(trained["perplexity"], _budget_in_words(trained), figures / "windows.png")
 
     explanation = {
         # Digests: the report must not show the memory of one model as another's.
@@ -111,7 +94,7 @@ def explain(
         "reach": {name: _reach_in_numbers(reach) for name, reach in reaches.items()},
         "windows": trained,
         "context": {
-            "sentence": sentence,
+            "sentence": config.sentence,
             "words": words[1:],
             "place": place,
             "models": {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pipeline import InputError
+from pipeline.option import option
 
 Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
 Softmax = Literal["full", "adaptive"]
@@ -15,43 +16,45 @@ Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """What a model is made of; saved beside its weights as model.json.
+    """What a model is made of; saved beside its weights as model.json."""
 
-    Attributes:
-        cell: f₁, the recurrence; `feedforward` sees only the last `context` words.
-        vocabulary_size: V.
-        embedding: E, length of a word's vector.
-        units: H, length of a layer's hidden state (for `feedforward`, its hidden layer).
-        layers: recurrent layers, one upon the other.
-        dropout: share of activations dropped before and after every layer.
-        variational: the same activations are dropped at all steps of a window (Gal & Ghahramani
-            2016), not others at each (Zaremba et al. 2014).
-        word_dropout: share of the vocabulary whose vectors are dropped for a window (Gal &
-            Ghahramani 2016, §4.2).
-        weight_dropout: share of the recurrent weights dropped for a window (DropConnect; Merity et
-            al. 2018, §2); no layer but a recurrent one has any.
-        mogrifier: rounds in which an LSTM's input and state change one another before a step
-            (Melis et al. 2020); 0 for a plain LSTM. Other cells have none.
-        tied: the output weights are the embedding's (Press & Wolf 2017; Inan et al. 2017).
-        context: words a `feedforward` model sees (Bengio et al. 2003).
-        softmax: over all V scores at once, or in two steps, cheaper to train where V is large
-            (Grave et al. 2017). An adaptive softmax that is `tied` shares its clusters, too
-            (Baevski & Auli 2019).
-    """
-
-    cell: Cell
-    vocabulary_size: int
-    embedding: int
-    units: int
-    layers: int
-    dropout: float
-    tied: bool
-    context: int
-    softmax: Softmax = "full"
-    variational: bool = False
-    word_dropout: float = 0.0
-    weight_dropout: float = 0.0
-    mogrifier: int = 0
+    cell: Cell = option(
+        "lstm", "The recurrence f₁; feedforward sees the last --context words only."
+    )
+    embedding: int = option(256, "Length of a word's vector.", min=1)
+    units: int = option(256, "Units of a layer.", min=1)
+    layers: int = option(1, "Recurrent layers.", min=1)
+    # Melis et al. 2020. Only an LSTM has it.
+    mogrifier: int = option(
+        4, "Rounds in which an LSTM's input and state gate each other before each step.", min=0
+    )
+    # Before and after every layer (Zaremba et al. 2014).
+    dropout: float = option(
+        0.5, "Share of activations dropped in training.", min=0, max=1, max_open=True
+    )
+    # Gal & Ghahramani 2016; §4.2 for whole words.
+    variational: bool = option(False, "Drop the same activations at all steps of a window.")
+    word_dropout: float = option(
+        0.0,
+        "Share of the words whose vectors are dropped for a window.",
+        min=0,
+        max=1,
+        max_open=True,
+    )
+    # DropConnect; Merity et al. 2018, §2.
+    weight_dropout: float = option(
+        0.0, "Share of the recurrent weights dropped for a window.", min=0, max=1, max_open=True
+    )
+    # Press & Wolf 2017; Inan et al. 2017.
+    tied: bool = option(True, "Use the embedding as output weights too.")
+    # Grave et al. 2017; if it is tied, its clusters are, too (Baevski & Auli 2019).
+    softmax: Softmax = option(
+        "full",
+        "Over all words at once (full), or in clusters (adaptive): faster from 50,000 words on.",
+    )
+    # Bengio et al. 2003.
+    context: int = option(5, "Words that a feedforward model sees.", min=1)
+    vocabulary_size: int = 0  # V; `train` sets it from the vocabulary
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")

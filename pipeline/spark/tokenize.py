@@ -15,7 +15,8 @@ from pyspark.sql import functions as sql
 from pipeline.corpus.ingest import Frames
 from pipeline.corpus.splits import SPLITS
 from pipeline.spark.session import beside, map_frames, one_thread, session, sweep, watch
-from pipeline.text.vocabulary import Case, Numbers, Unit, Vocabulary
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.tokens.config import VocabularyConfig
 
 if TYPE_CHECKING:  # it needs TensorFlow, which workers import only when they have been told how
     from pipeline.tokens.tokenize import RowGroup
@@ -24,25 +25,21 @@ if TYPE_CHECKING:  # it needs TensorFlow, which workers import only when they ha
 _SHARD = 2**26
 
 
-def tokenize_documents(
-    *,
+def tokenize(
     documents: Path,
     output: Path,
-    vocabulary_size: int,
-    min_count: int,
-    case: Case = "fold",
-    numbers: Numbers = "keep",
+    *,
+    config: VocabularyConfig,
     vocabulary: Path | None = None,
-    unit: Unit = "word",
     master: str = "local[*]",
 ) -> None:
-    """Write what `pipeline.tokens.tokenize.tokenize_documents` writes, each stream in shards.
+    """Write what `pipeline.tokens.tokenize.tokenize` writes, each stream in shards.
 
     The text is cut twice: to count its tokens, and to number them. The driver holds each
     different token once.
 
     Args:
-        documents, output, vocabulary_size, min_count, case, numbers, vocabulary, unit: see there.
+        documents, output, config, vocabulary: see there.
         master: address of the Spark master; "" for the session that is there already.
 
     Raises:
@@ -53,9 +50,7 @@ def tokenize_documents(
 
     path = documents / "documents.parquet"
     groups = row_groups(path.absolute())
-    listed = None
-    if vocabulary:
-        listed = read_listed(vocabulary, case=case, numbers=numbers, unit=unit)
+    listed = read_listed(vocabulary, config) if vocabulary else None
     with session(master, "tokenize") as spark, watch(spark) as step:
         shards = spark.sparkContext.broadcast(_shards(groups))
         # A task for each shard.
@@ -68,16 +63,7 @@ def tokenize_documents(
         found = counted.groupBy("form").agg(*counts).toPandas()
         forms = Forms()
         forms.add(found["form"].tolist(), found[["total", "inside"]].to_numpy(np.int64).T)
-        known = build_vocabulary(
-            forms,
-            documents=path,
-            size=vocabulary_size,
-            min_count=min_count,
-            case=case,
-            numbers=numbers,
-            listed=listed,
-            unit=unit,
-        )
+        known = build_vocabulary(forms, documents=path, config=config, listed=listed)
         known.save(output / "vocabulary.tsv")
 
         step("writing streams")

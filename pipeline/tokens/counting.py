@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.text.tokenizer import BREAK, model_form, tokenize
-from pipeline.text.vocabulary import BEGIN, NUMBER, UNKNOWN, Case, Numbers, Unit, Vocabulary
+from pipeline.text.vocabulary import BEGIN, NUMBER, UNKNOWN, Vocabulary
+from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.pieces import piece_vocabulary
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,12 @@ class Forms:
             yield function(tf.constant(forms[start : start + _CHUNK])).numpy()
 
 
-def read_listed(path: Path, *, case: Case, numbers: Numbers, unit: Unit = "word") -> set[bytes]:
+def read_listed(path: Path, config: VocabularyConfig) -> set[bytes]:
     """The tokens that a file lists, one a line, in the form in which a model sees them.
 
     Of a line with tabs, as in vocabulary.tsv, the first column counts.
     """
-    if unit == "subword":
+    if config.unit == "subword":
         raise InputError(f"{path} lists words, not their pieces: leave out --vocabulary or --unit.")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -67,11 +68,12 @@ def read_listed(path: Path, *, case: Case, numbers: Numbers, unit: Unit = "word"
     listed, left = set(), tokens
     # A case-folded vocabulary has "d.", "r$" and "min.", which are one token only as "D.", "R$"
     # and "Min.".
-    for spelling in (str, str.upper, str.capitalize) if case == "fold" else (str,):
+    for spelling in (str, str.upper, str.capitalize) if config.case == "fold" else (str,):
         rows = tokenize(tf.constant([spelling(token) for token in left], tf.string))
         single = tf.equal(rows.row_lengths(), 1)
         found = tf.ragged.boolean_mask(rows, single).values
-        listed.update(model_form(found, case=case, numbers=numbers).numpy().tolist())
+        forms = model_form(found, case=config.case, numbers=config.numbers)
+        listed.update(forms.numpy().tolist())
         left = [token for token, is_found in zip(left, single.numpy(), strict=True) if not is_found]
     if not listed:
         raise InputError(f"{path} holds no token: write one a line.")
@@ -83,7 +85,7 @@ def read_listed(path: Path, *, case: Case, numbers: Numbers, unit: Unit = "word"
             path,
             left[0],
         )
-    if numbers == "class":
+    if config.numbers == "class":
         listed.add(NUMBER.encode())
     return listed
 
@@ -92,12 +94,8 @@ def build_vocabulary(
     forms: Forms,
     *,
     documents: Path,
-    size: int,
-    min_count: int,
-    case: Case,
-    numbers: Numbers,
-    listed: set[bytes] | None,
-    unit: Unit = "word",
+    config: VocabularyConfig,
+    listed: set[bytes] | None = None,
 ) -> Vocabulary:
     """The most frequent tokens of the training split, or the listed ones, most frequent first.
 
@@ -105,6 +103,7 @@ def build_vocabulary(
     has inside a sentence; one that stood there but once, or only ever opens sentences, is
     displayed in lower case. With subwords, the vocabulary is the pieces of all tokens instead.
     """
+    case, numbers = config.case, config.numbers
     totals = dict.fromkeys(listed or (), 0)
     displays: dict[bytes, tuple[int, bytes]] = {}
     folded = forms.map(lambda chunk: model_form(chunk, case=case, numbers=numbers))
@@ -119,22 +118,23 @@ def build_vocabulary(
     occurrences = sum(totals.values())
     if not occurrences:
         raise InputError(f"The training split of {documents} holds no text.")
-    if unit == "subword":
+    if config.unit == "subword":
         return piece_vocabulary(
             {token.decode(): count for token, count in totals.items() if count},
             displays={token.decode(): form.decode() for token, (_, form) in displays.items()},
             paragraphs=paragraphs,
-            size=size,
+            size=config.vocabulary_size,
             case=case,
             numbers=numbers,
         )
     kept = sorted(listed if listed else totals, key=lambda token: (-totals[token], token))
     if not listed:
-        kept = [token for token in kept if totals[token] >= min_count][: size - 2]
+        kept = [token for token in kept if totals[token] >= config.min_count]
+        kept = kept[: config.vocabulary_size - 2]
     if not kept:
         raise InputError(
-            f"No token of {documents} stands {min_count} times in the training split: add text or "
-            "lower --min-count."
+            f"No token of {documents} stands {config.min_count} times in the training split: add "
+            "text or lower --min-count."
         )
     unknown = occurrences - sum(totals[token] for token in kept)
     return Vocabulary(

@@ -7,7 +7,7 @@ they are met, and renumbered in place when the counts have made the vocabulary.
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ from pipeline.text.tokenizer import (
     open_paragraph,
     put_back,
 )
-from pipeline.text.vocabulary import BEGIN_ID, Case, Numbers, Unit, Vocabulary
+from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
+from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.counting import Forms, build_vocabulary, read_listed
 
 # Bytes of text cut at once: enough that pieces repeat, little enough to hold several batches.
@@ -151,16 +152,12 @@ def _letters(tokens: tf.Tensor) -> tf.Tensor:
     return tf.strings.length(tokens, unit="UTF8_CHAR")
 
 
-def tokenize_documents(
-    *,
+def tokenize(
     documents: Path,
     output: Path,
-    vocabulary_size: int,
-    min_count: int,
-    case: Case = "fold",
-    numbers: Numbers = "keep",
+    *,
+    config: VocabularyConfig,
     vocabulary: Path | None = None,
-    unit: Unit = "word",
     init: Path | None = None,
     new_words: int = 0,
 ) -> None:
@@ -174,15 +171,12 @@ def tokenize_documents(
     Args:
         documents: folder that `ingest` wrote.
         output: folder to write into.
-        vocabulary_size: V, at most so many tokens, `<unk>` and `<s>` among them.
-        min_count: rarer tokens stay out, so that `<unk>` stands for something in training.
-        case, numbers: see `Vocabulary`.
-        vocabulary: file of the tokens to know, one a line or a vocabulary.tsv; then
-            `vocabulary_size` and `min_count` do not apply.
-        unit: "subword" for the pieces of all tokens, where `min_count` does not apply.
+        config: what the tokens are.
+        vocabulary: file of the tokens to know, one a line or a vocabulary.tsv; then size and
+            minimum count in `config` do not apply.
         init: folder of a trained model whose vocabulary keeps its ids, case, numbers and unit, and
-            grows by new words of the training split; then `vocabulary_size` does not apply.
-        new_words: how many, at most; rarer ones than `min_count` stay out.
+            grows by new words of the training split; then the size does not apply.
+        new_words: maximum number of those; rarer ones than the minimum count stay out.
 
     Raises:
         InputError: the documents, the model's vocabulary or the listed tokens are missing, or hold
@@ -190,20 +184,35 @@ def tokenize_documents(
     """
     path = documents / "documents.parquet"
     groups = row_groups(path)
-    size = sum(group.size for group in groups)
     base, listed = None, None
     if init:
         base = Vocabulary.load(init / "vocabulary.tsv")
-        case, numbers, unit = base.case, base.numbers, base.unit
+        config = dataclasses.replace(config, case=base.case, numbers=base.numbers, unit=base.unit)
     if vocabulary:
         if base:
             raise InputError(
                 f"The vocabulary comes from {vocabulary} or grows from the one in {init}: leave "
                 "out --vocabulary or --init."
             )
-        listed = read_listed(vocabulary, case=case, numbers=numbers, unit=unit)
+        listed = read_listed(vocabulary, config)
+    forms = _number_splits(groups, output)
+    if base:
+        # All words are known first; then some of them extend what the model knows.
+        every = dataclasses.replace(
+            config, vocabulary_size=len(forms.numbers) + 2, min_count=1, unit="word"
+        )
+        known = build_vocabulary(forms, documents=path, config=every)
+        known = base.grown(known, new_words=new_words, min_count=config.min_count)
+    else:
+        known = build_vocabulary(forms, documents=path, config=config, listed=listed)
+    known.save(output / "vocabulary.tsv")
+    _renumber_splits(known, forms, output)
 
+
+def _number_splits(groups: Sequence[RowGroup], output: Path) -> Forms:
+    """Write the splits as the numbers that tokens get as they are met; returns the tokens."""
     forms = Forms()
+    size = sum(group.size for group in groups)
     with contextlib.ExitStack() as stack:
         streams = {
             name: stack.enter_context(StreamWriter(output / f"{name}.npy"))
@@ -220,22 +229,13 @@ def tokenize_documents(
             streams[f"{split}.documents"].append(paragraphs)
             progress.update(bar, advance=sum(map(len, batch)))
         progress.update(bar, completed=size)
+    return forms
 
-    known = build_vocabulary(
-        forms,
-        documents=path,
-        size=len(forms.numbers) + 2 if base else vocabulary_size,
-        min_count=1 if base else min_count,
-        case=case,
-        numbers=numbers,
-        listed=listed,
-        unit="word" if base else unit,
-    )
-    if base:
-        known = base.grown(known, new_words=new_words, min_count=min_count)
-    known.save(output / "vocabulary.tsv")
-    if unit == "subword":
-        pieces = in_chunks(Tokenizer(known).pieces, [*forms.numbers])
+
+def _renumber_splits(vocabulary: Vocabulary, forms: Forms, output: Path) -> None:
+    """Replace the numbers in the splits by the ids of a vocabulary."""
+    if vocabulary.unit == "subword":
+        pieces = in_chunks(Tokenizer(vocabulary).pieces, [*forms.numbers])
         for split in SPLITS:
             _rewrite(output / f"{split}.npy", lambda n: tf.gather(pieces, n).values.numpy())
         return
@@ -245,7 +245,7 @@ def tokenize_documents(
         with StreamWriter(path.with_suffix(".letters.npy")) as writer:
             for part in _numbers(path):
                 writer.append(letters[part])
-    ids = np.concatenate([*forms.map(Tokenizer(known).lookup)])
+    ids = np.concatenate([*forms.map(Tokenizer(vocabulary).lookup)])
     for split in SPLITS:
         _rewrite(output / f"{split}.npy", lambda n: ids[n])
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -18,9 +17,7 @@ from pipeline.tokens.windows import (
     sequences,
     windows,
 )
-
-Reset = Literal["never", "document"]
-Size = int | Literal["full"]
+from pipeline.training.config import TrainingConfig
 
 
 class Text:
@@ -28,34 +25,23 @@ class Text:
 
     Args:
         tokens: folder that `tokenize` wrote.
-        window: T; `full` for whole paragraphs, or with `reset` whole documents.
-        stride: k₁ ≤ T; None for T.
-        reset: whether each document begins with an empty state, and so in a window of its own.
-        batch_size: lanes read side by side.
-        seed: decides the order of whole paragraphs and documents.
+        config: its window and stride, and where states are reset, decide the windows; its seed,
+            the order of whole paragraphs and documents.
 
     Attributes:
-        windows: how many an epoch has.
+        windows: number of windows in an epoch.
 
     Raises:
         InputError: the stride does not fit the window, or there is too little text.
     """
 
-    def __init__(
-        self,
-        tokens: Path,
-        *,
-        window: Size,
-        stride: int | None,
-        reset: Reset,
-        batch_size: int,
-        seed: int,
-    ):
-        self._stream = open_stream(tokens / "train.npy")
-        self._window, self._batch_size, self._seed = window, batch_size, seed
-        self._documents = tokens / "train.documents.npy" if reset == "document" else None
+    def __init__(self, tokens: Path, config: TrainingConfig):
+        self._stream, self._config = open_stream(tokens / "train.npy"), config
+        batch_size, window = config.batch_size, config.window
+        resets = config.reset == "document"
+        self._documents = tokens / "train.documents.npy" if resets else None
         if window == "full":
-            if stride is not None:
+            if config.stride is not None:
                 raise InputError(
                     "Whole paragraphs do not overlap: give --stride with a --window of steps only."
                 )
@@ -64,11 +50,11 @@ class Text:
             if not self.windows:
                 raise InputError(f"The training split in {tokens} holds no text to predict.")
             return
-        self._stride = stride or window
+        self._stride = config.stride or window
         if self._stride > window:
             raise InputError(
-                f"A --stride of {stride} would leave out text between windows of {window}: give "
-                "at most as many steps as --window has."
+                f"A --stride of {self._stride} would leave out text between windows of {window}: "
+                "give at most as many steps as --window has."
             )
         if len(self._stream) <= batch_size * window:
             raise InputError(
@@ -90,8 +76,9 @@ class Text:
         return paragraphs(self._stream)
 
     def epoch(self, number: int) -> Iterator[Window]:
-        """All windows of an epoch, in order; whole sequences come in another order in each."""
-        if self._window == "full":
-            seed = (self._seed, number)
-            return sequences(self._stream, self._spans, batch_size=self._batch_size, seed=seed)
-        return windows(self._stream, self._lanes, window=self._window, stride=self._stride)
+        """Return all windows of an epoch; whole sequences are shuffled anew in each."""
+        config = self._config
+        if config.window == "full":
+            seed = (config.seed, number)
+            return sequences(self._stream, self._spans, batch_size=config.batch_size, seed=seed)
+        return windows(self._stream, self._lanes, window=config.window, stride=self._stride)

@@ -1,7 +1,6 @@
 """The loop over windows and epochs: it watches the loss, saves, stops and goes back."""
 
 import contextlib
-import dataclasses
 import itertools
 import logging
 import math
@@ -10,64 +9,50 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 import rich.progress
 import tensorflow as tf
 
-from pipeline import InputError, Interrupted
+from pipeline import Interrupted
 from pipeline.model.meter import perplexity
 from pipeline.tokens.windows import distribute
 from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
+from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
 from pipeline.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-Decay = Literal["linear", "cosine"]
-
 # Windows between two looks at the loss: often enough for a smooth bar, rare enough not to make
 # a GPU wait.
 _LOOK_EVERY = 10
-# Windows between two checkpoints. Not seconds: after a loss that ran away training goes on from
-# the last one, and the same seed must give the same weights.
+# Windows between two checkpoints. Not seconds: after a divergence training goes on from the last
+# one, and the same seed must give the same weights.
 _SAVE_EVERY = 500
 # Windows between two calls of `on_windows`.
-_TELL_EVERY = 100
-# The loss runs away when its recent mean exceeds the usual one by so many nats. The means are over
-# about so many targets, whatever the windows hold: the real losses of one token differ by more.
+_LOG_EVERY = 100
+# The loss diverges when its recent mean exceeds the usual one by this many nats. The means decay
+# over targets, not windows: the losses of single tokens differ by more.
 _SPIKE = 2.0
 _RECENT, _USUAL = 5_000, 50_000
 _HALVINGS = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """The learning rate in the course of a training.
-
-    Attributes:
-        peak: the greatest learning rate.
-        warmup: share of the training in which it rises to that from zero (Goyal et al. 2017,
-            §2.2); then it falls to zero.
-        decay: in a straight line, or as half a cosine (Loshchilov & Hutter 2017).
-    """
-
-    peak: float
-    warmup: float
-    decay: Decay
-
-    def rate(self, done: float) -> float:
-        """The learning rate when a share of the training is done."""
-        if done < self.warmup:
-            # It is never zero: the first update shall teach something.
-            return self.peak * max(done / self.warmup, 1e-3)
-        left = (1 - done) / (1 - self.warmup)
-        return self.peak * (left if self.decay == "linear" else (1 - math.cos(math.pi * left)) / 2)
+def learning_rate(config: TrainingConfig, done: float) -> float:
+    """Return the learning rate when a share of the training is done."""
+    if done < config.warmup:
+        # Never zero: the first update must teach something.
+        return config.learning_rate * max(done / config.warmup, 1e-3)
+    left = (1 - done) / (1 - config.warmup)
+    if config.schedule == "cosine":
+        left = (1 - math.cos(math.pi * left)) / 2
+    return config.learning_rate * left
 
 
-class RanAway(Exception):
+class Diverged(Exception):
     """The loss is not finite any more, or far above what it was."""
 
 
@@ -79,7 +64,7 @@ def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
         windows: Σ nats, number of targets and gradient norm of each.
 
     Raises:
-        RanAway: the loss diverged.
+        Diverged: the loss diverged.
     """
     for nats, targets, norm in (map(float, window) for window in windows):
         position.nats += nats
@@ -88,18 +73,20 @@ def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
         position.norms += norm if math.isfinite(norm) else 0.0
         loss = nats / targets
         if not math.isfinite(loss):
-            raise RanAway("The loss is no longer finite")
+            raise Diverged("The loss is no longer finite")
         position.recent = loss + (position.recent - loss) * math.exp(-targets / _RECENT)
         position.usual = loss + (position.usual - loss) * math.exp(-targets / _USUAL)
         if position.recent > position.usual + _SPIKE:
-            raise RanAway(f"The loss rose by more than {_SPIKE:g} nats")
+            raise Diverged(f"The loss rose by more than {_SPIKE:g} nats")
 
 
 class Loop:
-    """Epoch after epoch of one training, from any position.
+    """The epochs of a training from any position: yields a row of history.csv for each.
+
+    Whoever iterates measures the weights and ends the epoch with `end_epoch`.
 
     Attributes:
-        position: where it is.
+        position: where the training is.
     """
 
     def __init__(
@@ -109,16 +96,15 @@ class Loop:
         checkpoints: Checkpoints,
         position: Position,
         *,
-        epochs: int,
-        schedule: Schedule,
+        config: TrainingConfig,
         progress: rich.progress.Progress,
         signals: list[int],
         on_windows: Callable[[int, dict[str, float]], None],
     ):
         self._trainer, self._text, self._checkpoints = trainer, text, checkpoints
-        self.position, self._schedule, self._signals = position, schedule, signals
+        self.position, self._config, self._signals = position, config, signals
         self._progress, self._on_windows = progress, on_windows
-        self._total = epochs * text.windows
+        self._total = config.epochs * text.windows
         self._peak = 0  # bytes
         self._bar = progress.add_task("", total=self._total, completed=self._done, report="")
 
@@ -127,18 +113,29 @@ class Loop:
         return (self.position.epoch - 1) * self._text.windows + self.position.window
 
     def _learning_rate(self) -> float:
-        return self._schedule.rate(self._done / self._total) / 2**self.position.halvings
+        return learning_rate(self._config, self._done / self._total) / 2**self.position.halvings
 
-    def epoch(self) -> dict[str, float]:
-        """Learn from what is left of an epoch; returns its row of history.csv.
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        """Train, going back to the last checkpoint where the loss diverges.
 
         Raises:
-            RanAway: the loss diverged.
+            Diverged: the loss diverged with an eighth of the learning rate, too.
             Interrupted: a signal came.
         """
-        epochs = self._total // self._text.windows
+        while self.position.epoch <= self._config.epochs:
+            try:
+                row = self._epoch()
+            except Diverged as error:
+                self._go_back(error)
+                continue
+            yield row
+
+    def _epoch(self) -> dict[str, float]:
+        """Learn from what is left of an epoch."""
         position, waiting = self.position, []
-        self._progress.update(self._bar, description=f"epoch {position.epoch}/{epochs}")
+        self._progress.update(
+            self._bar, description=f"epoch {position.epoch}/{self._config.epochs}"
+        )
         left = itertools.islice(self._text.epoch(position.epoch), position.window, None)
         looked = time.perf_counter()
         for x, y, begins in distribute(left, self._trainer.strategy):
@@ -186,27 +183,31 @@ class Loop:
             report=f"{figures['tokens_per_second']:,.0f} tokens/s  "
             f"loss {figures['train_loss']:.3f}  perplexity {figures['train_perplexity']:.1f}",
         )
-        if self.position.window % _TELL_EVERY == 0:
+        if self.position.window % _LOG_EVERY == 0:
             self._on_windows(self._done, figures)
 
     def _check_weights(self) -> None:
         # A loss tells of the weights before its window, not of what the window made of them.
         if not math.isfinite(tf.linalg.global_norm(self._trainer.model.trainable_variables)):
-            raise RanAway("The weights are no longer finite")
+            raise Diverged("The weights are no longer finite")
 
     def _save(self) -> None:
         self._check_weights()
         self._checkpoints.save(self.position)
 
-    def next_epoch(self, history: list[dict[str, float]]) -> None:
-        """Save that an epoch is over and measured."""
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Save that an epoch is over, with all that was measured.
+
+        Raises:
+            Interrupted: a signal came.
+        """
         before = self.position
         self.position = Position(
             epoch=before.epoch + 1,
             recent=before.recent,
             usual=before.usual,
             halvings=before.halvings,
-            history=history,
+            history=[*before.history, row],
         )
         self._save()
         if self._signals:
@@ -228,20 +229,18 @@ class Loop:
             signal=self._signals[0],
         )
 
-    def go_back(self, error: RanAway, *, best: str | None) -> None:
-        """Back to the last checkpoint, with half the learning rate.
+    def _go_back(self, error: Diverged) -> None:
+        """Go back to the last checkpoint, with half the learning rate.
 
         Raises:
-            InputError: it was halved often enough.
+            Diverged: it was halved often enough.
         """
         failed = self.position
-        kept = f"the best weights so far are kept in {best}" if best else "no epoch was finished"
         restored = self._checkpoints.restore() if failed.halvings < _HALVINGS else None
         if restored is None:
-            raise InputError(
-                f"{error} after {self._done} windows, with an eighth of the learning rate too: "
-                f"lower --learning-rate or --clip-norm; {kept}."
-            )
+            raise Diverged(
+                f"{error} after {self._done} windows, with an eighth of the learning rate too"
+            ) from error
         log.warning(
             "%s after %d windows: back to epoch %d, window %d, with half the learning rate.",
             *(error, self._done, restored.epoch, restored.window),

@@ -8,14 +8,14 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pipeline import InputError
+from pipeline.training.config import Strategy
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Strategy = Literal["auto", "one", "mirrored", "multiworker"]
 
 # Seconds that a worker which refuses waits for the others, to tell them.
 _PATIENCE = 60.0

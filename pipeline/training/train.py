@@ -1,6 +1,7 @@
 """The stage that trains a model: one loop for one device, several, and many machines."""
 
 import csv
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,52 +12,28 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.manifest import RESUME
-from pipeline.model.config import Cell, ModelConfig, Precision, Softmax
+from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import build_model, weights
 from pipeline.model.meter import LANES, Meter, perplexity
 from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
 from pipeline.training import strategies
-from pipeline.training.checkpoints import Checkpoints, Position, write
-from pipeline.training.dataset import Reset, Size, Text
+from pipeline.training.checkpoints import Checkpoints, Position
+from pipeline.training.checkpoints import write as write_checkpoint
+from pipeline.training.config import TrainingConfig
+from pipeline.training.dataset import Text
 from pipeline.training.finetune import initial_weights, move
-from pipeline.training.loop import Decay, Loop, RanAway, Schedule, signals_to_stop
+from pipeline.training.loop import Diverged, Loop, signals_to_stop
 from pipeline.training.trainer import Trainer
 
 
 def train(
-    *,
     tokens: Path,
     output: Path,
-    cell: Cell,
-    embedding: int,
-    units: int,
-    layers: int,
-    dropout: float,
-    tied: bool,
-    softmax: Softmax,
-    context: int,
-    variational: bool,
-    word_dropout: float,
-    weight_dropout: float,
-    mogrifier: int,
-    window: Size,
-    stride: int | None,
-    reset: Reset,
-    batch_size: int,
-    epochs: int,
-    learning_rate: float,
-    warmup: float,
-    schedule: Decay,
-    activation_regularization: float,
-    temporal_regularization: float,
-    averaging: float,
-    clip_norm: float,
-    patience: int,
-    seed: int,
-    precision: Precision,
-    strategy: strategies.Strategy,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
     init: Path | None = None,
     retain: float = 0.0,
     on_windows: Callable[[int, dict[str, float]], None] = lambda number, row: None,
@@ -70,156 +47,154 @@ def train(
     Args:
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
-        cell, embedding, units, layers, dropout, tied, softmax, context, variational, word_dropout,
-            weight_dropout, mogrifier: see `ModelConfig`.
-        window: T, steps that the gradient travels back; `full` for whole paragraphs, or with
-            `reset` whole documents, each from an empty state.
-        stride: k₁ ≤ T, steps between two updates; None for T.
-        reset: forget the state at no text's beginning but an epoch's, or at each document's.
-        batch_size: lanes read side by side.
-        epochs: at most so many passes over the training split.
-        learning_rate: the greatest of Adam (Kingma & Ba 2015).
-        warmup, schedule: how it gets there, and how it falls to zero; see `Schedule`.
-        activation_regularization, temporal_regularization: see `Trainer`.
-        averaging: validated and kept are averages of the weights, in which each update forgets the
-            share 1 − averaging of the past (Polyak & Juditsky 1992, with exponential weights); 0
-            for the weights themselves.
-        clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
-        patience: epochs without a better validation perplexity before training stops.
-        seed: fixes weights, dropout and so, on a CPU, the result bit for bit.
-        precision: what layers compute in; weights and the loss stay float32 (Micikevicius et al.
-            2018).
-        strategy: see `strategies.make`.
+        model: what is trained; its vocabulary is that of `tokens`.
+        training: how. On a CPU the seed fixes the result bit for bit.
         init: folder of a trained model to go on from, whose vocabulary that of `tokens` extends;
-            None for fresh weights. What is kept is never worse on the validation split than it.
-        retain: α; with `init`, validated and kept are the weights (1 − α) θ + α θ_init between
-            what is learned and what was known, so that less of that is forgotten (WiSE-FT;
-            Wortsman et al. 2022, §3).
-        on_windows: called now and then with the number of windows learned from, and what the
-            loss is by then.
+            None for fresh weights. What is saved is never worse on the validation split.
+        retain: α; with `init`, the weights (1 − α) θ + α θ_init are validated and saved, so that
+            less is forgotten (WiSE-FT; Wortsman et al. 2022, §3).
+        on_windows: called every hundred windows with their number and the figures so far.
         on_epoch: called with each row of history.csv.
 
     Raises:
         InputError: too little text for one window, a model in `init` of other sizes or of another
-            vocabulary, a checkpoint that cannot be written, or a loss that ran away again with an
-            eighth of the learning rate.
+            vocabulary, a checkpoint that cannot be written, or a loss that diverges with an
+            eighth of the learning rate, too.
         Interrupted: SIGINT or SIGTERM came; what was learned is saved.
     """
-    distribution = strategies.make(strategy)
+    distribution = strategies.make(training.strategy)
     replicas, chief = distribution.num_replicas_in_sync, strategies.is_chief()
-    if batch_size % replicas:
+    if training.batch_size % replicas:
         raise InputError(
-            f"{batch_size} lanes cannot be spread evenly over {replicas} devices: choose a "
-            f"--batch-size that {replicas} divides."
+            f"{training.batch_size} lanes cannot be spread evenly over {replicas} devices: choose "
+            f"a --batch-size that {replicas} divides."
         )
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    text = Text(tokens, window=window, stride=stride, reset=reset, batch_size=batch_size, seed=seed)
-    valid_stream = open_stream(tokens / "valid.npy")
-    if len(valid_stream) < 2:
+    text = Text(tokens, training)
+    held_out = open_stream(tokens / "valid.npy")
+    if len(held_out) < 2:
         raise InputError(f"The validation split in {tokens} holds no text to predict.")
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
-    config = ModelConfig(
-        cell=cell,
-        vocabulary_size=len(vocabulary),
-        embedding=embedding,
-        units=units,
-        layers=layers,
-        dropout=dropout,
-        tied=tied,
-        softmax=softmax,
-        context=context,
-        variational=variational,
-        word_dropout=word_dropout,
-        weight_dropout=weight_dropout,
-        mogrifier=mogrifier if cell == "lstm" else 0,  # others have none, and say so
-    )
+    rounds = model.mogrifier if model.cell == "lstm" else 0  # other cells have none
+    config = dataclasses.replace(model, vocabulary_size=len(vocabulary), mogrifier=rounds)
     initial = initial_weights(init, config=config, vocabulary=vocabulary) if init else []
     with distribution.scope():
-        model = build_model(config, batch_size=batch_size // replicas, precision=precision)
+        trainer = _build_trainer(config, training, lanes=training.batch_size // replicas)
         if init:
-            move(model, initial, share=1.0)
-        optimizer: keras.Optimizer = keras.optimizers.Adam(
-            learning_rate, use_ema=averaging > 0, ema_momentum=averaging
-        )
-        if precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        trainer = Trainer(
-            model,
-            optimizer,
-            clip_norm=clip_norm,
-            stride=stride,
-            activation_regularization=activation_regularization,
-            temporal_regularization=temporal_regularization,
-        )
-    # Validation is read in lanes of its own, so that it does not depend on batch and devices.
-    reader = build_model(config, batch_size=LANES)
-    meter = Meter(reader, reset=reader.reset_states)
-
+            move(trainer.model, initial, share=1.0)
+    best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
         vocabulary.save(output / "vocabulary.tsv")
-    best = tf.train.CheckpointManager(weights(reader), str(output / "checkpoints"), max_to_keep=1)
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
-    least = math.inf
     if init:
-        move(reader, initial, share=1.0)
-        least = float(meter.nats(valid_stream).mean(dtype=np.float64))
-    even = math.log(len(vocabulary))  # the loss of a model that knows nothing
+        move(best.model, initial, share=1.0)
+        best.keep(best.measure(), 0, write=position is None)
     if position is None:
+        even = math.log(len(vocabulary))  # the loss of a model that knows nothing
         position = Position(recent=even, usual=even)
-        if init and chief:
-            write(best, checkpoint_number=0)
         checkpoints.save(position)
-    elif position.recent is None:  # saved by an earlier nextword before its first window
-        position.recent = position.usual = even
     for row in position.history:
+        best.keep(row["valid_loss"], row["epoch"], write=False)
         on_epoch(row)
 
     with progress_bar(disable=not chief) as progress, signals_to_stop() as signals:
         loop = Loop(
-            trainer, text, checkpoints, position, epochs=epochs,
-            schedule=Schedule(learning_rate, warmup=warmup, decay=schedule),
-            progress=progress, signals=signals, on_windows=on_windows,
+            trainer, text, checkpoints, position,
+            config=training, progress=progress, signals=signals, on_windows=on_windows,
         )  # fmt: skip
         if init:
-            progress.console.print(f"before training  validation {perplexity(least, 1):.1f}")
-        while loop.position.epoch <= epochs and not _is_stalled(loop.position.history, patience):
-            try:
-                row = loop.epoch()
-            except RanAway as error:
-                loop.go_back(error, best=best.latest_checkpoint)
-                continue
-            trainer.copy_weights(reader)
-            if init:
-                move(reader, initial, share=retain)
-            nats = meter.nats(valid_stream)
-            row["valid_loss"] = float(nats.mean(dtype=np.float64))
-            row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
-            history = [*loop.position.history, row]
-            better = row["valid_loss"] <= min(least, *(past["valid_loss"] for past in history))
-            if chief:
-                if better:
-                    write(best, checkpoint_number=len(history))
-                _write_history(history, output / "history.csv")
-            loop.next_epoch(history)
-            on_epoch(row)
-            progress.console.print(
-                f"epoch {len(history)}/{epochs}  loss {row['train_loss']:.3f} nats  "
-                f"perplexity {row['train_perplexity']:.1f}, "
-                f"validation {row['valid_perplexity']:.1f}{' (best)' if better else ''}  "
-                f"{row['tokens_per_second']:,.0f} tokens/s",
-                soft_wrap=True,
-            )
-        if loop.position.epoch <= epochs:
-            progress.console.print(f"No better for {patience} epochs: stopped.")
+            progress.console.print(f"before training  validation {perplexity(best.loss, 1):.1f}")
+        try:
+            for row in loop:
+                trainer.copy_weights(best.model)
+                if init:
+                    move(best.model, initial, share=retain)
+                row["valid_loss"] = best.measure()
+                row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
+                better = best.keep(row["valid_loss"], row["epoch"])
+                history = [*loop.position.history, row]
+                if chief:
+                    _write_history(history, output / "history.csv")
+                loop.end_epoch(row)
+                on_epoch(row)
+                progress.console.print(_in_words(row, training.epochs, better), soft_wrap=True)
+                if _is_stalled(history, training.patience) and row["epoch"] < training.epochs:
+                    progress.console.print(f"No better for {training.patience} epochs: stopped.")
+                    break
+        except Diverged as error:
+            raise InputError(
+                f"{error}: lower --learning-rate or --clip-norm; {best.in_words()}."
+            ) from error
+
+
+class _Best:
+    """Measures weights on the validation split and saves the best ones.
+
+    The split is read in lanes of its own, so that the loss does not depend on batch and devices.
+
+    Attributes:
+        model: holds the weights to be measured.
+        loss: the least so far, nats per token.
+    """
+
+    def __init__(self, config: ModelConfig, stream: np.ndarray, folder: Path, *, writes: bool):
+        self.model, self.loss = build_model(config, batch_size=LANES), math.inf
+        self._stream, self._writes = stream, writes
+        self._meter = Meter(self.model, reset=self.model.reset_states)
+        self._manager = tf.train.CheckpointManager(weights(self.model), str(folder), max_to_keep=1)
+
+    def measure(self) -> float:
+        """Return the loss of the weights in `model`, nats per token."""
+        return float(self._meter.nats(self._stream).mean(dtype=np.float64))
+
+    def keep(self, loss: float, epoch: float, *, write: bool = True) -> bool:
+        """Save the weights in `model` if their loss is the least so far; returns whether it is."""
+        if loss > self.loss:
+            return False
+        self.loss = loss
+        if write and self._writes:
+            write_checkpoint(self._manager, checkpoint_number=int(epoch))
+        return True
+
+    def in_words(self) -> str:
+        kept = self._manager.latest_checkpoint
+        return f"the best weights so far are kept in {kept}" if kept else "no epoch was finished"
+
+
+def _build_trainer(config: ModelConfig, training: TrainingConfig, *, lanes: int) -> Trainer:
+    """Build the model and its optimizer, in the scope of a strategy."""
+    model = build_model(config, batch_size=lanes, precision=training.precision)
+    optimizer: keras.Optimizer = keras.optimizers.Adam(
+        training.learning_rate, use_ema=training.averaging > 0, ema_momentum=training.averaging
+    )
+    if training.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return Trainer(
+        model,
+        optimizer,
+        clip_norm=training.clip_norm,
+        stride=training.stride,
+        activation_regularization=training.activation_regularization,
+        temporal_regularization=training.temporal_regularization,
+    )
+
+
+def _in_words(row: dict[str, float], epochs: int, better: bool) -> str:
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['train_loss']:.3f} nats  "
+        f"perplexity {row['train_perplexity']:.1f}, "
+        f"validation {row['valid_perplexity']:.1f}{' (best)' if better else ''}  "
+        f"{row['tokens_per_second']:,.0f} tokens/s"
+    )
 
 
 def _is_stalled(history: list[dict[str, float]], patience: int) -> bool:
     losses = [row["valid_loss"] for row in history]
-    return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+    return len(losses) - 1 - int(np.argmin(losses)) >= patience
 
 
 def _write_history(history: list[dict[str, float]], path: Path) -> None:

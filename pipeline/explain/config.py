@@ -1,0 +1,32 @@
+"""What is looked at to explain a model."""
+
+import dataclasses
+
+from pipeline.model.config import ModelConfig
+from pipeline.option import option
+from pipeline.training.config import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplanationConfig:
+    """What is looked at in trained models."""
+
+    sentence: str = option(
+        "Matias tinha um cachorro e ele gostava de beber água",
+        "Sentence whose words are predicted from ever shorter contexts; the report looks most closely at the last one.",
+    )
+    steps: int = option(100, "How far back gradients are followed.", min=1, max=200)
+    samples: int = option(256, "Targets that they are followed from.", min=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepConfig:
+    """Small trainings that show what a longer window T is worth."""
+
+    windows: tuple[int, ...] = option(
+        (), 'T of small trainings that are compared, such as "1 5 7 35".', min=1
+    )
+    training_tokens: int = option(100_000, "Training tokens that those read.", min=1)
+    training_epochs: int = option(3, "Epochs of those.", min=1)
+    model: ModelConfig = ModelConfig(mogrifier=0)
+    training: TrainingConfig = TrainingConfig()  # an update learns from batch_size · window tokens
