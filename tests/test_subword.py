@@ -14,7 +14,7 @@ from test_tokenize import TEXTS, stream_texts, write_documents
 from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
 from pipeline.text import subword
-from pipeline.text.subword import Segmenter, in_chunks
+from pipeline.text.subword import Segmenter, in_batches
 from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary, choices_path
 from pipeline.tokens.config import VocabularyConfig
@@ -195,9 +195,9 @@ def test_the_vocabulary_counts_pieces(vocabulary):
 
 def test_any_number_of_words_is_cut(trained, monkeypatch):
     segment, _ = trained
-    whole = in_chunks(segment, [*COUNTS]).to_list()
-    monkeypatch.setattr(subword, "_CHUNK", 7)
-    assert in_chunks(segment, [*COUNTS]).to_list() == whole
+    whole = in_batches(segment, [*COUNTS]).to_list()
+    monkeypatch.setattr(subword, "_BATCH", 7)
+    assert in_batches(segment, [*COUNTS]).to_list() == whole
 
 
 def test_the_vocabulary_comes_back_from_its_file(vocabulary, tmp_path):

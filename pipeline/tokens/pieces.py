@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.text.subword import Segmenter, in_chunks
+from pipeline.text.subword import Segmenter, in_batches
 from pipeline.text.vocabulary import (
     BEGIN,
     BEGIN_ID,
@@ -132,7 +132,7 @@ def piece_vocabulary(
     wholes = [UNKNOWN, BEGIN, *([NUMBER + MARK] if numbers == "class" else [])]
     scores = dict.fromkeys(wholes, 0.0) | train_pieces(words, size=size - len(wholes))
     pieces = [*scores]
-    rows = in_chunks(Segmenter(pieces, [*scores.values()]), [*words])
+    rows = in_batches(Segmenter(pieces, [*scores.values()]), [*words])
     occurrences = np.repeat([*words.values()], rows.row_lengths().numpy())
     totals = np.bincount(rows.values.numpy(), occurrences, len(pieces)).astype(np.int64)
     total = dict(zip(pieces, totals.tolist(), strict=True))

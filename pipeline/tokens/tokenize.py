@@ -19,7 +19,7 @@ from pipeline.corpus.documents import open_parquet, parts
 from pipeline.corpus.splits import SPLITS
 from pipeline.parallel import side_by_side
 from pipeline.progress import Speed, progress_bar
-from pipeline.text.subword import in_chunks
+from pipeline.text.subword import in_batches
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
@@ -235,7 +235,7 @@ def _number_splits(groups: Sequence[RowGroup], output: Path) -> Forms:
 def _renumber_splits(vocabulary: Vocabulary, forms: Forms, output: Path) -> None:
     """Replace the numbers in the splits by the ids of a vocabulary."""
     if vocabulary.unit == "subword":
-        pieces = in_chunks(Tokenizer(vocabulary).pieces, [*forms.numbers])
+        pieces = in_batches(Tokenizer(vocabulary).pieces, [*forms.numbers])
         for split in SPLITS:
             _rewrite(output / f"{split}.npy", lambda n: tf.gather(pieces, n).values.numpy())
         return
