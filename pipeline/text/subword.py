@@ -95,6 +95,7 @@ class Segmenter(tf.Module):
             ids, (C, longest).
         """
         padded = tf.pad(codes, [[0, self._longest]])
+        shapes = [], [None], [None], [None, self._longest]
 
         # Follow the trie from every position at once; keep the positions that still match.
         def lengthen(
@@ -119,9 +120,7 @@ class Segmenter(tf.Module):
                 tf.zeros_like(codes, tf.int64),
                 tf.fill([tf.size(codes), self._longest], -1),
             ),
-            shape_invariants=tuple(
-                map(tf.TensorShape, ([], [None], [None], [None, self._longest]))
-            ),
+            shape_invariants=tuple(map(tf.TensorShape, shapes)),
         )
         return matches
 
@@ -131,7 +130,8 @@ class Segmenter(tf.Module):
         All tokens advance in parallel, one character a step. Sums are added in SentencePiece's
         order and precision, and ties go to the longer piece, as there.
         """
-        scores = tf.where(matches < 0, -float("inf"), tf.gather(self._scores, tf.nn.relu(matches)))
+        scores = tf.gather(self._scores, tf.maximum(matches, 0))
+        scores = tf.where(matches < 0, -float("inf"), scores)
         single = tf.where(matches[:, :1] < 0, self._unknown, scores[:, :1])
         scores = tf.concat([single, scores[:, 1:]], axis=1)
         sizes = tf.cast(codes.row_lengths(), tf.int32)
@@ -158,18 +158,13 @@ class Segmenter(tf.Module):
             return step + 1, sums, tf.pad(last[:, 1:], [[0, 0], [0, 1]]), lengths
 
         first = tf.one_hot(tf.zeros_like(sizes), self._longest + 1, 0.0, -float("inf"))
+        last = tf.zeros_like(first[:, 1:], tf.int32)
+        shapes = [], [None, self._longest + 1], [None, self._longest], [None]
         *_, lengths = tf.while_loop(
             lambda step, *_: step < sizes[0],
             advance,
-            (
-                tf.constant(0),
-                first,
-                tf.zeros_like(first[:, 1:], tf.int32),
-                tf.zeros_like(codes.values),
-            ),
-            shape_invariants=tuple(
-                map(tf.TensorShape, ([], [None, self._longest + 1], [None, self._longest], [None]))
-            ),
+            (tf.constant(0), first, last, tf.zeros_like(codes.values)),
+            shape_invariants=tuple(map(tf.TensorShape, shapes)),
         )
         return lengths
 
