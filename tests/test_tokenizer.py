@@ -21,7 +21,7 @@ from pipeline.text.tokenizer import (
     Tokenizer,
     is_word,
     masks_case,
-    model_form,
+    normalise,
     open_paragraph,
     skip_blank,
     tokenize,
@@ -440,7 +440,7 @@ def test_no_rows():
 
 def as_seen(tokens: str, **choices) -> str:
     choices = {"case": "fold", "numbers": "keep", **choices}
-    return b" ".join(model_form(tf.constant(tokens.split(" ")), **choices).numpy()).decode()
+    return b" ".join(normalise(tf.constant(tokens.split(" ")), **choices).numpy()).decode()
 
 
 def test_a_model_sees_tokens_in_lower_case_or_as_they_are_written():
@@ -754,7 +754,7 @@ CHOICES = [{"case": c, "numbers": n} for c in ("fold", "keep") for n in ("keep",
 def tokenizers(request, tmp_path_factory):
     """A tokenizer that knows the table's tokens: eager, in a graph, and come back from a file."""
     tokens = tokenize_in_graph(tf.constant([text for text, _ in CASES])).values
-    seen = sorted({form.decode() for form in model_form(tokens, **request.param).numpy()})
+    seen = sorted({form.decode() for form in normalise(tokens, **request.param).numpy()})
     eager = Tokenizer(vocabulary_of(*(token for token in seen if token != BREAK), **request.param))
     module = tf.Module()
     module.tokenizer = eager
@@ -796,7 +796,7 @@ def test_is_word(tokens, expected):
 
 def test_every_kind_of_token_is_judged_alike_when_folded():
     surface = tokenize(tf.constant([text for text, _ in CASES])).values
-    folded = model_form(surface, case="fold", numbers="keep")
+    folded = normalise(surface, case="fold", numbers="keep")
     assert is_word(folded).numpy().tolist() == is_word(surface).numpy().tolist()
 
 

@@ -27,7 +27,7 @@ from pipeline.corpus.documents import parts, read_parquet
 from pipeline.corpus.overlap import Tokens, look_up
 from pipeline.corpus.splits import SPLITS
 from pipeline.parallel import side_by_side
-from pipeline.text.tokenizer import BREAK, cut, model_form, put_back
+from pipeline.text.tokenizer import BREAK, expand, normalise, tokenize_unique
 
 VOCABULARY_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
@@ -49,9 +49,9 @@ _ROWS, _LETTERS = 10, 100
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
 def _number(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Different tokens, a 62-bit number for each, the texts as indices of them, their lengths."""
-    tokens, places = cut(texts)
-    forms, numbers = tf.unique(model_form(tokens.values, case="fold", numbers="keep"))
-    rows = put_back(tokens.with_values(numbers), places)
+    tokens, inverse = tokenize_unique(texts)
+    forms, numbers = tf.unique(normalise(tokens.values, case="fold", numbers="keep"))
+    rows = expand(tokens.with_values(numbers), inverse)
     return forms, tf.strings.to_hash_bucket_fast(forms, 2**62), rows.values, rows.row_lengths()
 
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 from pipeline.corpus.splits import digest
 from pipeline.parallel import side_by_side
 from pipeline.text.sentences import sentence_end
-from pipeline.text.tokenizer import cut, model_form, put_back
+from pipeline.text.tokenizer import expand, normalise, tokenize_unique
 
 NGRAM = 13
 
@@ -42,10 +42,10 @@ _SENTENCE_END = sentence_end()
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
 def _fingerprints(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A 62-bit number for each token, row after row, and the number of tokens in each row."""
-    tokens, places = cut(paragraphs)
-    folded = model_form(tokens.values, case="fold", numbers="keep")
+    tokens, inverse = tokenize_unique(paragraphs)
+    folded = normalise(tokens.values, case="fold", numbers="keep")
     numbers = tf.strings.to_hash_bucket_fast(folded, 2**62)
-    rows = put_back(tokens.with_values(numbers), places)
+    rows = expand(tokens.with_values(numbers), inverse)
     return rows.values, rows.row_lengths()
 
 

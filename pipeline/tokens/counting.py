@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.text.tokenizer import BREAK, model_form, tokenize
+from pipeline.text.tokenizer import BREAK, normalise, tokenize
 from pipeline.text.vocabulary import BEGIN, NUMBER, UNKNOWN, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.pieces import piece_vocabulary
@@ -72,7 +72,7 @@ def read_listed(path: Path, config: VocabularyConfig) -> set[bytes]:
         rows = tokenize(tf.constant([spelling(token) for token in left], tf.string))
         single = tf.equal(rows.row_lengths(), 1)
         found = tf.ragged.boolean_mask(rows, single).values
-        forms = model_form(found, case=config.case, numbers=config.numbers)
+        forms = normalise(found, case=config.case, numbers=config.numbers)
         listed.update(forms.numpy().tolist())
         left = [token for token, is_found in zip(left, single.numpy(), strict=True) if not is_found]
     if not listed:
@@ -106,7 +106,7 @@ def build_vocabulary(
     case, numbers = config.case, config.numbers
     totals = dict.fromkeys(listed or (), 0)
     displays: dict[bytes, tuple[int, bytes]] = {}
-    folded = forms.map(lambda chunk: model_form(chunk, case=case, numbers=numbers))
+    folded = forms.map(lambda chunk: normalise(chunk, case=case, numbers=numbers))
     tokens = (token for chunk in folded for token in chunk)
     counts = forms.counts[:, : len(forms.numbers)].tolist()
     for form, token, total, inside in zip(forms.numbers, tokens, *counts, strict=True):

@@ -23,10 +23,10 @@ from pipeline.text.subword import in_batches
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
-    cut,
+    expand,
     masks_case,
     open_paragraph,
-    put_back,
+    tokenize_unique,
 )
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
@@ -111,9 +111,9 @@ def _number(text: tf.Tensor) -> tuple[tf.Tensor, ...]:
         The F different tokens; the texts as their numbers, one after the other; the paragraphs of
         each text, (B,); how often each token stands; and how often where its case is its own.
     """
-    tokens, places = cut(open_paragraph(text))
+    tokens, inverse = tokenize_unique(open_paragraph(text))
     forms, numbers = tf.unique(tokens.values)
-    rows = put_back(tokens.with_values(numbers), places)
+    rows = expand(tokens.with_values(numbers), inverse)
     stream = rows.values
     breaks = rows.with_values(tf.cast(tf.gather(tf.equal(forms, BREAK), stream), tf.int32))
     masked = tf.gather(masks_case(forms), stream)
@@ -139,9 +139,9 @@ def ids_and_letters(
     """
     letters = tf.zeros((0,), tf.int32)
     if tokenizer.unit == "word":
-        tokens, places = cut(open_paragraph(tf.constant(texts)))
-        letters = put_back(tokens.with_values(_letters(tokens.values)), places).values
-        ids = put_back(tokens.with_values(tokenizer.lookup(tokens.values)), places)
+        tokens, inverse = tokenize_unique(open_paragraph(tf.constant(texts)))
+        letters = expand(tokens.with_values(_letters(tokens.values)), inverse).values
+        ids = expand(tokens.with_values(tokenizer.lookup(tokens.values)), inverse)
     else:
         ids = tokenizer(tf.constant(texts))
     begins = tf.cast(tf.equal(ids, BEGIN_ID), tf.int32)
