@@ -143,18 +143,18 @@ def test_training_does_not_depend_on_the_order_of_words():
     assert {"." + MARK, "não" + MARK, "a" + MARK} < set(pieces)
 
 
-def test_great_counts_train_the_same_in_bounded_text(monkeypatch):
+def test_large_counts_are_scaled_to_bounded_text(monkeypatch):
     from pipeline.tokens import pieces
 
-    monkeypatch.setattr(pieces, "_TEXT", 10_000)
+    monkeypatch.setattr(pieces, "_MAX_BYTES", 10_000)
     scaled = train_pieces({word: count * 1_000_000 for word, count in COUNTS.items()}, size=400)
     assert {"." + MARK, "não" + MARK} < set(scaled)
 
 
-def test_what_cannot_be_trained_is_told_in_one_sentence():
+def test_errors_of_training_say_what_to_do():
     with pytest.raises(InputError, match="raise --vocabulary-size"):
         train_pieces(COUNTS, size=270)
-    with pytest.raises(InputError, match="no word to cut"):
+    with pytest.raises(InputError, match="no word to split"):
         train_pieces({}, size=400)
 
 
@@ -164,9 +164,7 @@ def vocabulary():
         ALL_COUNTS,
         displays={"brasil": "Brasil"},
         paragraphs=5,
-        size=400,
-        case="keep",
-        numbers="class",
+        config=VocabularyConfig(vocabulary_size=400, case="keep", numbers="class"),
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.text.spacing import spaces, spacing_kinds
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE, bare
+from pipeline.text.spelling import MISSING_ACCENT, WHOLE, strip_accent
 from pipeline.text.tokenizer import BREAK, is_word
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
@@ -47,7 +47,9 @@ class Completions:
         words = is_word(list(vocabulary.tokens)).numpy()
         pairs = zip(vocabulary.displays, words, strict=True)
         spelled = [display.lower() if word else "" for display, word in pairs]
-        return cls(words, _codes(spelled), _codes(["".join(map(bare, word)) for word in spelled]))
+        return cls(
+            words, _codes(spelled), _codes(["".join(map(strip_accent, word)) for word in spelled])
+        )
 
     def find(
         self, logits: tf.Tensor, better: tf.Tensor, target: tf.Tensor

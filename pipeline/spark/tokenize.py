@@ -45,7 +45,7 @@ def tokenize(
     Raises:
         InputError: as there, or Spark cannot be started.
     """
-    from pipeline.tokens.counting import Forms, build_vocabulary, read_listed
+    from pipeline.tokens.counting import TokenCounts, build_vocabulary, read_listed
     from pipeline.tokens.tokenize import row_groups
 
     path = documents / "documents.parquet"
@@ -61,7 +61,7 @@ def tokenize(
         counts = [sql.sum(name).alias(name) for name in ("total", "inside")]
         counted = map_frames(tasks, functools.partial(_count, shards=shards), columns)
         found = counted.groupBy("form").agg(*counts).toPandas()
-        forms = Forms()
+        forms = TokenCounts()
         forms.add(found["form"].tolist(), found[["total", "inside"]].to_numpy(np.int64).T)
         known = build_vocabulary(forms, documents=path, config=config, listed=listed)
         known.save(output / "vocabulary.tsv")
@@ -91,16 +91,16 @@ def _count(frames: Frames, *, shards: "Broadcast[list[list[RowGroup]]]") -> Iter
     """The different tokens of training, and how often each stands, shard after shard."""
     one_thread()
     from pipeline.parallel import side_by_side
-    from pipeline.tokens.counting import Forms
-    from pipeline.tokens.tokenize import batches, number_batch
+    from pipeline.tokens.counting import TokenCounts
+    from pipeline.tokens.tokenize import batches, count_batch
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
-        forms = Forms()
+        forms = TokenCounts()
         training = (batch for batch in batches(shards.value[shard]) if batch[0] == "train")
-        for _, (found, _, _, *counts) in side_by_side(number_batch, training):
+        for _, (found, _, _, *counts) in side_by_side(count_batch, training):
             forms.add(found.tolist(), np.stack(counts))
-        total, inside = forms.counts[:, : len(forms.numbers)]
-        yield pd.DataFrame({"form": [*forms.numbers], "total": total, "inside": inside})
+        total, inside = forms.counts[:, : len(forms.index)]
+        yield pd.DataFrame({"form": [*forms.index], "total": total, "inside": inside})
 
 
 def _write_shards(
