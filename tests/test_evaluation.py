@@ -25,7 +25,7 @@ from pipeline.model.meter import Meter, Predictions
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.tokens.windows import paragraphs
+from pipeline.tokens.windows import paragraph_spans
 
 # <s> o <unk> . a , in one document of five targets
 STREAM = np.array([1, 4, 0, 2, 5, 3], np.int32)
@@ -308,7 +308,7 @@ def test_of_more_text_than_can_be_counted_all_parts_are(monkeypatch):
     stream[::20] = 1
     counted = spread(stream, 5000)
     assert 4500 <= len(counted) <= 5000
-    for start, end in paragraphs(counted):
+    for start, end in paragraph_spans(counted):
         whole = counted[start : end - (counted[end - 1] == 1)]
         np.testing.assert_array_equal(np.diff(whole[1:]), 1)
         assert len(whole) == 20
