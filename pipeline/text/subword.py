@@ -95,7 +95,7 @@ class Segmenter(tf.Module):
             ids, (C, longest).
         """
         padded = tf.pad(codes, [[0, self._longest]])
-        shapes = [], [None], [None], [None, self._longest]
+        shapes: list[list[int | None]] = [[], [None], [None], [None, self._longest]]
 
         # Follow the trie from every position at once; keep the positions that still match.
         def lengthen(
@@ -159,7 +159,8 @@ class Segmenter(tf.Module):
 
         first = tf.one_hot(tf.zeros_like(sizes), self._longest + 1, 0.0, -float("inf"))
         last = tf.zeros_like(first[:, 1:], tf.int32)
-        shapes = [], [None, self._longest + 1], [None, self._longest], [None]
+        width = self._longest
+        shapes: list[list[int | None]] = [[], [None, width + 1], [None, width], [None]]
         *_, lengths = tf.while_loop(
             lambda step, *_: step < sizes[0],
             advance,
