@@ -1,11 +1,11 @@
-# The first of these that can make a virtual environment.
+# The first of these that can create a virtual environment.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13; do \
 	$$python -c "import ensurepip, venv" 2> /dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
 .PHONY: run test test-slow lint clean
 
-# The main job: the corpus that ships becomes a SavedModel in models/nextword.
+# The main job: data/sample → models/nextword, a SavedModel.
 run: .venv/installed
 	$(BIN)/nextword run
 

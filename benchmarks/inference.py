@@ -192,10 +192,11 @@ def prepare(folder: Path) -> None:
     import tensorflow as tf
 
     from pipeline.corpus.ingest import ingest
-    from pipeline.export import export
+    from pipeline.export.export import export
     from pipeline.model.kneser_ney import KneserNey
     from pipeline.model.language_model import weights
-    from pipeline.text.tokenizer import Tokenizer, is_word
+    from pipeline.text.spelling import suggestible
+    from pipeline.text.tokenizer import Tokenizer
     from pipeline.text.vocabulary import Vocabulary
     from pipeline.tokens.config import VocabularyConfig
     from pipeline.tokens.tokenize import tokenize
@@ -218,7 +219,7 @@ def prepare(folder: Path) -> None:
     ngrams = KneserNey.fit(stream, order=ORDER, vocabulary_size=size)
     write_arpa(ngrams, vocabulary.tokens, folder / "words.arpa")
 
-    word = is_word(tf.constant(vocabulary.tokens)).numpy()
+    word = suggestible(vocabulary)
     table = pd.read_parquet(documents / "documents.parquet")
     lines = "\n".join(table.loc[table["split"] == "test", "text"]).splitlines()
     texts = [lines[first : first + SETUP.batch] for first in range(0, len(lines), SETUP.batch)]

@@ -113,7 +113,7 @@ def quality(tokens: Path, *, count: int, tied: bool) -> None:
         seconds = time.perf_counter() - start
         model = learner.model
         meter = Meter(model, reset=model.reset_states)
-        valid_nats = meter.nats(valid, batch_size=BATCH, window=WINDOW)
+        valid_nats = meter.negative_log_likelihood(valid, batch_size=BATCH, window=WINDOW)
         print(
             f"{softmax}: perplexity {math.exp(statistics.mean(nats[-count // 10 :])):.1f} on the "
             f"last tenth of training, {math.exp(valid_nats.mean()):.1f} on validation, after "

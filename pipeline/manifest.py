@@ -1,9 +1,9 @@
 """Stages that are skipped when nothing they depend on has changed.
 
-The folder that a stage writes holds a manifest.json: digests of what went in (files,
-parameters, code) and of what came out. A stage writes beside its folder and is renamed into
-place when it is done, so a failure never costs what was there before: a run that dies between
-the two renames leaves a whole folder beside the place, and the next run puts it back.
+The output folder of a stage holds a manifest.json: digests of its inputs (files, parameters, code)
+and of its outputs. A stage writes into a folder beside it, which is renamed when the stage is done,
+so a failure never destroys an earlier result: if a run dies between the two renames, the next run
+moves the complete folder back.
 """
 
 import ast
@@ -30,42 +30,37 @@ from pipeline import InputError
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-# What a stage was asked for, and what one that can go on needs to do so: neither is left of it
-# when it is done.
+# The record of an unfinished run, and what its stage needs to resume; both are deleted at the end.
 _STARTED = "started.json"
 RESUME = "resume"
 _PARTIAL = ".partial"
 _PACKAGE = Path(__file__).parent
-# Modules and libraries that stages import and that change nothing of what they write.
+# Modules and libraries that stages import but that do not change their outputs.
 _WITHOUT_EFFECT = frozenset(
     {
-        "pipeline.manifest",  # whether a stage runs; `digest`, which some write, is in each record
-        "pipeline.progress",  # what is shown meanwhile
-        # What options hold is in each record; how they are explained changes nothing.
+        "pipeline.manifest",  # the digests that it computes are in each record
+        "pipeline.progress",  # only what is shown
+        # The values of options are in each record; their help changes nothing.
         "pipeline.option",
         *(f"pipeline.{room}.config" for room in "tokens model training evaluation explain".split()),
-        "rich",
-        "psutil",  # how much memory there is
-        "filelock",  # who writes
-        "pooch",  # downloads, whose SHA-256 is known
-        "requests",
-        "urllib3",
+        *("rich", "psutil", "filelock"),
+        *("pooch", "requests", "urllib3"),  # downloads are checked by their SHA-256
     }
 )
-# Files of a room that its code reads.
-_DATA = (".html", ".css", ".toml")
 _TYPES_ONLY = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+_DATA = (".html", ".css", ".toml")  # suffixes of data files that code reads
 
 
 def digest(files: Iterable[Path | str], *, without: Collection[str] = ()) -> str:
-    """SHA-256 over the names and contents of files, and of all files in folders.
+    """Return the SHA-256 of the names and contents of files, and of all files in folders.
 
-    What is no file is given as a string that changes with it.
+    Names are relative to the deepest folder that holds all of them, so moving the whole changes
+    nothing, and moving a part does.
 
-    Names count from the last folder that holds all of them: a move of the whole changes
-    nothing, a move within it does. The manifest of a folder is left out, what else in it is
-    named by `without`, and what does not exist.
+    Args:
+        files: paths, of which those that do not exist are skipped; and strings, for what is not
+            a file, that change with it.
+        without: names at the top of a folder to leave out, besides its manifest.
     """
     files = list(files)
     places = [Path(os.path.abspath(place)) for place in files if isinstance(place, Path)]
@@ -84,18 +79,19 @@ def digest(files: Iterable[Path | str], *, without: Collection[str] = ()) -> str
 
 
 def _parse(path: Path) -> ast.Module:
-    """What a file of source does, without comments, docstrings, layout, and imports for types."""
+    """Parse a source file, without docstrings and imports for type checkers."""
     module = ast.parse(path.read_bytes())
     for node in ast.walk(module):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
-            del node.body[0]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            if ast.get_docstring(node):
+                del node.body[0]
         elif isinstance(node, ast.If) and ast.unparse(node.test) in _TYPES_ONLY:
             node.body.clear()
     return module
 
 
 def _imports(module: ast.Module) -> set[str]:
-    """The modules that a module imports, with the packages they lie in."""
+    """Return the names of the modules that a module imports, and of their packages."""
     names = set()
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom):
@@ -106,7 +102,7 @@ def _imports(module: ast.Module) -> set[str]:
 
 
 def _sources(path: Path, found: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
-    """A file of source and all modules of this package that it imports, directly or indirectly."""
+    """Parse a source file and the modules of this package it imports, directly or indirectly."""
     if path not in found:
         found[path] = _parse(path)
         for name in _imports(found[path]) - _WITHOUT_EFFECT:
@@ -121,11 +117,12 @@ _distributions = functools.cache(importlib.metadata.packages_distributions)
 
 
 def code_version(function: Callable[..., Any]) -> dict[str, str]:
-    """What decides, of the code that a stage runs, what it writes.
+    """Return the version of all code that a stage runs.
 
     Returns:
-        SHA-256 of its module, of those that it imports here, directly or indirectly, and of the
-        data beside them, by path; versions of the libraries that they import, by name.
+        By path, the SHA-256 of the stage's module, of the modules of this package that it imports,
+        directly or indirectly, and of the data beside them; by name, the versions of the libraries
+        that they import.
     """
     sources = _sources(Path(str(sys.modules[function.__module__].__file__)), {})
     contents = {path: ast.dump(module).encode() for path, module in sources.items()}
@@ -153,29 +150,29 @@ def run_stage(
     resume: bool | None = None,
     **callbacks: Callable[..., None],
 ) -> bool:
-    """Run a stage unless its folder already holds what it would write.
+    """Run a stage unless its output is current.
 
     Args:
         function: called with `parameters`, `callbacks` and `output`, a folder to write into.
-        reads: files and folders whose contents matter, and names of what is elsewhere that change
-            with it.
-        output: where that folder is moved to when the function returns.
-        parameters: JSON values, paths, and dataclasses of such; they decide, with `reads` and the
-            code, whether the stage is current.
-        force: run even if it is, and even if a run that broke off lies there.
-        resume: of a stage that can go on where it broke off: go on, or begin anew; None for any
-            other stage, which always begins anew. Where only code has changed it goes on with a
-            warning, and the manifest tells what has, as `changed`.
+        reads: files and folders that the stage reads, and strings that change with what it reads
+            elsewhere.
+        output: where that folder is moved when the function returns.
+        parameters: JSON values, paths, and dataclasses of such; together with `reads` and the
+            code they decide whether the output is current.
+        force: run even if it is, and discard an interrupted run.
+        resume: whether to resume an interrupted run; None for a stage that always starts anew. If
+            only code has changed since, the run is resumed with a warning, and the manifest lists
+            the changes as `changed`.
 
     Returns:
         Whether it ran.
 
     Raises:
-        InputError: `output` is something that this stage has not made, or it is, holds or lies
-            in what the stage reads; another process is writing it; or a run broke off that is
-            not asked to go on, or cannot.
+        InputError: `output` was not made by this stage, or it is, holds or lies in what the stage
+            reads; another process is writing it; or there is an interrupted run, and it cannot be
+            resumed or `resume` is False.
     """
-    output, reads = output.resolve(), list(reads)  # a link stays, what it leads to is replaced
+    output, reads = output.resolve(), list(reads)  # a link stays, its target is replaced
     for read in (read.resolve() for read in reads if isinstance(read, Path)):
         if output == read or output in read.parents or read in output.parents:
             raise InputError(f"{output} cannot be written, {read} is read from: name another.")
@@ -183,25 +180,14 @@ def run_stage(
         partial = partial_of(output)
         _recover(output, partial)
         record = _record(function, reads, parameters)
-        made = _read_manifest(output)
-        if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise InputError(
-                f"{output} was not made by nextword and will not be replaced: name another."
-            )
-        if made and made["stage"] != record["stage"]:
-            raise InputError(
-                f"{output} holds what {made['stage']} has made and will not be replaced by "
-                f"{record['stage']}: name another."
-            )
+        _check_replaceable(output, record["stage"])
         if not force and _is_current(output, record):
             return False
 
         started = _read(partial / _STARTED) if resume and not force else None
-        changed: list[str] = []
         if started:
-            now = _changed(partial, started, record)
-            changed = [*dict.fromkeys([*started.get("changed", ()), *now])]
-            _write(partial / _STARTED, {**started, "changed": changed})
+            changed = _changed_code(partial, started, record)
+            started["changed"] = [*dict.fromkeys([*started.get("changed", ()), *changed])]
         else:
             if resume is False and not force and (partial / _STARTED).exists():
                 raise InputError(
@@ -210,31 +196,41 @@ def run_stage(
                 )
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            _write(partial / _STARTED, record)
+            started = record
+        _write(partial / _STARTED, started)
         try:
             function(output=partial, **parameters, **callbacks)
         except BaseException:
-            # What a long stage had reached stays; an empty folder would help nobody.
+            # Keep the progress of a long stage, but not an empty folder.
             if [path.name for path in partial.iterdir()] == [_STARTED]:
                 shutil.rmtree(partial)
             raise
         outputs = digest([partial], without=(_STARTED, RESUME))
         made_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         manifest = {**record, "outputs": outputs, "made": made_at}
-        if changed:
-            manifest["changed"] = changed
+        if started.get("changed"):
+            manifest["changed"] = started["changed"]
         _write(partial / MANIFEST, manifest)
         _replace(output, partial)
         return True
 
 
+def _check_replaceable(output: Path, stage: str) -> None:
+    made = _read(output / MANIFEST)
+    if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(
+            f"{output} was not made by nextword and will not be replaced: name another."
+        )
+    if made and made["stage"] != stage:
+        raise InputError(
+            f"{output} holds what {made['stage']} has made and will not be replaced by {stage}: "
+            "name another."
+        )
+
+
 @contextlib.contextmanager
 def _only_writer(output: Path) -> Iterator[None]:
-    """Hold a folder against other processes, by a file beside it that is there meanwhile.
-
-    Raises:
-        InputError: one of them is writing it.
-    """
+    """Lock a folder, by a file beside it; an InputError if another process has."""
     lock = filelock.FileLock(f"{partial_of(output)}.lock", blocking=False)
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -246,7 +242,7 @@ def _only_writer(output: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # While nobody else has it; Windows deletes it afterwards, by itself.
+        # Before it is released; Windows deletes it by itself, afterwards.
         with contextlib.suppress(OSError):
             os.unlink(lock.lock_file)
         lock.release()
@@ -259,17 +255,17 @@ def is_current(
     output: Path,
     parameters: Mapping[str, Any],
 ) -> bool:
-    """Whether `run_stage` would skip a stage."""
+    """Return whether `run_stage` would skip a stage."""
     return _is_current(output, _record(function, reads, parameters))
 
 
 def partial_of(output: Path) -> Path:
-    """The folder in which a stage writes before it takes its place."""
+    """Return the folder that a stage writes into, which is then renamed to `output`."""
     return output.with_name(output.name + _PARTIAL)
 
 
 def place_of(partial: Path) -> Path:
-    """The folder whose place is taken by the one in which a stage writes."""
+    """Return the output folder that `partial` will be renamed to."""
     return partial.with_name(partial.name.removesuffix(_PARTIAL))
 
 
@@ -289,28 +285,21 @@ def _record(
 
 
 def _is_current(output: Path, record: Mapping[str, Any]) -> bool:
-    made = _read_manifest(output)
-    if made is None:
-        return False
-    current = {**record, "outputs": digest([output])}
-    return all(made.get(key) == value for key, value in current.items())
+    made = _read(output / MANIFEST)
+    return made is not None and made == {**made, **record, "outputs": digest([output])}
 
 
-def _changed(partial: Path, started: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
-    """The code that has changed since a run began, which broke off and is to go on.
-
-    Raises:
-        InputError: it was asked for something else.
-    """
-    asked = _differing(started["parameters"], record["parameters"])
-    changed = [f"--{name.replace('_', '-')}" for name in asked]
+def _changed_code(partial: Path, started: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
+    """Return which code has changed since a run began; an InputError if anything else has."""
+    options = _differing(started["parameters"], record["parameters"])
+    changed = [f"--{name.replace('_', '-')}" for name in options]
     changed += [key for key in ("stage", "inputs") if started[key] != record[key]]
     if changed:
         raise InputError(
             f"{partial} cannot be resumed: {', '.join(changed)} changed since it began: change it "
             "back, or start over with --force."
         )
-    before = started["code"] if isinstance(started["code"], dict) else {}  # it was one digest once
+    before = started["code"] if isinstance(started["code"], dict) else {}  # formerly one digest
     changed = _differing(before, record["code"])
     if changed:
         log.warning(
@@ -323,16 +312,12 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
-def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    return _read(folder / MANIFEST)
-
-
 def _read(manifest: Path) -> dict[str, Any] | None:
     try:
-        told = json.loads(manifest.read_text(encoding="utf-8"))
+        record = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return told if isinstance(told, dict) and "stage" in told else None
+    return record if isinstance(record, dict) and "stage" in record else None
 
 
 def _write(path: Path, manifest: Mapping[str, Any]) -> None:
@@ -340,15 +325,14 @@ def _write(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _recover(folder: Path, partial: Path) -> None:
-    """Put back what a run that died in `_replace` has left beside its place, the newest first."""
-    for left in (partial, _old(folder)):
-        if not folder.exists() and _read_manifest(left):
-            _clear(left)
-            left.rename(folder)
+    """Finish or undo a `_replace` that was interrupted between its renames."""
+    for complete in (partial, _old(folder)):
+        if not folder.exists() and _read(complete / MANIFEST):
+            _remove_progress(complete)
+            complete.rename(folder)
 
 
-def _clear(finished: Path) -> None:
-    """Remove what a stage has needed to go on."""
+def _remove_progress(finished: Path) -> None:
     shutil.rmtree(finished / RESUME, ignore_errors=True)
     (finished / _STARTED).unlink(missing_ok=True)
 
@@ -358,9 +342,9 @@ def _old(folder: Path) -> Path:
 
 
 def _replace(folder: Path, new: Path) -> None:
-    """Move a finished folder to its place; what stood there goes only afterwards."""
+    """Move a finished folder into place, and only then delete the old one."""
     shutil.rmtree(_old(folder), ignore_errors=True)
-    _clear(new)
+    _remove_progress(new)
     if folder.exists():
         folder.rename(_old(folder))
     new.rename(folder)

@@ -1,37 +1,46 @@
-"""Loads an exported SavedModel and asks it for words; needs TensorFlow alone."""
+"""Load an exported SavedModel and ask it for words, with TensorFlow alone."""
 
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from pipeline import InputError
+
 
 def load(folder: str | Path) -> Any:
-    """The SavedModel in a folder.
+    """Load the SavedModel in a folder.
 
     Raises:
-        ValueError: the folder holds no SavedModel, or one that suggests no words.
+        InputError: the folder holds no SavedModel, or one that suggests no words.
     """
     try:
         model = tf.saved_model.load(str(folder))
         outputs = model.signatures["serving_default"].structured_outputs
     except (OSError, KeyError, AttributeError, tf.errors.OpError) as error:
-        raise ValueError(
+        raise InputError(
             f"{folder} holds no SavedModel with a serving_default signature: run `nextword export` "
             "first, or name its folder."
         ) from error
     if not {"words", "probabilities"} <= set(outputs):
-        raise ValueError(f"The SavedModel in {folder} does not suggest words.")
+        raise InputError(
+            f"The SavedModel in {folder} does not suggest words: name one that `nextword export` "
+            "wrote."
+        )
     return model
 
 
+def encode_texts(texts: list[str]) -> tf.Tensor:
+    """Return texts as a string tensor (B,); lone surrogates, which are not UTF-8, become "?"."""
+    encoded = [text.encode("utf-8", errors="replace") for text in texts]
+    return tf.constant(encoded, tf.string, (len(texts),))
+
+
 def suggest(model: Any, texts: list[str]) -> list[list[tuple[str, float]]]:
-    """For each text its next words with their probabilities, most probable first."""
-    # Lone surrogates, which a terminal can pass on, are no UTF-8.
-    data = [text.encode("utf-8", errors="replace") for text in texts]
-    answer = model.signatures["serving_default"](text=tf.constant(data, tf.string, (len(data),)))
+    """Return the next words of each text with their probabilities, most probable first."""
+    answer = model.signatures["serving_default"](text=encode_texts(texts))
     words, probabilities = answer["words"].numpy(), answer["probabilities"].numpy()
     return [
-        [(word.decode(), float(p)) for word, p in zip(row, shares, strict=True)]
-        for row, shares in zip(words, probabilities, strict=True)
+        [(word.decode(), float(p)) for word, p in zip(*row, strict=True)]
+        for row in zip(words, probabilities, strict=True)
     ]

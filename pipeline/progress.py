@@ -1,13 +1,13 @@
-"""The bar that long work shows: what it is, how far, how fast, how long it will take."""
+"""The progress bar of long work."""
 
 import rich.progress
 import rich.text
 
 
 class Speed(rich.progress.ProgressColumn):
-    """Megabytes a second since a task began, of one that counts bytes or letters.
+    """Shows megabytes (or million letters) per second.
 
-    Unlike rich's own it tells something of a task that was done in a single step.
+    Unlike rich's own column it also has a value for a task that is done in a single step.
     """
 
     def render(self, task: rich.progress.Task) -> rich.text.Text:
@@ -19,12 +19,7 @@ class Speed(rich.progress.ProgressColumn):
 def progress_bar(
     speed: rich.progress.ProgressColumn | None = None, *, disable: bool = False
 ) -> rich.progress.Progress:
-    """A bar for tasks of any kind.
-
-    Args:
-        speed: the column that tells how fast; by default the field `report` of a task.
-        disable: show nothing.
-    """
+    """Return a progress bar whose third column is `speed`, or the field `report` of each task."""
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),

@@ -10,7 +10,7 @@ from conftest import config, slopes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.export import export
+from pipeline.export.export import export
 from pipeline.model.adaptive_softmax import AdaptiveSoftmax, cutoffs
 from pipeline.model.language_model import build_model, weights
 from pipeline.predict import load
@@ -79,11 +79,11 @@ def test_vectors_are_the_tables_rows_brought_to_one_width(softmax):
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, ENDS[-1] - 1), max_size=8))
-def test_nats_are_the_log_probabilities_of_the_targets(softmax, targets):
+def test_negative_log_likelihood_equals_the_log_probabilities(softmax, targets):
     x, y = features(len(targets)), tf.constant(targets, tf.int32)
     logs = softmax.log_probabilities(x).numpy()
     np.testing.assert_allclose(
-        softmax.nats(x, y), -logs[np.arange(len(targets)), targets], rtol=1e-10
+        softmax.negative_log_likelihood(x, y), -logs[np.arange(len(targets)), targets], rtol=1e-10
     )
 
 
@@ -100,7 +100,7 @@ def test_the_gradient_is_that_of_the_log_probabilities(softmax, targets):
         with tf.GradientTape() as tape:
             tape.watch(x)
             if cheap:
-                nats = softmax.nats(x, y)
+                nats = softmax.negative_log_likelihood(x, y)
             else:
                 nats = -tf.gather(softmax.log_probabilities(x), y, batch_dims=1)
         variables = [x, *(v.value for v in softmax.trainable_variables)]
@@ -114,7 +114,7 @@ def test_the_gradient_of_shared_weights_equals_finite_differences(softmax):
     ids, targets = tf.constant([0, 3, 5, 9, 14, 2]), tf.constant([9, 4, 0, 14, 8, 3])
 
     def loss() -> tf.Tensor:
-        return tf.reduce_sum(softmax.nats(tf.tanh(softmax(ids)), targets))
+        return tf.reduce_sum(softmax.negative_log_likelihood(tf.tanh(softmax(ids)), targets))
 
     slope, difference = slopes(loss, softmax.trainable_variables)
     assert difference == pytest.approx(slope, rel=1e-7)
@@ -126,7 +126,7 @@ def test_without_clusters_it_is_the_full_softmax():
     scores = x @ tf.transpose(layer.tables[0].value) + layer.biases[0].value
     np.testing.assert_allclose(layer.log_probabilities(x), tf.nn.log_softmax(scores), rtol=1e-5)
     expected = tf.nn.sparse_softmax_cross_entropy_with_logits(y, scores)
-    np.testing.assert_allclose(layer.nats(x, y), expected, rtol=1e-5)
+    np.testing.assert_allclose(layer.negative_log_likelihood(x, y), expected, rtol=1e-5)
 
 
 # Whole models: one cluster of a hundred words.
@@ -134,7 +134,7 @@ LARGE = {"vocabulary_size": 4_100, "layers": 1, "softmax": "adaptive"}
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_models_nats_are_its_logits_at_the_targets(tied):
+def test_negative_log_likelihood_of_a_model_equals_its_logits(tied):
     model = build_model(config("gru", tied=tied, **LARGE), batch_size=2)
     x = tf.constant([[0, 3999, 4000], [4099, 7, 4050]])
     y = tf.constant([[4000, NO_TARGET, 0], [3999, 4099, NO_TARGET]])
@@ -144,18 +144,18 @@ def test_a_models_nats_are_its_logits_at_the_targets(tied):
     np.testing.assert_allclose(np.exp(logits).sum(axis=-1), 1, rtol=1e-4)
     expected = -np.take_along_axis(logits, np.maximum(y, 0)[..., None], -1)[..., 0]
     expected[y == NO_TARGET] = 0
-    nats = model.nats(h, y)
+    nats = model.negative_log_likelihood(h, y)
     assert nats.dtype == tf.float32
     np.testing.assert_allclose(nats, expected, rtol=1e-5)
 
 
-def test_nats_of_a_full_softmax_count_no_padding():
+def test_negative_log_likelihood_of_a_full_softmax_ignores_padding():
     model = build_model(config("gru"), batch_size=2)
     y = tf.constant([[3, NO_TARGET], [NO_TARGET, 11]])
     h, _ = model.hidden(tf.constant([[1, 2], [3, 4]]))
     logs = tf.nn.log_softmax(model.logits(model.features(h))).numpy()
     expected = [[-logs[0, 0, 3], 0], [0, -logs[1, 1, 11]]]
-    np.testing.assert_allclose(model.nats(h, y), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.negative_log_likelihood(h, y), expected, rtol=1e-5)
 
 
 def test_input_and_output_share_what_is_tied():
@@ -183,5 +183,5 @@ def test_an_adaptive_model_travels_and_is_exported(tmp_path):
     assert int(scored["tokens"][0]) == 3
     ids = tf.constant([[1, 2, 4_060, 2]])
     h, _ = model.hidden(ids[:, :-1])
-    expected = -float(tf.reduce_sum(model.nats(h, ids[:, 1:])))
+    expected = -float(tf.reduce_sum(model.negative_log_likelihood(h, ids[:, 1:])))
     assert float(scored["log_probability"][0]) == pytest.approx(expected, rel=1e-5)

@@ -7,15 +7,15 @@ from conftest import TOKENS, config
 from test_export import SUBWORDS, VOCABULARY, ask, write_training
 
 from pipeline import InputError
-from pipeline.export import NextWord, export
+from pipeline.export.export import export
+from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import (
     Cache,
     CachedModel,
     Steps,
     choose,
     mix,
-    mixed_nats,
-    no_steps,
+    target_losses,
     target_shares,
     tune,
 )
@@ -56,7 +56,7 @@ def test_a_case_by_hand():
     # o gato e o: before both «o» the state was (1, 0), and «gato» followed the first.
     h = tf.constant([[[1.0, 0], [1, 0], [0, 1], [0, 0], [1, 0]]])
     ids = tf.constant([[1, 2, 3, 4, 2]])
-    steps = no_steps(1, 4, 2).then(h, ids)
+    steps = Steps.empty(1, 4, 2).append(h, ids)
     log_p = tf.fill((1, 1, V), -np.log(float(V)).astype(np.float32))
     p = tf.exp(mix(log_p, steps, Cache(size=4, theta=1.0, weight=0.5)))[0, 0].numpy()
     e = np.exp(1)
@@ -69,7 +69,7 @@ def test_a_case_by_hand():
 def test_a_window_from_the_beginning_is_the_formula(size):
     log_p, h, ids = some_text(12)
     cache = Cache(size, CACHE.theta, CACHE.weight)
-    p = tf.exp(mix(log_p, no_steps(2, size, UNITS).then(h, ids), cache)).numpy()
+    p = tf.exp(mix(log_p, Steps.empty(2, size, UNITS).append(h, ids), cache)).numpy()
     for row in range(2):
         found = expected(tf.exp(log_p)[row].numpy(), h[row], ids[row], cache)
         np.testing.assert_allclose(p[row], found, rtol=1e-4, atol=1e-7)
@@ -78,10 +78,10 @@ def test_a_window_from_the_beginning_is_the_formula(size):
 
 def test_windows_one_after_the_other_are_one_long_window():
     log_p, h, ids = some_text(12)
-    whole = mix(log_p, no_steps(2, CACHE.size, UNITS).then(h, ids), CACHE)
-    memory, parts = no_steps(2, CACHE.size, UNITS), []
+    whole = mix(log_p, Steps.empty(2, CACHE.size, UNITS).append(h, ids), CACHE)
+    memory, parts = Steps.empty(2, CACHE.size, UNITS), []
     for first, end in ((0, 2), (2, 3), (3, 10), (10, 12)):
-        steps = memory.then(h[:, first:end], ids[:, first:end])
+        steps = memory.append(h[:, first:end], ids[:, first:end])
         parts.append(mix(log_p[:, first:end], steps, CACHE))
         memory = steps.last(CACHE.size)
     np.testing.assert_allclose(tf.concat(parts, 1), whole, rtol=1e-5)
@@ -90,24 +90,24 @@ def test_windows_one_after_the_other_are_one_long_window():
 def test_padding_is_not_remembered():
     _, h, ids = some_text(9)
     lengths = [9, 4]
-    steps = no_steps(2, CACHE.size, UNITS).then(h, ids)
+    steps = Steps.empty(2, CACHE.size, UNITS).append(h, ids)
     memory = steps.last(CACHE.size, padding=tf.constant([0, 5]))
     for row, length in enumerate(lengths):
-        alone = no_steps(1, CACHE.size, UNITS).then(
+        alone = Steps.empty(1, CACHE.size, UNITS).append(
             h[row : row + 1, :length], ids[row : row + 1, :length]
         )
         for part, expected_part in zip(memory, alone.last(CACHE.size), strict=True):
             np.testing.assert_array_equal(part[row], expected_part[0])
     # After nothing but padding, what was remembered before.
     for part, expected_part in zip(
-        memory.then(h, ids).last(CACHE.size, padding=9), memory, strict=True
+        memory.append(h, ids).last(CACHE.size, padding=9), memory, strict=True
     ):
         np.testing.assert_array_equal(part, expected_part)
 
 
 def test_what_is_improbable_stays_finite():
     log_p = tf.constant([[[0.0, -200.0, -1000.0]]])
-    steps = no_steps(1, 3, 1).then(tf.fill((1, 2, 1), 40.0), tf.constant([[0, 1]]))
+    steps = Steps.empty(1, 3, 1).append(tf.fill((1, 2, 1), 40.0), tf.constant([[0, 1]]))
     mixed = mix(log_p, steps, Cache(size=3, theta=2.0, weight=0.25)).numpy()[0, 0]
     np.testing.assert_allclose(mixed, [np.log(0.75), np.log(0.25), np.log(0.75) - 1000], rtol=1e-5)
 
@@ -116,9 +116,9 @@ def test_shares_of_targets_are_those_of_the_distribution():
     log_p, h, ids = some_text(300)  # more than one piece of a long text
     targets = np.roll(ids, -1, axis=1)
     nats = -tf.gather(log_p, targets, batch_dims=2)
-    steps = no_steps(2, CACHE.size, UNITS).then(h, ids)
+    steps = Steps.empty(2, CACHE.size, UNITS).append(h, ids)
     whole = mix(log_p, steps, CACHE)
-    mixed = mixed_nats(nats, targets, tf.constant(h), tf.constant(ids), CACHE)
+    mixed = target_losses(nats, targets, tf.constant(h), tf.constant(ids), CACHE)
     np.testing.assert_allclose(mixed, -tf.gather(whole, targets, batch_dims=2), rtol=1e-4)
     equal, other = target_shares(nats, targets, steps, size=CACHE.size, thetas=(0.0, 3.0))
     seen = [
@@ -162,16 +162,18 @@ def test_a_text_that_repeats_itself_is_less_surprising_with_a_cache(stream):
     cache = tune(model, stream, size=30)
     assert cache.size == 30
     assert cache.weight > 0.2
-    alone = Meter(model, reset=model.reset_states).nats(stream)
+    alone = Meter(model, reset=model.reset_states).negative_log_likelihood(stream)
     cached = CachedModel(model, cache)
     meter = Meter(cached, reset=cached.reset_states)
-    nats = meter.nats(stream)
+    nats = meter.negative_log_likelihood(stream)
     assert nats.mean() < alone.mean() - 0.2
     # Neither the memory nor the state is left over from one reading to the next.
-    np.testing.assert_array_equal(meter.nats(stream), nats)
+    np.testing.assert_array_equal(meter.negative_log_likelihood(stream), nats)
     # θ and λ were chosen for what is measured: others are worse.
     other = CachedModel(model, Cache(30, cache.theta, cache.weight / 2))
-    assert nats.mean() < Meter(other, reset=other.reset_states).nats(stream).mean()
+    assert (
+        nats.mean() < Meter(other, reset=other.reset_states).negative_log_likelihood(stream).mean()
+    )
 
 
 def test_no_theta_near_the_one_chosen_is_better():
@@ -186,7 +188,7 @@ def test_no_theta_near_the_one_chosen_is_better():
 
     def mean(theta):
         cached = CachedModel(model, Cache(30, theta, chosen.weight))
-        return Meter(cached, reset=cached.reset_states).nats(text).mean()
+        return Meter(cached, reset=cached.reset_states).negative_log_likelihood(text).mean()
 
     best = mean(chosen.theta)
     assert best < mean(chosen.theta / 2)
@@ -279,7 +281,7 @@ def test_a_word_just_seen_gains():
     ids = Tokenizer(VOCABULARY)(tf.constant(["Ela bebeu água e o cachorro e o"])).to_tensor()
     h, _ = model.hidden(ids)
     log_p = tf.nn.log_softmax(model.logits(model.features(h)))
-    gain = mix(log_p, no_steps(1, 20, 5).then(h, ids), CACHE)[0, -1] - log_p[0, -1]
+    gain = mix(log_p, Steps.empty(1, 20, 5).append(h, ids), CACHE)[0, -1] - log_p[0, -1]
     gains, loses = TOKENS.index("cachorro"), TOKENS.index("brasil")
     assert gain[gains] > 0 > gain[loses]
 
@@ -310,7 +312,6 @@ def test_a_cache_needs_validation_text(tmp_path, vocabulary, tokens):
 
 
 def test_zeros_are_a_memory_of_nothing():
-    memory = no_steps(3, 2, UNITS)
-    assert isinstance(memory, Steps)
+    memory = Steps.empty(3, 2, UNITS)
     assert memory.h.shape == (3, 3, UNITS)
     assert not np.any(memory.ids)

@@ -219,7 +219,7 @@ def test_of_two_processes_one_downloads(server: Server, tmp_path: Path, killed: 
         assert first.poll() is None
         time.sleep(0.01)
     second = start_fetching(server, tmp_path)
-    told = "Waiting for another nextword, which downloads textos.\n"
+    told = "Waiting for another nextword process to download textos.\n"
     assert second.stderr
     assert second.stderr.readline() == told
     if killed:
@@ -238,9 +238,9 @@ def test_of_two_processes_one_downloads(server: Server, tmp_path: Path, killed: 
     ("behaviour", "says"),
     [
         ("404", "the server answered 404 Not Found"),
-        ("lie", "what came is not the file with SHA-256"),
-        ("endless", "what came is not the file with SHA-256"),
-        ("stall", r"nothing came for 0\.3 s"),
+        ("lie", "the file received does not have SHA-256"),
+        ("endless", "the file received does not have SHA-256"),
+        ("stall", r"the server sent nothing for 0\.3 s"),
     ],
 )
 def test_a_bad_server_is_named_and_leaves_nothing_wrong(

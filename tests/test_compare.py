@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import InputError
 from pipeline.evaluation.compare import compare, difference, in_words, print_comparison
-from pipeline.evaluation.intervals import with_interval
+from pipeline.evaluation.intervals import jackknife
 
 
 def write_evaluation(folder, rates, *, split="test", unit="document", digest="d", top=0.3):
@@ -75,7 +75,7 @@ def test_two_equal_models_are_not_told_apart_more_often_than_allowed(documents):
         nats, top, keys = (random.normal(0, 0.05, (3, 2, documents)).T + 0.4).T
         sums = [[tokens, tokens * (hard + n), tokens * t, tokens * k, tokens]
                 for n, t, k in zip(nats, top, keys, strict=True)]  # fmt: skip
-        _, low, high = with_interval(np.concatenate(sums).T, difference)
+        _, low, high = jackknife(np.concatenate(sums).T, difference)
         sure.append((low > 0) | (high < 0))
     rates = np.mean(sure, axis=0)
     print(f"{documents} documents: «not noise» in {rates}")
@@ -90,15 +90,15 @@ def test_more_is_better_but_of_perplexity(tmp_path, rates):
     assert compare(tmp_path / "b", first)[1].better == -1
 
 
-def test_few_documents_are_told(tmp_path, rates):
+def test_few_documents_are_mentioned(tmp_path, rates):
     first = write_evaluation(tmp_path / "a", rates[:8])
     (sentence,) = in_words(
         compare(first, write_evaluation(tmp_path / "b", rates[:8] + 0.1)), first="A", second="B"
     )
-    assert "over 8 documents; of fewer than 20" in sentence
+    assert "over 8 documents; with fewer than 20" in sentence
 
 
-def test_one_paragraph_tells_nothing_about_noise(tmp_path):
+def test_one_paragraph_has_no_interval(tmp_path):
     first = write_evaluation(tmp_path / "a", [3.0], unit="block")
     found = compare(first, write_evaluation(tmp_path / "b", [4.0], unit="block"))
     assert math.isnan(found[0].low)
@@ -106,7 +106,7 @@ def test_one_paragraph_tells_nothing_about_noise(tmp_path):
     assert "nothing can be said" in in_words(found, first="A", second="B")[0]
 
 
-def test_what_one_model_does_not_tell_is_not_compared(tmp_path, rates):
+def test_metrics_that_one_model_lacks_are_not_compared(tmp_path, rates):
     first = write_evaluation(tmp_path / "a", rates, top=math.nan)
     found = compare(first, write_evaluation(tmp_path / "b", rates))
     assert [d.metric for d in found] == ["perplexity", "keystroke_savings"]
@@ -143,7 +143,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, rates):
         compare(first, other)
 
 
-def test_the_table_tells_what_the_sentence_tells(tmp_path, rates):
+def test_the_table_and_the_sentence_agree(tmp_path, rates):
     first = write_evaluation(tmp_path / "a", rates - 0.1, top=0.35)
     found = compare(first, write_evaluation(tmp_path / "b", rates))
     with redirect_stdout(io.StringIO()) as printed:

@@ -22,23 +22,23 @@ def stock(x, weights, bias, targets):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, scores)
 
 
-def nats_and_gradients(function, values, targets):
+def losses_and_gradients(function, values, targets):
     pull = tf.constant(np.random.default_rng(1).normal(size=ROWS), values[0].dtype)
     with tf.GradientTape() as tape:
         tape.watch(values)
-        nats = function(*values, targets)
-        loss = tf.reduce_sum(nats * pull)
-    return [nats, *tape.gradient(loss, values)]
+        losses = function(*values, targets)
+        loss = tf.reduce_sum(losses * pull)
+    return [losses, *tape.gradient(loss, values)]
 
 
 @pytest.mark.parametrize("scores", [1, WORDS * 4, WORDS * 13, 7_000_000])  # rows: 1, 4, 13, all
 @pytest.mark.parametrize("compiled", [False, True])
-def test_nats_and_gradients_are_those_of_tensorflow(monkeypatch, scores, compiled):
+def test_losses_and_gradients_are_those_of_tensorflow(monkeypatch, scores, compiled):
     monkeypatch.setattr(module, "_SCORES", scores)
     values, targets = problem("float64")
     ours = tf.function(cross_entropy) if compiled else cross_entropy
-    found = nats_and_gradients(ours, values, targets)
-    for a, b in zip(found, nats_and_gradients(stock, values, targets), strict=True):
+    actual = losses_and_gradients(ours, values, targets)
+    for a, b in zip(actual, losses_and_gradients(stock, values, targets), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
@@ -52,14 +52,14 @@ def test_rows_that_the_graph_does_not_count_are_counted_all(monkeypatch):
 
 def test_large_scores_do_not_overflow():
     values, targets = problem(scale=300.0)
-    found = nats_and_gradients(cross_entropy, values, targets)
-    for a, b in zip(found, nats_and_gradients(stock, values, targets), strict=True):
+    actual = losses_and_gradients(cross_entropy, values, targets)
+    for a, b in zip(actual, losses_and_gradients(stock, values, targets), strict=True):
         assert np.isfinite(a).all()
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-1)
 
 
 def test_half_precision_keeps_its_sums_in_float32():
     (x, weights, bias), targets = problem()
-    nats = cross_entropy(tf.cast(x, tf.bfloat16), tf.cast(weights, tf.bfloat16), bias, targets)
-    assert nats.dtype == tf.float32
-    np.testing.assert_allclose(nats, stock(x, weights, bias, targets), rtol=0.05, atol=0.05)
+    losses = cross_entropy(tf.cast(x, tf.bfloat16), tf.cast(weights, tf.bfloat16), bias, targets)
+    assert losses.dtype == tf.float32
+    np.testing.assert_allclose(losses, stock(x, weights, bias, targets), rtol=0.05, atol=0.05)

@@ -24,10 +24,10 @@ from test_export import write_training
 from test_report import Page
 
 from pipeline import InputError
-from pipeline.demo import application, serve
-from pipeline.demo.app import _last_words
-from pipeline.demo.guard import LIMIT, Guard
-from pipeline.export import export
+from pipeline.demo.app import _last_words, application
+from pipeline.demo.guard import MAX_BYTES, Guard
+from pipeline.demo.server import serve
+from pipeline.export.export import export
 from pipeline.predict import load
 from pipeline.text.vocabulary import Vocabulary
 
@@ -103,7 +103,7 @@ def test_the_next_words(client, signatures):
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"][0], rtol=1e-5)
 
 
-def test_words_that_begin_so(client):
+def test_completions(client):
     answer = client.post("/suggest", json={"text": "ela bebeu ", "prefix": "ag"}).json()
     assert answer["words"] == ["água"]
     assert 0 < answer["probabilities"][0] < 1
@@ -111,7 +111,7 @@ def test_words_that_begin_so(client):
     assert answer == {"words": [], "probabilities": []}
 
 
-def test_the_surprise_of_pieces_is_that_of_the_text(client, signatures):
+def test_scores_of_pieces_add_up_to_that_of_the_text(client, signatures):
     pieces = [" bebeu", " água", ",", " e", " o", " cachorro", "."]
     answer = client.post("/score", json={"text": "Ela", "pieces": pieces}).json()
     log_p, tokens = scored(signatures, "Ela", "Ela bebeu água", "Ela" + "".join(pieces))
@@ -121,14 +121,14 @@ def test_the_surprise_of_pieces_is_that_of_the_text(client, signatures):
     assert tokens[2] - tokens[0] == len(pieces)
 
 
-def test_a_mark_of_an_abbreviation_is_no_token_of_its_own(client, signatures):
+def test_the_full_stop_of_an_abbreviation_is_not_a_token(client, signatures):
     answer = client.post("/score", json={"text": "o", "pieces": [" Sr", ".", " bebeu"]}).json()
     assert answer["tokens"] == [1, 0, 1]
     log_p, _ = scored(signatures, "o", "o Sr.")
     assert sum(answer["nats"][:2]) == pytest.approx(log_p[0] - log_p[1], rel=1e-4)
 
 
-def test_it_writes_on(client):
+def test_generated_text_depends_on_the_seed(client):
     ask = {"text": "o cachorro", "length": 12, "temperature": 1.0, "seed": 5}
     texts = [
         client.post("/generate", json={**ask, "seed": seed}).json()["text"] for seed in (5, 5, 6)
@@ -151,13 +151,13 @@ def test_long_texts_are_cut(client):
 
 
 @given(st.text(st.sampled_from("aá \n\u00a0."), max_size=60), st.integers(1, 5))
-def test_what_is_left_of_a_text_is_its_end(text, count):
+def test_last_words_are_the_end_of_a_text(text, count):
     left = _last_words(text, count)
     assert text.endswith(left)
     assert left.split() == text.split()[-count:]
 
 
-def test_texts_of_the_most_bytes_are_read(client):
+def test_bodies_up_to_the_limit_are_read(client):
     def body(size):
         empty = json.dumps({"text": "", "prefix": ""})
         return json.dumps({"text": "a" * (size - len(empty)), "prefix": ""}).encode()
@@ -167,7 +167,7 @@ def test_texts_of_the_most_bytes_are_read(client):
         yield from (whole[start : start + 5_000] for start in range(0, size, 5_000))
 
     headers = {"content-type": "application/json"}
-    for size, status in ((LIMIT, 200), (LIMIT + 1, 413)):
+    for size, status in ((MAX_BYTES, 200), (MAX_BYTES + 1, 413)):
         for content in (body(size), chunks(size)):  # chunks come without a Content-Length
             answer = client.post("/suggest", content=content, headers=headers)
             assert answer.status_code == status, answer.text
@@ -177,7 +177,7 @@ def test_texts_of_the_most_bytes_are_read(client):
 @pytest.mark.parametrize(
     ("path", "body", "status", "sentence"),
     [
-        ("suggest", b'{"text": "', 400, "The body is no JSON."),
+        ("suggest", b'{"text": "', 400, "The body is not valid JSON."),
         ("suggest", b"\xff\xfe", 400, "."),
         ("suggest", b"", 422, "the body: "),
         ("suggest", b"[]", 422, "the body: "),
@@ -191,7 +191,7 @@ def test_texts_of_the_most_bytes_are_read(client):
         ("generate", b'{"text":"","length":1,"temperature":1,"seed":4e9}', 422, "seed: "),
     ],
 )  # fmt: skip
-def test_what_is_malformed_gets_a_sentence(client, path, body, status, sentence):
+def test_malformed_requests_get_a_sentence(client, path, body, status, sentence):
     answer = client.post(f"/{path}", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status
     (error,) = answer.json().values()
@@ -200,7 +200,7 @@ def test_what_is_malformed_gets_a_sentence(client, path, body, status, sentence)
     assert "\n" not in error
 
 
-def test_a_refusal_does_not_repeat_the_text(client):
+def test_errors_do_not_quote_the_text(client):
     for body in ({"text": SECRET}, {"text": [SECRET]}, {"text": SECRET, "prefix": SECRET * 9}):
         answer = client.post("/suggest", json=body)
         assert answer.status_code == 422
@@ -208,7 +208,7 @@ def test_a_refusal_does_not_repeat_the_text(client):
 
 
 @pytest.mark.parametrize("letter", ["\\u0000", "\\ud800"])
-def test_text_that_is_hardly_any(client, letter):
+def test_nul_and_lone_surrogates_are_read(client, letter):
     body = f'{{"text": "o {letter}", "prefix": ""}}'
     answer = client.post("/suggest", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200
@@ -237,7 +237,7 @@ def test_only_the_page_may_ask(client, headers, status):
     assert answer.status_code == status, answer.text
 
 
-def test_the_name_that_it_listens_on_is_known():
+def test_the_host_name_is_known():
     client = TestClient(Guard(FastAPI(), hosts=frozenset(["casa.example"]), policy=""))
     assert client.get("/", headers={"host": "casa.example:80"}).status_code == 404
     assert client.get("/", headers={"host": "testserver"}).status_code == 403
@@ -253,7 +253,7 @@ def test_many_at_once_get_the_same_answers(client):
         assert list(threads.map(ask, texts)) == [ask(text) for text in texts]
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_only_a_complete_saved_model_is_served(tmp_path):
     with pytest.raises(InputError, match="nextword export"):
         application(tmp_path)
 
@@ -268,7 +268,7 @@ def test_what_is_no_model_is_refused(tmp_path):
         application(tmp_path / "old")
 
 
-def test_where_nobody_can_listen(model_folder):
+def test_an_address_that_cannot_be_listened_on(model_folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} .*: choose another"):
@@ -279,11 +279,11 @@ def test_where_nobody_can_listen(model_folder):
 
 
 @pytest.mark.slow
-def test_it_serves_this_machine_alone_and_writes_nothing_down(model_folder, tmp_path):
+def test_it_serves_only_this_machine_and_logs_nothing(model_folder, tmp_path):
     (port,) = free_ports(1)
     code = (
-        "import sys, pathlib, pipeline.demo as demo\n"
-        "demo.serve(model=pathlib.Path(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]), "
+        "import sys, pathlib\nfrom pipeline.demo.server import serve\n"
+        "serve(model=pathlib.Path(sys.argv[1]), host='127.0.0.1', port=int(sys.argv[2]), "
         "open_browser=False)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}

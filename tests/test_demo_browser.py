@@ -11,7 +11,7 @@ import uvicorn
 from conftest import free_ports
 from test_demo import export_model
 
-from pipeline.demo import application
+from pipeline.demo.app import application
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = api.expect

@@ -1,5 +1,6 @@
-"""What devices say of cuDNN against what Keras does; training in mixed precision."""
+"""Conditions for cuDNN against those of Keras; the check of devices; mixed precision."""
 
+import dataclasses
 import mmap
 import os
 import shutil
@@ -13,10 +14,17 @@ import pytest
 import tensorflow as tf
 from conftest import CELLS, config, physical_gpu, trained
 
+from pipeline import InputError
 from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.tracking.served import Served
-from pipeline.training import devices
-from pipeline.training.devices import cudnn_obstacles, describe, find_devices
+from pipeline.training import device_check, devices
+from pipeline.training.device_check import Comparison, Step, check_devices, print_check
+from pipeline.training.devices import (
+    cudnn_obstacles,
+    describe_precision,
+    describe_recurrence,
+    find_devices,
+)
 
 ROOT = Path(__file__).parents[1]
 GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
@@ -94,15 +102,16 @@ def test_an_exported_model_needs_no_gpu(cudnn):
 
 
 def test_a_machine_without_gpu_is_described():
-    described = describe(config(), precision="float32")
-    assert described.without_cudnn == (NO_GPU,)
-    assert "XLA" in described.recurrence
-    assert [device.name for device in described.devices] == ["CPU:0"]
-    assert described.devices[0].memory > 2**28
-    assert described.precision == "float32: all devices know it."
-    assert "float32 may be faster" in describe(config(), precision="mixed_float16").precision
-    assert "no recurrence" in describe(config("feedforward"), precision="float32").recurrence
-    assert "XLA compiles" in describe(config("simple_rnn"), precision="float32").recurrence
+    (cpu,) = find_devices()
+    assert cpu.name == "CPU:0"
+    assert cpu.memory > 2**28
+    xla, without_cudnn = describe_recurrence(config())
+    assert "XLA compiles" in xla
+    assert without_cudnn == f"No cuDNN: {NO_GPU}"
+    assert "XLA compiles" in describe_recurrence(config("simple_rnn"))[0]
+    assert "no recurrence" in describe_recurrence(config("feedforward"))[0]
+    assert describe_precision("float32", (cpu,)) == "float32: all devices support it."
+    assert "float32 may be faster" in describe_precision("mixed_float16", (cpu,))
 
 
 def test_a_gpu_is_described(cudnn, monkeypatch):
@@ -116,12 +125,148 @@ def test_a_gpu_is_described(cudnn, monkeypatch):
     details = {"device_name": "Tesla V100", "compute_capability": (7, 0)}
     experimental = tf.config.experimental
     monkeypatch.setattr(experimental, "get_device_details", lambda device: details)
-    assert find_devices()[1] == devices.Device("GPU:0", "Tesla V100", None, (7, 0))
-    described = describe(config(), precision="mixed_float16")
-    assert described.without_cudnn == ()
-    assert "cuDNN computes" in described.recurrence
-    assert "by tensor cores" in described.precision
-    assert "V100 has no tensor cores" in describe(config(), precision="mixed_bfloat16").precision
+    found = find_devices()
+    assert found[1] == devices.Device("GPU:0", "Tesla V100", None, (7, 0))
+    (recurrence,) = describe_recurrence(config())
+    assert "cuDNN computes" in recurrence
+    assert "by tensor cores" in describe_precision("mixed_float16", found)
+    assert "V100 has no tensor cores" in describe_precision("mixed_bfloat16", found)
+
+
+TWO_CHECKS = """
+import tensorflow as tf
+from pipeline.cli import main
+from pipeline.training import device_check
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+measure_step, steps, wrong = device_check.measure_step, {}, set()
+
+def measure(config, weights, *, device, precision):
+    where = device, precision
+    if where in wrong:
+        weights = [weight + 0.02 for weight in weights]
+        return measure_step(config, weights, device=device, precision=precision)
+    if where not in steps:
+        steps[where] = measure_step(config, weights, device=device, precision=precision)
+    return steps[where]
+
+device_check.measure_step = measure
+command = "devices --check --embedding 8 --units 8 --mogrifier 0 --layers 1 --dropout 0.5".split()
+main(command, standalone_mode=False)
+print("AND NOW", flush=True)
+wrong.add(("/device:CPU:1", "float32"))
+main(command)
+"""
+
+
+@pytest.mark.slow
+def test_devices_that_agree_pass_the_check_and_one_that_does_not_fails_it():
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_CHECKS],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    right, wrong = done.stdout.split("AND NOW")
+    lines = [line.split() for line in right.splitlines()]
+    rows = [words for words in lines if words[1:2] and words[1] in ("float32", *MIXED)]
+    assert [row[:2] for row in rows] == [
+        [device, precision] for device in ("CPU:0", "CPU:1") for precision in ("float32", *MIXED)
+    ]
+    for _, precision, _, gradient, cudnn, speed in rows:
+        assert (float(gradient) > 1e-5) == (precision in MIXED)
+        assert cudnn == "no"
+        assert float(speed.replace(",", "")) > 0
+    assert "All is well" in right
+
+    assert done.returncode == 2
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert "CPU:1 computes wrong results in float32 (its gradient of" in sentence
+    assert "mixed_bfloat16" in wrong  # the table comes first
+    assert "All is well" not in wrong
+
+
+def test_the_reference_runs_without_cudnn_where_there_is_a_gpu(cudnn):
+    weights = [v.numpy() for v in build_model(config(), batch_size=1).trainable_variables]
+    cudnn.clear()
+    step = device_check.measure_step(config(), weights, device="/device:CPU:0", precision="float32")
+    assert {call["input"].shape[1] for call in cudnn} == {1}  # as the model is built
+    assert not step.cudnn_expected
+
+
+def test_the_check_compares_the_gradient_of_the_loss():
+    """What it reads from the optimizer is what autodiff finds."""
+    model = build_model(config(), batch_size=device_check._LANES)
+    weights = [v.numpy() for v in model.trainable_variables]
+    step = device_check.measure_step(
+        config(), weights, device="/device:CPU:0", precision="mixed_float16"
+    )
+    shape = (device_check._LANES, device_check._STEPS + 1)
+    ids = np.random.default_rng(device_check._SEED).integers(12, size=shape, dtype=np.int32)
+    with tf.GradientTape() as tape:
+        h, _ = model.hidden(tf.constant(ids[:, :-1]))
+        loss = tf.reduce_mean(model.nats(h, tf.constant(ids[:, 1:])))
+    assert step.loss == pytest.approx(float(loss), rel=1e-3)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for (_, found), expected in zip(step.gradients, gradients, strict=True):
+        expected = tf.convert_to_tensor(expected).numpy()
+        assert np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
+
+
+def test_a_trace_names_the_operations_that_ran(monkeypatch):
+    traced = []
+    executed = device_check._executed_ops
+    monkeypatch.setattr(
+        device_check, "_executed_ops", lambda *step: traced.append(executed(*step)) or traced[-1]
+    )
+    weights = [v.numpy() for v in build_model(config(), batch_size=1).trainable_variables]
+    device_check.measure_step(config(), weights, device="/device:CPU:0", precision="float32")
+    assert {"GatherV2", "UnsortedSegmentSum", "AssignVariableOp"} <= traced[0]
+
+
+STEP = Step(9.2, (), cudnn_expected=True, cudnn=True, tokens_per_second=1e5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"loss": 1.9e-3, "gradient": 0.031}, ""),
+        ({"loss": 2.1e-3}, r"its loss differs by 0\.0021 from the CPU's, .* explains 0\.002\)"),
+        ({"gradient": 0.032}, r"its gradient of lstm/kernel differs by 0\.032"),
+        ({"gradient": float("nan")}, r"differs by nan"),
+        ({"gradient": 0.24, "precision": "mixed_bfloat16"}, ""),
+        ({"step": None, "error": "out of memory"}, r"GPU:0 fails in float32 \(out of memory\):"),
+    ],
+)
+def test_what_rounding_explains_is_well(changes, sentence):
+    options = {"device": "GPU:0", "precision": "float32", "step": STEP, "variable": "lstm/kernel"}
+    comparison = Comparison(**{**options, **changes})
+    if not sentence:
+        print_check([comparison])
+        return
+    with pytest.raises(InputError, match=sentence):
+        print_check([comparison])
+
+
+def test_a_device_that_fails_does_not_end_the_check(monkeypatch, capsys):
+    measure = device_check.measure_step
+
+    def fail(*arguments, precision, **options):
+        if precision == "mixed_float16":
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\nmore")
+        return measure(*arguments, precision=precision, **options)
+
+    monkeypatch.setattr(device_check, "measure_step", fail)
+    with pytest.raises(InputError, match=r"CPU:0 fails in mixed_float16 \(OOM when allocating\)"):
+        print_check(check_devices(config()))
+    assert "mixed_bfloat16" in capsys.readouterr().out
+
+
+def test_cudnn_that_does_not_run_where_it_should_is_reported(capsys):
+    step = dataclasses.replace(STEP, cudnn=False)
+    print_check([Comparison("GPU:0", "float32", step)])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "cuDNN did not run where it should: GPU:0 in float32." in out
 
 
 def test_a_training_takes_what_has_run_before_it(tokens, tmp_path):
@@ -173,8 +318,8 @@ def test_on_a_machine_with_a_gpu_its_memory_grows_whatever_runs_first(tmp_path, 
     shutil.copytree(ROOT / "data/sample/animais", tmp_path / "data/sample")
     sizes = "--embedding 8 --units 8 --window 10 --batch-size 8 --mogrifier 0 --epochs 1"
     brief = "--baseline-epochs 1 --steps 3 --samples 8 --ngram-order 0"
-    go_on = "--init models/training --corpus data/sample --epochs 1"
-    commands = [f"run {sizes} {brief}", f"train {go_on}", "devices", "predict Bom"]
+    fine_tune = "--init models/training --corpus data/sample --epochs 1"
+    commands = [f"run {sizes} {brief}", f"train {fine_tune}", "devices", "predict Bom"]
     done = subprocess.run(
         [sys.executable, "-c", ALL_COMMANDS, *commands],
         cwd=tmp_path, capture_output=True, text=True,
@@ -197,7 +342,7 @@ def test_mixed_precision_learns_nearly_the_same(cell, precision, softmax):
     def learned(model):
         with tf.GradientTape() as tape:
             h, _ = model.hidden(x, training=True)
-            nats = model.nats(h, y, training=True)
+            nats = model.negative_log_likelihood(h, y, training=True)
         gradients = tape.gradient(nats, model.trainable_variables)
         return h, nats, tf.concat([tf.reshape(tf.convert_to_tensor(g), -1) for g in gradients], 0)
 

@@ -12,10 +12,10 @@ from scipy import stats
 
 from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
-from pipeline.evaluation.evaluate import evaluate, latency, spread, unigram_logits
-from pipeline.evaluation.held_out import Unseen, open_split, read_text, share_in_training
-from pipeline.evaluation.intervals import METRICS, SUMS, figures, with_interval
-from pipeline.evaluation.keystrokes import Completions
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluator import step_latency, subsample, unigram_logits
+from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
+from pipeline.evaluation.intervals import METRICS, SUMS, jackknife, metrics_of
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
 from pipeline.export.saved_model import NextWord
 from pipeline.model.interpolation import Mixture, find_weights, interpolate
@@ -29,8 +29,8 @@ from pipeline.tokens.windows import paragraph_spans
 
 # <s> o <unk> . a , in one document of five targets
 STREAM = np.array([1, 4, 0, 2, 5, 3], np.int32)
-UNSEEN = Unseen.of("test", STREAM, np.array([1, 1, 7, 1, 1, 1], np.int32), np.array([1]))
-SAID = Predictions(
+TEXT = HeldOutText.of("test", STREAM, np.array([1, 1, 7, 1, 1, 1], np.int32), np.array([1]))
+PREDICTIONS = Predictions(
     STREAM[1:],
     nats=-np.log(np.array([0.15, 0.3, 0.25, 0.2, 0.06], np.float32)),
     rank=np.array([3, 0, 1, 2, 4], np.int32),
@@ -46,13 +46,8 @@ def predicted(targets, nats) -> Predictions:
     return Predictions(targets, np.array(nats, np.float32), zeros.astype(np.int32), zeros)
 
 
-def score_of(predictions, unseen, vocabulary):
-    words = Completions.of(vocabulary) if vocabulary.unit == "word" else None
-    return score(predictions, unseen, vocabulary=vocabulary, words=words)
-
-
-def test_numbers_by_hand(vocabulary):
-    got = score_of(SAID, UNSEEN, vocabulary)
+def test_metrics_by_hand(vocabulary):
+    got = score(PREDICTIONS, TEXT, vocabulary=vocabulary)
     nats = [-math.log(p) for p in (0.15, 0.3, 0.25, 0.2, 0.06)]
     assert got["perplexity"] == pytest.approx(math.exp(sum(nats) / 5), rel=1e-6)
     known = nats[:1] + nats[2:]
@@ -79,9 +74,11 @@ def pieces() -> Vocabulary:
 
 def test_pieces_and_words_share_their_nats(pieces):
     stream = np.array([1, 5, 3, 4, 2, 1], np.int32)
-    said = Predictions(stream[1:], np.ones(5, np.float32), SAID.rank, SAID.confidence)
-    unseen = Unseen.of("test", stream, None, np.array([1]))
-    got = score_of(said, unseen, pieces)
+    predictions = Predictions(
+        stream[1:], np.ones(5, np.float32), PREDICTIONS.rank, PREDICTIONS.confidence
+    )
+    text = HeldOutText.of("test", stream, None, np.array([1]))
+    got = score(predictions, text, vocabulary=pieces)
     assert got["perplexity"] == pytest.approx(math.e)
     assert (got["tokens"], got["words"]) == (5, 4)  # o, cachorro, the full stop, <s>
     assert got["perplexity_per_word"] == pytest.approx(math.exp(5 / 4))
@@ -93,26 +90,26 @@ def test_the_tables_add_up_to_the_whole(vocabulary):
     stream = random.integers(0, len(TOKENS), 400, np.int32)
     stream[::9] = 1
     documents = np.array([10, 20, len(stream)])
-    unseen = Unseen.of("test", stream, np.ones_like(stream), documents)
+    text = HeldOutText.of("test", stream, np.ones_like(stream), documents)
     rank = random.integers(0, 9, 399).astype(np.int32)
     nats = random.exponential(3, 399).astype(np.float32)
     confidence = random.uniform(size=399).astype(np.float32)
-    said = Predictions(stream[1:], nats, rank, confidence, rank, np.minimum(rank, 1) - 1)
-    whole = score_of(said, unseen, vocabulary)
-    for table in (by_frequency(said, vocabulary), by_position(said, unseen.documents)):
+    predictions = Predictions(stream[1:], nats, rank, confidence, rank, np.minimum(rank, 1) - 1)
+    whole = score(predictions, text, vocabulary=vocabulary)
+    for table in (by_frequency(predictions, vocabulary), by_position(predictions, text.documents)):
         assert table["tokens"].sum() == 399
         total = (table["tokens"] * np.log(table["perplexity"])).sum()
         assert math.exp(total / 399) == pytest.approx(whole["perplexity"], rel=1e-6)
         assert (table["tokens"] * table["top_3"]).sum() / 399 == pytest.approx(whole["top_3"])
-    units = by_unit(said, unseen, vocabulary=vocabulary)
+    units = by_unit(predictions, text, vocabulary=vocabulary)
     assert set(units["unit"]) == {"document"}
     assert len(units) == 3
-    sums = figures(units[[*SUMS]].sum().to_numpy())
+    sums = metrics_of(units[[*SUMS]].sum().to_numpy())
     sums[0] = math.exp(sums[0])
     for name, value in zip(METRICS, sums, strict=True):
         assert value == pytest.approx(whole[name], rel=1e-6)
         assert whole[f"{name}_low"] < value < whole[f"{name}_high"]
-    tenths = calibration(said)
+    tenths = calibration(predictions)
     assert tenths["tokens"].sum() == 399
     assert (tenths["low"] <= tenths["confidence"]).all()
     assert (tenths["confidence"] <= tenths["high"]).all()
@@ -132,25 +129,25 @@ def test_bands_count_from_the_most_frequent(vocabulary):
 
 
 def test_parts_are_fifths_of_each_document():
-    said = predicted(np.full(14, 4), np.arange(14))
-    got = by_position(said, np.array([0, 10, 14]))
+    predictions = predicted(np.full(14, 4), np.arange(14))
+    got = by_position(predictions, np.array([0, 10, 14]))
     # Ten targets are two a part; four are one in each of the first four.
     assert got["tokens"].tolist() == [3, 3, 3, 3, 2]
     assert got["perplexity"].iloc[0] == pytest.approx(math.exp((0 + 1 + 10) / 3), rel=1e-5)
     assert got["perplexity"].iloc[4] == pytest.approx(math.exp((8 + 9) / 2), rel=1e-5)
 
 
-def test_a_single_document_is_drawn_in_blocks_of_paragraphs():
+def test_a_single_document_is_divided_into_blocks_of_paragraphs():
     paragraph = [1, 4, 5, 6, 2]
     stream = np.array(paragraph * 120, np.int32)
-    one = Unseen.of("test", stream, None, np.array([120]))
+    one = HeldOutText.of("test", stream, None, np.array([120]))
     unit, bounds = one.units()
     assert unit == "block"
     assert bounds[0] == 0
     assert bounds[-1] == len(stream) - 1
     assert 40 <= len(bounds) - 1 <= 50
     assert set(stream[1:][bounds[1:-1] - 1]) == {1}  # each ends with a paragraph
-    two = Unseen.of("test", stream, None, np.array([40, 80]))
+    two = HeldOutText.of("test", stream, None, np.array([40, 80]))
     assert two.units()[0] == "document"
     np.testing.assert_array_equal(two.units()[1], [0, 200, 599])
 
@@ -165,7 +162,7 @@ def sums_of(tokens, nats) -> np.ndarray:
 @given(st.lists(st.floats(0.5, 9), min_size=2, max_size=30))
 def test_the_interval_of_a_mean_is_students(rates):
     """Of documents equally long, mean ± t s/√D with D − 1 degrees of freedom."""
-    whole, low, high = with_interval(sums_of(np.full(len(rates), 100.0), 100 * np.array(rates)))
+    whole, low, high = jackknife(sums_of(np.full(len(rates), 100.0), 100 * np.array(rates)))
     assert whole[0] == pytest.approx(np.mean(rates))
     error = np.std(rates, ddof=1) / math.sqrt(len(rates))
     half = stats.t.ppf(0.975, len(rates) - 1) * error
@@ -174,7 +171,7 @@ def test_the_interval_of_a_mean_is_students(rates):
 
 def test_an_interval_by_hand():
     # Without the first, second and third document (0 + 6) / 3, 8 / 3 and 2 / 4 nats per token.
-    whole, low, high = with_interval(sums_of(np.array([2.0, 2, 1]), np.array([2.0, 0, 6])))
+    whole, low, high = jackknife(sums_of(np.array([2.0, 2, 1]), np.array([2.0, 0, 6])))
     assert whole[0] == pytest.approx(8 / 5)
     error = math.sqrt(2 * np.var([6 / 3, 8 / 3, 2 / 4]))
     quantile = stats.t.ppf(0.975, 25 / 9 - 1)  # (2 + 2 + 1)² / (4 + 4 + 1) documents
@@ -193,7 +190,7 @@ def equal(random, documents):
 
 @pytest.mark.parametrize("lengths", [equal, lognormal])
 @pytest.mark.parametrize("documents", [3, 6, 8, 20, 50])
-def test_intervals_hold_95_of_100(documents, lengths):
+def test_intervals_cover_95_of_100(documents, lengths):
     """Of documents whose nats per token differ as those of texts do, the mean is known: 4.5."""
     random = np.random.default_rng(documents)
     held = []
@@ -201,7 +198,7 @@ def test_intervals_hold_95_of_100(documents, lengths):
         tokens = lengths(random, documents)
         rates = random.normal(4.5, 0.4, documents)
         rates += random.normal(0, 3, documents) / np.sqrt(tokens)
-        _, low, high = with_interval(sums_of(tokens, rates * tokens))
+        _, low, high = jackknife(sums_of(tokens, rates * tokens))
         held.append(low[0] <= 4.5 <= high[0])
     print(f"{documents} documents, {lengths.__name__}: {np.mean(held):.1%} of 95 % intervals hold")
     assert 0.932 < np.mean(held) < 0.985  # 0.95 − 2.6 standard errors; longer is on the safe side
@@ -242,10 +239,10 @@ def test_a_mixture_is_read_as_one_model(vocabulary, tokens):
     both = [Meter(m, reset=m.reset_states).measure(stream, batch_size=3) for m in (network, ngrams)]
     for shares in ([0.3, 0.7], [1.0, 0.0]):
         mixture = Mixture((network, ngrams), shares)
-        said = Meter(mixture, reset=mixture.reset_states).measure(stream, batch_size=3)
+        predictions = Meter(mixture, reset=mixture.reset_states).measure(stream, batch_size=3)
         nats = interpolate(np.stack([one.nats for one in both]), np.array(shares))
-        np.testing.assert_allclose(said.nats, nats, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(said.rank, both[0].rank)
+        np.testing.assert_allclose(predictions.nats, nats, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(predictions.rank, both[0].rank)
 
 
 def test_unigram_probabilities_sum_to_one(vocabulary):
@@ -254,7 +251,7 @@ def test_unigram_probabilities_sum_to_one(vocabulary):
     assert shares[1] == pytest.approx((9 + 1) / (sum(vocabulary.counts) + len(vocabulary)))
 
 
-def test_any_text_is_read_as_the_vocabulary_sees_it(tmp_path, vocabulary):
+def test_any_text_is_encoded_with_the_vocabulary(tmp_path, vocabulary):
     path = tmp_path / "recado.txt"
     path.write_text("O cachorro bebeu água.\n\nA avó, no Brasil…\n", encoding="utf-8")
     got = read_text(path, vocabulary, text_column="text")
@@ -264,7 +261,7 @@ def test_any_text_is_read_as_the_vocabulary_sees_it(tmp_path, vocabulary):
     assert got.documents.tolist() == [0, 12]
     for nothing in ("\n", "\u200b\n"):
         path.write_text(nothing, encoding="utf-8")
-        with pytest.raises(InputError, match=r"recado\.txt holds no text to predict"):
+        with pytest.raises(InputError, match=r"recado\.txt has no text to predict"):
             read_text(path, vocabulary, text_column="text")
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
     with pytest.raises(InputError, match=r"recado\.txt cannot be read"):
@@ -301,12 +298,12 @@ def test_files_that_do_not_belong_together_are_refused(tokens, vocabulary):
         open_split(tokens, "test", vocabulary)
 
 
-def test_of_more_text_than_can_be_counted_all_parts_are(monkeypatch):
+def test_a_subsample_is_taken_from_all_over_the_stream(monkeypatch):
     """Half of the stream in 10 blocks: whole paragraphs, from the first to the last."""
-    monkeypatch.setattr("pipeline.evaluation.evaluate._PLACES", 10)
+    monkeypatch.setattr("pipeline.evaluation.evaluator._BLOCKS", 10)
     stream = np.arange(2, 10_002, dtype=np.int32)  # each place has a token of its own
     stream[::20] = 1
-    counted = spread(stream, 5000)
+    counted = subsample(stream, 5000)
     assert 4500 <= len(counted) <= 5000
     for start, end in paragraph_spans(counted):
         whole = counted[start : end - (counted[end - 1] == 1)]
@@ -314,29 +311,29 @@ def test_of_more_text_than_can_be_counted_all_parts_are(monkeypatch):
         assert len(whole) == 20
     places = counted[counted != 1] // 1000
     assert np.bincount(places).min() >= 400  # of each tenth of the stream about half
-    np.testing.assert_array_equal(spread(stream, len(stream)), stream)
+    np.testing.assert_array_equal(subsample(stream, len(stream)), stream)
     without = np.full(1000, 5, np.int32)
-    assert len(spread(without, 500)) == 500
+    assert len(subsample(without, 500)) == 500
 
 
-def test_the_text_that_was_trained_on_is_found(vocabulary, monkeypatch):
+def test_overlap_with_training_text(vocabulary, monkeypatch):
     random = np.random.default_rng(0)
     train = random.integers(2, 10_000, 5000).astype(np.int32)
     train[::17] = 1
     words = train[train != 1]
     # 40 tokens of training, its paragraphs broken elsewhere; 12 of it, too few; none of it.
-    text = np.concatenate([[1], words[700:720], [1], words[720:740], words[2000:2012]])
-    text = np.concatenate([text, random.integers(10_000, 10_100, 28)]).astype(np.int32)
-    unseen = Unseen.of("text", text, None, np.array([2]))
+    ids = np.concatenate([[1], words[700:720], [1], words[720:740], words[2000:2012]])
+    ids = np.concatenate([ids, random.integers(10_000, 10_100, 28)]).astype(np.int32)
+    held_out = HeldOutText.of("text", ids, None, np.array([2]))
     for chunk in (2**20, 100, 7):
         monkeypatch.setattr("pipeline.evaluation.held_out._CHUNK", chunk)
-        assert share_in_training(unseen, train) == pytest.approx(40 / 80)
-    assert share_in_training(unseen, train[:600]) == 0
+        assert training_overlap(held_out, train) == pytest.approx(40 / 80)
+    assert training_overlap(held_out, train[:600]) == 0
     # What goes on over the end of a document is no run.
     two = np.array([1, *words[700:710], 1, *words[710:720]], np.int32)
-    assert share_in_training(Unseen.of("text", two, None, np.array([1, 1])), train) == 0
-    assert share_in_training(Unseen.of("text", two, None, np.array([2])), train) == 1
-    assert share_in_training(Unseen.of("text", two[:4], None, np.array([1])), train) == 0
+    assert training_overlap(HeldOutText.of("text", two, None, np.array([1, 1])), train) == 0
+    assert training_overlap(HeldOutText.of("text", two, None, np.array([2])), train) == 1
+    assert training_overlap(HeldOutText.of("text", two[:4], None, np.array([1])), train) == 0
 
 
 def save_model(folder, vocabulary, cell="lstm"):
@@ -350,7 +347,7 @@ def save_model(folder, vocabulary, cell="lstm"):
     pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
 
 
-def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabulary, caplog):
+def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, vocabulary, caplog):
     save_model(tmp_path / "rnn", vocabulary, "simple_rnn")
     save_model(tmp_path / "baseline", vocabulary, "feedforward")
     text = tmp_path / "recado.txt"
@@ -387,9 +384,9 @@ def test_an_evaluation_tells_of_all_models_and_texts(tokens, tmp_path, vocabular
     assert "training_overlap" not in valid["simple_rnn"]
     assert {values["training_overlap"] for values in metrics["text"].values()} == {18 / 22}
     assert "valid (3 documents), test (3 documents), text (3 blocks)" in caplog.text
-    assert f"81.8% of the tokens of {text} stand in training" in caplog.text
+    assert f"81.8% of the tokens of {text} are in the training text" in caplog.text
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert page.count("trained on is no result") == 1
+    assert page.count("trained on means nothing") == 1
 
     documents = pd.read_csv(out / "documents.csv")
     rows = documents[(documents["split"] == "test") & (documents["model"] == "simple_rnn")]
@@ -418,8 +415,8 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, mon
         return slow
 
     monkeypatch.setattr(NextWord, "step_function", step_function)
-    monkeypatch.setattr("pipeline.evaluation.evaluate._TIMED", 5)
-    assert latency(tmp_path / "lstm", vocabulary, STREAM) > 20
+    monkeypatch.setattr("pipeline.evaluation.evaluator._TIMED", 5)
+    assert step_latency(tmp_path / "lstm", vocabulary, STREAM) > 20
     texts, states, answers = zip(*called, strict=True)
     assert texts[:6] == ("o", ".", "a", ",", "o", ".")
     assert answers[0]["words"].shape == (1, 3)
@@ -427,7 +424,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, mon
 
 
 @pytest.mark.slow
-def test_of_pieces_nothing_is_said_of_words(tokens, tmp_path, pieces):
+def test_an_evaluation_of_pieces_has_no_metrics_of_words(tokens, tmp_path, pieces):
     pieces.save(tokens / "vocabulary.tsv")
     save_model(tmp_path / "lstm", pieces)
     for split in ("train", "valid", "test"):  # o cachorro. in two paragraphs

@@ -12,8 +12,8 @@ from test_export import write_training
 from pipeline import InputError
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain, print_explanation
-from pipeline.explain.gradient_flow import gradient_reach
-from pipeline.explain.truncated_context import cut_context
+from pipeline.explain.gradient_flow import gradient_flow
+from pipeline.explain.truncated_context import truncate_context
 from pipeline.model.language_model import build_model, load_model
 
 STEPS = 6
@@ -32,14 +32,14 @@ def text(length=2 * STEPS + 1):
     return np.random.default_rng(4).integers(0, len(TOKENS), length, np.int32)
 
 
-# The reach of the gradient
+# Gradient flow
 
 
-def test_a_simple_network_has_the_product_of_jacobians_of_the_lecture():
+def test_gradients_of_a_simple_network_are_products_of_jacobians():
     """∂E_t/∂h_j = U diag(1 − h_{j+1}²) · … · U diag(1 − h_t²) · W_outᵀ (p − y), by hand."""
     model = model_of("simple_rnn", layers=1, units=6)
     ids = text()
-    reach = gradient_reach(model, ids, steps=STEPS, samples=1)
+    flow = gradient_flow(model, ids, steps=STEPS, samples=1)
 
     cell = model.recurrent[0].cell
     kernel, u, bias = (np.float64(v) for v in (cell.kernel, cell.recurrent_kernel, cell.bias))
@@ -54,9 +54,9 @@ def test_a_simple_network_has_the_product_of_jacobians_of_the_lecture():
     for after in h[: -STEPS - 2 : -1]:
         norms.append(np.linalg.norm(gradient))
         gradient = u @ np.diag(1 - after**2) @ gradient
-    assert reach.h.shape == (1, STEPS + 1)
-    np.testing.assert_allclose(reach.h[0], norms, rtol=1e-4)
-    np.testing.assert_array_equal(reach.state, reach.h)
+    assert flow.h.shape == (1, STEPS + 1)
+    np.testing.assert_allclose(flow.h[0], norms, rtol=1e-4)
+    np.testing.assert_array_equal(flow.state, flow.h)
     assert max(norms) / min(norms) > 2
 
 
@@ -68,14 +68,14 @@ def test_a_simple_network_has_the_product_of_jacobians_of_the_lecture():
 def test_gradients_are_those_of_finite_differences(cell, changes):
     """h_j, and of an LSTM c_j, moved one coordinate after the other, in the upper of two layers."""
     model, ids = model_of(cell, **changes), tf.constant(text()[None])
-    reach = gradient_reach(model, text(), steps=STEPS, samples=1)
+    flow = gradient_flow(model, text(), steps=STEPS, samples=1)
     hidden = tf.function(model.hidden, reduce_retracing=True)
     back = STEPS // 2
     lower, state = hidden(ids[:, : -1 - back])[1]
 
-    def nats(state):
+    def negative_log_likelihood(state):
         h, _ = hidden(ids[:, -1 - back : -1], states=[lower, state])
-        return float(model.nats(h[:, -1:], ids[:, -1:])[0, 0])
+        return float(model.negative_log_likelihood(h[:, -1:], ids[:, -1:])[0, 0])
 
     slopes = []
     for part in range(len(state)):
@@ -85,61 +85,61 @@ def test_gradients_are_those_of_finite_differences(cell, changes):
             up, down = (
                 [s + sign * m for s, m in zip(state, moved, strict=True)] for sign in (1, -1)
             )
-            slopes.append((nats(up) - nats(down)) / 0.02)
-    found = float(reach.h[0, back]), float(reach.state[0, back])
+            slopes.append((negative_log_likelihood(up) - negative_log_likelihood(down)) / 0.02)
+    found = float(flow.h[0, back]), float(flow.state[0, back])
     expected = np.linalg.norm(slopes[:5]), np.linalg.norm(slopes)
     np.testing.assert_allclose(found, expected, rtol=0.02, atol=1e-4)
     assert expected[0] > 1e-3
-    assert (reach.state[0] > reach.h[0]).any() == (cell == "lstm")
+    assert (flow.state[0] > flow.h[0]).any() == (cell == "lstm")
 
 
-def test_a_feedforward_model_learns_nothing_from_before_its_context():
-    reach = gradient_reach(model_of("feedforward"), text(40), steps=STEPS, samples=9)
-    assert reach.h.shape == (9, STEPS + 1)
-    assert (reach.h[:, :3] > 0).all()  # three words of context
-    assert (reach.h[:, 3:] == 0).all()
+def test_no_gradient_reaches_beyond_the_context_of_a_feedforward_model():
+    flow = gradient_flow(model_of("feedforward"), text(40), steps=STEPS, samples=9)
+    assert flow.h.shape == (9, STEPS + 1)
+    assert (flow.h[:, :3] > 0).all()  # three words of context
+    assert (flow.h[:, 3:] == 0).all()
 
 
 def test_targets_are_spread_over_the_stream():
     model, ids = model_of("simple_rnn", layers=1), text(60)
-    reach = gradient_reach(model, ids, steps=STEPS, samples=3)
+    flow = gradient_flow(model, ids, steps=STEPS, samples=3)
     middle = ids[36 - 2 * STEPS : 36 + 1]  # of the targets 12, 36 and 59
-    alone = gradient_reach(model, middle, steps=STEPS, samples=1)
-    np.testing.assert_allclose(reach.h[1], alone.h[0], rtol=1e-4)
-    every = gradient_reach(model, middle[:-1].repeat(2), steps=STEPS, samples=1000)
+    alone = gradient_flow(model, middle, steps=STEPS, samples=1)
+    np.testing.assert_allclose(flow.h[1], alone.h[0], rtol=1e-4)
+    every = gradient_flow(model, middle[:-1].repeat(2), steps=STEPS, samples=1000)
     assert len(every.h) == 2 * STEPS
     with pytest.raises(InputError, match="too few to look back 6 steps: lower --steps"):
-        gradient_reach(model, ids[: 2 * STEPS], steps=STEPS, samples=1)
+        gradient_flow(model, ids[: 2 * STEPS], steps=STEPS, samples=1)
 
 
-# The context cut
+# Truncated contexts
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_each_word_is_predicted_from_its_last_words_alone(cell):
     model, ids = model_of(cell, softmax="adaptive" if cell == "gru" else "full"), text(6)
-    cuts = cut_context(model, ids)
-    assert cuts.probabilities.shape == cuts.ranks.shape == (5, 5)
+    predictions = truncate_context(model, ids)
+    assert predictions.probabilities.shape == predictions.ranks.shape == (5, 5)
     for k in range(1, 6):
         for place in range(5):
             if k > place + 1:
-                assert math.isnan(cuts.probabilities[k - 1, place])
+                assert math.isnan(predictions.probabilities[k - 1, place])
                 continue
             context = tf.constant(ids[None, place + 1 - k : place + 1])
             p = tf.nn.softmax(model(context)[0, -1]).numpy()
-            found = cuts.probabilities[k - 1, place]
+            found = predictions.probabilities[k - 1, place]
             np.testing.assert_allclose(found, p[ids[place + 1]], rtol=1e-4)
             order = sorted(p, reverse=True)
-            assert order[cuts.ranks[k - 1, place] - 1] == pytest.approx(found, rel=1e-4)
-            assert cuts.likeliest[k - 1, place, 0] == p.argmax()
+            assert order[predictions.ranks[k - 1, place] - 1] == pytest.approx(found, rel=1e-4)
+            assert predictions.likeliest[k - 1, place, 0] == p.argmax()
 
 
-def test_a_feedforward_model_sees_no_cut_beyond_its_context():
-    cuts = cut_context(model_of("feedforward"), text(9))
-    last = cuts.probabilities[:, -1]
+def test_truncation_beyond_its_context_does_not_change_a_feedforward_model():
+    predictions = truncate_context(model_of("feedforward"), text(9))
+    last = predictions.probabilities[:, -1]
     np.testing.assert_allclose(last[2:], last[2], rtol=1e-5)
     assert abs(last[1] - last[2]) > 1e-4
-    last = cut_context(model_of("lstm"), text(9)).probabilities[:, -1]
+    last = truncate_context(model_of("lstm"), text(9)).probabilities[:, -1]
     assert len(set(last.round(6))) == 8
 
 
@@ -173,11 +173,11 @@ def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
     assert context["words"] == ["O", "gato <unk>", "bebeu", "água", "."]
     assert context["place"] == 3
     ids = np.array([1, *map(TOKENS.index, ["o", "<unk>", "bebeu", "água", "."])], np.int32)
-    cuts = cut_context(load_model(lstm), ids)
+    predictions = truncate_context(load_model(lstm), ids)
     of_lstm = context["models"]["lstm"]
     assert [len(row) for row in of_lstm["probabilities"]] == [5, 4, 3, 2, 1]
-    assert of_lstm["probabilities"][1][2] == pytest.approx(float(cuts.probabilities[1, 3]))
-    assert of_lstm["ranks"][1][2] == cuts.ranks[1, 3]
+    assert of_lstm["probabilities"][1][2] == pytest.approx(float(predictions.probabilities[1, 3]))
+    assert of_lstm["ranks"][1][2] == predictions.ranks[1, 3]
     assert [len(words) for words in of_lstm["likeliest"]] == [3] * 4
     assert found["reach"]["feedforward"]["h"]["mean"][3:] == [0.0] * 4
     assert found["reach"]["feedforward"]["vanished_after"] == 3
@@ -192,7 +192,7 @@ def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_windows_are_compared_at_an_equal_budget(tokens, vocabulary, tmp_path, capsys):
+def test_windows_are_compared_in_trainings_of_equal_size(tokens, vocabulary, tmp_path, capsys):
     """Half as long windows in twice as many lanes, all epochs, on the first tokens of the text."""
     models = [
         write_training(tmp_path / cell, vocabulary, cell) for cell in ("feedforward", "simple_rnn")
@@ -222,7 +222,7 @@ def test_windows_are_compared_at_an_equal_budget(tokens, vocabulary, tmp_path, c
         ({"sentence": "  "}, "has 0 tokens: give a --sentence with 1 to 40"),
         ({"sentence": "o " * 41}, "has 41 tokens"),
         ({"steps": 30}, "60 tokens, too few to look back 30 steps"),
-        ({"windows": (7,)}, "30 tokens of an update cannot be cut into windows of 7"),
+        ({"windows": (7,)}, "30 tokens of an update cannot be divided into windows of 7"),
     ],
     ids=["empty", "long", "steps", "windows"],
 )

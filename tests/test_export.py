@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
-from pipeline.export import NextWord, beam, export
+from pipeline.export import beam
+from pipeline.export.export import export
+from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import build_model, load_model, weights
 from pipeline.predict import load, suggest
 from pipeline.text.tokenizer import Tokenizer, is_word
@@ -93,11 +95,11 @@ def test_suggestions_equal_the_keras_model(exported):
     answer = ask(saved, "serving_default", text=TEXTS)
     assert answer["words"].shape == answer["probabilities"].shape == (len(TEXTS), K)
     words = [i for i, token in enumerate(TOKENS) if token.isalpha()]
-    for text, shown, shares in zip(TEXTS, answer["words"], answer["probabilities"], strict=True):
+    for text, shown, p in zip(TEXTS, answer["words"], answer["probabilities"], strict=True):
         expected = probabilities(keras_model, text)[-1]
         best = sorted(words, key=lambda i: -expected[i])[:K]
         assert [w.decode().lower() for w in shown.numpy()] == [TOKENS[i] for i in best]
-        np.testing.assert_allclose(shares, expected[best], rtol=1e-4)
+        np.testing.assert_allclose(p, expected[best], rtol=1e-4)
 
 
 def test_names_are_displayed_as_people_write_them(exported):
@@ -133,12 +135,12 @@ def test_word_by_word_equals_the_whole_text(exported):
 def test_score_is_the_log_probability_of_the_text(exported):
     saved, keras_model = exported
     answer = ask(saved, "score", text=TEXTS)
-    for text, nats, count in zip(TEXTS, answer["log_probability"], answer["tokens"], strict=True):
+    for text, log_p, count in zip(TEXTS, answer["log_probability"], answer["tokens"], strict=True):
         ids = Tokenizer(VOCABULARY)(tf.constant([text]))[0].numpy()
-        shares = probabilities(keras_model, text)
-        expected = sum(np.log(shares[t, ids[t + 1]]) for t in range(len(ids) - 1))
+        p = probabilities(keras_model, text)
+        expected = sum(np.log(p[t, ids[t + 1]]) for t in range(len(ids) - 1))
         assert int(count) == len(ids) - 1
-        assert float(nats) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert float(log_p) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_a_long_text_is_scored_in_pieces(exported):
@@ -165,7 +167,7 @@ def test_a_long_text_is_scored_in_pieces(exported):
     ],
     ids=["unknown", "emoji", "long-word", "long-text", "nul", "control", "lines", "special"],
 )
-def test_any_prompt_gets_words_and_finite_shares(exported, text):
+def test_any_prompt_gets_words_and_finite_probabilities(exported, text):
     saved, _ = exported
     (row,) = suggest(saved, [text])
     assert len(row) == K
@@ -185,7 +187,7 @@ def some_model(made):
     return made("lstm")[1]
 
 
-def test_bytes_that_are_no_text_get_words(some_model):
+def test_invalid_utf8_gets_words(some_model):
     answer = ask(some_model, "serving_default", text=[b"\xff\xfe o \x80", b"o"])
     assert np.isfinite(answer["probabilities"]).all()
 
@@ -212,17 +214,17 @@ def words_of_pieces(most: int) -> list[tuple[str, list[int]]]:
 
 
 def spelled_words(keras_model, text: str) -> dict[str, float]:
-    """Every word of at most `_PIECES` pieces with its probability after a text."""
+    """Every word of at most `_MAX_PIECES` pieces with its probability after a text."""
     before = Tokenizer(SUBWORDS)(tf.constant([text]))[0].numpy().tolist()
-    found = words_of_pieces(beam._PIECES)
+    found = words_of_pieces(beam._MAX_PIECES)
     ids = tf.ragged.constant([before + path for _, path in found]).to_tensor()
     h, _ = keras_model.hidden(ids[:, :-1])
-    nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
+    log_p = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
     words = {}
     for row, (word, path) in enumerate(found):
         places = range(len(before) - 1, len(before) - 1 + len(path))
-        share = sum(nats[row, t, i] for t, i in zip(places, path, strict=True))
-        words[word] = float(np.exp(share))
+        log_share = sum(log_p[row, t, i] for t, i in zip(places, path, strict=True))
+        words[word] = float(np.exp(log_share))
     return words
 
 
@@ -240,9 +242,9 @@ def test_words_of_several_pieces_have_their_probability(of_pieces):
     assert several
 
 
-def test_a_beam_that_is_wide_enough_misses_no_word(of_pieces, monkeypatch):
-    monkeypatch.setattr(beam, "_BEAM", 100)
-    monkeypatch.setattr(beam, "_PIECES", 3)
+def test_a_wide_beam_misses_no_word(of_pieces, monkeypatch):
+    monkeypatch.setattr(beam, "_WIDTH", 100)
+    monkeypatch.setattr(beam, "_MAX_PIECES", 3)
     _, keras_model = of_pieces
     wide = NextWord(keras_model, SUBWORDS, suggestions=3)
     for text in ("", "casa do Brasil"):
@@ -255,7 +257,7 @@ def test_a_beam_that_is_wide_enough_misses_no_word(of_pieces, monkeypatch):
         )
 
 
-def test_pieces_keep_the_contract_of_the_signatures(of_pieces):
+def test_subwords_keep_the_contract_of_the_signatures(of_pieces):
     saved, keras_model = of_pieces
     text = "Brasileiro: 😀 casa.\nCasas"
     answer = ask(saved, "score", text=[text, ""])
@@ -263,8 +265,8 @@ def test_pieces_keep_the_contract_of_the_signatures(of_pieces):
     ids = Tokenizer(SUBWORDS)(tf.constant([text])).numpy()
     assert 0 not in ids
     h, _ = keras_model.hidden(ids)
-    nats = tf.nn.log_softmax(keras_model.logits(keras_model.features(h)))[0].numpy()
-    expected = sum(nats[t, i] for t, i in enumerate(ids[0, 1:]))
+    log_p = tf.nn.log_softmax(keras_model.logits(keras_model.features(h)))[0].numpy()
+    expected = sum(log_p[t, i] for t, i in enumerate(ids[0, 1:]))
     assert float(answer["log_probability"][0]) == pytest.approx(float(expected), rel=1e-4)
 
     step = saved.signatures["step"]
@@ -285,13 +287,13 @@ def test_any_texts_get_words_of_pieces(texts, of_pieces):
         assert all(np.isfinite(p) and 0 <= p <= 1 for _, p in row)
 
 
-def test_more_words_than_there_are(tmp_path, vocabulary):
+def test_k_is_at_most_the_number_of_words(tmp_path, vocabulary):
     training = write_training(tmp_path / "training", vocabulary, "gru")
     module = NextWord(load_model(training), vocabulary, suggestions=99)
-    assert module.suggestions == 8
+    assert module.words.suggestions == 8
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_loading_something_else_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="nextword export"):
         load(tmp_path)
     with pytest.raises(InputError, match="No trained model"):

@@ -1,4 +1,4 @@
-"""A trained model goes on: its words keep their ids and weights, new ones come after them."""
+"""Fine-tuning: known words keep their ids and weights, and new ones follow them."""
 
 import dataclasses
 import itertools
@@ -27,7 +27,7 @@ from pipeline.model.language_model import LanguageModel, build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.training.finetune import initial_weights, move
+from pipeline.training.finetune import initial_weights, interpolate_weights
 
 # The vocabulary
 
@@ -156,7 +156,7 @@ def test_new_words_share_the_probability_of_the_unknown(tmp_path, cell, tied):
     bigger = dataclasses.replace(old.config, vocabulary_size=len(GROWN))
     values = initial_weights(tmp_path / "old", config=bigger, vocabulary=GROWN)
     new = build_model(bigger)
-    move(new, values, share=1.0)
+    interpolate_weights(new, values, alpha=1.0)
 
     for before, after in zip(old.trainable_variables, new.trainable_variables, strict=True):
         before, after = before.numpy(), after.numpy()
@@ -190,17 +190,17 @@ def test_without_new_words_nothing_changes(tmp_path):
         ({}, {}, dataclasses.replace(GROWN, case="keep"), "nextword tokenize --init"),
     ],
 )
-def test_what_contradicts_the_model_is_refused(tmp_path, model, changes, vocabulary, sentence):
+def test_a_model_of_other_sizes_or_words_is_refused(tmp_path, model, changes, vocabulary, sentence):
     write_model(tmp_path / "old", **model)
     wanted = config(**{"vocabulary_size": len(vocabulary), **changes})
     with pytest.raises(InputError, match=sentence):
         initial_weights(tmp_path / "old", config=wanted, vocabulary=vocabulary)
 
 
-def test_weights_move_by_a_share_of_the_way(tmp_path):
+def test_weights_are_interpolated(tmp_path):
     model = write_model(tmp_path / "old")
     start = [variable.numpy() for variable in model.trainable_variables]
-    move(model, [np.ones_like(value) for value in start], share=0.25)
+    interpolate_weights(model, [np.ones_like(value) for value in start], alpha=0.25)
     for variable, value in zip(model.trainable_variables, start, strict=True):
         np.testing.assert_allclose(variable, 0.75 * value + 0.25, rtol=1e-5, atol=1e-6)
 
@@ -215,22 +215,22 @@ def old(tokens, tmp_path):
     return tmp_path / "old"
 
 
-def go_on(tokens, old, output, **changes):
+def fine_tune(tokens, old, output, **changes):
     trained(tokens, output, init=old, **changes)
     return [variable.numpy() for variable in load_model(output).trainable_variables]
 
 
-def test_all_of_the_old_weights_retained_are_the_old_weights(tokens, old, tmp_path):
-    kept = go_on(tokens, old, tmp_path / "new", retain=1.0, epochs=1)
+def test_retaining_all_of_the_old_weights_changes_nothing(tokens, old, tmp_path):
+    kept = fine_tune(tokens, old, tmp_path / "new", retain=1.0, epochs=1)
     for variable, value in zip(load_model(old).trainable_variables, kept, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
-def test_what_is_kept_is_never_worse_than_the_model_was(tokens, old, tmp_path, capsys):
+def test_fine_tuning_never_saves_a_worse_model(tokens, old, tmp_path, capsys):
     # Noise to learn from, and the rule to be validated on.
     noise = np.random.default_rng(0).integers(0, len(TOKENS), 600, np.int32)
     np.save(tokens / "train.npy", noise)
-    kept = go_on(tokens, old, tmp_path / "new", learning_rate=0.1, epochs=1)
+    kept = fine_tune(tokens, old, tmp_path / "new", learning_rate=0.1, epochs=1)
     row = pd.read_csv(tmp_path / "new" / "history.csv").iloc[0]
     before = float(capsys.readouterr().out.split("before training  validation ")[1].split()[0])
     assert row["valid_perplexity"] > before
@@ -238,15 +238,15 @@ def test_what_is_kept_is_never_worse_than_the_model_was(tokens, old, tmp_path, c
         np.testing.assert_array_equal(variable, value)
 
 
-def test_it_learns_the_new_words(old, tokens, tmp_path):
-    """Where the old text said cachorro, the new one says pipoca."""
+def test_fine_tuning_learns_new_words(old, tokens, tmp_path):
+    """Where the old text has cachorro, the new one has pipoca."""
     grown = Vocabulary((*TOKENS, "pipoca"), (*TOKENS, "Pipoca"), (*BASE.counts, 60))
     grown.save(tokens / "vocabulary.tsv")
     for split in ("train", "valid", "test"):
         stream = np.load(tokens / f"{split}.npy")
         stream[stream == TOKENS.index("cachorro")] = len(TOKENS)
         np.save(tokens / f"{split}.npy", stream)
-    go_on(tokens, old, tmp_path / "new", retain=0.2)
+    fine_tune(tokens, old, tmp_path / "new", retain=0.2)
     ids = tf.constant([[TOKENS.index(word) for word in ("<s>", "o")]])
     assert int(tf.argmax(load_model(tmp_path / "new")(ids)[0, -1])) == len(TOKENS)
     assert int(tf.argmax(load_model(old)(ids)[0, -1])) == TOKENS.index("cachorro")
@@ -281,7 +281,7 @@ def write_texts(folder: Path, *, who: str, what: str) -> None:
 
 
 # So small a model needs larger steps than one of use.
-GO_ON = "--init models/training --corpus my-notes/ --learning-rate 0.02 --retain 0.2"
+FINE_TUNE = "--init models/training --corpus my-notes/ --learning-rate 0.02 --retain 0.2"
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +300,7 @@ def walked(tmp_path_factory, store):
         trained = nextword("train", *sizes.split(), "--learning-rate", "0.02")
         assert trained.exit_code == 0, trained.output
         before = digest([Path("models/training")])
-        result = nextword("train", *GO_ON.split())
+        result = nextword("train", *FINE_TUNE.split())
         assert result.exit_code == 0, result.output
         assert digest([Path("models/training")]) == before
     return folder, result.output
@@ -348,7 +348,7 @@ def test_mlflow_shows_what_the_model_that_goes_on_was_trained_with(in_walked):
 
 
 @pytest.mark.slow
-def test_it_suggests_the_new_words_and_can_be_evaluated(in_walked):
+def test_a_fine_tuned_model_suggests_new_words_and_can_be_evaluated(in_walked):
     result = nextword("export", "--training", "models/personal")
     assert result.exit_code == 0, result.output
     suggested = nextword("predict", "De manhã a")
@@ -366,7 +366,7 @@ def test_it_suggests_the_new_words_and_can_be_evaluated(in_walked):
 
 
 def test_a_second_time_nothing_is_done(in_walked):
-    again = nextword("train", *GO_ON.split())
+    again = nextword("train", *FINE_TUNE.split())
     assert again.output.count("nothing has changed") == 3
     assert "Wrote" not in again.output
 
@@ -385,7 +385,7 @@ def test_a_second_time_nothing_is_done(in_walked):
         ("--init odd", "No trained model is described by odd"),
     ],
 )
-def test_contradictions_are_told_in_one_sentence(in_walked, arguments, sentence):
+def test_contradictory_options_are_refused_in_one_sentence(in_walked, arguments, sentence):
     Path("odd").mkdir(exist_ok=True)
     Path("odd", "model.json").write_text("[1]")
     assert sentence in sentence_of(nextword("train", *arguments.split()))
@@ -396,12 +396,12 @@ def test_a_description_may_lack_what_has_a_default(in_walked):
     older = json.loads(Path("models/training/model.json").read_text())
     del older["mogrifier"], older["variational"]
     Path("older", "model.json").write_text(json.dumps(older))
-    said = sentence_of(nextword("train", "--init", "older"))
-    assert "No vocabulary can be read from older" in said
+    sentence = sentence_of(nextword("train", "--init", "older"))
+    assert "No vocabulary can be read from older" in sentence
 
 
 @pytest.mark.slow
-def test_killed_it_goes_on_and_ends_with_the_same_weights(start, place):
+def test_a_killed_fine_tuning_resumes_and_ends_with_the_same_weights(start, place):
     digests(start("base"))
     digests(start("whole", "--init", "base"))
     (process,) = start("killed", "--init", "base")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from test_export import SUBWORDS
 from test_suggest import MARKS, WORDS, random_model
 
-from pipeline.export import NextWord
-from pipeline.export.generate import _draw, _without_repeats
+from pipeline.export.generate import Sampling, _draw, _without_repeats
+from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache
 from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
@@ -51,7 +51,7 @@ def write(module):
     return writer(module)
 
 
-def test_the_coldest_text_is_the_most_probable_one(module, write):
+def test_temperature_0_is_greedy(module, write):
     for text in TEXTS[:-1]:
         ids = Tokenizer(VOCABULARY)(tf.constant([text])).to_tensor()
         for _ in range(8):
@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_text(write):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_it_is_spaced_and_capitalised_as_people_do(write, seed):
+def test_spacing_and_capitals(write, seed):
     for text, written in zip(TEXTS, write(TEXTS, length=80, seed=seed), strict=True):
         whole = text + written
         assert "<" not in whole
@@ -121,7 +121,7 @@ PIECES = st.sampled_from(["a", "é", "ele", "ou", *".,…)([\"'/—", "2", BREAK
 @given(st.lists(PIECES, min_size=1).filter(lambda tokens: tokens[0] != BREAK))
 @example(["e", "/", "ou"])
 @example(["a", "'", "é", "'", "e"])
-def test_what_is_written_is_what_detokenize_joins(join, tokens):
+def test_joining_equals_detokenize(join, tokens):
     """Behind nothing, and behind every beginning of a text that is spaced as usual."""
     ends = range(len(tokens))
     row = tf.ragged.constant([tokens])
@@ -148,14 +148,14 @@ def repeated(ids, *, row=5, recent=200):
     return count
 
 
-def test_a_cold_text_does_not_go_round(module):
+def test_low_temperatures_do_not_repeat(module):
     @tf.function(input_signature=[tf.TensorSpec(())], autograph=False)
     def ids(temperature):
         state = module.reader.read(
             tf.constant(["Ela", ""]), tf.zeros((2, module.reader.state_size))
         )
-        options = (tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
-        return module.writer._sample(state, tf.constant([False, True]), *options)
+        sampling = Sampling(tf.constant(250), temperature, tf.constant(1.0), tf.constant(3))
+        return module.writer._sample(state, tf.constant([False, True]), sampling)
 
     for temperature in (0.05, 0.3, 0.99):
         assert [repeated(row) for row in ids(temperature).numpy()] == [0, 0]
@@ -163,7 +163,7 @@ def test_a_cold_text_does_not_go_round(module):
     assert max(repeated(row) for row in ids(0.0).numpy()) > 100
 
 
-def test_a_row_is_not_ended_again():
+def test_repeated_ids_get_probability_0():
     recent = tf.constant([[-1, -1, 1, 2, 3, 1, 2, 3, 1], [-1, 0, 1, 2, 3, 4, 0, 1, 2]], tf.int32)
     recent = tf.concat([recent, tf.constant([[2, 3], [3, 4]])], 1)
     # 1 2 3 1 2 | 3 1 2 3 → 1 and 0 1 2 3 4 | 0 1 2 3 4 → 0, after 1 2 3 4.
@@ -175,7 +175,7 @@ def test_a_row_is_not_ended_again():
     assert _without_repeats(alone, recent).numpy().tolist() == alone.numpy().tolist()
 
 
-def test_what_is_unusable_is_refused(write):
+def test_invalid_options_are_errors(write):
     for options, message in (
         ({"temperature": -0.1}, "temperature must be a finite number, and not negative"),
         ({"temperature": float("nan")}, "temperature must be a finite number"),
@@ -189,24 +189,24 @@ def test_what_is_unusable_is_refused(write):
             write(["Ela"], **options)
 
 
-def test_a_nucleus_is_the_fewest_that_have_its_share():
+def test_the_nucleus_is_the_smallest_with_top_p():
     p = np.array([0.05, 0.4, 0.0, 0.3, 0.25])
     uniform = tf.constant((np.arange(1000) + 0.5) / 1000, tf.float32)
 
-    def shares(temperature, top_p):
+    def frequencies(temperature, top_p):
         rows = tf.constant(np.tile(p, (1000, 1)), tf.float32)
         ids = _draw(rows, tf.constant(temperature), tf.constant(top_p), uniform)
         return np.bincount(ids, minlength=len(p)) / 1000
 
-    np.testing.assert_allclose(shares(1.0, 1.0), p, atol=2e-3)
-    np.testing.assert_allclose(shares(1.0, 0.69), np.array([0, 4, 0, 3, 0]) / 7, atol=2e-3)
-    np.testing.assert_allclose(shares(1.0, 0.71), np.array([0, 8, 0, 6, 5]) / 19, atol=2e-3)
-    np.testing.assert_allclose(shares(1.0, 0.1), [0, 1, 0, 0, 0])
-    np.testing.assert_allclose(shares(0.5, 1.0), p**2 / (p**2).sum(), atol=2e-3)
-    np.testing.assert_allclose(shares(0.0, 1.0), [0, 1, 0, 0, 0])
+    np.testing.assert_allclose(frequencies(1.0, 1.0), p, atol=2e-3)
+    np.testing.assert_allclose(frequencies(1.0, 0.69), np.array([0, 4, 0, 3, 0]) / 7, atol=2e-3)
+    np.testing.assert_allclose(frequencies(1.0, 0.71), np.array([0, 8, 0, 6, 5]) / 19, atol=2e-3)
+    np.testing.assert_allclose(frequencies(1.0, 0.1), [0, 1, 0, 0, 0])
+    np.testing.assert_allclose(frequencies(0.5, 1.0), p**2 / (p**2).sum(), atol=2e-3)
+    np.testing.assert_allclose(frequencies(0.0, 1.0), [0, 1, 0, 0, 0])
 
 
-def test_numbers_as_one_class_are_not_written():
+def test_the_number_class_is_not_generated():
     names = (*TOKENS[:-1], NUMBER)
     vocabulary = Vocabulary(names, names, [1] * len(names), numbers="class")
     write = writer(NextWord(random_model(vocabulary), vocabulary, suggestions=3))
@@ -214,7 +214,7 @@ def test_numbers_as_one_class_are_not_written():
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_pieces_are_put_together(cached):
+def test_subwords_are_joined(cached):
     cache = Cache(size=6, theta=0.1, weight=0.5) if cached else None
     model = random_model(SUBWORDS, "gru")
     for variable in model.trainable_variables:
@@ -232,6 +232,6 @@ def test_pieces_are_put_together(cached):
     assert all(len(write([t + w])[0]) > 0 for t, w in zip(texts, written, strict=True))
 
 
-def test_displays_are_what_is_written(write):
+def test_displays_are_generated(write):
     known = {d.lower() for d in DISPLAYS} | {"\x02"}
     assert {token.lower() for text in write(TEXTS) for token in tokens(text)} <= known

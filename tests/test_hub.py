@@ -1,4 +1,4 @@
-"""Hugging Face data sets, read with the real library from local folders, offline."""
+"""Hugging Face datasets, read with the real library from local folders, offline."""
 
 import http.server
 import json
@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from pipeline import InputError
 from pipeline.cli import main
-from pipeline.corpus.hub import _parse, local_folder, located, place, read
+from pipeline.corpus.hub import _parse_name, corpus_path, local_folder, pin, read_dataset
 
 # `datasets` reads both when it is imported, which the first test does.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -50,14 +50,14 @@ def test_reads_the_column_of_the_training_split(
 ) -> None:
     write(tmp_path / f"train.{ending}", [{"id": n, "texto": t} for n, t in enumerate(TEXTS)])
     write(tmp_path / f"test.{ending}", [{"id": 9, "texto": "Fim."}])
-    assert list(read(f"hf:{tmp_path}", text_column="texto")) == TEXTS
-    assert list(read(f"hf:{tmp_path}#test", text_column="texto")) == ["Fim."]
+    assert list(read_dataset(f"hf:{tmp_path}", text_column="texto")) == TEXTS
+    assert list(read_dataset(f"hf:{tmp_path}#test", text_column="texto")) == ["Fim."]
     with pytest.raises(InputError, match="has no column text: give one of id, texto as"):
-        next(read(f"hf:{tmp_path}", text_column="text"))
-    with pytest.raises(InputError, match=r"has no split dev: .* \(train, test\)"):
-        next(read(f"hf:{tmp_path}#dev", text_column="texto"))
-    with pytest.raises(InputError, match=r"The column id of .* holds no text but int"):
-        next(read(f"hf:{tmp_path}", text_column="id"))
+        next(read_dataset(f"hf:{tmp_path}", text_column="text"))
+    with pytest.raises(InputError, match=r"has no split dev: .* train, test\."):
+        next(read_dataset(f"hf:{tmp_path}#dev", text_column="texto"))
+    with pytest.raises(InputError, match=r"The column id of .* holds int, not text"):
+        next(read_dataset(f"hf:{tmp_path}", text_column="id"))
 
 
 def test_a_relative_folder_and_rows_without_text(
@@ -67,26 +67,26 @@ def test_a_relative_folder_and_rows_without_text(
     Path("cartas").mkdir()
     rows = [{"text": TEXTS[0]}, {"text": None}, {"text": ""}, {"text": TEXTS[1]}]
     write_jsonl(Path("cartas/test.jsonl"), rows)  # one split only, of another name
-    assert list(read("hf:./cartas", text_column="text")) == [TEXTS[0], "", TEXTS[1]]
+    assert list(read_dataset("hf:./cartas", text_column="text")) == [TEXTS[0], "", TEXTS[1]]
 
 
-def test_a_local_folder_is_known_wherever_one_is(
+def test_a_local_folder_gets_an_absolute_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert local_folder("hf:./cartas#test") == tmp_path / "cartas"
-    assert located("hf:./cartas#test") == f"hf:{tmp_path}/cartas#test"
-    assert place("hf:./cartas#test") == tmp_path / "cartas"
+    assert pin("hf:./cartas#test") == f"hf:{tmp_path}/cartas#test"
+    assert corpus_path("hf:./cartas#test") == tmp_path / "cartas"
     assert local_folder("hf:wikimedia/wikipedia") is None
-    assert located("hf:wikimedia/wikipedia#test") == "hf:wikimedia/wikipedia#test"
+    assert pin("hf:wikimedia/wikipedia#test") == "hf:wikimedia/wikipedia#test"
 
 
 @pytest.mark.parametrize("name", ["./carta #1.txt", "~carta.txt", "/tmp/carta #1.txt"])
-def test_a_file_is_no_data_set_whatever_its_name(name: str) -> None:
-    assert place(name) == Path(name)
+def test_a_file_is_no_dataset_whatever_its_name(name: str) -> None:
+    assert corpus_path(name) == Path(name)
 
 
-def test_a_local_data_set_that_changes_is_read_again(
+def test_a_local_dataset_that_changes_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -105,7 +105,7 @@ def test_a_local_data_set_that_changes_is_read_again(
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """What `datasets` asks the Hugging Face Hub for, of one data set: eu/cartas, one file."""
+    """What `datasets` asks the Hugging Face Hub for, of one dataset: eu/cartas, one file."""
 
     daemon_threads = True
 
@@ -212,30 +212,28 @@ def start(tmp_path: Path, hub_server: Hub, store: str) -> Iterator[Callable[...,
 FIRST, SECOND = "1a" * 20, "2b" * 20
 
 
-def test_a_name_is_located_at_the_commit_that_it_means_now(
-    start: Callable[..., Run], hub_server: Hub
-) -> None:
-    def located(run: Run, name: str) -> str:
+def test_a_name_is_pinned_to_its_current_commit(start: Callable[..., Run], hub_server: Hub) -> None:
+    def pin(run: Run, name: str) -> str:
         # A new process would know of no commit.
-        run("from pipeline.corpus import hub; hub._commit.cache_clear()")
-        return run(f"print(hub.located({name!r}))")
+        run("from pipeline.corpus import hub; hub._find_commit.cache_clear()")
+        return run(f"print(hub.pin({name!r}))")
 
     run = start(offline="0")
     hub_server.commit(FIRST, rows=3)
-    assert located(run, "hf:eu/cartas#train") == f"hf:eu/cartas@{FIRST}#train\n"
+    assert pin(run, "hf:eu/cartas#train") == f"hf:eu/cartas@{FIRST}#train\n"
     hub_server.commit(SECOND, rows=4)
-    assert located(run, "hf:eu/cartas@main") == f"hf:eu/cartas@{SECOND}\n"
-    assert located(run, f"hf:eu/cartas/pt@{FIRST}") == f"hf:eu/cartas/pt@{FIRST}\n"
-    assert located(run, "hf:eu/cartas/pt") == "hf:eu/cartas/pt\n"  # there is no such part
+    assert pin(run, "hf:eu/cartas@main") == f"hf:eu/cartas@{SECOND}\n"
+    assert pin(run, f"hf:eu/cartas/pt@{FIRST}") == f"hf:eu/cartas/pt@{FIRST}\n"
+    assert pin(run, "hf:eu/cartas/pt") == "hf:eu/cartas/pt\n"  # there is no such part
 
     offline = start(offline="1")
-    assert located(offline, "hf:eu/cartas") == "hf:eu/cartas\n"
+    assert pin(offline, "hf:eu/cartas") == "hf:eu/cartas\n"
     run(f"import datasets; datasets.load_dataset('eu/cartas', revision={FIRST!r})")
-    assert located(offline, "hf:eu/cartas").endswith(f"hf:eu/cartas@{FIRST}\n")  # what is cached
+    assert pin(offline, "hf:eu/cartas").endswith(f"hf:eu/cartas@{FIRST}\n")  # what is cached
 
 
 @pytest.mark.slow
-def test_a_data_set_of_the_hub_that_changes_is_read_again(
+def test_a_dataset_of_the_hub_that_changes_is_read_again(
     start: Callable[..., Run], hub_server: Hub, tmp_path: Path
 ) -> None:
     run = start(offline="0")
@@ -243,7 +241,7 @@ def test_a_data_set_of_the_hub_that_changes_is_read_again(
     run("from pipeline import cli; from pipeline.corpus import hub")
 
     def ingest(name: str) -> str:
-        run("hub._commit.cache_clear()")
+        run("hub._find_commit.cache_clear()")
         return run(f"print(CliRunner().invoke(cli.main, ['ingest', '--corpus', {name!r}]).output)")
 
     def files() -> str:
@@ -268,7 +266,7 @@ def test_a_file_is_read_as_it_comes(tmp_path: Path) -> None:
     text = TEXTS[0] * 1000
     line = json.dumps({"text": text}) + "\n"
     (tmp_path / "train.jsonl").write_text(line * 2000 + '{"text": \n', encoding="utf-8")
-    rows = read(f"hf:{tmp_path}", text_column="text")
+    rows = read_dataset(f"hf:{tmp_path}", text_column="text")
     assert next(rows) == text
     with pytest.raises(InputError, match="cannot be read from Hugging Face"):
         list(rows)
@@ -279,8 +277,8 @@ def test_a_file_is_read_as_it_comes(tmp_path: Path) -> None:
     [
         ("hf:ninguem/nada", "Couldn't reach 'ninguem/nada' on the Hub .*check the name"),
         ("hf:./nada", "names no folder"),
-        ("hf:", "names no data set: write hf:owner/dataset"),
-        ("hf:a//b", "names no data set"),
+        ("hf:", "is not the name of a dataset: write hf:owner/dataset"),
+        ("hf:a//b", "is not the name of a dataset"),
     ],
 )
 def test_what_cannot_be_read(
@@ -288,13 +286,13 @@ def test_what_cannot_be_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=says) as caught:
-        next(read(name, text_column="text"))
+        next(read_dataset(name, text_column="text"))
     assert "\n" not in str(caught.value)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        next(read(f"hf:{tmp_path}", text_column="text"))
+        next(read_dataset(f"hf:{tmp_path}", text_column="text"))
 
 
 @pytest.mark.parametrize(
@@ -314,12 +312,12 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     ],
 )
 def test_names(name: str, parts: tuple[str | None, ...]) -> None:
-    assert _parse(name) == parts
+    assert _parse_name(name) == parts
 
 
 def test_without_the_library(tmp_path: Path) -> None:
     (tmp_path / "datasets.py").write_text("raise ImportError('not installed')\n", encoding="utf-8")
-    code = "from pipeline.corpus.hub import read; next(read('hf:a/b', text_column='text'))"
+    code = "from pipeline.corpus import hub; next(hub.read_dataset('hf:a/b', text_column='text'))"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pipeline import InputError
 from pipeline.cli import stages
 from pipeline.corpus import catalog
-from pipeline.corpus.documents import parts, read_parquet, write_parquet
-from pipeline.corpus.ingest import file_table, ingest, read
-from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, Census, Splits
+from pipeline.corpus.documents import list_parts, read_parquet, write_parquet
+from pipeline.corpus.ingest import file_table, ingest, read_files
+from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, SplitPlanner, Splits
 from pipeline.manifest import run_stage
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
@@ -173,9 +173,9 @@ def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -
         texts = [document(seed + n, size).strip() for n, size in enumerate(lengths)]
         ids = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
         frame = pd.DataFrame({"doc_id": ids, "source": "a.txt", "text": texts})
-        census = Census(decided)
-        list(census.count([frame[: len(frame) // 2], frame[len(frame) // 2 :]]))
-        decided = census.decide()
+        planner = SplitPlanner(decided)
+        list(planner.observe([frame[: len(frame) // 2], frame[len(frame) // 2 :]]))
+        decided = planner.plan()
         (table,) = decided.assign([frame])
         after = {
             paragraph: split
@@ -299,7 +299,7 @@ def test_documents_in_parts_are_read_in_the_order_of_their_names(tmp_path: Path)
     assert pd.read_parquet(folder)["text"].tolist() == expected
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="run `nextword ingest` first"):
-        parts(tmp_path / "empty")
+        list_parts(tmp_path / "empty")
 
 
 def test_of_files_with_the_same_text_one_stays(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_files_that_hold_no_text_are_named_and_skipped(
     table = ingested(folder)
     assert set(table["source"]) == {"bom.txt"}
     assert [record.getMessage() for record in caplog.records] == [
-        f"Skipped {folder / 'imagem.txt'}: its bytes are no text.",
+        f"Skipped {folder / 'imagem.txt'}: its bytes are not text.",
         f"Skipped {folder / 'vazio.txt'}: it is empty.",
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
@@ -418,7 +418,7 @@ def test_a_corpus_of_many_formats(tmp_path: Path):
 def test_strict_stops_at_a_file_that_cannot_be_read(tmp_path: Path):
     folder = write(tmp_path / "corpus", {"a.txt": document(1)})
     (folder / "imagem.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
-    with pytest.raises(InputError, match=r"imagem\.txt cannot be read: its bytes are no text"):
+    with pytest.raises(InputError, match=r"imagem\.txt cannot be read: its bytes are not text"):
         ingested(folder, strict=True)
 
 
@@ -447,7 +447,7 @@ def test_a_named_corpus_is_downloaded_and_its_globs_name_its_files(tmp_path: Pat
     assert table.loc[table["split"] == "test", "source"].tolist() == ["conto/7.txt"]
 
 
-def test_a_hugging_face_data_set(tmp_path: Path, monkeypatch):
+def test_a_hugging_face_dataset(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     rows = pd.DataFrame({"texto": [f"Linha {n} do conjunto.\nE outra." for n in range(40)]})
@@ -468,7 +468,8 @@ def test_a_large_file_is_read_in_pieces_and_no_frame_is_large(tmp_path: Path):
     (tmp_path / "longo.txt").write_text("\n".join(lines), encoding="utf-8")
     files = file_table([str(tmp_path / "longo.txt")], Splits())
     sizes = [
-        frame["text"].str.len().sum() for frame in read([files], text_column="text", strict=True)
+        frame["text"].str.len().sum()
+        for frame in read_files([files], text_column="text", strict=True)
     ]
     assert len(sizes) >= 2
     assert max(sizes) < 2 * 8 * 2**20

@@ -1,4 +1,4 @@
-"""What `inspect_documents` tells of documents that `ingest` wrote."""
+"""What `inspect` reports of documents that `ingest` wrote."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import InputError
 from pipeline.corpus.ingest import ingest
-from pipeline.corpus.inspect import inspect_documents, print_inspection
+from pipeline.corpus.inspect import inspect, print_inspection
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
@@ -30,11 +30,11 @@ PORTUGUESE = (
     "dele."
 )
 OPENING = "Jornal da Vila [edição de domingo], página um"
-DOTS = ". " * 20 + "."  # no letters, so nothing to tell of
+DOTS = ". " * 20 + "."  # no letters, so nothing to report
 
 
-def inspected(folder: Path, corpus: Path | dict[str, str], **options) -> dict:
-    """The inspection of files, one of them valid.txt and one test.txt unless told otherwise."""
+def run_inspect(folder: Path, corpus: Path | dict[str, str], **options) -> dict:
+    """Ingest and inspect files; by default valid.txt and test.txt are the held-out ones."""
     place = folder / "corpus"
     if isinstance(corpus, Path):
         place = corpus
@@ -47,12 +47,12 @@ def inspected(folder: Path, corpus: Path | dict[str, str], **options) -> dict:
     documents.mkdir()
     output.mkdir()
     ingest(corpus=[str(place)], output=documents, **options)
-    inspect_documents(documents=documents, output=output)
+    inspect(documents=documents, output=output)
     return json.loads((output / "inspection.json").read_text(encoding="utf-8"))
 
 
 def test_tokens_types_and_oov_are_those_counted_by_hand(tmp_path: Path) -> None:
-    found = inspected(
+    found = run_inspect(
         tmp_path,
         {
             "a.txt": "O gato bebeu água.\n\nO cão dorme.",
@@ -75,7 +75,7 @@ def test_tokens_types_and_oov_are_those_counted_by_hand(tmp_path: Path) -> None:
 def test_a_vocabulary_holds_the_most_frequent_tokens_of_training(tmp_path: Path) -> None:
     words = [f"{a}{b}{c}" for a in "bcdfghjklm" for b in "aeiouáéíóú" for c in "bcdfghjklmnp"]
     often, rare = words[:1000], words[1000:]
-    found = inspected(
+    found = run_inspect(
         tmp_path,
         {
             "a.txt": " ".join([*rare, *often, *often]),
@@ -93,7 +93,7 @@ def test_a_vocabulary_holds_the_most_frequent_tokens_of_training(tmp_path: Path)
 def test_overlap_is_what_deduplication_removes(tmp_path: Path, deduplicate: bool) -> None:
     run = "um dois três quatro cinco seis sete oito nove dez onze doze treze"
     left = "Primeiro parágrafo do texto."
-    found = inspected(
+    found = run_inspect(
         tmp_path,
         {
             "a.txt": f"{left}\n\n{run} catorze",
@@ -120,7 +120,7 @@ def test_overlap_is_what_deduplication_removes(tmp_path: Path, deduplicate: bool
 def test_other_languages_boilerplate_and_damage_are_suspicious(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = inspected(
+    found = run_inspect(
         tmp_path,
         {
             "es.txt": f"{OPENING}\n\n{DOTS}\n\n{SPANISH}",
@@ -142,16 +142,16 @@ def test_other_languages_boilerplate_and_damage_are_suspicious(
     printed = capsys.readouterr().out
     assert "es.txt" in printed
     assert OPENING in printed
-    assert "1 documents and 0 passages (0.00% of the letters of training)" in printed
+    assert "1 documents and 0 passages (0.00% of the characters of training)" in printed
 
 
 def test_the_sample_corpus_is_not_suspicious(tmp_path: Path) -> None:
-    found = inspected(tmp_path, SAMPLE)
+    found = run_inspect(tmp_path, SAMPLE)
     assert (found["not_portuguese"], found["boilerplate"], found["damage"]) == ([], [], [])
     assert all(values["in_training"] == 0 for values in found["overlap"].values())
     assert all(len(rates) > 1 and min(rates.values()) > 0 for rates in found["oov"].values())
 
 
-def test_without_documents_the_way_to_them_is_told(tmp_path: Path) -> None:
+def test_missing_documents_are_refused_with_the_command_that_makes_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run `nextword ingest` first"):
-        inspect_documents(documents=tmp_path / "none", output=tmp_path)
+        inspect(documents=tmp_path / "none", output=tmp_path)

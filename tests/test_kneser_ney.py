@@ -81,18 +81,18 @@ def after(model, contexts):
     return model.probabilities(model.advance(model.begin(len(contexts)), contexts)[:, -1])
 
 
-def nats_of(model, stream):
+def losses_of(model, stream):
     """−ln p of every token of a stream but the first."""
-    told = NgramReader(model)(tf.constant(stream[None, :-1], tf.int32))[0].numpy()
-    return -told[np.arange(len(stream) - 1), stream[1:]]
+    log_p = NgramReader(model)(tf.constant(stream[None, :-1], tf.int32))[0].numpy()
+    return -log_p[np.arange(len(stream) - 1), stream[1:]]
 
 
 @pytest.mark.parametrize(("text", "sentence"), REFERENCE, ids=[s for _, s in REFERENCE])
 def test_probabilities_are_those_of_lmplz(text, sentence):
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys(text.split()), start=2)}
     model = KneserNey.fit(read(text, vocabulary), order=3, vocabulary_size=len(vocabulary) + 2)
-    nats = nats_of(model, read(sentence, vocabulary))
-    np.testing.assert_allclose(-nats / np.log(10), REFERENCE[text, sentence], atol=2e-5)
+    losses = losses_of(model, read(sentence, vocabulary))
+    np.testing.assert_allclose(-losses / np.log(10), REFERENCE[text, sentence], atol=2e-5)
 
 
 def test_a_case_by_hand():
@@ -138,13 +138,13 @@ def test_a_text_is_read_in_windows_as_it_is_at_once(stream, order, data):
     model = KneserNey.fit(stream, order=order, vocabulary_size=V)
     lanes, steps = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 12))
     ids = np.random.default_rng(len(stream)).integers(0, V, (lanes, steps), np.int32)
-    cuts = np.unique([0, *data.draw(st.lists(st.integers(1, steps), max_size=3)), steps])
+    bounds = np.unique([0, *data.draw(st.lists(st.integers(1, steps), max_size=3)), steps])
     reader = NgramReader(model)
     for _ in range(2):  # what was read is forgotten
-        told = [reader(tf.constant(ids[:, a:b])) for a, b in itertools.pairwise(cuts)]
+        log_p = [reader(tf.constant(ids[:, a:b])) for a, b in itertools.pairwise(bounds)]
         expected = [after(model, ids[:, : t + 1]) for t in range(steps)]
         np.testing.assert_allclose(
-            np.exp(np.concatenate(told, axis=1)), np.stack(expected, axis=1), rtol=1e-5
+            np.exp(np.concatenate(log_p, axis=1)), np.stack(expected, axis=1), rtol=1e-5
         )
         reader.reset_states()
 
@@ -155,14 +155,14 @@ def test_a_meter_reads_it_as_it_reads_a_network():
     stream = random.integers(0, V, 300).astype(np.int32)
     stream[::7] = BEGIN
     reader = NgramReader(model := KneserNey.fit(stream, order=4, vocabulary_size=V))
-    said = Meter(reader, reset=reader.reset_states).measure(stream, batch_size=5, window=9)
-    np.testing.assert_allclose(said.nats, nats_of(model, stream), rtol=1e-5, atol=1e-6)
+    predictions = Meter(reader, reset=reader.reset_states).measure(stream, batch_size=5, window=9)
+    np.testing.assert_allclose(predictions.nats, losses_of(model, stream), rtol=1e-5, atol=1e-6)
     for place in random.integers(0, 299, 20):
         p = after(model, stream[None, : place + 1])[0]
         better = (p > p[stream[place + 1]] * (1 + 1e-6)).sum()
         equal = np.isclose(p, p[stream[place + 1]]).sum()
-        assert better <= said.rank[place] < better + equal
-        assert said.confidence[place] == pytest.approx(p.max(), rel=1e-5)
+        assert better <= predictions.rank[place] < better + equal
+        assert predictions.confidence[place] == pytest.approx(p.max(), rel=1e-5)
 
 
 def test_contexts_end_where_a_paragraph_begins():
@@ -176,9 +176,9 @@ def test_contexts_end_where_a_paragraph_begins():
 def test_a_longer_context_tells_more():
     # What follows "a b" depends on the token before it.
     stream = np.array([BEGIN, C, A, B, C, BEGIN, D, A, B, D] * 20)
-    nats = nats_of(KneserNey.fit(stream, order=4, vocabulary_size=V), stream)
-    shorter = nats_of(KneserNey.fit(stream, order=3, vocabulary_size=V), stream)
-    assert nats[3::5].mean() < 0.3
+    losses = losses_of(KneserNey.fit(stream, order=4, vocabulary_size=V), stream)
+    shorter = losses_of(KneserNey.fit(stream, order=3, vocabulary_size=V), stream)
+    assert losses[3::5].mean() < 0.3
     assert shorter[3::5].mean() > 0.6
 
 
@@ -186,7 +186,7 @@ def test_a_stream_in_shards_is_one_stream():
     stream = np.random.default_rng(3).integers(0, V, 300).astype(np.int32)
     shards = Shards([stream[:100], stream[100:]])
     whole, parts = (KneserNey.fit(s, vocabulary_size=V) for s in (stream, shards))
-    np.testing.assert_array_equal(nats_of(whole, stream), nats_of(parts, stream))
+    np.testing.assert_array_equal(losses_of(whole, stream), losses_of(parts, stream))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_stream_in_shards_is_one_stream():
         ([BEGIN], 5, "no n-grams to count"),
         ([BEGIN, V], 5, "ids from 1 to 6, but the vocabulary has 6 tokens"),
         ([BEGIN, -1], 5, "ids from -1 to 1"),
-        ([BEGIN, A], 0, "order 0 cannot be"),
+        ([BEGIN, A], 0, "cannot have order 0"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(stream, order, problem):

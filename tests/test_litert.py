@@ -85,7 +85,7 @@ def read(path):
 
 
 @pytest.mark.parametrize("name", ["lstm", *SLOW])
-def test_float16_says_what_keras_says_step_after_step(name, made):
+def test_float16_equals_keras_at_each_step(name, made):
     folder, wanted = made(name)
     np.testing.assert_allclose(read(folder / "model_float16.tflite"), wanted, rtol=5e-3)
 
@@ -109,7 +109,7 @@ def test_the_embedding_is_stored_once(made):
         assert SIZE * EMBEDDING * bytes_ < size < 2 * SIZE * EMBEDDING * bytes_
 
 
-def test_the_vocabulary_lies_beside_the_model(made):
+def test_the_vocabulary_is_exported_with_the_model(made):
     folder, _ = made("lstm")
     assert Vocabulary.load(folder / "vocabulary.tsv").same_ids(VOCABULARY)
     assert {path.name for path in folder.iterdir()} == {
@@ -118,6 +118,6 @@ def test_the_vocabulary_lies_beside_the_model(made):
     }
 
 
-def test_without_a_trained_model(tmp_path):
+def test_export_needs_a_trained_model(tmp_path):
     with pytest.raises(InputError, match="run `nextword train`"):
         export_litert(training=tmp_path, output=tmp_path)

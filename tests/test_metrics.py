@@ -71,13 +71,15 @@ def test_ties_are_broken_as_top_k_breaks_them():
     np.testing.assert_array_equal(got.rank, [order.tolist().index(i) for i in range(6)])
 
 
-def test_nats_alone_are_those_of_the_whole_measurement():
+def test_negative_log_likelihood_alone_equals_the_whole_measurement():
     model = build_model(config("lstm"), batch_size=3)
     meter = Meter(model, reset=model.reset_states)
     stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
     whole = meter.measure(stream, batch_size=3, window=7)
-    np.testing.assert_allclose(meter.nats(stream, batch_size=3, window=7), whole.nats, rtol=1e-6)
-    assert whole.word_rank is None  # it was told of no words
+    np.testing.assert_allclose(
+        meter.negative_log_likelihood(stream, batch_size=3, window=7), whole.nats, rtol=1e-6
+    )
+    assert whole.word_rank is None  # it was given no words
     assert whole.typed is None
 
 
@@ -94,11 +96,11 @@ def test_nothing_passes_from_one_stream_to_another(cell):
     meter = Meter(model, reset=model.reset_states)
     random = np.random.default_rng(0)
     stream, other = random.integers(0, 12, 40, np.int32), random.integers(0, 12, 40, np.int32)
-    alone = meter.nats(stream, batch_size=2, window=7)
+    alone = meter.negative_log_likelihood(stream, batch_size=2, window=7)
     model(tf.constant(other.reshape(2, -1)), training=True)
-    after_training = meter.nats(stream, batch_size=2, window=7)
-    meter.nats(other, batch_size=2, window=7)
-    after_another = meter.nats(stream, batch_size=2, window=7)
+    after_training = meter.negative_log_likelihood(stream, batch_size=2, window=7)
+    meter.negative_log_likelihood(other, batch_size=2, window=7)
+    after_another = meter.negative_log_likelihood(stream, batch_size=2, window=7)
     np.testing.assert_array_equal(alone, after_training)
     np.testing.assert_array_equal(alone, after_another)
     for state in tf.nest.flatten([layer.states for layer in model.recurrent]):
@@ -109,7 +111,9 @@ def test_the_window_of_evaluation_does_not_matter():
     model = build_model(config("lstm"), batch_size=2)
     meter = Meter(model, reset=model.reset_states)
     stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
-    short, long = (meter.nats(stream, batch_size=2, window=window) for window in (3, 50))
+    short, long = (
+        meter.negative_log_likelihood(stream, batch_size=2, window=window) for window in (3, 50)
+    )
     np.testing.assert_allclose(short, long, rtol=1e-5)
 
 

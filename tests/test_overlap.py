@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus import overlap
-from pipeline.corpus.overlap import NGRAM, drop_overlap, held_out_ngrams, read_tokens
+from pipeline.corpus.overlap import NGRAM, drop_overlap, hash_tokens, held_out_ngrams
 
 # Words that the tokenizer leaves alone, none an abbreviation: 0 → "aau", 1 → "abu", …
 LETTERS = [f"{first}{second}u" for first, second in itertools.product("abcdefghij", repeat=2)]
@@ -179,13 +179,13 @@ def test_what_goes_is_what_must_and_nothing_is_shared_after(train, test):
             (removed.append([number + 1, stretch]) if out else expected.append(stretch))
     assert kept.split("\n") == (expected or [""])
     assert [row[::2] for row in passages] == removed
-    left, others = (read_tokens([t]).fingerprints.tolist() for t in (kept, held_out))
+    left, others = (hash_tokens([t]).fingerprints.tolist() for t in (kept, held_out))
     assert not shared(left, others)
 
 
 def test_hashes_of_different_13_grams_differ():
     random = np.random.default_rng(0)
-    found = read_tokens([text(random.integers(0, 100, 20_000).tolist())])
+    found = hash_tokens([text(random.integers(0, 100, 20_000).tolist())])
     _, hashes = found.ngrams()
     assert len(np.unique(hashes)) == len(hashes) == 20_000 - NGRAM + 1
 

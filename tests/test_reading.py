@@ -91,7 +91,7 @@ def test_text_is_composed(tmp_path: Path) -> None:
 def test_a_long_text_is_read_in_pieces_cut_at_line_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, line_end: str, longest: int
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", longest)
+    monkeypatch.setattr(reading, "MAX_PIECE", longest)
     # "ਊ" is two bytes that look like the end of a line in UTF-16.
     lines = [f"Linha {n}, não é?" + "ਊ" * (encoding[:4] == "utf-" and n % 3) for n in range(90)]
     data = line_end.join(lines).encode(encoding)
@@ -107,7 +107,7 @@ def test_a_long_text_is_read_in_pieces_cut_at_line_ends(
 def test_pieces_are_cut_at_an_empty_line_rather_than_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 40)
+    monkeypatch.setattr(reading, "MAX_PIECE", 40)
     assert texts(tmp_path / "a.txt", b"Um.\nDois, tres, quatro.\n\nCinco.\nSeis.\nSete.\n") == [
         "Um.\nDois, tres, quatro.",
         "Cinco.\nSeis.\nSete.",
@@ -117,7 +117,7 @@ def test_pieces_are_cut_at_an_empty_line_rather_than_another(
 def test_a_line_longer_than_a_piece_is_cut_between_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 50)
+    monkeypatch.setattr(reading, "MAX_PIECE", 50)
     text = " ".join(f"palavra{n}" for n in range(100))
     found = texts(tmp_path / "a.txt", text.encode())
     assert len(found) > 10
@@ -277,7 +277,7 @@ def test_more_rows_than_are_read_at_once(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("column", ["conteúdo", "text"])
-def test_a_missing_column_is_named_beside_those_there_are(
+def test_the_error_of_a_missing_column_lists_the_columns(
     tmp_path: Path, name: str, data: bytes, column: str
 ) -> None:
     message = rf"a\.\w+ has no column '{column}': .*--text-column \(n, texto, more\)\."
@@ -337,7 +337,7 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
     plain = "\n\n".join(f"# text = {line}" for line in lines).encode()
     assert texts(tmp_path / "a.conllu", plain) == ["\n".join(lines)]
     paragraphs = "\n\n".join(f"# newpar\n# text = {line}" for line in lines).encode()
-    monkeypatch.setattr(reading, "LONGEST", 500)
+    monkeypatch.setattr(reading, "MAX_PIECE", 500)
     for data in (plain, paragraphs):
         found = texts(tmp_path / "a.conllu", data)
         assert len(found) > 5
@@ -350,20 +350,20 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
 @pytest.mark.parametrize(
     ("name", "data", "clause"),
     [
-        ("a.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are no text"),
-        ("a.HTML", b"<p>Um.</p>", "a .html file is marked up"),
-        ("a.rtf.gz", b"", "a .rtf file is marked up"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are not text"),
+        ("a.HTML", b"<p>Um.</p>", "a .html file has markup"),
+        ("a.rtf.gz", b"", "a .rtf file has markup"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are"),
-        ("a.csv", b'text,n\nUm.,1\n"Dois.,1\n\n', r"line 4 is no row of a table \("),
+        ("a.csv", b'text,n\nUm.,1\n"Dois.,1\n\n', r"line 4 is not a row of a table \("),
         ("a.csv", b"text\nUm.\nDois, ou\n", "line 3 has 2 cells where the first has 1"),
         ("a.tsv", b"n\ttext\n1\tUm.\tUm.\n", "line 2 has 3 cells where the first has 2"),
-        ("a.jsonl", b'{"text": "Um."}\n\n{"text": "Dois.\n', r"line 3 is no JSON \("),
-        ("a.jsonl", b'{"text": "Um."}\n["Dois."]\n', "line 2 is no JSON object"),
-        ("a.jsonl", b"[" * 200_000, "line 1 is no JSON"),
-        ("a.jsonl", b'{"text": "Um."}\n{"text": 2}\n', "'text' of line 2 is no text"),
-        ("a.parquet", b"PAR1 nada", r"it is no Parquet file \("),
-        ("a.parquet", parquet(text=["Um."] * 50)[:-20], r"it is no Parquet file \("),
-        ("a.parquet", parquet(text=[1, 2]), "its column 'text' holds no text"),
+        ("a.jsonl", b'{"text": "Um."}\n\n{"text": "Dois.\n', r"line 3 is not JSON \("),
+        ("a.jsonl", b'{"text": "Um."}\n["Dois."]\n', "line 2 is not a JSON object"),
+        ("a.jsonl", b"[" * 200_000, "line 1 is not JSON"),
+        ("a.jsonl", b'{"text": "Um."}\n{"text": 2}\n', "'text' of line 2 is not text"),
+        ("a.parquet", b"PAR1 nada", r"it is not a Parquet file \("),
+        ("a.parquet", parquet(text=["Um."] * 50)[:-20], r"it is not a Parquet file \("),
+        ("a.parquet", parquet(text=[1, 2]), "its column 'text' does not hold text"),
         ("a.conllu", b"1\tEle\tele\n", "it has no lines '# text"),
     ],
 )
@@ -374,13 +374,13 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, cl
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_disk(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_of_the_disk(tmp_path: Path) -> None:
     for name in ("a.txt", "a.csv.gz", "a.parquet", "a.jsonl.zst"):
         with pytest.raises(FileNotFoundError):
             list(read_file(tmp_path / name, name, text_column="text"))
 
 
-def test_documents_before_the_damage_are_given(tmp_path: Path) -> None:
+def test_documents_before_the_damage_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "Um."}\nnada\n')
     documents = read_file(tmp_path / "a.jsonl", "a.jsonl", text_column="text")
     assert next(documents).text == "Um."
@@ -390,8 +390,8 @@ def test_documents_before_the_damage_are_given(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.csv", "a.jsonl", "a.parquet", "a.conllu"])
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(reading, "LONGEST", 2**16)
-    monkeypatch.setattr(reading, "_ROWS", 100)
+    monkeypatch.setattr(reading, "MAX_PIECE", 2**16)
+    monkeypatch.setattr(reading, "_BATCH_ROWS", 100)
     lines = [f"A vizinha contou {n} vezes. " * 20 for n in range(4000)]
     text = "\n".join(lines).encode()
     data = {

@@ -21,11 +21,12 @@ from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.held_out import open_split
+from pipeline.evaluation.models import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.report import conclusions
-from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read
+from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.page import read_ablation, write_report
-from pipeline.evaluation.report.table import columns_of, of_text, print_table
-from pipeline.evaluation.report.wording import chance, change, label, number, percent, power
+from pipeline.evaluation.report.table import columns_of, describe_text, print_table
+from pipeline.evaluation.report.wording import chance, change, number, percent, power
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain
 from pipeline.model.language_model import build_model
@@ -38,6 +39,14 @@ SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
 IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
 ABLATION = "change,options,train,valid,test,top_3,cpu\nquick,,9.5,10,11,0.25,1\n"
 VOID = {"meta", "link", "br"}
+LABELS = {
+    "kneser_ney_3": "Kneser-Ney 3-gram",
+    "lstm_and_kneser_ney_3": "lstm + Kneser-Ney 3-gram",
+}
+GRU = EvaluatedModel("gru", "gru", "network")
+NGRAMS = EvaluatedModel("kneser_ney_5", "Kneser-Ney 5-gram", "ngrams")
+UNIGRAM = EvaluatedModel("unigram", "unigram", "unigram")
+OTHER = "gru models/[old]"  # of two with the same cell
 
 
 class Page(html.parser.HTMLParser):
@@ -104,17 +113,16 @@ def folder(tmp_path_factory):
         ngram_order=3, explanation=root / "explanation", ablation=root / "ablation.csv"
     )
     evaluate(root / "lstm", tokens, root / "full", baselines=[root / "feedforward"], config=shown)
-    for name in ("frequency", "positions", "calibration", "documents"):
-        shutil.copy(root / "full" / f"{name}.csv", root / "bare")
+    for path in [root / "full" / "metrics.json", *(root / "full").glob("*.csv")]:
+        shutil.copy(path, root / "bare")
     test = open_split(tokens, "test", VOCABULARY)
     write_report(
-        json.loads((root / "full" / "metrics.json").read_text()),
-        histories={"lstm": root / "lstm" / "history.csv"},
-        training=root / "lstm",
+        root / "bare",
+        load_models(root / "full"),
+        folders={"lstm": root / "lstm"},
         tokens=tokens,
-        unseen=test,
+        text=test,
         predictions=predicted(test.stream[1:], np.ones(len(test.stream) - 1)),
-        output=root / "bare",
     )
     return root
 
@@ -158,7 +166,7 @@ def test_the_tables_are_those_of_metrics_json(folder):
         assert "over 3 documents, which are few" in caption[0]
         columns = columns_of(models)
         assert headings[1:] == [column.heading for column in columns]
-        assert [row[0] for row in rows] == [label(model) for model in models]
+        assert [row[0] for row in rows] == [LABELS.get(model, model) for model in models]
         for row, values in zip(rows, models.values(), strict=True):
             for cell, column in zip(row[1:], columns, strict=True):
                 shown = cell.split()
@@ -172,7 +180,7 @@ def test_the_tables_are_those_of_metrics_json(folder):
     assert 0 <= metrics["test"]["lstm"]["keystroke_savings_low"] < 1
 
 
-def test_what_is_not_given_leaves_no_heading(folder):
+def test_sections_without_data_are_left_out(folder):
     full, bare = (Page(text_of(folder / name)) for name in ("full", "bare"))
     optional = {
         "h2 What each idea is worth",
@@ -200,14 +208,14 @@ def test_ablation_and_explanation_are_shown_as_they_are(folder):
     assert "O cachorro &amp; ela bebeu água." in text
 
 
-def test_words_of_the_corpus_are_no_tags(folder):
+def test_words_of_the_corpus_are_escaped(folder):
     text = text_of(folder / "full")
     assert "&lt;i&gt;" in text
     assert "&lt;unk&gt;" in text
     assert not re.search("<i>|<unk>|<no dropout>", text)
 
 
-def test_inputs_that_cannot_be_read_are_named_before_anything_slow(tmp_path):
+def test_unreadable_inputs_are_refused_before_anything_slow(tmp_path):
     bad = tmp_path / "ablation.csv"
     for content in ("change,test\na,1\n", ABLATION.replace("0.25", "25%"), ""):
         bad.write_text(content, encoding="utf-8")
@@ -234,13 +242,13 @@ def dense(size):
     return models
 
 
-def test_examples_are_what_the_model_says():
+def test_examples_are_what_the_model_predicts():
     stateful, stateless = dense(len(WORDS))
     stream = np.tile(IDS, 30)
     size = len(IDS)
     places = [(1, size, 4), (20 * size + 1, 21 * size, 20 * size + 2)]
     for (first, end, hidden), example in zip(
-        places, read(stateful, stream, VOCABULARY, places), strict=True
+        places, read_examples(stateful, stream, VOCABULARY, places), strict=True
     ):
         ids = stream[max(0, first - 200) : end]
         p = tf.nn.softmax(stateless(ids[None, :-1]))[0].numpy()[first - end :]
@@ -256,7 +264,7 @@ def test_examples_are_what_the_model_says():
             np.testing.assert_allclose([q for _, q in token.suggestions], row[words], rtol=1e-4)
         written = "".join(" " * token.space + token.text for token in example.tokens)
         assert written.strip() == "o cachorro bebeu água e ela, a <i> <unk>."
-    assert read(stateful, stream, VOCABULARY, [(3, 6, 5)])[0].cut
+    assert read_examples(stateful, stream, VOCABULARY, [(3, 6, 5)])[0].cut
 
 
 def test_pieces_are_written_as_words():
@@ -266,7 +274,7 @@ def test_pieces_are_written_as_words():
     )  # fmt: skip
     stream = np.array([1, 7, 3, 4, 5, 6, 2], np.int32)
     stateful, _ = dense(len(pieces))
-    (example,) = read(stateful, stream, vocabulary, [(1, 7, 3)])
+    (example,) = read_examples(stateful, stream, vocabulary, [(1, 7, 3)])
     assert "".join(" " * t.space + t.text for t in example.tokens).strip() == "a cachorro bebeu."
     for token in example.tokens:
         assert {word for word, _ in token.suggestions} <= {"cach…", "orro", "bebe…", "u", "a"}
@@ -289,7 +297,7 @@ def test_sentences_are_whole_and_hide_a_word(ids, count):
         assert WORDS[stream[hidden]].isalpha() or stream[hidden] == UNKNOWN_ID
 
 
-def test_the_most_surprising_words_stand_once_each():
+def test_each_surprising_word_is_shown_once():
     stream = np.tile(IDS, 3)
     nats = np.random.default_rng(1).uniform(0, 9, len(stream) - 1).astype(np.float32)
     places = choose_surprises(predicted(stream[1:], nats), stream, VOCABULARY, count=4)
@@ -309,13 +317,14 @@ def test_the_most_surprising_words_stand_once_each():
 
 
 def test_the_first_model_is_compared_with_the_others():
-    models = {
+    metrics = {
         "gru": {"perplexity": 80.0, "perplexity_low": 70.0, "perplexity_high": 91.04},
-        "kneser_ney_5": {"perplexity": 125.0},
-        "gru_and_kneser_ney_5": {"perplexity": 60.0, "interpolation_weight": 0.75},
+        "Kneser-Ney 5-gram": {"perplexity": 125.0},
+        "gru + Kneser-Ney 5-gram": {"perplexity": 60.0, "interpolation_weight": 0.75},
         "unigram": {"perplexity": 400.0},
     }
-    first, ratios, mixture = conclusions.in_short(models, "test")
+    models = [GRU, NGRAMS, GRU.mixed_with(NGRAMS), UNIGRAM]
+    first, ratios, mixture = conclusions.summary(models, metrics, "test")
     assert "gru is 80.0 (95% interval 70.0 to 91.0)" in first
     assert ratios == (
         "The perplexity of gru is 0.64 of that of Kneser-Ney 5-gram and 0.20 of that of unigram."
@@ -324,22 +333,23 @@ def test_the_first_model_is_compared_with_the_others():
     assert "60.0, 0.75 of gru alone" in mixture
 
 
-def test_n_grams_of_a_part_of_the_text_are_told():
+def test_n_grams_of_a_part_of_the_text_are_mentioned():
     counted = {"perplexity": 125.0, "counted_tokens": 20_000_000, "training_tokens": 20_000_000}
-    models = {"gru": {"perplexity": 80.0}, "kneser_ney_5": counted}
-    assert len(conclusions.in_short(models, "test")) == 2
+    metrics = {"gru": {"perplexity": 80.0}, "Kneser-Ney 5-gram": counted}
+    assert len(conclusions.summary([GRU, NGRAMS], metrics, "test")) == 2
     counted["training_tokens"] = 123_456_789
-    *_, last = conclusions.in_short(models, "test")
+    *_, last = conclusions.summary([GRU, NGRAMS], metrics, "test")
     assert "Kneser-Ney 5-gram was counted in 20,000,000 of 123,456,789 training tokens" in last
 
 
-def test_what_stands_in_training_is_told():
+def test_overlap_with_training_is_mentioned():
     values = {"tokens": 1234, "oov_rate": 0.05}
-    assert of_text(values) == "1,234 tokens, 5.0% of them out of vocabulary"
-    assert "63.0% in runs that stand in training" in of_text({**values, "training_overlap": 0.63})
+    assert describe_text({"gru": values}) == "1,234 tokens, 5.0% of them out of vocabulary"
+    values["training_overlap"] = 0.63
+    assert "63.0% in runs that are in training too" in describe_text({"gru": values})
 
 
-def test_trainings_of_different_length_are_told_apart():
+def test_trainings_of_different_length_are_mentioned():
     def history(*perplexities):
         epochs = range(1, len(perplexities) + 1)
         columns = {"epoch": epochs, "train_perplexity": 90.0, "valid_perplexity": perplexities}
@@ -362,11 +372,11 @@ def test_the_best_and_the_worst_change_of_an_ablation():
     assert conclusions.of_ablation([worse]) == ""
 
 
-def test_a_model_that_is_too_sure_of_itself():
+def test_an_overconfident_model():
     rows = pd.DataFrame({"tokens": [10, 30], "confidence": [0.9, 0.5], "right": [0.5, 0.5]})
     sure = conclusions.of_calibration(rows, {"calibration_error": 0.1})
     assert "60.0% on average and is right in 50.0%" in sure
-    assert "by 10.0 points too much" in sure
+    assert "overconfident by 10.0 points" in sure
 
 
 def test_frequent_and_rare_tokens():
@@ -377,31 +387,31 @@ def test_frequent_and_rare_tokens():
     assert "10.0% of the text is out of vocabulary" in conclusions.of_frequency(known)[2]
 
 
-def test_where_the_gradient_is_lost():
+def test_where_the_gradient_vanishes():
     mean = {"h": {"mean": [2.0, 1.0, 0.1]}, "vanished_after": None}
-    reach = conclusions.of_reach(
+    sentences = conclusions.of_gradient_flow(
         {
             "lstm": {**mean, "state": {"mean": [2.0, 1.0, 0.1]}},
             "gru": {**mean, "state": {"mean": [0.0, 0.01, 4e-6]}, "vanished_after": 1},
             "feedforward": {**mean, "state": {"mean": [2.0, 0.0, 0.0]}, "vanished_after": 1},
         }
     )
-    assert "After 2 steps back more than 1%" in reach[0]
-    assert "from 1 steps back on, and 2·10⁻⁶ after 2" in reach[1]
-    assert "is zero from 1 steps back on" in reach[2]
+    assert "After 2 steps back more than 1%" in sentences[0]
+    assert "from 1 steps back on, and 2·10⁻⁶ after 2" in sentences[1]
+    assert "is zero from 1 steps back on" in sentences[2]
 
 
 def test_the_context_that_a_word_needs():
     context = {"words": ["ela", "bebeu", "água"], "place": 2}
     model = {"probabilities": [[0, 0, 0.01], [0, 0.2], [0.4]], "ranks": [[1, 1, 9], [1, 2], [1]]}
-    said = conclusions.of_cuts({**context, "models": {"lstm": model}})[0]
+    said = conclusions.of_context({**context, "models": {"lstm": model}})[0]
     assert "«água» 1.0% after one token and 40.0% after all 3" in said
     assert "once it reads 2 tokens" in said
     never = {**model, "ranks": [[1, 1, 2], [1, 2], [7]]}
-    assert "(rank 7)" in conclusions.of_cuts({**context, "models": {"lstm": never}})[0]
+    assert "(rank 7)" in conclusions.of_context({**context, "models": {"lstm": never}})[0]
 
 
-def test_numbers_as_people_write_them():
+def test_numbers_as_people_read_them():
     assert number(1234.56) == "1,234.6"
     assert number(math.inf) == "∞"
     assert (percent(0.1234), change(0.9), change(1.25)) == ("12.3%", "−10.0%", "+25.0%")
@@ -409,16 +419,19 @@ def test_numbers_as_people_write_them():
         "25.0%", "1 in 2,500", "less than 1 in 10¹²",
     )  # fmt: skip
     assert power(2.1e-6) == "2·10⁻⁶"
-    assert label("lstm_and_kneser_ney_5") == "lstm + Kneser-Ney 5-gram"
 
 
-def test_the_terminal_has_room(capsys, monkeypatch):
+def test_the_table_fits_the_terminal(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(rich.get_console(), "width", 100)
     keys = {column.key: 0.98765 for column in columns_of({"": dict.fromkeys(columns_keys(), 1.0)})}
     values = {**keys, "perplexity": 123456.7, "perplexity_known": 123456.7, "tokens": 1_500_000}
     values = {**values, "oov_rate": 0.05, "latency_ms": 123.45}
-    metrics = {"test": {"lstm_and_kneser_ney_5": values, "lstm models/[old]": {**values}}}
-    print_table(metrics)
+    models = [GRU.mixed_with(NGRAMS), EvaluatedModel(OTHER, OTHER, "network")]
+    save_models(models, tmp_path)
+    metrics = {"test": {model.name: values for model in models}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert load_models(tmp_path) == models
+    print_table(tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     shown = "\n".join(lines)
@@ -435,7 +448,7 @@ def columns_keys():
     return [*names.split(), *rest.split()]
 
 
-def test_another_models_memory_is_not_shown(folder, tmp_path):
+def test_an_explanation_of_another_model_is_refused(folder, tmp_path):
     config = EvaluationConfig(explanation=folder / "explanation")
     with pytest.raises(InputError, match="explanation explains another lstm than is evaluated"):
         evaluate(folder / "feedforward", folder / "tokens", tmp_path, config=config)

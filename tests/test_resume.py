@@ -1,4 +1,4 @@
-"""Trainings that are killed, stopped and cut short, in processes of their own."""
+"""Resuming trainings that were killed or stopped, in processes of their own."""
 
 import random
 import re
@@ -40,8 +40,8 @@ def train(start):
 
 
 @pytest.fixture
-def assert_it_goes_on(train, whole, place):
-    def assert_it_goes_on(name):
+def assert_it_resumes(train, whole, place):
+    def assert_it_resumes(name):
         code, out = train(name, "--resume")
         assert code == 0, out
         assert out.count("window\n") < 90, "it began anew"
@@ -50,7 +50,7 @@ def assert_it_goes_on(train, whole, place):
         assert not (place / name / "resume").exists()
         return out
 
-    return assert_it_goes_on
+    return assert_it_resumes
 
 
 def stop(start, name, number=signal.SIGTERM, *, after):
@@ -60,12 +60,12 @@ def stop(start, name, number=signal.SIGTERM, *, after):
     process.send_signal(number)
     out, _ = process.communicate(timeout=400)
     assert process.returncode == 128 + number
-    told = r"Error: Stopped in epoch \d after \d+ of 30 windows: .* --resume goes on from it"
-    assert re.search(told, out), out
+    message = r"Error: Stopped in epoch \d after \d+ of 30 windows: .* --resume goes on from it"
+    assert re.search(message, out), out
     assert "Traceback" not in out
 
 
-def test_killed_at_any_moment_it_ends_with_the_same_weights(start, assert_it_goes_on):
+def test_a_training_killed_at_any_moment_ends_with_the_same_weights(start, assert_it_resumes):
     chance = random.Random(time.time_ns())
     for least in (8, 1):  # the first after it has saved, so that there is something to go on from
         (process,) = start("killed", "--resume")
@@ -73,15 +73,15 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(start, assert_it_goe
         time.sleep(chance.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert_it_goes_on("killed")
+    assert_it_resumes("killed")
 
 
-def test_an_interrupt_stops_it_after_it_has_saved(start, assert_it_goes_on):
+def test_an_interrupt_saves_before_it_stops(start, assert_it_resumes):
     stop(start, "interrupted", signal.SIGINT, after=33)
-    assert_it_goes_on("interrupted")
+    assert_it_resumes("interrupted")
 
 
-def test_it_goes_on_only_if_asked_to_and_for_the_same(start, train):
+def test_training_resumes_only_on_request_and_with_the_same_options(start, train):
     stop(start, "asked", after=10)
     code, out = train("asked")
     assert code == 2
@@ -91,14 +91,14 @@ def test_it_goes_on_only_if_asked_to_and_for_the_same(start, train):
     assert "--dropout changed since it began" in out
 
 
-def test_a_checkpoint_cut_short_is_passed_over(start, train, assert_it_goes_on, place):
+def test_a_checkpoint_cut_short_is_passed_over(start, train, assert_it_resumes, place):
     stop(start, "cut", after=40)
     partial = place / "cut.partial"
     resume = partial / "resume"
     newest = max(resume.glob("*.data-*"), key=lambda path: int(re.findall(r"\d+", path.name)[0]))
     newest.write_bytes(newest.read_bytes()[:100])
     backup = shutil.copytree(partial, place / "backup")
-    assert "cannot be read" in assert_it_goes_on("cut")
+    assert "cannot be read" in assert_it_resumes("cut")
 
     for path in (backup / "resume").glob("*.data-*"):
         path.write_bytes(b"")
@@ -110,13 +110,15 @@ def test_a_checkpoint_cut_short_is_passed_over(start, train, assert_it_goes_on, 
 
 
 @pytest.mark.parametrize("windows", [10, 29], ids=["within an epoch", "at its end"])
-def test_a_full_disk_costs_nothing_that_was_there(train, assert_it_goes_on, windows, place):
+def test_a_full_disk_destroys_no_checkpoint(train, assert_it_resumes, windows, place):
     """A limit on the size of files stands for the disk that is full."""
     name = f"full after {windows}"
     code, out = train(name, FULL_AFTER=str(windows))
     assert code == 2, out
-    told = r"Error: No checkpoint can be written into \S.*/\w+ \([^{}]*File too large\): make room"
-    assert re.search(told, out), out
+    message = (
+        r"Error: No checkpoint can be written into \S.*/\w+ \([^{}]*File too large\): make room"
+    )
+    assert re.search(message, out), out
     assert list((place / f"{name}.partial" / "resume").glob("*.index"))
-    assert_it_goes_on(name)
+    assert_it_resumes(name)
     assert not list((place / name).rglob("*_temp*"))

@@ -15,12 +15,14 @@ import tensorflow as tf
 from conftest import CELLS, TOKENS, config, write_tokens
 from test_export import VOCABULARY, write_training
 
+from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.export import NextWord, export
-from pipeline.export.export import _tuned as tuned
+from pipeline.export.export import _tune_cache as tune_cache
+from pipeline.export.export import export
 from pipeline.export.model_card import _figures, write_model_card
 from pipeline.export.packing import Packing
-from pipeline.export.recurrence import run
+from pipeline.export.recurrence import run_layers
+from pipeline.export.saved_model import NextWord
 from pipeline.manifest import digest, run_stage
 from pipeline.model.cache import Cache
 from pipeline.model.language_model import build_model
@@ -52,7 +54,7 @@ def project(tmp_path_factory, vocabulary):
     figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
     metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
     (project / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
-    models = {"lstm": digest([training])}
+    models = [{"name": "lstm", "kind": "network", "digest": digest([training])}]
     (project / "evaluation" / "models.json").write_text(json.dumps(models))
     output = project / "models" / "nextword"
     for _ in range(2):
@@ -65,7 +67,7 @@ def files(folder):
     return {path.relative_to(folder): path for path in paths}
 
 
-def test_tensorflow_serving_finds_a_number_that_counts_on(project):
+def test_versions_for_tensorflow_serving_are_numbered(project):
     folder = project / "models" / "nextword"
     assert [path.name for path in folder.iterdir() if path.name.isdecimal()] == ["2"]
     version = files(folder / "2")
@@ -77,7 +79,7 @@ def test_tensorflow_serving_finds_a_number_that_counts_on(project):
         assert file.samefile(version[path])  # and take no room twice
 
 
-def test_where_there_are_no_links_there_are_copies(tmp_path, monkeypatch):
+def test_files_are_copied_where_links_are_not_supported(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no links here")
 
@@ -92,7 +94,7 @@ def test_where_there_are_no_links_there_are_copies(tmp_path, monkeypatch):
     assert "metrics:" not in card
 
 
-def test_the_card_tells_what_the_model_is_made_of(project):
+def test_the_card_describes_the_model(project):
     folder = project / "models" / "nextword"
     card = (folder / "assets" / "model_card.md").read_text(encoding="utf-8")
     head = card.split("---\n")[1].splitlines()
@@ -128,7 +130,7 @@ def test_licences_are_those_of_the_corpus(project, tmp_path, corpus, expected):
     assert "/home" not in card
 
 
-def test_of_text_that_was_made_anew_since_the_training_nothing_is_told(project, tmp_path):
+def test_the_card_omits_text_that_was_made_again_after_training(project, tmp_path):
     path = project / "tokens" / "manifest.json"
     before = path.read_text()
     assert "| train | 30 | 600 |" in card_of(project, tmp_path)
@@ -152,12 +154,13 @@ def card_of(project, folder):
 
 
 @pytest.mark.slow
-def test_a_card_tells_only_what_was_measured_of_this_very_model(tmp_path, vocabulary):
+def test_the_card_shows_only_metrics_of_this_model(tmp_path, vocabulary):
     training = write_training(tmp_path / "training", VOCABULARY, "feedforward")
     (training / "history.csv").write_text("epoch,train_perplexity,valid_perplexity\n1,90,90\n")
     tokens = write_tokens(tmp_path / "tokens", vocabulary)
     evaluation = tmp_path / "evaluation"
-    given = {"training": training, "tokens": tokens, "ngram_order": 0, "cache": 20}
+    config = EvaluationConfig(ngram_order=0, cache=20)
+    given = {"training": training, "tokens": tokens, "config": config}
     assert run_stage(evaluate, reads=[training, tokens], output=evaluation, parameters=given)
     valid = json.loads((evaluation / "metrics.json").read_text())["valid"]
 
@@ -167,16 +170,16 @@ def test_a_card_tells_only_what_was_measured_of_this_very_model(tmp_path, vocabu
         write_model_card(folder=tmp_path, training=training, evaluation=evaluation, cache=cache)
         return (tmp_path / "assets" / "model_card.md").read_text(encoding="utf-8")
 
-    cache = tuned(training, tokens, size=20)
+    cache = tune_cache(training, tokens, size=20)
     for of, name in ((cache, "feedforward_cache"), (None, "feedforward")):
-        told = card(of)
-        assert f"| perplexity | {valid[name]['perplexity']:.1f} | " in told
-        assert "not been measured" not in told
+        text = card(of)
+        assert f"| perplexity | {valid[name]['perplexity']:.1f} | " in text
+        assert "not been measured" not in text
     # Of another size, or tuned on other text, it is another model.
     for change in ({"size": 30}, {"theta": 0.123}, {"weight": 0.001}):
-        told = card(dataclasses.replace(cache, **change))
-        assert "| perplexity |" not in told
-        assert "This form of the model has not been measured." in told
+        text = card(dataclasses.replace(cache, **change))
+        assert "| perplexity |" not in text
+        assert "This form of the model has not been measured." in text
     # As it is where a byte of the training has changed, whenever that was.
     shutil.copytree(training, tmp_path / "copied")
     assert set(_figures(evaluation, tmp_path / "copied", None)) == {"valid", "test"}
@@ -242,7 +245,7 @@ def test_saved_model_cli_runs_every_signature(project):
 
 
 @pytest.mark.parametrize("cell", [*CELLS, "mogrifier"])
-def test_layers_over_time_are_those_of_keras(cell):
+def test_packed_layers_equal_keras(cell):
     changes = {"mogrifier": 3} if cell == "mogrifier" else {}
     model = build_model(config("lstm" if changes else cell, **changes))
     random = np.random.default_rng(7)
@@ -254,7 +257,7 @@ def test_layers_over_time_are_those_of_keras(cell):
         counted = tf.sequence_mask(lengths, 6)
         expected, states = model.hidden(ids, states=before, mask=counted)
         packing = Packing.of(lengths, steps=tf.constant(6))
-        found, after = run(model, packing.pack(ids), packing, states=before)
+        found, after = run_layers(model, packing.pack(ids), packing, states=before)
         expected = tf.where(counted[..., None], expected, 0.0)
         np.testing.assert_allclose(packing.unpack(found), expected, atol=1e-5)
         for mine, keras in zip(after, states, strict=True):
@@ -263,7 +266,7 @@ def test_layers_over_time_are_those_of_keras(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS[:3])
-def test_the_input_is_projected_outside_of_the_loop(cell):
+def test_the_input_is_projected_outside_the_loop(cell):
     """A step of an exported layer multiplies by the recurrent weights, and by nothing else."""
     module = NextWord(build_model(config(cell)), VOCABULARY, suggestions=1)
     graph = module.suggest.get_concrete_function().graph.as_graph_def()
@@ -286,7 +289,7 @@ def test_the_input_is_projected_outside_of_the_loop(cell):
     assert count(graph.node, "MatMul") >= 2 * config(cell).layers + 1
 
 
-def test_texts_are_packed_step_by_step_and_the_longest_first():
+def test_packing_is_step_by_step_and_longest_first():
     texts = tf.constant([[11, 12, 0], [21, 0, 0], [0, 0, 0], [41, 42, 43]])
     packing = Packing.of(tf.constant([2, 1, 0, 3]), steps=tf.constant(3))
     packed = packing.pack(texts)

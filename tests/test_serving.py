@@ -26,10 +26,9 @@ from mlflow.pyfunc import scoring_server
 from tensorflow.core.protobuf import saved_model_pb2
 from test_export import VOCABULARY, write_training
 
-from pipeline import InputError, tracking
-from pipeline.export import export
-from pipeline.tracking import served
-from pipeline.tracking.registry import _newest as newest
+from pipeline import InputError
+from pipeline.export.export import export
+from pipeline.tracking import registry, runs, served
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/serving.md").read_text()
@@ -54,8 +53,8 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registered(exported, store):
     mlflow.set_tracking_uri(store)
-    with tracking.run("serving", {}):
-        return tracking.log_model(exported, register="um modelo")[0]
+    with runs.start_run("serving", {}):
+        return registry.log_model(exported, register="um modelo")[0]
 
 
 @pytest.fixture(scope="module")
@@ -122,38 +121,28 @@ def test_only_one_copy_of_the_model_is_kept(registered):
     assert len(list(folder.rglob("saved_model.pb"))) == 1
 
 
-def test_of_several_versions_the_newest_is_kept(exported, tmp_path):
-    assert newest(exported) == exported / "1"
-    assert newest(exported / "1") == exported / "1"
-    for name in ("9", "10", "variables"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "saved_model.pb").touch()
-    (tmp_path / "11").mkdir()  # holds no model
-    assert newest(tmp_path) == tmp_path / "10"
-
-
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", ".", "..", "...", "/"])
-def test_a_name_that_the_registry_cannot_take_is_refused_in_a_sentence(name, store):
+def test_names_that_the_registry_rejects_are_rejected(name, store):
     with pytest.raises(InputError, match=r"MLflow cannot register a model as .* give --register"):
-        tracking.check_name(name)
+        registry.check_model_name(name)
     mlflow.set_tracking_uri(store)
     with pytest.raises(MlflowException):
         mlflow.MlflowClient().create_registered_model(name)
 
 
-def test_names_that_are_not_refused_are_taken(store):
+def test_names_that_the_registry_accepts_are_accepted(store):
     mlflow.set_tracking_uri(store)
     for name in ["Próxima palavra", "a.b", ".a", "-"]:
-        tracking.check_name(name)
+        registry.check_model_name(name)
         assert mlflow.MlflowClient().create_registered_model(name).name == name
 
 
 def outputs_of(name, folder, register=None):
     """What `export` does with what it has written, in a run of its own."""
-    with tracking.run(name, {}):
-        told = tracking.log_model(folder, register=register)
+    with runs.start_run(name, {}):
+        logged = registry.log_model(folder, register=register)
         run = mlflow.active_run().info.run_id
-    return told, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
+    return logged, [model.model_id for model in mlflow.get_run(run).outputs.model_outputs]
 
 
 def versions(name):
@@ -220,7 +209,7 @@ def test_scores_are_those_of_the_saved_model(loaded, saved):
     np.testing.assert_allclose(answer["log_probability"], expected["log_probability"], rtol=1e-5)
 
 
-def test_word_by_word_is_the_whole_text(loaded):
+def test_word_by_word_equals_the_whole_text(loaded):
     step = {"signature": "step"}
     answer = loaded.predict(pd.DataFrame({"text": ["o", "Ela"]}), params=step)
     frame = pd.DataFrame({"text": ["cachorro bebeu", "e o"], "state": answer["state"]})
@@ -232,7 +221,7 @@ def test_word_by_word_is_the_whole_text(loaded):
     )
 
 
-def test_text_is_written_as_the_saved_model_writes_it(loaded, saved):
+def test_generated_text_is_that_of_the_saved_model(loaded, saved):
     numbers = {"length": 9, "temperature": 1.5, "top_p": 0.9, "seed": 4}
     answer = loaded.predict(
         pd.DataFrame({"text": TEXTS}), params={"signature": "generate", **numbers}
@@ -250,8 +239,8 @@ def test_rows_are_read_in_batches_that_fit(loaded, monkeypatch):
     texts = ["o cachorro " * n for n in rng.integers(0, 9, 50)] + ["o " * 400, "e"]
     whole = loaded.predict(pd.DataFrame({"text": texts}))
     limits = sys.modules[type(loaded._model_impl).__module__]
-    monkeypatch.setattr(limits, "_ROWS", 7)
-    monkeypatch.setattr(limits, "_CHARACTERS", 200)
+    monkeypatch.setattr(limits, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(limits, "_BATCH_CHARACTERS", 200)
     parts = loaded.predict(pd.DataFrame({"text": texts}))
     assert list(parts["words"]) == list(whole["words"])
     np.testing.assert_allclose(
@@ -285,7 +274,7 @@ def test_a_dictionary_of_lists_is_a_row_for_each_text(loaded):
         ({"text": ["o", "a"], "prefix": ["b"]}, "The columns differ in length"),
     ],
 )
-def test_what_is_wrong_is_told_to_python_too(loaded, given, sentence):
+def test_errors_in_python(loaded, given, sentence):
     with pytest.raises(MlflowException, match=sentence):
         loaded.predict(given)
 
@@ -361,16 +350,16 @@ def formats(texts):
 
 
 def test_every_format_of_mlflow_is_answered_alike(address, saved):
-    told = words(ask(saved, "serving_default", text=ODD)["words"])
+    expected = words(ask(saved, "serving_default", text=ODD)["words"])
     for body in formats(ODD):
         status, answer = post(address, body)
         assert status == 200
-        assert [row["words"] for row in answer["predictions"]] == told
+        assert [row["words"] for row in answer["predictions"]] == expected
     for text in ODD:
         assert post(address, {"inputs": {"text": text}})[0] == 200
 
 
-def test_csv_is_answered_but_for_what_pandas_takes_for_nothing(address):
+def test_csv_is_answered_except_for_missing_values(address):
     taken = [text for text in ODD if text.strip() and text not in LOST]
     csv = pd.DataFrame({"text": taken}).to_csv(index=False).encode()
     assert post(address, csv, "text/csv") == post(address, formats(taken)[0])
@@ -378,11 +367,13 @@ def test_csv_is_answered_but_for_what_pandas_takes_for_nothing(address):
     for text in LOST:
         status, answer = post(address, f'text\no\n"{text}"\n'.encode(), "text/csv")
         assert status == 400
-        said = "Row 1 of column 'text' holds no text: send JSON, for CSV loses an empty text, NA"
-        assert said in answer["message"]
+        sentence = (
+            "Row 1 of column 'text' holds no text: send JSON, for CSV loses an empty text, NA"
+        )
+        assert sentence in answer["message"]
 
 
-def test_of_what_is_no_text_mlflow_makes_text_in_some_formats(address):
+def test_mlflow_converts_values_to_text_in_some_formats(address):
     for value, text in ((3, "3"), (None, "None")):
         split, records, *others = formats([value])
         assert {post(address, body)[0] for body in (split, records)} == {400}

@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 
 from pipeline import InputError
 from pipeline.corpus.ingest import ingest
-from pipeline.corpus.inspect import inspect_documents
+from pipeline.corpus.inspect import inspect
 from pipeline.spark import ingest as spark_ingest
 from pipeline.spark import tokenize as spark_tokenize
 from pipeline.spark.session import beside, session, sweep
@@ -161,7 +161,7 @@ def test_documents_and_streams_equal_those_of_one_machine(
     for engine in ("local", "spark"):
         output = tmp_path / engine / "inspection"
         output.mkdir()
-        inspect_documents(documents=tmp_path / engine / "documents", output=output)
+        inspect(documents=tmp_path / engine / "documents", output=output)
         found.append(json.loads((output / "inspection.json").read_text(encoding="utf-8")))
     assert found[0] == found[1]
 

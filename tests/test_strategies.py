@@ -1,4 +1,4 @@
-"""The roll of the workers, called before TensorFlow connects them: processes on loopback."""
+"""Workers meet before TensorFlow connects them: processes on loopback."""
 
 import json
 import os
@@ -12,12 +12,12 @@ import pytest
 from conftest import free_ports
 
 ROOT = Path(__file__).parents[1]
-# A worker that says what it refuses, and prints what it is told.
+# A worker that reports why it fails, if it does, and prints the failure of any of them.
 WORKER = """
 import sys
 from pipeline.training import strategies
 strategies._PATIENCE = 1.0
-print("told", strategies._call_roll(sys.argv[1]), flush=True)
+print("received", strategies._rendezvous(sys.argv[1]), flush=True)
 assert "tensorflow" not in sys.modules
 """
 
@@ -28,12 +28,12 @@ def worker():
     addresses = [f"127.0.0.1:{port}", "127.0.0.1:1", "127.0.0.1:2"]
     started = []
 
-    def worker(index, refusal=""):
+    def worker(index, failure=""):
         task = {"type": "worker", "index": index}
         config = {"cluster": {"worker": addresses}, "task": task}
         started.append(
             subprocess.Popen(
-                [sys.executable, "-c", WORKER, refusal],
+                [sys.executable, "-c", WORKER, failure],
                 text=True,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": str(ROOT)},
@@ -48,34 +48,34 @@ def worker():
         process.wait()
 
 
-def told(*processes):
+def outputs(*processes):
     return [process.communicate(timeout=60)[0].strip() for process in processes]
 
 
-@pytest.mark.parametrize("refusing", [None, 0, 1])
-def test_all_come_or_all_are_told_why_not(worker, refusing):
-    sentence = "A tradução falhou." if refusing is not None else ""
-    processes = [worker(i, sentence if i == refusing else "") for i in (1, 2, 0)]
-    assert told(*processes) == [f"told {sentence}".strip()] * 3
+@pytest.mark.parametrize("failing", [None, 0, 1])
+def test_all_workers_meet_or_learn_why_one_failed(worker, failing):
+    sentence = "A tradução falhou." if failing is not None else ""
+    processes = [worker(i, sentence if i == failing else "") for i in (1, 2, 0)]
+    assert outputs(*processes) == [f"received {sentence}".strip()] * 3
 
 
-def test_one_that_dies_while_it_waits_is_waited_for_again(worker):
+def test_a_worker_that_dies_while_waiting_can_come_again(worker):
     first, dying = worker(0), worker(1)
-    connect(worker.port).sendall(b"GET / HTTP/1.1\r\n\r\n")  # somebody else's
+    connect(worker.port).sendall(b"GET / HTTP/1.1\r\n\r\n")  # from another program
     connect(worker.port).sendall(b"[1]\n")
     time.sleep(1)
     dying.kill()
     last = worker(2)
     with pytest.raises(subprocess.TimeoutExpired):
         last.communicate(timeout=2)
-    assert told(first, worker(1)) == ["told"] * 2
-    assert last.communicate()[0].strip() == "told"
+    assert outputs(first, worker(1)) == ["received"] * 2
+    assert last.communicate()[0].strip() == "received"
 
 
-def test_who_refuses_does_not_wait_for_ever(worker):
+def test_a_failed_worker_does_not_wait_forever(worker):
     began = time.monotonic()
-    assert told(worker(0, "No."), worker(1, "No.")) == ["told No."] * 2
-    assert told(worker(1, "No.")) == ["told No."]  # where nobody listens
+    assert outputs(worker(0, "No."), worker(1, "No.")) == ["received No."] * 2
+    assert outputs(worker(1, "No.")) == ["received No."]  # where nobody listens
     assert time.monotonic() - began < 30
 
 

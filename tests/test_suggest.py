@@ -14,7 +14,7 @@ from test_export import SUBWORDS
 from test_tokenize import write_documents
 
 from pipeline.evaluation.keystrokes import Completions
-from pipeline.export import NextWord
+from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import build_model, load_model
 from pipeline.model.meter import Meter
 from pipeline.text.spelling import MISSING_ACCENT, WHOLE
@@ -184,7 +184,7 @@ def by_hand():
         ("", ["eu", "ele", "e"]),
     ],
 )
-def test_what_is_probable_and_fits_is_first(by_hand, prefix, expected):
+def test_probable_words_that_fit_come_first(by_hand, prefix, expected):
     found = by_hand(prefix, EXPECTED.values())
     assert [*found] == expected
     assert found == {word: pytest.approx(EXPECTED[word], rel=1e-4) for word in expected}
@@ -200,7 +200,7 @@ def bare(word):
     levels=st.lists(st.integers(1, 6), min_size=len(EXPECTED), max_size=len(EXPECTED)),
     prefix=st.sampled_from(["", "e", "é", "v", "vo", "vó", "voc", "a", "ac", "aç", "aca"]),
 )
-def test_suggestions_are_in_the_order_of_the_rule(by_hand, levels, prefix):
+def test_suggestions_are_ranked_by_the_noisy_channel(by_hand, levels, prefix):
     """p(word) · p(typed | word), and the lower id first where two are equal."""
     shares = np.array(levels) / 1000
     scores = {}
@@ -214,7 +214,7 @@ def test_suggestions_are_in_the_order_of_the_rule(by_hand, levels, prefix):
     assert [*by_hand(prefix, shares)] == best_first[:3]
 
 
-def test_probabilities_are_those_of_all_words(all_words):
+def test_probabilities_are_over_all_words(all_words):
     texts = tf.constant(["ela", "você acaba. ", "O"])
     shares = [
         {word.lower(): p for word, p in row.items()} for row in rows(all_words.suggest(texts))
@@ -228,7 +228,7 @@ def test_probabilities_are_those_of_all_words(all_words):
 
 @settings(deadline=None, max_examples=40)
 @given(texts=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=6)), min_size=1, max_size=4))
-def test_whatever_is_typed_a_suggestion_begins_so(texts, module):
+def test_suggestions_begin_with_what_is_typed(texts, module):
     text, prefix = zip(*texts, strict=True)
     data = [tf.constant([t.encode(errors="replace") for t in column]) for column in (text, prefix)]
     for typed, row in zip(prefix, rows(module.complete(*data)), strict=True):
@@ -237,12 +237,12 @@ def test_whatever_is_typed_a_suggestion_begins_so(texts, module):
             assert all(bare(word).startswith(bare(typed)) for word in row)
 
 
-def test_a_capital_makes_no_word_stand_twice():
+def test_capitals_do_not_duplicate_words():
     words = ("ela", "Ela", "ELA", "rio", "Rio", "a", "A")
     tokens = ("<unk>", "<s>", ".", *words)
     vocabulary = Vocabulary(tokens, tokens, [1] * len(tokens), case="keep")
     module = NextWord(random_model(vocabulary), vocabulary, suggestions=99)
-    assert module.suggestions == 3
+    assert module.words.suggestions == 3
     (inside,) = rows(module.suggest(tf.constant(["ela a"])))
     assert set(inside) <= set(words)
     (begins,) = rows(module.suggest(tf.constant(["ela a."])))
@@ -252,7 +252,7 @@ def test_a_capital_makes_no_word_stand_twice():
 
 
 @pytest.mark.parametrize("case", ["fold", "keep"])
-def test_words_of_pieces_are_completed(case):
+def test_subwords_are_completed(case):
     vocabulary = SUBWORDS if case == "fold" else Vocabulary(
         SUBWORDS.tokens, SUBWORDS.displays, SUBWORDS.counts, case="keep", unit="subword",
         scores=SUBWORDS.scores,
@@ -287,7 +287,7 @@ def chats(tmp_path_factory):
     return folder / "training"
 
 
-def test_who_types_with_the_exported_model_presses_the_keys_that_are_measured(chats):
+def test_typing_with_the_exported_model_takes_the_keystrokes_measured(chats):
     text = CHATS[6].read_text(encoding="utf-8")[:2000].strip()
     vocabulary = Vocabulary.load(chats / "vocabulary.tsv")
     ids, _, _ = ids_and_letters(Tokenizer(vocabulary), [text.encode()])

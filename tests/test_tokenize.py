@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_export import write_training
 
 from pipeline import InputError
-from pipeline.export import export
+from pipeline.export.export import export
 from pipeline.model.language_model import load_model
 from pipeline.parallel import side_by_side
 from pipeline.predict import load

@@ -54,8 +54,8 @@ def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
     nats, targets, norm = trainer.step(*map(tf.constant, (x, y, [True, True])))
     assert float(targets) == 5
     after = trainer.model.trainable_variables
-    moved = [b - v.numpy() for b, v in zip(before, after, strict=True)]
-    length = math.sqrt(sum(float((m**2).sum()) for m in moved))
+    updates = [b - v.numpy() for b, v in zip(before, after, strict=True)]
+    length = math.sqrt(sum(float((u**2).sum()) for u in updates))
     assert float(norm) > trainer.clip_norm
     assert length == pytest.approx(0.5 * trainer.clip_norm, rel=1e-3)
     assert float(nats) / 5 == pytest.approx(math.log(V), rel=0.05)
@@ -68,7 +68,7 @@ def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
         *[pytest.param("gru", k, marks=pytest.mark.slow) for k in (1, 4)],  # compiles for long
     ],
 )
-def test_the_state_is_carried_and_the_gradient_cut(cell, stride):
+def test_the_state_is_carried_and_the_gradient_is_truncated(cell, stride):
     """Every window's gradient is that of its last outputs, from the state its first step had.
 
     The state is carried over from the windows before as the weights of their time made it, and
@@ -85,7 +85,7 @@ def test_the_state_is_carried_and_the_gradient_cut(cell, stride):
             mine.assign(theirs)
         with tf.GradientTape() as tape:
             h, _ = alone.hidden(batch.x, states=carried)
-            nats = alone.nats(h[:, -batch.y.shape[1] :], tf.constant(batch.y))
+            nats = alone.negative_log_likelihood(h[:, -batch.y.shape[1] :], tf.constant(batch.y))
             loss = tf.reduce_sum(nats) / np.sum(batch.y != NO_TARGET)
         expected = tape.gradient(loss, alone.trainable_variables)
         _, carried = alone.hidden(batch.x[:, :stride], states=carried)
@@ -208,10 +208,10 @@ def test_changes_are_those_before_dropout():
         np.testing.assert_allclose(found, e, rtol=1e-3, atol=1e-6)
 
 
-def test_averages_of_the_weights_are_what_is_judged():
-    """After each update, average ← m · average + (1 − m) · weights; those go their own way."""
+def test_copied_weights_are_the_moving_averages():
+    """After each update, average ← m · average + (1 − m) · weights; the weights stay."""
     keras.utils.set_random_seed(1)
-    model, judged = (build_model(config(layers=1), batch_size=1) for _ in range(2))
+    model, target = (build_model(config(layers=1), batch_size=1) for _ in range(2))
     optimizer = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
     trainer = Trainer(model, optimizer, clip_norm=1e9)
     x, y = np.array([[4, 5, 6, 2]], np.int32), np.array([[5, 6, 2, 1]], np.int32)
@@ -222,9 +222,9 @@ def test_averages_of_the_weights_are_what_is_judged():
         if average is None:
             average = weights
         average = [0.75 * a + 0.25 * w for a, w in zip(average, weights, strict=True)]
-        trainer.copy_weights(judged)
+        trainer.copy_weights(target)
         for theirs, mine, expected, before in zip(
-            judged.trainable_variables, model.trainable_variables, average, weights, strict=True
+            target.trainable_variables, model.trainable_variables, average, weights, strict=True
         ):
             np.testing.assert_allclose(theirs, expected, rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(mine, before)

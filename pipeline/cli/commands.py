@@ -44,6 +44,7 @@ from pipeline.cli.options import (
     precision_option,
     resume_option,
     take,
+    take_spark,
     training_options,
     vocabulary_option,
 )
@@ -67,7 +68,7 @@ from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
-from pipeline.training.strategies import refuse_several
+from pipeline.training.strategies import require_one_machine
 
 # Texts that a model reads side by side.
 _TEXTS_AT_ONCE = 256
@@ -99,7 +100,7 @@ def ingest(output: Path, **options: Any) -> None:
     """
     require_corpus(options["corpus"], options["text_column"])
     with mlflow_run():
-        ingest_stage(output, **options)
+        ingest_stage(output, spark=take_spark(options), **options)
 
 
 @main.command()
@@ -132,16 +133,18 @@ def inspect(documents: Path, output: Path, force: bool) -> None:
     """
     require("ingest", documents)
     import_tensorflow()
-    from pipeline.corpus.inspect import inspect_documents, print_inspection
+    from pipeline.corpus import inspect as corpus_inspect
 
     run_or_skip(
-        inspect_documents,
+        corpus_inspect.inspect,
         reads=[documents],
         output=output,
         parameters={"documents": documents},
         force=force,
     )
-    print_inspection(json.loads((output / "inspection.json").read_text(encoding="utf-8")))
+    corpus_inspect.print_inspection(
+        json.loads((output / "inspection.json").read_text(encoding="utf-8"))
+    )
 
 
 @main.command()
@@ -159,7 +162,8 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     require("train", options["init"])
     require_files(vocabulary=options["vocabulary"])
     with mlflow_run():
-        tokenize_stage(documents, output, config=take(VocabularyConfig, options), **options)
+        config, spark = take(VocabularyConfig, options), take_spark(options)
+        tokenize_stage(documents, output, config=config, spark=spark, **options)
 
 
 @main.command()
@@ -193,7 +197,7 @@ def train(
 
     corpus = tuple(filter(None, corpus))
     if corpus:
-        strategies.refuse_several("--corpus")
+        strategies.require_one_machine("--corpus")
     typed = click.get_current_context().get_parameter_source("preset")
     if init and typed == ParameterSource.COMMANDLINE:
         raise InputError("--preset is for a model that begins: leave it out with --init.")
@@ -210,7 +214,7 @@ def train(
     import_tensorflow()
     used = {"output": output, "tokens": tokens}
     tracked = mlflow_run(**used) if strategies.is_chief() else contextlib.nullcontext()
-    with strategies.together(), tracked:
+    with strategies.connected_workers(), tracked:
         if corpus:
             documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{output.name}")
             ingest_stage(documents, corpus=corpus)
@@ -218,21 +222,25 @@ def train(
                 documents, tokens, config=VocabularyConfig(), init=init, new_words=new_words
             )
         model, training = take(ModelConfig, options), take(TrainingConfig, options)
-        train_stage(
-            tokens, output, model=model, training=training, init=init, retain=retain, **options
-        )
+        fine_tuning: dict[str, Any] = {"init": init, "retain": retain} if init else {}
+        train_stage(tokens, output, model=model, training=training, **fine_tuning, **options)
 
 
 @main.command()
 @model_options
 @precision_option
-def devices(preset: str, precision: Any, **sizes: Any) -> None:
+@click.option("--check", is_flag=True, help="Run a training step on each device in each precision; compare it with the CPU's, and time it.")  # fmt: skip
+def devices(preset: str, precision: Any, check: bool, **sizes: Any) -> None:
     """Show what TensorFlow sees, and whether cuDNN will be used for a model."""
     import_tensorflow()
-    from pipeline.training.devices import describe, print_description
+    from pipeline.training.devices import print_devices
 
-    model = dataclasses.replace(take(ModelConfig, sizes), vocabulary_size=2)
-    print_description(describe(model, precision=precision))
+    model = dataclasses.replace(take(ModelConfig, sizes), vocabulary_size=10_000)
+    print_devices(model, precision=precision)
+    if check:
+        from pipeline.training.device_check import check_devices, print_check
+
+        print_check(check_devices(model))
 
 
 @main.command()
@@ -288,7 +296,7 @@ def explain(
     """
     config, sweep = take(ExplanationConfig, options), take(SweepConfig, options)
     if sweep.windows:
-        refuse_several("--windows")
+        require_one_machine("--windows")
     if not models:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "
@@ -323,7 +331,7 @@ def _evaluation_of(name: str) -> Iterator[Path]:
     if Path(name).is_dir():
         yield Path(name)
         return
-    from pipeline.tracking import download_evaluation
+    from pipeline.tracking.runs import download_evaluation
 
     with tempfile.TemporaryDirectory() as folder:
         yield download_evaluation(name, Path(folder))
@@ -357,10 +365,10 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
 
 def _check_register(name: str | None) -> None:
     """Validate the registry name before any stage runs."""
-    from pipeline.tracking import check_name
+    from pipeline.tracking.registry import check_model_name
 
     if name:
-        check_name(name)
+        check_model_name(name)
 
 
 @main.command()
@@ -372,7 +380,7 @@ def demo(**options: Any) -> None:
     """Serve a page to type on: suggestions after every key, and how surprising each word is."""
     require("export", options["model"])
     import_tensorflow()
-    from pipeline.demo import serve
+    from pipeline.demo.server import serve
 
     serve(say=click.echo, **options)
 
@@ -455,20 +463,20 @@ def run(
     A simple recurrent and a feedforward network of the same sizes are trained as baselines, more
     briefly unless --baseline-epochs says otherwise.
     """
-    refuse_several("`nextword run`")
+    require_one_machine("`nextword run`")
     require_corpus(options["corpus"], options["text_column"])
     require_files(vocabulary=vocabulary)
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     explanation = take(ExplanationConfig, options)
     cache, order = options.pop("cache"), options.pop("ngram_order")
-    engine = {name: options[name] for name in ("engine", "spark_master")}
+    spark = take_spark(options)
 
     with mlflow_run():
         _check_register(register)
-        ingest_stage(DOCUMENTS, force=force, **options)
+        ingest_stage(DOCUMENTS, spark=spark, force=force, **options)
         tokenize_stage(
-            DOCUMENTS, TOKENS, config=words, vocabulary=vocabulary, force=force, **engine
+            DOCUMENTS, TOKENS, config=words, vocabulary=vocabulary, spark=spark, force=force
         )
         train_stage(TOKENS, TRAINING, model=model, training=training, resume=resume, force=force)
         baselines: tuple[Path, ...] = ()

@@ -157,6 +157,13 @@ engine_options = all_of(
     option("--spark-master", "local[*]", "Address of the Spark master; empty for the session that is there already."),
 )  # fmt: skip
 
+
+def take_spark(options: dict[str, Any]) -> str | None:
+    """Move the engine out of the options of a command: the Spark master, or None for no Spark."""
+    engine, master = options.pop("engine"), options.pop("spark_master")
+    return master if engine == "spark" else None
+
+
 vocabulary_option = folder("--vocabulary", None, "File of the tokens to know instead of the most frequent ones: one a line, or a vocabulary.tsv.")  # fmt: skip
 
 model_options = all_of(

@@ -80,13 +80,13 @@ def _tell_other_workers(error: Exception) -> None:
     from pipeline.training import strategies
 
     with contextlib.suppress(InputError):  # of a TF_CONFIG that cannot be read
-        if strategies.workers() == 1 or isinstance(error.__cause__, strategies.Told):
+        if strategies.workers() == 1 or isinstance(error.__cause__, strategies.WorkerFailed):
             return
         if not isinstance(error, click.ClickException):
-            strategies.tell(f"Another worker failed ({type(error).__name__}: {error}).")
+            strategies.abort_workers(f"Another worker failed ({type(error).__name__}: {error}).")
             return
         error.show()  # now: to be heard by all may take a minute
-        strategies.tell(error.format_message())
+        strategies.abort_workers(error.format_message())
         sys.exit(error.exit_code)
 
 

@@ -1,6 +1,7 @@
 """Each stage, run or skipped, and what it leaves in MLflow."""
 
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable
@@ -113,7 +114,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     Args:
         used: what options that were not given stand for.
     """
-    from pipeline import tracking
+    from pipeline.tracking.runs import start_run
 
     context = click.get_current_context()
     options = {**context.params, **used}
@@ -135,7 +136,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     if options.get("cell", "lstm") != "lstm":
         options["mogrifier"] = 0
     shown = {name: value for name, value in options.items() if name not in left_out}
-    return tracking.run(
+    return start_run(
         str(context.info_name), {n: "" if value is None else value for n, value in shown.items()}
     )
 
@@ -146,26 +147,25 @@ def ingest_stage(
     corpus: tuple[str, ...],
     valid: tuple[str, ...] = (),
     test: tuple[str, ...] = (),
-    engine: str = "local",
-    spark_master: str = "",
+    spark: str | None = None,
     force: bool = False,
     **options: Any,
 ) -> None:
     import_tensorflow()
     from pipeline.corpus import hub
     from pipeline.corpus.ingest import find_corpus, ingest
-    from pipeline.tracking import log_documents
+    from pipeline.tracking.runs import log_documents
 
     # `mlflow run -P valid=` passes an empty glob.
     globs = {"valid": tuple(filter(None, valid)), "test": tuple(filter(None, test))}
     stage = ingest
-    if engine == "spark":
+    if spark is not None:
         from pipeline.spark.ingest import ingest as ingest_on_spark
 
-        stage, options["master"] = ingest_on_spark, spark_master
+        stage, options["master"] = ingest_on_spark, spark
     run_or_skip(
         stage,
-        reads=[hub.place(path) for path, _ in find_corpus(corpus)],
+        reads=[hub.corpus_path(path) for path, _ in find_corpus(corpus)],
         output=output,
         parameters={"corpus": corpus, **globs, **options},
         force=force,
@@ -200,22 +200,21 @@ def tokenize_stage(
     vocabulary: Path | None = None,
     init: Path | None = None,
     new_words: int = 0,
-    engine: str = "local",
-    spark_master: str = "",
+    spark: str | None = None,
     force: bool = False,
 ) -> None:
     import_tensorflow()
     from pipeline.tokens import tokenize
-    from pipeline.tracking import log_vocabulary
+    from pipeline.tracking.runs import log_files
 
     stage: Callable[..., None] = tokenize.tokenize
     grown: dict[str, Any] = {"init": init, "new_words": new_words} if init else {}
-    if engine == "spark":
+    if spark is not None:
         from pipeline.spark import tokenize as on_spark
 
         if init:
             raise InputError("Spark grows no vocabulary: leave out --init, or --engine spark.")
-        stage, grown = on_spark.tokenize, {"master": spark_master}
+        stage, grown = on_spark.tokenize, {"master": spark}
     known = [vocabulary] if vocabulary else []
     if init:
         known += [init / "vocabulary.tsv", init / "tokenizer.json"]
@@ -231,7 +230,7 @@ def tokenize_stage(
         },
         force=force,
     )
-    log_vocabulary(output)
+    log_files(output, "vocabulary.tsv", "tokenizer.json")
 
 
 def train_stage(
@@ -240,22 +239,24 @@ def train_stage(
     *,
     model: ModelConfig,
     training: TrainingConfig,
-    init: Path | None = None,
-    retain: float = 0.0,
     force: bool,
     resume: bool,
     prefix: str = "",
+    **fine_tuning: Any,
 ) -> None:
+    """Train, and log to MLflow.
+
+    Args:
+        prefix: of the names of metrics in MLflow.
+        fine_tuning: `init` and `retain` of `train`, or nothing.
+    """
     from pipeline.manifest import is_current, partial_of
-    from pipeline.tracking import epoch_logger, log_history, windows_logger
+    from pipeline.tracking.runs import log_epoch, log_history, log_windows
     from pipeline.training import strategies
     from pipeline.training.train import train
 
-    parameters: dict[str, Any] = {"tokens": tokens, "model": model, "training": training}
-    reads = [tokens]
-    if init:
-        parameters |= {"init": init, "retain": retain}
-        reads.append(init)
+    parameters = {"tokens": tokens, "model": model, "training": training, **fine_tuning}
+    reads = [tokens, *filter(None, [fine_tuning.get("init")])]
     if not strategies.is_chief():
         if force or not is_current(train, reads=reads, output=output, parameters=parameters):
             train(output=partial_of(output), **parameters)
@@ -267,8 +268,8 @@ def train_stage(
         parameters=parameters,
         force=force,
         resume=resume,
-        on_epoch=epoch_logger(prefix),
-        on_windows=windows_logger(prefix),
+        on_epoch=functools.partial(log_epoch, prefix=prefix),
+        on_windows=functools.partial(log_windows, prefix=prefix),
     )
     if not ran:
         log_history(output, prefix)
@@ -286,7 +287,7 @@ def evaluate_stage(
     import_tensorflow()
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.evaluation.report.table import print_table
-    from pipeline.tracking import log_evaluation
+    from pipeline.tracking.runs import log_evaluation
 
     shown = (config.text, config.explanation, config.ablation)
     run_or_skip(
@@ -302,7 +303,7 @@ def evaluate_stage(
         force=force,
     )
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    print_table(metrics)
+    print_table(output)
     log_evaluation(output, metrics)
 
 
@@ -318,8 +319,8 @@ def export_stage(
     force: bool,
 ) -> None:
     import_tensorflow()
-    from pipeline.export import export
-    from pipeline.tracking import log_model
+    from pipeline.export.export import export
+    from pipeline.tracking.registry import log_model
 
     # What there is of an evaluation stands in the model card.
     measured = evaluation if (evaluation / "metrics.json").is_file() else None
@@ -369,7 +370,7 @@ def explain_stage(
 ) -> None:
     import_tensorflow()
     from pipeline.explain.explain import explain, print_explanation
-    from pipeline.tracking import log_explanation
+    from pipeline.tracking.runs import log_files
 
     run_or_skip(
         explain,
@@ -379,4 +380,4 @@ def explain_stage(
         force=force,
     )
     print_explanation(json.loads((output / "explanation.json").read_text(encoding="utf-8")))
-    log_explanation(output)
+    log_files(output, "explanation.json", "figures")

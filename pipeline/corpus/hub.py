@@ -1,4 +1,4 @@
-"""Text of any Hugging Face data set, by name, read as it comes and never downloaded whole."""
+"""Stream the text of Hugging Face datasets, without a download of the whole."""
 
 import functools
 import re
@@ -10,47 +10,49 @@ from pipeline import InputError
 
 PREFIX = "hf:"
 
-_NAME = re.compile(
+_DATASET_NAME = re.compile(
     r"(?P<path>[^/@#]+(?:/[^/@#]+)?)(?:/(?P<config>[^/@#][^@#]*))?"
     r"(?:@(?P<revision>[^#]+))?(?:#(?P<split>.+))?"
 )
 
 
-def read(name: str, *, text_column: str) -> Iterator[str]:
-    """The text of each row of a data set, in order; rows without text are left out.
+def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
+    """Yield the text of each row of a dataset, in order; rows whose text is null are skipped.
 
-    The split is `train` where the name says none: what its authors held out for testing stays
-    out. A data set with one split of another name is read all the same.
+    Without a split in the name, read `train`, or the only split there is.
 
-    Memory holds no more than one file of the data set, however many there are: pyarrow decodes
-    a Parquet file ahead of a slow reader (github.com/apache/arrow/issues/39808).
+    At most one file of the dataset is in memory: pyarrow decodes a Parquet file ahead of a slow
+    reader (github.com/apache/arrow/issues/39808).
 
     Args:
-        name: `owner/dataset[/config][@revision][#split]`, with or without `hf:` before it, or
-            the path of a local folder, `./folder[#split]`:
-            `wikimedia/wikipedia/20231101.pt` is the Portuguese Wikipedia of 1 November 2023.
+        name: `owner/dataset[/config][@revision][#split]` or a local `./folder[#split]`, with or
+            without `hf:`. `wikimedia/wikipedia/20231101.pt` is the Portuguese Wikipedia of
+            1 November 2023.
         text_column: Column that holds the text.
 
     Raises:
-        InputError: at the first row that is asked for: `datasets` is not installed, the data
-            set cannot be had, or it has no such split or column of text.
+        InputError: `datasets` is not installed, the dataset cannot be read, or it has no such
+            split or text column.
     """
     try:
         import datasets
     except ImportError as error:
-        raise InputError(
-            f"{name} needs the datasets library: pip install nextword-pt[hub]."
-        ) from error
-    path, config, revision, split = _parse(name)
+        message = f"{name} needs the datasets library: pip install nextword-pt[hub]."
+        raise InputError(message) from error
+    path, config, revision, split = _parse_name(name)
     try:
         splits = datasets.load_dataset(path, config, revision=revision, streaming=True)
-        rows = splits[_choose_split(name, list(splits), split)]
-        # Some formats tell their columns only in their rows.
+        split = split or (next(iter(splits)) if len(splits) == 1 else "train")
+        if split not in splits:
+            known = ", ".join(splits)
+            raise InputError(f"{name} has no split {split}: end it with # and one of {known}.")
+        rows = splits[split]
+        # Some formats have column names only in their rows.
         columns = rows.column_names or list(next(iter(rows), {}))
+        known = ", ".join(columns)
         if text_column not in columns:
             raise InputError(
-                f"{name} has no column {text_column}: give one of {', '.join(columns)} as the "
-                "text column."
+                f"{name} has no column {text_column}: give one of {known} as the text column."
             )
         for row in rows.select_columns([text_column]):
             text = row[text_column]
@@ -58,12 +60,12 @@ def read(name: str, *, text_column: str) -> Iterator[str]:
                 yield text
             elif text is not None:
                 raise InputError(
-                    f"The column {text_column} of {name} holds no text but "
-                    f"{type(text).__name__}: give another of {', '.join(columns)}."
+                    f"The column {text_column} of {name} holds {type(text).__name__}, not text: "
+                    f"give another of {known}."
                 )
     except InputError:
         raise
-    except Exception as error:  # its own errors, pyarrow's, and those of several HTTP libraries
+    except Exception as error:  # from datasets, pyarrow and several HTTP libraries
         reason = textwrap.shorten(str(error) or type(error).__name__, 400).rstrip(".")
         raise InputError(
             f"{name} cannot be read from Hugging Face: {reason}; check the name and the network."
@@ -71,67 +73,53 @@ def read(name: str, *, text_column: str) -> Iterator[str]:
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder, absolute, that a name means; None for a data set that is elsewhere."""
-    place = name.removeprefix(PREFIX).partition("#")[0]
-    if place.startswith((".", "~")) or Path(place).is_absolute():
-        return Path(place).expanduser().absolute()
+    """Return the absolute path of a local dataset, None for a dataset of the Hub."""
+    path = name.removeprefix(PREFIX).partition("#")[0]
+    if path.startswith((".", "~")) or Path(path).is_absolute():
+        return Path(path).expanduser().absolute()
     return None
 
 
-def place(path: str) -> Path | str:
-    """Where the text of a corpus lies; of a data set elsewhere its name, as `located` has it."""
-    if not path.startswith(PREFIX):
-        return Path(path)
-    return local_folder(path) or path
+def corpus_path(name: str) -> Path | str:
+    """Return the path of a file or a local dataset, or the name of a dataset of the Hub."""
+    if not name.startswith(PREFIX):
+        return Path(name)
+    return local_folder(name) or name
 
 
-def located(name: str) -> str:
-    """The same data set by a name that means it in any working directory, and as it is now.
-
-    Where its commit cannot be had, it keeps its name.
-    """
+def pin(name: str) -> str:
+    """Return the name with an absolute path, or with its current commit if that can be found."""
     folder = local_folder(name)
     path, sign, split = name.partition("#")
     if folder:
         return f"{PREFIX}{folder}{sign}{split}"
-    commit = _commit(*_parse(name)[:3])
+    commit = _find_commit(*_parse_name(name)[:3])
     return f"{path.partition('@')[0]}@{commit}{sign}{split}" if commit else name
 
 
-@functools.cache  # a run reads one commit, though others come meanwhile
-def _commit(path: str, config: str | None, revision: str | None) -> str | None:
-    """The commit that a revision means now; without the Hub, that which `datasets` has cached."""
+@functools.cache  # a run reads a single commit, even if new ones arrive meanwhile
+def _find_commit(path: str, config: str | None, revision: str | None) -> str | None:
+    """Return the commit of a revision; offline, the one that `datasets` has cached."""
     if re.fullmatch("[0-9a-f]{40}", revision or ""):
         return revision
     try:
         import datasets
 
         return datasets.load_dataset_builder(path, config, revision=revision).hash
-    except Exception:  # whatever it is, `read` meets it too, and tells
+    except Exception:  # `read_dataset` meets the same error and reports it
         return None
 
 
-def _parse(name: str) -> tuple[str, str | None, str | None, str | None]:
-    """Path, config, revision and split in a name."""
+def _parse_name(name: str) -> tuple[str, str | None, str | None, str | None]:
+    """Return the path, config, revision and split of a dataset name."""
     if folder := local_folder(name):
         if not folder.is_dir():
             raise InputError(f"{name} names no folder: there is no {folder}.")
         return str(folder), None, None, name.partition("#")[2] or None
-    match = _NAME.fullmatch(name.removeprefix(PREFIX))
+    match = _DATASET_NAME.fullmatch(name.removeprefix(PREFIX))
     if not match:
         raise InputError(
-            f"{name} names no data set: write hf:owner/dataset, with /config, @revision and "
-            "#split after it if need be, or hf:./folder."
+            f"{name} is not the name of a dataset: write hf:owner/dataset, with /config, "
+            "@revision and #split after it if need be, or hf:./folder."
         )
     return match["path"], match["config"], match["revision"], match["split"]
-
-
-def _choose_split(name: str, splits: list[str], split: str | None) -> str:
-    if split is None:
-        split = splits[0] if len(splits) == 1 else "train"
-    if split not in splits:
-        raise InputError(
-            f"{name} has no split {split}: put one of its splits ({', '.join(splits)}) after the "
-            "name and a #."
-        )
-    return split

@@ -1,4 +1,4 @@
-"""Which documents train, validate and test: by globs, by the hash of their text, or in parts."""
+"""Assign documents to train, valid and test: by globs, by the hash of their text, or in parts."""
 
 import fnmatch
 import hashlib
@@ -17,203 +17,179 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
 
-# A share of the documents this large goes to valid and to test where no glob says otherwise.
+# Fraction of the documents that goes to valid, and to test, unless a glob fills the split.
 HELD_OUT_SHARE = 0.05
-# With fewer documents than this, every document is cut instead: its first paragraphs train,
-# the next tenth validates, the last tenth tests.
+# Fewer documents are divided instead: the last tenth of the paragraphs of each is for test, the
+# tenth before for valid.
 FEW_DOCUMENTS = 20
-_CUT = "cut"
-# The file of the folder that keeps what neither a glob nor the hash decides.
-_KEPT = "splits.json"
+_DIVIDED = "cut"
+_SPLITS_FILE = "splits.json"
 
 
-def digest(text: str) -> str:
-    """The doc_id of a text: its SHA-256 in hexadecimal."""
+def text_id(text: str) -> str:
+    """Return the doc_id of a text: its SHA-256 in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fraction(doc_id: str) -> float:
-    """A number in [0, 1) that depends on the text alone, so that adding files moves nothing."""
+    """Return a number in [0, 1) that depends only on the text, so that adding files moves none."""
     return int(doc_id[:12], 16) / 16**12
 
 
 def _matches(source: str, pattern: str) -> bool:
-    """Whether a glob matches a source, or is its very name: brackets may be part of that."""
+    """Return whether a glob matches a source or equals it (names may contain brackets)."""
     return source == pattern or fnmatch.fnmatchcase(source, pattern)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """How documents are split.
+    """The rules that assign documents to splits.
 
     Attributes:
-        valid, test: globs over the sources; what matches both tests.
-        kept: doc_id → its split, or "cut": documents that the hash does not decide, as one of few
-            or where chance left a split empty. They stay as they are when others are added.
+        valid, test: Globs over sources. A source that matches both is for test.
+        fixed: doc_id → split, or "cut" for a document that is divided. Holds the documents that
+            the hash does not decide, so that they stay where they are when others are added.
     """
 
     valid: Sequence[str] = ()
     test: Sequence[str] = ()
-    kept: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def held_out(self) -> list[str]:
-        """The splits that no glob fills."""
+    def hashed(self) -> list[str]:
+        """The held-out splits that have no glob."""
         return [split for split, globs in (("valid", self.valid), ("test", self.test)) if not globs]
 
-    def keeping(self, folder: Path) -> "Splits":
-        """These, with what an earlier ingest into a folder has kept there.
-
-        Raises:
-            InputError: that cannot be read.
-        """
-        path = folder / _KEPT
+    def load(self, folder: Path) -> "Splits":
+        """Return these rules with what `save` fixed; raise InputError if that is damaged."""
+        path = folder / _SPLITS_FILE
         if not path.exists():
             return self
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if not {*kept.values()} <= {*SPLITS, _CUT}:
+            fixed = json.loads(path.read_text(encoding="utf-8"))
+            if not {*fixed.values()} <= {*SPLITS, _DIVIDED}:
                 raise ValueError
         except (ValueError, AttributeError, TypeError) as error:
             raise InputError(
                 f"{path} is damaged: delete it to split the documents as if they were new."
             ) from error
-        return replace(self, kept=kept)
+        return replace(self, fixed=fixed)
 
     def save(self, folder: Path) -> None:
-        """Write what is kept into a folder."""
-        (folder / _KEPT).write_text(json.dumps(self.kept, indent=2) + "\n", encoding="utf-8")
+        """Write the fixed documents to splits.json."""
+        text = json.dumps(self.fixed, indent=2) + "\n"
+        (folder / _SPLITS_FILE).write_text(text, encoding="utf-8")
 
-    def named(self, source: str) -> str | None:
-        """The split that a glob puts a source into."""
+    def match(self, source: str) -> str | None:
+        """Return the split whose globs match a source."""
         for split, globs in (("test", self.test), ("valid", self.valid)):
-            if globs and any(_matches(source, pattern) for pattern in globs):
+            if any(_matches(source, pattern) for pattern in globs):
                 return split
         return None
 
-    def of(self, doc_id: str, source: str) -> str:
-        """The split of a document, or "cut"."""
-        if named := self.named(source):
-            return named
+    def choose(self, doc_id: str, source: str) -> str:
+        """Return the split of a document, or "cut"."""
+        if matched := self.match(source):
+            return matched
         place = int(_fraction(doc_id) / HELD_OUT_SHARE) + 1
-        split = self.kept.get(doc_id) or SPLITS[place if place < len(SPLITS) else 0]
-        return split if split in ("train", _CUT) or split in self.held_out else "train"
+        split = self.fixed.get(doc_id) or SPLITS[place if place < len(SPLITS) else 0]
+        return split if split == _DIVIDED or split in self.hashed else "train"
 
     def assign(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """Add the columns `split` and `part`; a document that is cut becomes several rows."""
+        """Add the columns `split` and `part`; a divided document becomes several rows."""
         for frame in frames:
-            splits = [self.of(*p) for p in zip(frame["doc_id"], frame["source"], strict=True)]
-            if _CUT not in splits:
+            splits = [self.choose(*p) for p in zip(frame["doc_id"], frame["source"], strict=True)]
+            if _DIVIDED not in splits:
                 yield frame.assign(split=splits, part=0)
                 continue
             rows = []
-            for row, whole in zip(frame.to_dict("records"), splits, strict=True):
-                parts = self._parts(row["text"]) if whole == _CUT else [(whole, row["text"])]
+            for row, chosen in zip(frame.to_dict("records"), splits, strict=True):
+                text = row["text"]
+                parts = self._divide(text) if chosen == _DIVIDED else [(chosen, text)]
                 for part, (split, text) in enumerate(parts):
-                    row |= {"doc_id": digest(text), "text": text, "split": split, "part": part}
-                    rows.append({**row})
+                    new = {"doc_id": text_id(text), "text": text, "split": split, "part": part}
+                    rows.append(row | new)
             yield pd.DataFrame(rows, columns=[*frame.columns, "split", "part"])
 
-    def _parts(self, text: str) -> list[tuple[str, str]]:
+    def _divide(self, text: str) -> list[tuple[str, str]]:
+        """Return (split, text) parts; the last tenths of the paragraphs are held out."""
         paragraphs = text.split("\n")
-        held_out = self.held_out
-        if len(paragraphs) <= len(held_out):  # too short to cut
+        if len(paragraphs) <= len(self.hashed):  # too short to divide
             return [("train", text)]
-        block = max(len(paragraphs) // 10, 1)
-        first = len(paragraphs) - block * len(held_out)
-        parts = [("train", paragraphs[:first])]
-        for number, split in enumerate(held_out):
-            start = first + number * block
-            parts.append((split, paragraphs[start : start + block]))
-        return [(split, "\n".join(part)) for split, part in parts]
+        size = max(len(paragraphs) // 10, 1)
+        end = len(paragraphs) - size * len(self.hashed)
+        parts = [("train", "\n".join(paragraphs[:end]))]
+        for split in self.hashed:
+            parts.append((split, "\n".join(paragraphs[end : end + size])))
+            end += size
+        return parts
 
 
-class _Document(NamedTuple):
-    """In the order in which documents are chosen to fill a split that chance left empty."""
+class _Candidate(NamedTuple):
+    """A document; documents sort in the order in which they would fill an empty split."""
 
-    known: bool
+    is_fixed: bool
     fraction: float
     doc_id: str
     source: str
-    can_be_cut: bool
+    divisible: bool
 
 
-class _Tally:
-    """Which splits some documents fill, and the first three to choose of those that train."""
-
-    def __init__(self) -> None:
-        self.filled: set[str] = set()
-        self.training: list[_Document] = []
-
-    def add(self, splits: Splits, document: _Document) -> None:
-        split = splits.of(document.doc_id, document.source)
-        self.filled.add(split)
-        if split == _CUT and document.can_be_cut:
-            self.filled.update(splits.held_out)
-        if split != "train" or document.doc_id in {other.doc_id for other in self.training}:
-            return
-        if len(self.training) < 3 or document < self.training[-1]:
-            self.training = sorted([*self.training, document])[:3]
-
-
-class Census:
-    """Counts documents as they pass: as much as must be known of all of them to split each.
-
-    Args:
-        splits: the globs, and what an earlier ingest has kept.
-    """
+class SplitPlanner:
+    """Gather what must be known of all documents before any can be assigned, in one pass."""
 
     def __init__(self, splits: Splits):
         self._splits = splits
         self._unmatched = {*splits.valid, *splits.test}
         self._example = ""
-        self._tally = _Tally()
-        self._first: list[_Document] = []  # that no glob names: all of them, where they are few
+        self._first: list[_Candidate] = []  # the first that match no glob
+        self._filled: set[str] = set()
+        self._training: list[_Candidate] = []  # the three that would fill a split first
 
-    def count(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """Count the documents of frames (doc_id, source, text), and pass them on."""
+    def observe(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Take note of documents (doc_id, source, text), and yield their frames unchanged."""
         for frame in frames:
-            for row in frame[["doc_id", "source", "text"]].itertuples(index=False):
-                self._count(*row)
+            for doc_id, source, text in frame[["doc_id", "source", "text"]].itertuples(index=False):
+                self._example = self._example or source
+                self._unmatched -= {p for p in self._unmatched if _matches(source, p)}
+                if self._splits.match(source):
+                    continue
+                is_fixed = doc_id in self._splits.fixed
+                divisible = text.count("\n") >= len(self._splits.hashed)
+                candidate = _Candidate(is_fixed, _fraction(doc_id), doc_id, source, divisible)
+                self._add(candidate)
+                if len(self._first) < FEW_DOCUMENTS:
+                    self._first.append(candidate)
             yield frame
 
-    def _count(self, doc_id: str, source: str, text: str) -> None:
-        self._example = self._example or source
-        if self._unmatched:
-            self._unmatched -= {p for p in self._unmatched if _matches(source, p)}
-        if self._splits.named(source) is None:
-            can_be_cut = text.count("\n") >= len(self._splits.held_out)
-            known = doc_id in self._splits.kept
-            document = _Document(known, _fraction(doc_id), doc_id, source, can_be_cut)
-            self._tally.add(self._splits, document)
-            if len(self._first) < FEW_DOCUMENTS:
-                self._first.append(document)
+    def _add(self, candidate: _Candidate) -> None:
+        split = self._splits.choose(candidate.doc_id, candidate.source)
+        self._filled.add(split)
+        if split == _DIVIDED and candidate.divisible:
+            self._filled.update(self._splits.hashed)
+        if split == "train" and all(candidate.doc_id != c.doc_id for c in self._training):
+            self._training = sorted([*self._training, candidate])[:3]
 
-    def decide(self) -> Splits:
-        """How to split the documents that were counted.
-
-        Raises:
-            InputError: a glob matches no document.
-        """
+    def plan(self) -> Splits:
+        """Return the rules for these documents; raise InputError if a glob matches none."""
         if self._unmatched:
             raise InputError(
                 f"No text of the corpus matches {min(self._unmatched)!r}; globs are compared with "
                 f"names such as {self._example!r}."
             )
-        splits, tally = self._splits, self._tally
         if len(self._first) < FEW_DOCUMENTS:
-            few = {d.doc_id: _CUT if d.can_be_cut else "train" for d in self._first}
-            splits, tally = replace(splits, kept={**few, **splits.kept}), _Tally()
-            for document in self._first:
-                tally.add(splits, document)
-        # Where chance leaves a split empty, it gets the document that came nearest.
-        empty = [split for split in splits.held_out if split not in tally.filled]
-        moved = dict(zip(empty, tally.training[:-1], strict=False))
-        for split, document in moved.items():
+            few = {c.doc_id: _DIVIDED if c.divisible else "train" for c in self._first}
+            self._splits = replace(self._splits, fixed={**few, **self._splits.fixed})
+            self._filled, self._training = set(), []
+            for candidate in self._first:
+                self._add(candidate)
+        # A split that is empty by chance gets the document that came nearest.
+        fixed = {**self._splits.fixed}
+        empty = [split for split in self._splits.hashed if split not in self._filled]
+        for split, candidate in zip(empty, self._training[:-1], strict=False):
+            fixed[candidate.doc_id] = split
             log.warning(
-                "By chance no document fell into the %s split: %s is put there, and stays there "
-                "when others are added.",
-                *(split, document.source),
+                f"By chance no document fell into the {split} split: {candidate.source} is put "
+                "there, and stays there when others are added."
             )
-        moved_ids = {document.doc_id: split for split, document in moved.items()}
-        return replace(splits, kept={**splits.kept, **moved_ids})
+        return replace(self._splits, fixed=fixed)

@@ -1,4 +1,4 @@
-"""What stands before every request: who may ask, how much, and what no answer goes without."""
+"""Middleware that refuses foreign and oversized requests, and adds security headers."""
 
 import ipaddress
 import socket
@@ -6,26 +6,28 @@ from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LIMIT = 64 * 1024  # bytes of a body
+MAX_BYTES = 64 * 1024  # of a body
+_TOO_LARGE = f"The text is too long: a request may have {MAX_BYTES // 1024} KB."
 
 
 def refuse(status: int, sentence: str) -> JSONResponse:
-    """An answer that says what is wrong."""
+    """Return an error response with one sentence."""
     return JSONResponse({"error": sentence}, status)
 
 
 class Guard:
-    """Refuses what the page would not send, before anything reads it.
+    """Refuses requests that the page does not send, before anything reads them.
 
-    A page from elsewhere could ask in a person's name: from its own origin, or by letting its name
-    point at this machine (DNS rebinding). Addresses are safe from the latter, names are not.
+    Another site could ask in the user's name: from its own origin, or by resolving its name to this
+    machine (DNS rebinding), which works for names only, so all addresses are accepted.
 
     Args:
-        app: what stands behind.
-        hosts: names that the machine may be addressed by, beside localhost and its own.
-        policy: the Content-Security-Policy of all answers.
+        app: the application.
+        hosts: names of this machine in URLs, besides localhost and its host name.
+        policy: Content-Security-Policy of all responses.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: frozenset[str], policy: str):
@@ -44,33 +46,25 @@ class Guard:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BYTES:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         refusal = self._refusal(scope["method"], Headers(scope=scope))
-        body = b""
-        more = not refusal
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > LIMIT:
-                refusal, more = _too_large(), False
         if refusal:
             return await refusal(scope, receive, answer)
-
-        async def replay() -> Message:
-            nonlocal body, more
-            if more:
-                return await receive()
-            more = True
-            return {"type": "http.request", "body": body}
-
-        return await self._app(scope, replay, answer)
+        return await self._app(scope, limited, answer)
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -81,17 +75,15 @@ class Guard:
         if method == "POST" and not headers.get("content-type", "").startswith("application/json"):
             return refuse(415, "The body must be application/json.")
         length = headers.get("content-length", "0")
-        return _too_large() if length.isdecimal() and int(length) > LIMIT else None
+        if length.isdecimal() and int(length) > MAX_BYTES:
+            return refuse(413, _TOO_LARGE)
+        return None
 
     def _is_known(self, host: str) -> bool:
-        name = ""
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            ipaddress.ip_address(name)
+            if name not in self._hosts:
+                ipaddress.ip_address(name)
         except ValueError:
-            return name in self._hosts
+            return False
         return True
-
-
-def _too_large() -> JSONResponse:
-    return refuse(413, f"The text is too long: a request may have {LIMIT // 1024} KB.")

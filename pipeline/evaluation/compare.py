@@ -1,7 +1,7 @@
-"""Two evaluations held against each other: which model is better, and whether that is noise.
+"""A paired comparison of two evaluations: which model is better, and whether it may be noise.
 
-A paired test: both models are measured on the same documents, and the interval is one of their
-difference (`intervals`), so that a document that is hard for both does not blur it.
+Both models are measured on the same documents, and the interval is that of their difference
+(`intervals`), so that documents that are hard for both do not widen it.
 """
 
 import dataclasses
@@ -16,23 +16,22 @@ import rich.box
 import rich.table
 
 from pipeline import InputError
-from pipeline.evaluation.intervals import FEW, METRICS, SUMS, figures, with_interval
+from pipeline.evaluation.intervals import FEW, METRICS, SUMS, jackknife, metrics_of
 
 _SAME = ["unit", "number", "digest", "tokens"]
+_LABELS = dict(zip(METRICS, ("perplexity", "top-3", "keystroke savings"), strict=True))
+_SPLITS = {"valid": "On the validation split", "test": "On the test split", "text": "On the text"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How far two models are apart in one figure on one split.
+    """The difference of two models in one metric on one split.
 
     Attributes:
-        split: what both were measured on.
         metric: perplexity, top_3 or keystroke_savings.
-        first, second: what either has.
-        difference: of perplexities the ratio first / second, of shares first − second.
-        low, high: its 95 % interval; NaN where there is but one unit.
-        unit: what was left out in turn, "document" or "block" (of a single document).
-        units: how many there are.
+        difference: for perplexities the ratio first / second, for shares first − second.
+        low, high: its 95 % interval; NaN with a single unit.
+        unit, units: "document", or "block" of a single document, and their number.
     """
 
     split: str
@@ -55,21 +54,17 @@ class Difference:
 
 
 def compare(first: Path, second: Path) -> list[Difference]:
-    """Compare the models that two evaluations are about, the first of each.
-
-    Args:
-        first, second: folders that `evaluate` wrote.
+    """Compare the first models of two folders that `evaluate` wrote.
 
     Returns:
-        For each split that both have, each figure that both models can tell.
+        The metrics that both models have, on each split that both evaluations have.
 
     Raises:
-        InputError: a folder has no evaluation, or the two were not made on the same text with the
-            same vocabulary.
+        InputError: a folder has no evaluation, or the two differ in text or vocabulary.
     """
     one, other = _load(first), _load(second)
     splits = [split for split in one["split"].unique() if split in set(other["split"])]
-    found = []
+    differences = []
     for split in splits:
         rows, others = (_of_first_model(table, split) for table in (one, other))
         if not rows[_SAME].equals(others[_SAME]):
@@ -79,10 +74,10 @@ def compare(first: Path, second: Path) -> list[Difference]:
                 f"{first} and {second} were not measured on the same {split} text with the same "
                 "vocabulary: evaluate both on the same tokens."
             )
-        found += _differences(split, rows, others)
-    if not found:
+        differences += _differences(split, rows, others)
+    if not differences:
         raise InputError(f"{first} and {second} have no split in common: evaluate one again.")
-    return found
+    return differences
 
 
 def _load(folder: Path) -> pd.DataFrame:
@@ -103,77 +98,66 @@ def _of_first_model(table: pd.DataFrame, split: str) -> pd.DataFrame:
 
 def _differences(split: str, rows: pd.DataFrame, others: pd.DataFrame) -> list[Difference]:
     sums = np.concatenate([rows[[*SUMS]], others[[*SUMS]]], axis=1, dtype=np.float64)  # (D, 10)
-    # What either has, the difference, and the ends of its interval; (5, 3).
-    told = np.concatenate([_either(sums.sum(0)), with_interval(sums, difference)])
-    told[:, 0] = np.exp(told[:, 0])  # a difference of logarithms is a ratio
+    # Both values, their difference, and its interval; (5, 3).
+    table = np.concatenate([_both(sums.sum(0)), jackknife(sums, difference)])
+    table[:, 0] = np.exp(table[:, 0])  # a difference of logarithms is a ratio
     unit, units = rows["unit"].iloc[0], len(rows)
     return [
         Difference(split, metric, one, other, apart, low, high, unit, units)
-        for metric, (one, other, apart, low, high) in zip(METRICS, told.T.tolist(), strict=True)
+        for metric, (one, other, apart, low, high) in zip(METRICS, table.T.tolist(), strict=True)
         if not math.isnan(apart)
     ]
 
 
-def _either(sums: np.ndarray) -> np.ndarray:
-    return np.stack([figures(half) for half in np.split(sums, 2, axis=-1)])
+def _both(sums: np.ndarray) -> np.ndarray:
+    return np.stack([metrics_of(half) for half in np.split(sums, 2, axis=-1)])
 
 
 def difference(sums: np.ndarray) -> np.ndarray:
-    """`figures` of the first model − those of the second, from the sums of both, (…, 10)."""
-    return np.subtract(*_either(sums))
+    """Subtract `metrics_of` the second model from the first's, from sums of both, (…, 10)."""
+    return np.subtract(*_both(sums))
 
 
 def in_words(differences: Sequence[Difference], *, first: str, second: str) -> list[str]:
-    """A sentence for each split, by its perplexity.
-
-    Args:
-        differences: what `compare` found.
-        first, second: what to call the two models.
-    """
-    return [
-        _sentence(d, first=first, second=second) for d in differences if d.metric == "perplexity"
-    ]
+    """Say for each split which of two models has the better perplexity; they are named."""
+    of_perplexity = [d for d in differences if d.metric == "perplexity"]
+    return [_sentence(d, first=first, second=second) for d in of_perplexity]
 
 
-def _sentence(found: Difference, *, first: str, second: str) -> str:
-    where = {"valid": "On the validation split", "test": "On the test split"}.get(
-        found.split, "On the text"
-    )
-    if math.isnan(found.low):
+def _sentence(d: Difference, *, first: str, second: str) -> str:
+    where = _SPLITS[d.split]
+    if math.isnan(d.low):
         return (
-            f"{where} nothing can be said: a single paragraph does not tell a difference from "
-            "noise."
+            f"{where} nothing can be said: a single paragraph cannot tell a difference from noise."
         )
-    sure = f"95 % interval {found.low:.3f} to {found.high:.3f}, over {found.units} {found.unit}s"
-    if found.units < FEW:
-        sure += f"; of fewer than {FEW} it is wide, and trusts them to be alike"
-    if found.better:
-        names = (first, second) if found.better == 1 else (second, first)
+    interval = f"95 % interval {d.low:.3f} to {d.high:.3f}, over {d.units} {d.unit}s"
+    if d.units < FEW:
+        interval += f"; with fewer than {FEW} it is wide, and assumes that they are alike"
+    ratio = f"the perplexity of {first} is {d.difference:.3f} × that of {second}"
+    if d.better:
+        better, worse = (first, second) if d.better == 1 else (second, first)
         return (
-            f"{where} {names[0]} is better than {names[1]}, and that is not noise: the perplexity "
-            f"of {first} is {found.difference:.3f} × that of {second} ({sure})."
+            f"{where} {better} is better than {worse}, and that is not noise: {ratio} ({interval})."
         )
     return (
-        f"{where} neither is better, or the text is too short to tell: the perplexity of {first} "
-        f"is {found.difference:.3f} × that of {second}, which may be noise ({sure})."
+        f"{where} neither is better, or the text is too short to tell: {ratio}, which may be "
+        f"noise ({interval})."
     )
 
 
 def print_comparison(differences: Sequence[Difference], *, first: str, second: str) -> None:
     """Print a table of all differences, and what they mean."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("split")
-    table.add_column("figure")
+    table = rich.table.Table("split", "metric", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in (first, second, "difference", "95 % interval"):
         table.add_column(heading, justify="right")
-    for found in differences:
-        form, change = ("{:.1f}", "× {:.3f}") if found.metric == "perplexity" else ("{:.1%}",) * 2
-        low, high = (change.removeprefix("× ").format(v) for v in (found.low, found.high))
-        table.add_row(
-            *(found.split, found.metric.replace("_", " ").replace("top ", "top-")),
-            *(form.format(value) for value in (found.first, found.second)),
-            *(change.format(found.difference), f"{low} to {high}"),
-        )
+    for d in differences:
+        if d.metric == "perplexity":
+            cells = [f"{d.first:.1f}", f"{d.second:.1f}", f"× {d.difference:.3f}"]
+            interval = f"{d.low:.3f} to {d.high:.3f}"
+        else:
+            cells = [f"{value:.1%}" for value in (d.first, d.second, d.difference)]
+            interval = f"{d.low:.1%} to {d.high:.1%}"
+        table.add_row(d.split, _LABELS[d.metric], *cells, interval)
     rich.print(table)
     for sentence in in_words(differences, first=first, second=second):
         print(sentence)

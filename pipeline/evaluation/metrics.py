@@ -1,7 +1,4 @@
-"""What predictions come to: the numbers of metrics.json, and the tables beside it.
-
-All of it is plain NumPy over the arrays of `metrics.Predictions`.
-"""
+"""The numbers of metrics.json, and the tables beside it, computed from `meter.Predictions`."""
 
 import hashlib
 import itertools
@@ -12,85 +9,79 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.held_out import Unseen
-from pipeline.evaluation.intervals import METRICS, SUMS, with_interval
-from pipeline.evaluation.keystrokes import Completions, pressed_keys, unaided_keys
+from pipeline.evaluation.held_out import HeldOutText
+from pipeline.evaluation.intervals import METRICS, SUMS, jackknife
+from pipeline.evaluation.keystrokes import pressed_keys, unaided_keys
 from pipeline.model.meter import Predictions, perplexity
+from pipeline.text.tokenizer import is_word
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 TOP = (1, 3, 5)
-# Words of the vocabulary by how frequent they are in training: up to the 10th, the 100th, …
+# Bands of the vocabulary by frequency rank in training: up to the 10th, the 100th, …
 _BANDS = (10, 100, 1_000, 10_000)
 _PARTS = 5
 _BINS = 10
 
 
 def hits(predictions: Predictions, k: int) -> np.ndarray:
-    """Targets among the k most probable tokens, bool (N,); what is unknown is a miss."""
+    """Return which known targets are among the k most probable tokens, bool (N,)."""
     return predictions.known & (predictions.rank < k)
 
 
 def score(
-    predictions: Predictions, unseen: Unseen, *, vocabulary: Vocabulary, words: Completions | None
+    predictions: Predictions, text: HeldOutText, *, vocabulary: Vocabulary
 ) -> dict[str, float]:
-    """The numbers of one model on one text; the README has the definitions.
+    """Compute the metrics of one model on one text; the README defines them.
 
-    `mean_reciprocal_rank` is the mean of 1 / place of the target among all tokens (Voorhees 1999),
-    of the unknown 0; `calibration_error` the mean distance of the most probable token's p from how
-    often it is right (`calibration`). Where tokens are pieces of words, all is of pieces, nothing
-    of words is measured but `perplexity_per_word`, exp(nats / words), which can be compared with
+    `mean_reciprocal_rank` is the mean of 1 / (1 + rank) of the target among all tokens, 0 for the
+    unknown (Voorhees 1999); `calibration_error` is the expected calibration error of the most
+    probable token (Guo et al. 2017, §2). Metrics of words need a vocabulary of words; with pieces
+    of words there is `perplexity_per_word` instead, exp(nats / words), which is comparable with
     the perplexity of a model of words.
-
-    Args:
-        predictions: what the model said.
-        unseen: the text.
-        vocabulary: of both.
-        words: what can be suggested; None where tokens are pieces of words.
     """
     nats, known = predictions.nats.astype(np.float64), predictions.known
     tokens = len(nats)
-    found: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "perplexity": perplexity(nats.sum(), tokens),
         "perplexity_known": perplexity(nats[known].sum(), known.sum()),
         "oov_rate": 1 - known.mean(),
         "tokens": tokens,
     }
     for k in TOP:
-        found[f"top_{k}"] = hits(predictions, k).mean()
-    found["mean_reciprocal_rank"] = np.mean(known / (predictions.rank + 1))
+        metrics[f"top_{k}"] = hits(predictions, k).mean()
+    metrics["mean_reciprocal_rank"] = np.mean(known / (predictions.rank + 1))
     rows = calibration(predictions)
     distance = (rows["confidence"] - rows["right"]).abs()
-    found["calibration_error"] = (distance * rows["tokens"]).sum() / tokens
+    metrics["calibration_error"] = (distance * rows["tokens"]).sum() / tokens
     if vocabulary.unit == "subword":
-        found["words"] = int(np.array(vocabulary.closes())[predictions.targets].sum())
-        found["perplexity_per_word"] = perplexity(nats.sum(), found["words"])
-    if words and predictions.word_rank is not None:
-        word = words.is_word[predictions.targets]
+        metrics["words"] = int(np.array(vocabulary.closes())[predictions.targets].sum())
+        metrics["perplexity_per_word"] = perplexity(nats.sum(), metrics["words"])
+    if predictions.word_rank is not None:
+        word = is_word(list(vocabulary.tokens)).numpy()[predictions.targets]
         count = max((word | ~known).sum(), 1)
         for k in TOP:
-            found[f"top_{k}_words"] = (word & (predictions.word_rank < k)).sum() / count
-    sums = by_unit(predictions, unseen, vocabulary=vocabulary)[[*SUMS]].to_numpy()
-    whole, *ends = with_interval(sums)
-    found["keystroke_savings"] = whole[-1]
+            metrics[f"top_{k}_words"] = (word & (predictions.word_rank < k)).sum() / count
+    sums = by_unit(predictions, text, vocabulary=vocabulary)[[*SUMS]].to_numpy()
+    whole, *ends = jackknife(sums)
+    metrics["keystroke_savings"] = whole[-1]
     for end, values in zip(("low", "high"), np.clip(ends, 0, [math.inf, 1, 1]), strict=True):
         values[0] = np.exp(values[0])
-        found |= {f"{name}_{end}": v for name, v in zip(METRICS, values, strict=True)}
-    numbers = {name: value for name, value in found.items() if not math.isnan(value)}
-    return {name: v if isinstance(v, int) else float(v) for name, v in numbers.items()}
+        metrics |= {f"{name}_{end}": v for name, v in zip(METRICS, values, strict=True)}
+    measured = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    return {name: v if isinstance(v, int) else float(v) for name, v in measured.items()}
 
 
-def by_unit(predictions: Predictions, unseen: Unseen, *, vocabulary: Vocabulary) -> pd.DataFrame:
-    """Sums over each document, or each block of a single one: what intervals are made of.
+def by_unit(predictions: Predictions, text: HeldOutText, *, vocabulary: Vocabulary) -> pd.DataFrame:
+    """Add up `SUMS` over each document, or each block of a single one.
 
     Returns:
-        A row for each: the `unit`, "document" or "block"; its `number`, from 1; `digest` of its
-        targets; and `SUMS`.
+        Columns `unit`, "document" or "block"; `number`, from 1; `digest`, of the targets; `SUMS`.
     """
-    unit, bounds = unseen.units()
+    unit, bounds = text.units()
     count = len(predictions.nats)
     keys = unaided = np.full(count, math.nan)
-    if predictions.typed is not None and unseen.letters is not None:
-        unaided = unaided_keys(unseen.stream, unseen.letters, vocabulary)
+    if predictions.typed is not None and text.letters is not None:
+        unaided = unaided_keys(text.stream, text.letters, vocabulary)
         keys = pressed_keys(predictions.typed, unaided)
     columns = (np.ones(count), predictions.nats, hits(predictions, 3), keys, unaided)
     sums = np.cumsum(np.stack(columns, axis=1, dtype=np.float64), axis=0)
@@ -99,19 +90,15 @@ def by_unit(predictions: Predictions, unseen: Unseen, *, vocabulary: Vocabulary)
         hashlib.sha256(predictions.targets[first:end].astype("<i4").tobytes()).hexdigest()[:16]
         for first, end in itertools.pairwise(bounds)
     ]
-    table = pd.DataFrame(sums, columns=[*SUMS])
-    table.insert(0, "digest", digests)
-    table.insert(0, "number", np.arange(1, len(table) + 1))
-    table.insert(0, "unit", unit)
-    return table
+    rows = {"unit": unit, "number": np.arange(1, len(sums) + 1), "digest": digests}
+    return pd.DataFrame({**rows, **dict(zip(SUMS, sums.T, strict=True))})
 
 
 def by_frequency(predictions: Predictions, vocabulary: Vocabulary) -> pd.DataFrame:
-    """Perplexity and top-3 by how frequent the target is in training.
+    """Compute perplexity and top-3 by the target's frequency rank in training: "1-10", "11-100", ….
 
     Returns:
-        A row for each band of ranks, "1-10", "11-100", …, and "unknown"; `tokens`, `perplexity`,
-        `top_3`.
+        Columns `rank`, `tokens`, `perplexity`, `top_3`; unknown tokens have the rank "unknown".
     """
     counts = np.array(vocabulary.counts)
     counts[UNKNOWN_ID] = -1
@@ -120,26 +107,18 @@ def by_frequency(predictions: Predictions, vocabulary: Vocabulary) -> pd.DataFra
     band = np.searchsorted(_BANDS, rank)
     band[UNKNOWN_ID] = len(_BANDS) + 1
     starts = [1, *(edge + 1 for edge in _BANDS)]
-    names = [f"{first}-{last}" for first, last in zip(starts, _BANDS, strict=False)]
-    names += [f"{starts[-1]}-", "unknown"]
-    return _by_group(predictions, band[predictions.targets], names=names, column="rank")
+    names = [f"{first}-{last}" for first, last in zip(starts, [*_BANDS, ""], strict=True)]
+    return _by_group(
+        predictions, band[predictions.targets], names=[*names, "unknown"], column="rank"
+    )
 
 
 def by_position(predictions: Predictions, documents: np.ndarray) -> pd.DataFrame:
-    """Perplexity and top-3 by the part of a document, in fifths of its tokens.
-
-    Args:
-        predictions: of all documents.
-        documents: of `Unseen`.
-
-    Returns:
-        A row for each `part`, 1 to 5; `tokens`, `perplexity`, `top_3`.
-    """
+    """Compute perplexity and top-3 by `part`, the fifths of `HeldOutText.documents`."""
     lengths = np.diff(documents)
     place = np.arange(len(predictions.nats)) - np.repeat(documents[:-1], lengths)
     part = place * _PARTS // np.repeat(lengths, lengths)
-    names = [str(number + 1) for number in range(_PARTS)]
-    return _by_group(predictions, part, names=names, column="part")
+    return _by_group(predictions, part, names=["1", "2", "3", "4", "5"], column="part")
 
 
 def _by_group(
@@ -156,19 +135,18 @@ def _by_group(
 
 
 def calibration(predictions: Predictions) -> pd.DataFrame:
-    """Whether 30 % means 30 %, of the most probable token (Guo et al. 2017, §2).
+    """Compare the most probable token's p with how often it is right (Guo et al. 2017, §2).
 
     Returns:
-        A row for each tenth of p that occurs, from `low` to `high`: `tokens`, their mean p as
+        A row for each tenth of p that occurs, `low` to `high`: `tokens`, their mean p as
         `confidence`, and the share that was `right`.
     """
-    rows = []
     confidence = predictions.confidence.astype(np.float64)
-    right = predictions.rank == 0  # an unknown word that was expected, too
+    right = predictions.rank == 0  # unknown words too, where `<unk>` was the most probable
     tenth = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    for number in range(_BINS):
-        here = tenth == number
-        if tokens := int(here.sum()):
-            means = confidence[here].mean(), right[here].mean()
-            rows.append((number / _BINS, (number + 1) / _BINS, tokens, *means))
+    rows = []
+    for n in np.unique(tenth):
+        here = tenth == n
+        means = confidence[here].mean(), right[here].mean()
+        rows.append((n / _BINS, (n + 1) / _BINS, here.sum(), *means))
     return pd.DataFrame(rows, columns=["low", "high", "tokens", "confidence", "right"])

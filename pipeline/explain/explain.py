@@ -1,4 +1,4 @@
-"""The stage that shows what models remember, and what they cannot."""
+"""The stage that shows what models remember, and what they forget."""
 
 import json
 import re
@@ -14,10 +14,13 @@ import tensorflow as tf
 from rich.markup import escape
 
 from pipeline import InputError
+from pipeline.evaluation.report import figures
+from pipeline.evaluation.report.drawing import looks, save_png
+from pipeline.evaluation.report.explanation import by_context
+from pipeline.evaluation.report.wording import training_size
 from pipeline.explain.config import ExplanationConfig, SweepConfig
-from pipeline.explain.figures import draw_cuts, draw_reach, draw_windows, draw_word
-from pipeline.explain.gradient_flow import Reach, gradient_reach
-from pipeline.explain.truncated_context import Cuts, cut_context
+from pipeline.explain.gradient_flow import GradientFlow, gradient_flow
+from pipeline.explain.truncated_context import TruncatedPredictions, truncate_context
 from pipeline.explain.window_sweep import perplexity_by_window, tokens_of_update
 from pipeline.manifest import digest
 from pipeline.model.config import ModelConfig
@@ -26,11 +29,11 @@ from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, t
 from pipeline.text.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
 from pipeline.tokens.windows import open_stream
 
-# Tokens of a sentence whose figures can still be read.
+# Tokens of a sentence whose figures are legible.
 _LONGEST = 40
 # Distances t − j of the printed table.
 _SHOWN = (1, 2, 3, 5, 10, 20, 50, 100, 200)
-# A gradient that has vanished, beside the one at t − j = 0.
+# Share of the gradient at t − j = 0 below which it counts as vanished.
 _VANISHED = 0.01
 
 
@@ -44,8 +47,8 @@ def explain(
 ) -> None:
     """Write explanation.json and figures/*.png: what trained models remember of real text.
 
-    They show the gradient flow on the validation split, what becomes of the words of a sentence
-    when the context is cut, and, if asked for, perplexity by the window T.
+    They show the gradient flow on the validation split, the predictions of a sentence's words from
+    truncated contexts, and, if asked for, perplexity by the window T.
 
     Args:
         tokens: folder that `tokenize` wrote.
@@ -67,102 +70,109 @@ def explain(
     ids, words, place = _read(config.sentence, vocabulary)
     tokens_of_update(sweep)
 
-    reaches: dict[str, Reach] = {}
-    cuts: dict[str, Cuts] = {}
+    reach: dict[str, dict[str, Any]] = {}
+    predictions: dict[str, dict[str, Any]] = {}
     for name, folder in names.items():
         model = load_model(folder)
-        reaches[name] = gradient_reach(model, stream, steps=config.steps, samples=config.samples)
-        cuts[name] = cut_context(model, ids)
-
-    figures = output / "figures"
-    figures.mkdir()
-    draw_reach(reaches, figures / "gradient_reach.png")
-    draw_word(cuts, words, place, figures / "context_last_word.png")
-    for name, found in cuts.items():
-        path = figures / f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}.png"
-        draw_cuts(name, found, words[1:], path)
+        flow = gradient_flow(model, stream, steps=config.steps, samples=config.samples)
+        reach[name] = _flow_in_numbers(flow)
+        truncated = truncate_context(model, ids)
+        predictions[name] = _predictions_in_numbers(truncated, place, vocabulary)
     trained = None
     known = [ModelConfig.load(folder / "model.json").cell for folder in models]
     cells = [cell for cell in dict.fromkeys(known) if cell != "feedforward"]
     if sweep.windows and cells:
         trained = perplexity_by_window(tokens, output, cells=cells, sweep=sweep)
-        draw_windows(trained["perplexity"], _budget_in_words(trained), figures / "windows.png")
 
     explanation = {
         # Digests: the report must not show the memory of one model as another's.
         "models": {name: digest([folder]) for name, folder in names.items()},
-        "reach": {name: _reach_in_numbers(reach) for name, reach in reaches.items()},
+        "reach": reach,
         "windows": trained,
         "context": {
             "sentence": config.sentence,
-            "words": words[1:],
+            "words": words,
             "place": place,
-            "models": {
-                name: _cuts_in_numbers(found, place, vocabulary) for name, found in cuts.items()
-            },
+            "models": predictions,
         },
     }
     with (output / "explanation.json").open("w", encoding="utf-8") as file:
         json.dump(explanation, file, ensure_ascii=False, indent=1, allow_nan=False)
+    _save_figures(explanation, output / "figures")
 
 
 def _read(sentence: str, vocabulary: Vocabulary) -> tuple[np.ndarray, list[str], int]:
-    """The ids of a sentence, `<s>` first, and what to call them in figures.
+    """Encode a sentence.
 
-    Third comes the place of its last word, counted from the token after `<s>`.
+    Returns:
+        Its ids, `<s>` first; its tokens as figures show them, without `<s>`; and the index of its
+        last word among them.
     """
     text = tf.constant([sentence])
     ids = Tokenizer(vocabulary)(text).values.numpy()
     if not 2 <= len(ids) <= _LONGEST + 1:
         raise InputError(
             f"The sentence {sentence[:60]!r} has {len(ids) - 1} tokens: give a --sentence with 1 "
-            f"to {_LONGEST}, so that the figures can be read."
+            f"to {_LONGEST}, so that the figures are legible."
         )
     if vocabulary.unit == "subword":
         written = [vocabulary.spellings()[i] for i in ids]
     else:
         written = [token.decode() for token in tokenize(open_paragraph(text)).values.numpy()]
-    words = [BEGIN if token == BREAK else token for token in written]
-    unknown = ids == UNKNOWN_ID
+    words = [BEGIN if token == BREAK else token for token in written][1:]
     # A full stop may follow the last word.
-    place = max(np.flatnonzero(is_word(words[1:]).numpy()), default=len(words) - 2)
+    place = max(np.flatnonzero(is_word(words).numpy()), default=len(words) - 1)
+    unknown = ids[1:] == UNKNOWN_ID
     words = [f"{w} {UNKNOWN}" if u else w for w, u in zip(words, unknown, strict=True)]
     return ids, words, int(place)
 
 
-def _budget_in_words(budget: Mapping[str, int]) -> str:
-    return (
-        f"{budget['epochs']} epochs of {budget['training_tokens']:,} tokens, "
-        f"{budget['tokens_of_an_update']:,} an update"
-    )
-
-
-def _reach_in_numbers(reach: Reach) -> dict[str, Any]:
-    mean = reach.state.mean(axis=0) / reach.h[:, 0].mean()
+def _flow_in_numbers(flow: GradientFlow) -> dict[str, Any]:
+    mean = flow.state.mean(axis=0) / flow.h[:, 0].mean()
     left = np.flatnonzero(mean >= _VANISHED)
     vanished = int(left[-1]) + 1 if len(left) else 0
     return {
-        "samples": len(reach.h),
+        "samples": len(flow.h),
         "vanished_after": vanished if vanished < len(mean) else None,
         **{
             by: {"mean": norms.mean(axis=0).tolist(), "median": np.median(norms, axis=0).tolist()}
-            for by, norms in (("h", reach.h), ("state", reach.state))
+            for by, norms in (("h", flow.h), ("state", flow.state))
         },
     }
 
 
-def _cuts_in_numbers(cuts: Cuts, place: int, vocabulary: Vocabulary) -> dict[str, Any]:
-    """The predictions as rows without NaN: of the k-th the first token is the k-th."""
+def _predictions_in_numbers(
+    predictions: TruncatedPredictions, place: int, vocabulary: Vocabulary
+) -> dict[str, Any]:
+    """Convert to rows without NaN, so that row k begins with token k."""
     display = [d or t for d, t in zip(vocabulary.displays, vocabulary.tokens, strict=True)]
+    likeliest = predictions.likeliest[: place + 1, place]
     return {
-        "probabilities": [row[k:].tolist() for k, row in enumerate(cuts.probabilities)],
-        "ranks": [row[k:].tolist() for k, row in enumerate(cuts.ranks)],
-        "likeliest": [[display[i] for i in row] for row in cuts.likeliest[: place + 1, place]],
+        "probabilities": [row[k:].tolist() for k, row in enumerate(predictions.probabilities)],
+        "ranks": [row[k:].tolist() for k, row in enumerate(predictions.ranks)],
+        "likeliest": [[display[i] for i in row] for row in likeliest],
     }
 
 
+def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:
+    folder.mkdir()
+    context = explanation["context"]
+    look = looks([*explanation["models"]])
+    charts = {
+        "gradient_reach": figures.gradient_flow(explanation["reach"], look, detailed=True),
+        "context_last_word": figures.word_by_context(context, look, detailed=True),
+    }
+    for name, model in context["models"].items():
+        chart = figures.heat_map(name, model["probabilities"], context["words"])
+        charts[f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}"] = chart
+    if explanation["windows"]:
+        charts["windows"] = figures.windows(explanation["windows"], look, detailed=True)
+    for name, chart in charts.items():
+        save_png(chart, folder / f"{name}.png")
+
+
 def print_explanation(explanation: Mapping[str, Any]) -> None:
-    """Print what `explain` wrote to the terminal."""
+    """Print the tables of explanation.json to the terminal."""
     reaches = explanation["reach"]
     farthest = len(next(iter(reaches.values()))["h"]["mean"]) - 1
     rows = []
@@ -178,20 +188,18 @@ def print_explanation(explanation: Mapping[str, Any]) -> None:
         perplexities = explanation["windows"]["perplexity"]
         windows = list(next(iter(perplexities.values())))
         _print(
-            f"Validation perplexity by window T; {_budget_in_words(explanation['windows'])}",
+            f"Validation perplexity by window T; {training_size(explanation['windows'])}",
             ["cell", *windows],
             [[c, *(f"{v:.1f}" for v in values.values())] for c, values in perplexities.items()],
         )
 
     context = explanation["context"]
     place, words, models = context["place"], context["words"], context["models"]
-    before = [BEGIN, *words]
-    rows = []
-    for k in range(1, place + 2):
-        rows.append([str(k), before[place + 1 - k]])
-        for found in models.values():
-            p, rank = (found[key][k - 1][place + 1 - k] for key in ("probabilities", "ranks"))
-            rows[-1].append(f"{p:6.1%} {rank:>4}. {found['likeliest'][k - 1][0]}")
+    rows = [[str(k), word] for k, word in enumerate([BEGIN, *words][place::-1], start=1)]
+    for model in models.values():
+        columns = (by_context(model[key], place) for key in ("probabilities", "ranks"))
+        for row, p, rank, best in zip(rows, *columns, model["likeliest"], strict=True):
+            row.append(f"{p:6.1%} {rank:>4}. {best[0]}")
     title = f"«{words[place]}» by the tokens that are read: probability, rank, and what is first"
     _print(title, ["", "from", *models], rows)
 

@@ -1,12 +1,12 @@
-"""How far back a gradient reaches: the product of Jacobians of backpropagation through time.
+"""How far back a gradient flows: the product of Jacobians of backpropagation through time.
 
-A recurrent layer has a state s_j after step j: its h_j, of an LSTM also its c_j. What a change
-of it would do to the nats E_t of a later target is
+A recurrent layer has a state s_j after step j: h_j, and in an LSTM also c_j. The gradient of the
+loss E_t of a later target, in nats, is
 
     ∂E_t/∂s_j = ∂E_t/∂s_t · ∂s_t/∂s_{t−1} · … · ∂s_{j+1}/∂s_j
 
-and where those Jacobians shrink what they are multiplied with, it vanishes (Bengio et al. 1994;
-Pascanu et al. 2013, §2): no training can teach step j anything about target t.
+and where the Jacobians are contractive it vanishes (Bengio et al. 1994; Pascanu et al. 2013, §2):
+no training can teach step j anything about target t.
 """
 
 import dataclasses
@@ -19,33 +19,32 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.model.language_model import LanguageModel
 
-# Windows that are stepped through side by side.
+# Windows in a batch.
 _LANES = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Reach:
-    """Norms of gradients by the last layer's state, float64 (samples, D + 1), at t − j = 0, 1, … D.
+class GradientFlow:
+    """Norms of gradients with respect to the last layer's state, at t − j = 0, 1, … D.
+
+    Float64, (samples, D + 1), in nats per unit of the state.
 
     Attributes:
-        h: ‖∂E_t/∂h_j‖, in nats per unit of h; of an LSTM, c_j held still, but every later c not.
-        state: ‖∂E_t/∂s_j‖ by all of the state; of an LSTM, h_j and c_j, of any other cell h_j.
+        h: ‖∂E_t/∂h_j‖; in an LSTM c_j is held fixed, but later c are not.
+        state: ‖∂E_t/∂s_j‖; in an LSTM s is h and c, in other cells h.
     """
 
     h: np.ndarray
     state: np.ndarray
 
 
-def gradient_reach(model: LanguageModel, stream: np.ndarray, *, steps: int, samples: int) -> Reach:
-    """Measure the gradients of targets spread evenly over a stream.
+def gradient_flow(
+    model: LanguageModel, stream: np.ndarray, *, steps: int, samples: int
+) -> GradientFlow:
+    """Measure the gradients of up to `samples` targets spread evenly over a stream.
 
-    Before each window as much text again is read, so that its first state is not an empty one.
-
-    Args:
-        model: stateless.
-        stream: int32 ids, shape (tokens,).
-        steps: D, the farthest t − j.
-        samples: targets E_t, at most.
+    They are followed back D = `steps` steps; as many tokens are read before, so that the first
+    state is not empty.
 
     Raises:
         InputError: the stream is too short.
@@ -59,16 +58,16 @@ def gradient_reach(model: LanguageModel, stream: np.ndarray, *, steps: int, samp
     places = np.unique(places)
     window = np.arange(-2 * steps, 1)
     norms = _norms(model, steps)
-    found = [
+    batches = [
         norms(tf.constant(stream[at[:, None] + window]))
         for at in np.array_split(places, -(-len(places) // _LANES))
     ]
-    h, state = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Reach(h, state)
+    h, state = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return GradientFlow(h, state)
 
 
 def _norms(model: LanguageModel, steps: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """A function of ids (B, 2 D + 1), the last of them the target, to two times (B, D + 1)."""
+    """Return a function from ids (B, 2 D + 1), the target last, to `h` and `state`, (B, D + 1)."""
     *below, last = model.recurrent
 
     def step(state: Sequence[tf.Tensor], given: tuple[tf.Tensor, Sequence[tf.Tensor]]) -> Any:
@@ -82,18 +81,18 @@ def _norms(model: LanguageModel, steps: int) -> Callable[[tf.Tensor], tuple[tf.T
         for layer in below:
             x, *_ = layer(x)
         _, *state = last(x[:, :steps])
-        # Shifts by zero, one for each part of each state: h_j and c_j move one by one with them,
-        # though h_j is made of c_j.
+        # Add zeros to h_j and c_j and differentiate by them: h_j depends on c_j, so the gradient
+        # by h_j itself would not tell them apart.
         shifts = [tf.zeros([steps + 1, *tf.unstack(tf.shape(part))]) for part in state]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(shifts)
             state = [part + shift[0] for part, shift in zip(state, shifts, strict=True)]
             given = tf.transpose(x[:, steps:], (1, 0, 2)), [shift[1:] for shift in shifts]
             h, *_ = tf.scan(step, given, state)
-            # Lanes know nothing of each other, so their sum has the gradients of each.
-            nats = tf.reduce_sum(model.nats(h[-1][:, None], ids[:, -1:]))
+            # Rows are independent, so the gradient of their sum is the gradient of each.
+            nats = tf.reduce_sum(model.negative_log_likelihood(h[-1][:, None], ids[:, -1:]))
         gradients = tape.gradient(nats, shifts)
-        # (D + 1, B) each, t − j = 0 first; in float32 the squares would be zero too soon.
+        # (D + 1, B) each, t − j = 0 first; squares would underflow in float32.
         squares = [
             tf.reduce_sum(tf.cast(gradient[::-1], tf.float64) ** 2, axis=2)
             for gradient in gradients

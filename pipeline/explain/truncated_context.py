@@ -1,4 +1,4 @@
-"""What becomes of a prediction when a model may read only the last 1, 2, 3, … words."""
+"""Predictions from the last 1, 2, 3, … tokens only."""
 
 import dataclasses
 
@@ -7,16 +7,18 @@ import tensorflow as tf
 
 from pipeline.model.language_model import LanguageModel
 
+_LIKELIEST = 3
+
 
 @dataclasses.dataclass(frozen=True)
-class Cuts:
+class TruncatedPredictions:
     """Predictions of each token of a text from the last k tokens before it.
 
     Attributes:
-        probabilities: float32 (N, N), of context k = 1 … N (row k − 1) and token (column); NaN
-            where fewer than k tokens stand before it.
-        ranks: int (N, N), 1 where no token of the vocabulary is more probable; 0 where NaN.
-        likeliest: the most probable ids instead, int (N, N, `top`); 0 where NaN.
+        probabilities: float32 (N, N), by context k = 1 … N (row k − 1) and token (column); NaN
+            where there are fewer than k tokens before it.
+        ranks: int (N, N), 1 for the most probable token; 0 where NaN.
+        likeliest: the three most probable ids, int (N, N, 3); 0 where NaN.
     """
 
     probabilities: np.ndarray
@@ -24,15 +26,10 @@ class Cuts:
     likeliest: np.ndarray
 
 
-def cut_context(model: LanguageModel, ids: np.ndarray, *, top: int = 3) -> Cuts:
+def truncate_context(model: LanguageModel, ids: np.ndarray) -> TruncatedPredictions:
     """Predict all tokens of a text but the first, from contexts of every length.
 
-    Each context is read from an empty state: what stands before it never was.
-
-    Args:
-        model: stateless.
-        ids: int32, (N + 1,), the first of them `<s>`.
-        top: most probable tokens to keep.
+    Each context is read from an empty state. The ids are int32, (N + 1,), `<s>` first.
     """
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
@@ -43,12 +40,12 @@ def cut_context(model: LanguageModel, ids: np.ndarray, *, top: int = 3) -> Cuts:
     size = len(ids) - 1
     probabilities = np.full((size, size), np.nan, np.float32)
     ranks = np.zeros((size, size), np.int64)
-    likeliest = np.zeros((size, size, top), np.int64)
+    likeliest = np.zeros((size, size, _LIKELIEST), np.int64)
     for k in range(1, size + 1):
         contexts = np.lib.stride_tricks.sliding_window_view(ids[:-1], k)  # (N − k + 1, k)
         p = predict(tf.constant(contexts)).numpy()
         of_target = np.take_along_axis(p, ids[k:, None], axis=1)
         probabilities[k - 1, k - 1 :] = of_target[:, 0]
         ranks[k - 1, k - 1 :] = 1 + (p > of_target).sum(axis=1)
-        likeliest[k - 1, k - 1 :] = np.argsort(-p, axis=1, kind="stable")[:, :top]
-    return Cuts(probabilities, ranks, likeliest)
+        likeliest[k - 1, k - 1 :] = np.argsort(-p, axis=1, kind="stable")[:, :_LIKELIEST]
+    return TruncatedPredictions(probabilities, ranks, likeliest)

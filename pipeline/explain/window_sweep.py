@@ -1,6 +1,5 @@
-"""What a longer window is worth: the same training with the gradient cut at other places."""
+"""What a longer window is worth: the same training, truncating the gradient at other places."""
 
-import csv
 import dataclasses
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rich
 
 from pipeline import InputError, Interrupted
@@ -20,16 +20,16 @@ from pipeline.training.train import train
 
 
 def tokens_of_update(sweep: SweepConfig) -> int:
-    """Return how many tokens an update learns from.
+    """Return the number of tokens in an update.
 
     Raises:
-        InputError: they cannot be cut into each of the windows.
+        InputError: a window does not divide it.
     """
     tokens = sweep.training.batch_size * int(sweep.training.window)
     for window in sweep.windows:
         if tokens % window:
             raise InputError(
-                f"{tokens} tokens of an update cannot be cut into windows of {window}: give "
+                f"{tokens} tokens of an update cannot be divided into windows of {window}: give "
                 "--windows that divide it."
             )
     return tokens
@@ -40,15 +40,9 @@ def perplexity_by_window(
 ) -> dict[str, Any]:
     """Train each cell with each window T; compare the validation perplexity of the best epochs.
 
-    All trainings read the same text as often, in as many updates of as many tokens: where T is
-    shorter, more lanes are read side by side. The state is carried on in all of them, and
-    validation is read in one way: what differs is how far the gradient travels.
-
-    Args:
-        tokens: folder that `tokenize` wrote.
-        folder: where trainings may leave their files for a while.
-        cells: recurrences to train.
-        sweep: windows, and how long each training is; the first tokens of the split are read.
+    All trainings have the same number of epochs, updates and tokens per update: a shorter T has
+    more lanes. All carry the state from window to window, so they differ only in how far the
+    gradient travels.
 
     Returns:
         `perplexity`, by cell and window; `training_tokens`, `epochs` and `tokens_of_an_update`.
@@ -85,13 +79,12 @@ def perplexity_by_window(
                     train(share, output, model=model, training=training)
                 except Interrupted as stop:
                     raise Interrupted(
-                        f"Stopped at {cell} with a window of {window}: the same command begins "
-                        "anew.",
+                        f"Stopped at {cell} with a window of {window}: the same command starts "
+                        "again.",
                         signal=stop.signal,
                     ) from stop
-                with (output / "history.csv").open(newline="") as file:
-                    rows = csv.DictReader(file)
-                    perplexities[cell][window] = min(float(row["valid_perplexity"]) for row in rows)
+                history = pd.read_csv(output / "history.csv", float_precision="round_trip")
+                perplexities[cell][window] = float(history["valid_perplexity"].min())
     return {
         "training_tokens": len(train_stream),
         "epochs": sweep.training_epochs,

@@ -1,6 +1,1 @@
-"""The SavedModel: text in, words out, the tokenizer inside."""
-
-from pipeline.export.export import export
-from pipeline.export.saved_model import NextWord
-
-__all__ = ["NextWord", "export"]
+"""The SavedModel: text in, words out, with the tokenizer inside."""

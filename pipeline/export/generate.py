@@ -1,13 +1,14 @@
 """Text that a model writes by itself, sampled token by token.
 
-Each token is drawn from p(token)^(1 / temperature), cut to its nucleus: the fewest most probable
-tokens that have a share `top_p` together (Holtzman et al. 2020, "The Curious Case of Neural Text
-Degeneration", §3.1).
+Each token is drawn from p(token)^(1 / temperature), restricted to the nucleus: the fewest most
+probable tokens with a total probability of `top_p` (Holtzman et al. 2020, §3.1).
 
-Between temperatures 0 and 1, none is drawn that would end a row of five tokens which stands among
-the last 200 already (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization",
-§2.5, of three). People do that with one token of 1,500, a cold model without end.
+At temperatures between 0 and 1, a token is not drawn if it would repeat five tokens in a row from
+the last 200 (Paulus et al. 2018, §2.5, with three tokens). People repeat five tokens once in 1,500;
+a cold model repeats itself without end.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,101 +18,89 @@ from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.tokenizer import BREAK, skip_blank, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
 
-# A request that asks for more would keep a server busy for minutes.
-_LONGEST = 10_000
-# Tokens in a row that are not repeated, and of how many tokens before.
+# A longer request would keep a server busy for minutes.
+_MAX_LENGTH = 10_000
+# Tokens in a row that are not repeated, and the tokens before in which they are looked for.
 _ROW, _RECENT = 5, 200
-# The least temperature that a logarithm can be divided by: the most probable token alone is left.
-_COLDEST = 1e-20
-# So that some token can be drawn, however sure of another the model is.
-_LEAST = 1e-37
-# What ends with an open paragraph.
-_BEGUN = r"(?s:(.*\n)?\s*)"
+# Division by this temperature leaves only the most probable token.
+_MIN_TEMPERATURE = 1e-20
+# Keeps tokens possible when the model is certain of one that must not be drawn.
+_MIN_PROBABILITY = 1e-37
+# A text whose last paragraph is still empty.
+_NEW_PARAGRAPH = r"(?s:(.*\n)?\s*)"
+
+
+class Sampling(NamedTuple):
+    """How to continue texts, all scalars.
+
+    Attributes:
+        length: tokens of the model, int32.
+        temperature: 0 for the most probable token, 1 for the model's distribution.
+        top_p: probability of the nucleus, in (0, 1]; 1 for all tokens.
+        seed: the same seed gives the same text, whatever the other rows of the batch are.
+    """
+
+    length: tf.Tensor
+    temperature: tf.Tensor
+    top_p: tf.Tensor
+    seed: tf.Tensor
+
+    def checks(self) -> list[tf.Operation]:
+        """Return assertions that every value is in its range."""
+        length, temperature, top_p, _ = self
+        valid = {
+            "length must not be negative.": length >= 0,
+            f"length must be at most {_MAX_LENGTH} tokens.": length <= _MAX_LENGTH,
+            "temperature must be a finite number, and not negative.": (temperature >= 0)
+            & tf.math.is_finite(temperature),
+            "top_p must lie above 0 and be at most 1.": (top_p > 0) & (top_p <= 1),
+        }
+        return [tf.debugging.Assert(check, [message]) for message, check in valid.items()]
 
 
 class Writer(tf.Module):
-    """Goes on with a text.
-
-    Args:
-        reader: of the text.
-        vocabulary: the reader's.
-    """
+    """Continues the texts of a reader."""
 
     def __init__(self, reader: Reader, vocabulary: Vocabulary):
         super().__init__(name="writer")
         self._reader = reader
-        # What no person writes, and bytes, which might not spell a character.
-        unwritten = {vocabulary.tokens[UNKNOWN_ID], NUMBER, *BYTES}
-        closes = vocabulary.closes()
-        spelled = vocabulary.spellings()
-        self._written = tf.constant([token not in unwritten for token in vocabulary.tokens])
+        # Bytes might not spell a character.
+        excluded = {vocabulary.tokens[UNKNOWN_ID], NUMBER, *BYTES}
+        self._allowed = tf.constant([token not in excluded for token in vocabulary.tokens])
+        closes, spellings = vocabulary.closes(), vocabulary.spellings()
         self._closes = tf.constant(closes)
         self._begins = tf.range(len(closes)) == BEGIN_ID
-        first = [d or s for d, s in zip(vocabulary.displays, spelled, strict=True)]
-        first[BEGIN_ID] = spelled[BEGIN_ID] = f" {BREAK}"  # also behind a word left open
-        # Tokens hold no blanks, so that a blank tells where one ends.
+        first = [d or s for d, s in zip(vocabulary.displays, spellings, strict=True)]
+        first[BEGIN_ID] = spellings[BEGIN_ID] = f" {BREAK}"  # also ends a word left open
+        # Tokens contain no spaces, so a space can mark where one ends.
         self._first, self._later = (
             tf.constant([s + " " * c for s, c in zip(strings, closes, strict=True)])
-            for strings in (first, spelled)
+            for strings in (first, spellings)
         )
 
-    def write(
-        self,
-        text: tf.Tensor,
-        length: tf.Tensor,
-        temperature: tf.Tensor,
-        top_p: tf.Tensor,
-        seed: tf.Tensor,
-    ) -> tf.Tensor:
-        """How texts of shape (B,) go on, to be put right behind them.
+    def write(self, text: tf.Tensor, sampling: Sampling) -> tf.Tensor:
+        """Return continuations of UTF-8 texts (B,), to be appended to them as they are."""
+        with tf.control_dependencies(sampling.checks()):
+            state = self._reader.read(text)
+        new_paragraph = tf.strings.regex_full_match(text, _NEW_PARAGRAPH)
+        return self._join(text, self._tokens(self._sample(state, new_paragraph, sampling)))
 
-        Args:
-            text: UTF-8.
-            length: tokens of the model, int32.
-            temperature: 0 for always the most probable token, 1 for the model's own distribution.
-            top_p: share of the nucleus, in (0, 1]; 1 for all tokens.
-            seed: the same one gives the same text. A row does not depend on those beside it.
-        """
-        checks = (
-            (length >= 0, "length must not be negative."),
-            (length <= _LONGEST, f"length must be at most {_LONGEST} tokens."),
-            (
-                (temperature >= 0) & tf.math.is_finite(temperature),
-                "temperature must be a finite number, and not negative.",
-            ),
-            ((top_p > 0) & (top_p <= 1), "top_p must lie above 0 and be at most 1."),
-        )
-        with tf.control_dependencies(
-            [tf.debugging.Assert(check, [message]) for check, message in checks]
-        ):
-            state = self._reader.read(text, self._reader.begin(text))
-        begun = tf.strings.regex_full_match(text, _BEGUN)
-        ids = self._sample(state, begun, length, temperature, top_p, seed)
-        return self._join(text, self._tokens(ids))
-
-    def _sample(
-        self,
-        state: tf.Tensor,
-        begun: tf.Tensor,
-        length: tf.Tensor,
-        temperature: tf.Tensor,
-        top_p: tf.Tensor,
-        seed: tf.Tensor,
-    ) -> tf.Tensor:
-        """Ids (B, length) after state (B, S), in rows where a paragraph has just `begun`."""
+    def _sample(self, state: tf.Tensor, new_paragraph: tf.Tensor, sampling: Sampling) -> tf.Tensor:
+        """Draw ids (B, length) after state (B, S); bool (B,) says where a paragraph is empty."""
         rows = tf.shape(state)[0]
+        length, temperature, top_p, seed = sampling
 
-        def go_on(
+        def body(
             t: tf.Tensor,
             state: tf.Tensor,
-            begun: tf.Tensor,
+            new_paragraph: tf.Tensor,
             recent: tf.Tensor,
             ids: tf.TensorArray,
         ) -> tuple[tf.Tensor, ...]:
-            # The last piece must not leave a word open.
-            allowed = self._written & (self._closes | (t < length - 1))
-            allowed &= ~(begun[:, None] & self._begins)
-            p = tf.maximum(self._reader.probabilities(state), _LEAST)
+            # The last piece must close its word.
+            allowed = self._allowed & (self._closes | (t < length - 1))
+            allowed &= ~(new_paragraph[:, None] & self._begins)
+            p = tf.maximum(self._reader.probabilities(state), _MIN_PROBABILITY)
             p = tf.where(allowed, p, 0.0)
             cold = (temperature > 0) & (temperature < 1)
             p = tf.cond(cold, lambda: _without_repeats(p, recent), lambda: p)
@@ -120,50 +109,48 @@ class Writer(tf.Module):
             recent = tf.concat([recent[:, 1:], drawn[:, None]], 1)
             return t + 1, state, tf.equal(drawn, BEGIN_ID), recent, ids.write(t + 1, drawn)
 
-        # One more, since nothing cannot be stacked.
+        # An empty TensorArray cannot be stacked, so write one more id.
         ids = tf.TensorArray(tf.int32, length + 1).write(0, tf.zeros([rows], tf.int32))
         recent = tf.fill([rows, _RECENT], -1)
         *_, ids = tf.while_loop(
-            lambda t, *_: t < length, go_on, (tf.constant(0), state, begun, recent, ids)
+            lambda t, *_: t < length, body, (tf.constant(0), state, new_paragraph, recent, ids)
         )
         return tf.transpose(ids.stack()[1:])
 
     def _tokens(self, ids: tf.Tensor) -> tf.RaggedTensor:
-        """Ids (B, T) as tokens in the form in which people write them in mid-sentence."""
+        """Return the tokens of ids (B, T) as people write them in mid-sentence."""
         rows = tf.shape(ids)[0]
         opens = tf.concat([tf.fill([rows, 1], True), tf.gather(self._closes, ids)], 1)[:, :-1]
         strings = tf.where(opens, tf.gather(self._first, ids), tf.gather(self._later, ids))
         return tf.strings.split(tf.strings.reduce_join(strings, axis=1))
 
     def _join(self, text: tf.Tensor, tokens: tf.RaggedTensor) -> tf.Tensor:
-        """Tokens (B, None) as they go on from texts (B,), with blanks and capitals."""
+        """Join tokens (B, None) that follow texts (B,), with spaces and capitals."""
         before = tokenize(tf.strings.join(["\n", skip_blank(text)]))
         both = tf.concat([before, tokens], axis=1)
-        starts = sentence_starts(
-            both.with_values(sentence_marks(both.values)), tf.fill([both.nrows()], True)
-        )
-        starts = starts[:, :-1].values
+        marks = both.with_values(sentence_marks(both.values))
+        starts = sentence_starts(marks, tf.fill([both.nrows()], True))[:, :-1].values
         capitals = capitalise(
             both.values[None], first=tf.constant([True]), every=tf.constant([False])
         )[0]
         strings = tf.where(starts, capitals, both.values)
         strings = tf.where(tf.equal(strings, BREAK), "\n", strings)
 
-        own = tf.gather(before.row_lengths(), both.value_rowids())
-        place = tf.ragged.range(both.row_lengths()).values - own
-        has_blank = tf.gather(tf.strings.regex_full_match(text, r"(?s:.*\s)"), both.value_rowids())
-        spaced = spaces(spacing_kinds(both.values)) & ~(has_blank & tf.equal(place, 0))
+        rows = both.value_rowids()
+        place = tf.ragged.range(both.row_lengths()).values - tf.gather(before.row_lengths(), rows)
+        has_space = tf.gather(tf.strings.regex_full_match(text, r"(?s:.*\s)"), rows)
+        spaced = spaces(spacing_kinds(both.values)) & ~(has_space & tf.equal(place, 0))
         strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
         joined = both.with_values(tf.where(place < 0, "", strings))
         return tf.strings.reduce_join(joined, axis=1)
 
 
 def _without_repeats(p: tf.Tensor, recent: tf.Tensor) -> tf.Tensor:
-    """p (B, V), 0 where an id would end a row that stands in recent ids, unless all would.
+    """Set p to 0 where an id would repeat `_ROW` ids in a row, unless no id is left.
 
     Args:
-        p: of the next id.
-        recent: the ids before it, int32 (B, W), −1 where there is none yet.
+        p: of the next id, (B, V).
+        recent: the ids before it, −1 where there is none, int32 (B, W).
     """
     begin, ends = recent[:, 1 - _ROW :], recent[:, _ROW - 1 :]
     same = ends >= 0
@@ -177,10 +164,10 @@ def _without_repeats(p: tf.Tensor, recent: tf.Tensor) -> tf.Tensor:
 
 
 def _draw(p: tf.Tensor, temperature: tf.Tensor, top_p: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """One id of each row of p (B, V), int32 (B,), given numbers in [0, 1), (B,)."""
+    """Draw one id from each row of p (B, V), given numbers in [0, 1), (B,)."""
     log_p = tf.math.log(p)
     log_p -= tf.reduce_max(log_p, axis=1, keepdims=True)
-    p = tf.nn.softmax(log_p / tf.maximum(temperature, _COLDEST))
+    p = tf.nn.softmax(log_p / tf.maximum(temperature, _MIN_TEMPERATURE))
     p, ids = tf.math.top_k(p, tf.shape(p)[1])
     before = tf.cumsum(p, axis=1, exclusive=True)
     p = tf.where(before < top_p, p, 0.0)

@@ -1,9 +1,8 @@
-"""The model for a phone: one step of it, in the format of LiteRT (TensorFlow Lite until 2024).
+"""The model for phones: one step of it, in the format of LiteRT (TensorFlow Lite until 2024).
 
-An application cuts the text into tokens, looks their ids up in vocabulary.tsv, and gives the model
-one after the other, with the state that it answered before; zeros stand for a text that has not
-begun, and `<s>` is read before the first word. There is no loop in it, and no operation that is not
-LiteRT's own.
+An application tokenizes text and looks the ids up in vocabulary.tsv. It gives the model one token
+at a time, with the state that the model returned before. A text begins with a state of zeros and
+the token `<s>`. The model has no loop, and only operations that LiteRT has built in.
 
     from ai_edge_litert.interpreter import Interpreter
 
@@ -11,7 +10,7 @@ LiteRT's own.
     state = {name: zeros of the shape in tensors.json}
     for token in ids:  # int32, shape (1,)
         state = step(token=token, **state)
-        probabilities = state.pop("probabilities")  # (1, V), of every id, float32
+        probabilities = state.pop("probabilities")  # of each id, float32 (1, V)
 """
 
 import itertools
@@ -27,28 +26,28 @@ import tensorflow as tf
 from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.text.vocabulary import Vocabulary
 
-# What the weights are stored in. With int8 each row of a matrix has its own scale, and what it is
-# multiplied with is rounded to int8 as well, when the model runs ("dynamic range").
+# How weights are stored. With int8 each row of a matrix has its own scale, and at run time what the
+# matrix is multiplied by is rounded to int8 as well ("dynamic range").
 Weights = Literal["float32", "float16", "int8"]
 
 _SIGNATURE = "step"
 
 
 def convert(model: LanguageModel, *, weights: Weights) -> bytes:
-    """One step of a model for LiteRT.
+    """Convert one step of a model to LiteRT.
 
     Args:
-        model: stateless; with int8 its embedding is rounded to what is stored.
-        weights: what they are stored in.
+        model: stateless; int8 rounds its embedding in place.
+        weights: how to store them.
 
     Returns:
-        The contents of a .tflite file with one signature, `step`: `token`, int32 (1,), and
-        `state_0`, `state_1`, …, float32 (1, units), to `probabilities`, float32 (1, V), and the
-        same states after it. An LSTM has two states in each layer, h before c.
+        The contents of a .tflite file with one signature, `step`. It takes `token`, int32 (1,), and
+        `state_0`, `state_1`, …, float32 (1, units); it returns `probabilities`, float32 (1, V), and
+        the new states. An LSTM layer has two states, h before c.
     """
     embed: Callable[[tf.Tensor], tf.Tensor] = model.embed
     if weights == "int8" and model.embed is not model.adaptive:
-        embed = _rounded(model.embed)
+        embed = _round_embedding(model.embed)
     shapes = _state_shapes(model)
 
     @tf.function
@@ -62,7 +61,7 @@ def convert(model: LanguageModel, *, weights: Weights) -> bytes:
         return {"probabilities": tf.nn.softmax(logits), **after}
 
     module = tf.Module()
-    # Not the model: the converter leaves out the variables that are tracked by way of Keras.
+    # Not the model: the converter leaves out variables that are tracked through Keras.
     module.weights = [variable.value for variable in model.variables]
     specs = {
         name: tf.TensorSpec(shape, name=name) for layer in shapes for name, shape in layer.items()
@@ -79,17 +78,17 @@ def convert(model: LanguageModel, *, weights: Weights) -> bytes:
 
 
 def _state_shapes(model: LanguageModel) -> list[dict[str, list[int]]]:
-    """The states of each layer, by name."""
+    """Return the names and shapes of the states of each layer."""
     _, states = model.hidden(tf.zeros((1, 1), tf.int32))
     numbers = itertools.count()
     return [{f"state_{next(numbers)}": part.shape.as_list() for part in layer} for layer in states]
 
 
-def _rounded(embed: Any) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Look vectors up in int8, one scale for each, as the converter stores an output matrix.
+def _round_embedding(embed: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Round an embedding to int8 with a scale for each row, and return its lookup.
 
-    A matrix that is tied to the output is the same bytes then, and is stored once. The converter
-    itself would give the embedding one scale for all, and store both.
+    The converter stores an output matrix like this, so a matrix tied to the embedding is stored
+    once. By itself it would give the embedding a single scale, and store both.
     """
     table = embed.embeddings.numpy()
     scales = np.abs(table).max(axis=1, keepdims=True) / np.float32(127)
@@ -101,9 +100,9 @@ def _rounded(embed: Any) -> Callable[[tf.Tensor], tf.Tensor]:
 def export_litert(*, training: Path, output: Path) -> None:
     """Write the model of a training folder for LiteRT.
 
-    Writes model_float16.tflite and model_int8.tflite; the vocabulary.tsv and tokenizer.json that
-    tell an application how text becomes ids; and tensors.json, the names, shapes and types of what
-    goes into the signature `step` and comes out.
+    Writes model_float16.tflite and model_int8.tflite; vocabulary.tsv and tokenizer.json, from which
+    an application makes ids of text; and tensors.json, the names, shapes and types of the inputs
+    and outputs of the signature `step`.
 
     Args:
         training: folder that `train` wrote.
@@ -114,20 +113,20 @@ def export_litert(*, training: Path, output: Path) -> None:
     """
     model = load_model(training)
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
-    shapes = {name: shape for layer in _state_shapes(model) for name, shape in layer.items()}
-    states = {name: {"shape": shape, "type": "float32"} for name, shape in shapes.items()}
+    states = {
+        name: {"shape": shape, "type": "float32"}
+        for layer in _state_shapes(model)
+        for name, shape in layer.items()
+    }
+    probabilities = {"shape": [1, len(vocabulary)], "type": "float32"}
     tensors = {
         "signature": _SIGNATURE,
         "inputs": {"token": {"shape": [1], "type": "int32"}, **states},
-        "outputs": {
-            "probabilities": {"shape": [1, len(vocabulary)], "type": "float32"},
-            **states,
-        },
+        "outputs": {"probabilities": probabilities, **states},
     }
-    # int8 last, since it rounds the model.
+    # int8 comes last because it rounds the model.
     for weights in get_args(Weights)[1:]:
-        path = output / f"model_{weights}.tflite"
-        path.write_bytes(convert(model, weights=weights))
+        (output / f"model_{weights}.tflite").write_bytes(convert(model, weights=weights))
     vocabulary.save(output / "vocabulary.tsv")
     text = json.dumps(tensors, indent=2) + "\n"
     (output / "tensors.json").write_text(text, encoding="utf-8")

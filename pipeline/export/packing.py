@@ -1,4 +1,4 @@
-"""Texts of different lengths as one sequence without padding."""
+"""Sequences of different lengths, packed without padding."""
 
 import dataclasses
 
@@ -7,16 +7,15 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Packing:
-    """Where the tokens of texts, (B, T) with padding, stand when they are packed, (N,).
+    """Where the tokens of padded texts (B, T) go in a packed sequence (N,).
 
-    All first tokens come first, then all second ones, the longest text before the others: the texts
-    that have not ended at a step are the first of those of the step before. (PyTorch's
-    `PackedSequence`.)
+    All first tokens come first, then all second ones, each time the longest text first, so the
+    texts that go on are a prefix of those of the step before (PyTorch's `PackedSequence`).
 
     Attributes:
-        order: int32, (B,), the texts, the longest first.
-        sizes: int32, (T,), how many of them go on at each step.
-        places: int32, (N, 2), text and step of each token.
+        order: the texts from longest to shortest, int32 (B,).
+        sizes: texts that have a token at each step, int32 (T,).
+        places: text and step of each token, int32 (N, 2).
     """
 
     order: tf.Tensor
@@ -25,7 +24,7 @@ class Packing:
 
     @classmethod
     def of(cls, lengths: tf.Tensor, *, steps: tf.Tensor) -> "Packing":
-        """That of texts of such lengths, int32 (B,), at most `steps`."""
+        """Return the packing of texts with `lengths`, int32 (B,), of at most `steps` each."""
         order = tf.argsort(lengths, direction="DESCENDING", stable=True)
         goes_on = tf.range(steps)[:, None] < tf.gather(lengths, order)  # (T, B)
         step, row = tf.unstack(tf.cast(tf.where(goes_on), tf.int32), axis=1)
@@ -33,14 +32,14 @@ class Packing:
         return cls(order, tf.math.count_nonzero(goes_on, axis=1, dtype=tf.int32), places)
 
     def pack(self, values: tf.Tensor) -> tf.Tensor:
-        """(B, T, …) to (N, …)."""
+        """Pack (B, T, …) into (N, …)."""
         return tf.gather_nd(values, self.places)
 
     def unpack(self, values: tf.Tensor) -> tf.Tensor:
-        """(N, …) to (B, T, …), zeros where there is no token."""
+        """Unpack (N, …) into (B, T, …), padded with zeros."""
         shape = tf.concat([tf.shape(self.order), tf.shape(self.sizes), tf.shape(values)[1:]], 0)
         return tf.scatter_nd(self.places, values, shape)
 
     def total(self, values: tf.Tensor) -> tf.Tensor:
-        """The sum of each text's values: (N,) to (B,)."""
+        """Sum the values of each text: (N,) to (B,)."""
         return tf.math.unsorted_segment_sum(values, self.places[:, 0], tf.size(self.order))

@@ -1,8 +1,10 @@
-"""What a person has typed of a word against all words: accents and capitals may be missing.
+"""Match the letters that a person has typed against all words.
+
+Accents and capitals may be missing, but accents that are typed are meant:
 
 typed   a   c   a          typed   a   ç   a
 ação    a   ç   ã   o      acabou  a   c   a   b   o   u
-        =   ~   ~  fits            =   ≠       does not: people who type accents mean them
+        =   ~   ~  fits            =   ≠       does not fit
 """
 
 from collections.abc import Sequence
@@ -18,12 +20,12 @@ _CAPITALS = r"\P{Ll}*\p{Lu}\P{Ll}*\p{Lu}\P{Ll}*"
 
 
 class Typed(NamedTuple):
-    """The beginning of a word, in lower case.
+    """The beginnings of words, in lower case.
 
     Attributes:
         text: UTF-8, (B,).
-        letters: its code points, int32 (B, P), zeros behind the last.
-        length: how many, int32 (B,).
+        letters: code points, padded with zeros, int32 (B, P).
+        length: number of letters, int32 (B,).
     """
 
     text: tf.Tensor
@@ -31,7 +33,7 @@ class Typed(NamedTuple):
     length: tf.Tensor
 
     def without(self, first: tf.Tensor) -> "Typed":
-        """What is left when the first so many letters, int32 (B,), are taken away."""
+        """Drop the first letters of each row, as many as `first`, int32 (B,), says."""
         size = tf.shape(self.letters)[1]
         places = tf.minimum(first[:, None] + tf.range(size), size)
         padded = tf.pad(self.letters, [[0, 0], [0, 1]])
@@ -40,13 +42,17 @@ class Typed(NamedTuple):
         return self._replace(letters=letters, length=length)
 
     def repeat(self, times: int) -> "Typed":
-        """Each row so many times."""
+        """Repeat each row."""
         return Typed(*(tf.repeat(part, times, axis=0) for part in self))
 
 
 def read_prefix(prefix: tf.Tensor) -> tuple[Typed, tf.Tensor, tf.Tensor]:
-    """What is typed, (B,), in the form that tokens have; whether it begins with a capital, and
-    whether it is of capitals, two at least: bool (B,)."""
+    """Normalise typed prefixes (B,) as the tokenizer does, and look for capitals.
+
+    Returns:
+        The prefixes; whether each begins with a capital, and whether it has two capitals or more
+        and no small letter: bool (B,).
+    """
     prefix = tf.strings.reduce_join(tokenize(prefix), axis=1)
     codes, text = _codes(prefix), tf.strings.lower(prefix, encoding="utf-8")
     typed = Typed(text, codes.to_tensor(), tf.cast(codes.row_lengths(), tf.int32))
@@ -59,37 +65,31 @@ def _codes(words: tf.Tensor) -> tf.RaggedTensor:
 
 
 class Letters(tf.Module):
-    """Words, or pieces of words, letter by letter.
-
-    Args:
-        words: V of them.
-    """
+    """The letters of V words, or pieces of words, in lower case."""
 
     def __init__(self, words: Sequence[str]):
         super().__init__(name="letters")
         codes = _codes(tf.constant(list(words)))
-        without_marks = [ord(strip_accent(chr(code))) for code in codes.values.numpy()]
+        without_accents = [ord(strip_accent(chr(code))) for code in codes.values.numpy()]
         self._letters = tf.transpose(codes.to_tensor())  # (L, V)
-        self._bare = tf.transpose(codes.with_values(tf.constant(without_marks)).to_tensor())
+        self._bare = tf.transpose(codes.with_values(tf.constant(without_accents)).to_tensor())
         self.length = tf.cast(codes.row_lengths(), tf.int32)  # (V,)
 
     def compare(self, typed: Typed) -> tuple[tf.Tensor, tf.Tensor]:
-        """Which words agree with what is typed as far as both go, and which of them to the accent.
+        """Compare each word with what is typed, as far as both go.
 
         Returns:
-            bool, (B, V) each.
+            Whether they agree, and whether they agree to the accent: bool (B, V).
         """
         rows = tf.shape(typed.length)[0]
-        all_of_them = tf.fill([rows, self._letters.shape[1]], True)
+        yes = tf.fill([rows, self._letters.shape[1]], True)
 
-        def look(i: tf.Tensor, fits: tf.Tensor, same: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def body(i: tf.Tensor, fits: tf.Tensor, same: tf.Tensor) -> tuple[tf.Tensor, ...]:
             at = typed.letters[:, i, None]
             ends = tf.equal(at, 0) | tf.equal(self._letters[i], 0)
             equal = tf.equal(at, self._letters[i]) | ends
             return i + 1, fits & (equal | tf.equal(at, self._bare[i])), same & equal
 
         longest = tf.minimum(tf.shape(typed.letters)[1], self._letters.shape[0])
-        _, fits, same = tf.while_loop(
-            lambda i, *_: i < longest, look, (tf.constant(0), all_of_them, all_of_them)
-        )
+        _, fits, same = tf.while_loop(lambda i, *_: i < longest, body, (tf.constant(0), yes, yes))
         return fits, same

@@ -1,7 +1,7 @@
-"""A model's layers over time, as an exported model runs them: no XLA, no cuDNN.
+"""The recurrent layers of an exported model, without XLA and cuDNN.
 
-What does not depend on the step before, the input's projection, is one matrix product outside of
-the loop. Texts of different lengths are packed, so that no step is taken for padding.
+The input projection does not depend on the step before, so it is one matrix product outside of the
+loop. Texts of different lengths are packed, so no step is spent on padding.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,66 +18,58 @@ from pipeline.model.recurrent import (
     Recurrence,
     SimpleRecurrence,
     Tensors,
-    project,
 )
 
 # A stateless model has Keras's own layers, which know nothing of these.
-_RECURRENCES: dict[type[keras.layers.Layer], type[Recurrence]] = {
-    keras.layers.SimpleRNN: SimpleRecurrence,
-    keras.layers.GRU: GRURecurrence,
-    keras.layers.LSTM: LSTMRecurrence,
+_RECURRENCES: dict[type[keras.layers.Layer], Recurrence] = {
+    keras.layers.SimpleRNN: SimpleRecurrence(),
+    keras.layers.GRU: GRURecurrence(),
+    keras.layers.LSTM: LSTMRecurrence(),
 }
 
 
-def run(
+def run_layers(
     model: LanguageModel, ids: tf.Tensor, packing: Packing, *, states: Sequence[Tensors]
 ) -> tuple[tf.Tensor, list[Tensors]]:
-    """What `LanguageModel.hidden` computes.
+    """Compute `LanguageModel.hidden` of packed texts.
 
     Args:
         model: stateless.
-        ids: int32, (N,), packed.
+        ids: packed, int32 (N,).
         packing: of B texts.
-        states: of every layer before, (B, units) each.
+        states: of each layer before the texts, (B, units) each.
 
     Returns:
-        The last layer's h after each token, (N, H), and every layer's state after each text.
+        The last layer's h after each token, (N, H), and the states of each layer after each text.
     """
     x = model.embed(ids)  # (N, E)
     after = []
     for layer, before in zip(model.recurrent, states, strict=True):
-        x, last = _over_time(*_stepper(layer, x), before, packing)
+        x, last = _scan(*_stepper(layer, x), before, packing)
         after.append(last)
     return x, after
 
 
 def _stepper(layer: Any, x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor, Tensors], Tensors]]:
-    """What each step is given, (N, …), and the states, h first, that it makes of this."""
+    """Return the inputs of the steps, (N, …), and a function from one and the states to states."""
     cell, recurrence = layer.cell, _RECURRENCES.get(type(layer))
-    if recurrence is None:  # a Mogrifier, whose state changes the input; feedforward
+    if recurrence is None:  # Mogrifier, whose input depends on the state, and feedforward
         return x, lambda x, states: cell(x, states)[1]
-    kernel, recurrent, bias = map(
-        tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
-    )
-    a, bias = project(x, kernel, bias)
-
-    def step(a: tf.Tensor, states: Tensors) -> Tensors:
-        return recurrence.step(a, tf.matmul(states[0], recurrent) + bias, states)[0]
-
-    return a, step
+    a, weights = recurrence.project(x, [tf.convert_to_tensor(w) for w in cell.weights])
+    return a, lambda a, states: recurrence.forward(a, states, weights)[0]
 
 
-def _over_time(
+def _scan(
     inputs: tf.Tensor,
     step: Callable[[tf.Tensor, Tensors], Tensors],
     states: Tensors,
     packing: Packing,
 ) -> tuple[tf.Tensor, Tensors]:
-    """All outputs, (N, H), and the last states."""
+    """Return h after each input, (N, H), and the last states of each text."""
     sizes, ends = packing.sizes, tf.cumsum(packing.sizes)
     steps = tf.size(sizes)
 
-    def go_on(t: tf.Tensor, states: Tensors, outputs: tf.TensorArray) -> tuple[Any, ...]:
+    def body(t: tf.Tensor, states: Tensors, outputs: tf.TensorArray) -> tuple[Any, ...]:
         size, end = sizes[t], ends[t]
         after = step(inputs[end - size : end], [state[:size] for state in states])
         outputs = outputs.write(t, after[0])
@@ -91,7 +83,7 @@ def _over_time(
     )
     _, last, outputs = tf.while_loop(
         lambda t, *_: t < steps,
-        go_on,
+        body,
         (tf.constant(0), ordered, outputs),
         shape_invariants=(tf.TensorShape([]), shapes, None),
     )

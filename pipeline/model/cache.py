@@ -1,17 +1,12 @@
-"""A continuous cache: people repeat themselves, and what they said last is what they say again.
+"""A continuous cache (Grave, Joulin & Usunier 2017, §3).
 
-The cache remembers the last N steps of a text, each as the pair of the hidden state h_i and the
-token x_{i+1} that followed. It expects what followed where the network was in a similar state:
+The cache remembers the last N steps of a text, each as a pair: the hidden state h_i and the token
+x_{i+1} that followed. It predicts what followed in similar states:
 
     p_cache(w | t) ∝ Σ_i 1[w = x_{i+1}] exp(θ h_t · h_i),  i = t − N … t − 1
     p(w | t)       = (1 − λ) p_model(w | t) + λ p_cache(w | t)
 
-    i         0    1        2     3    t = 4
-    reads     <s>  o        gato  e    o
-    followed  o    gato     e     o    ?        h_4 is like h_1: «gato» is expected
-
-Grave, Joulin & Usunier 2017, "Improving neural language models with a continuous cache", §3.
-Nothing is trained; θ and λ are chosen on validation text.
+Nothing is trained; θ and λ are tuned on validation text.
 """
 
 import dataclasses
@@ -27,20 +22,20 @@ from pipeline.tokens.windows import paragraph_lanes, windows
 
 # The best θ depends on the length of the hidden states: 4 or so for 512 units, 128 for 5.
 _THETAS = (0.0, *(2.0**power for power in range(-6, 9)))
-# Validation text that does nothing but repeat itself would leave the network no say.
-_MOST = 0.9
+# Validation text that only repeats itself would give the cache all the weight.
+_MAX_WEIGHT = 0.9
 _WINDOW = 35
-# Steps of a long text that are looked at at once.
+# Steps of a long text that are compared at once.
 _STEPS = 128
 
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """What is asked of the memory.
+    """Parameters of a cache.
 
     Attributes:
-        size: N, pairs remembered.
-        theta: θ, how much the likeness of states tells; 0 makes all N pairs equal.
+        size: N, number of pairs.
+        theta: θ, weight of the similarity of states; with 0, all N pairs count alike.
         weight: λ < 1, the cache's share of the probability.
     """
 
@@ -50,29 +45,29 @@ class Cache:
 
 
 class Steps(NamedTuple):
-    """Steps that a network has taken, the oldest first. N pairs are made of N + 1 steps.
+    """Steps of a network, oldest first; N + 1 steps make N pairs. Zeros are an empty memory.
 
     Attributes:
         h: float32, (B, L, H), the last layer's output.
-        ids: int32, (B, L), 1 + the id that was read; 0 before the text began, so that zeros are a
-            memory of nothing.
+        ids: int32, (B, L), 1 + the id read; 0 before the text begins.
     """
 
     h: tf.Tensor
     ids: tf.Tensor
 
-    def then(self, h: tf.Tensor, ids: tf.Tensor) -> "Steps":
-        """With T more: h (B, T, H) and the ids (B, T) that were read."""
+    @classmethod
+    def empty(cls, batch_size: int | tf.Tensor, size: int, units: int) -> "Steps":
+        """Return the memory of a cache of that size before a text begins."""
+        shape = (batch_size, size + 1)
+        return cls(tf.zeros((*shape, units)), tf.zeros(shape, tf.int32))
+
+    def append(self, h: tf.Tensor, ids: tf.Tensor) -> "Steps":
+        """Append T steps: h (B, T, H) and the ids read (B, T)."""
         h = tf.concat([self.h, tf.cast(h, tf.float32)], axis=1)
         return Steps(h, tf.concat([self.ids, ids + 1], axis=1))
 
     def last(self, size: int, *, padding: tf.Tensor | int = 0) -> "Steps":
-        """The pairs that a cache of that size remembers.
-
-        Args:
-            size: N.
-            padding: int32, (B,), steps at the end that are none.
-        """
+        """Return the N + 1 steps before `padding`, int32 (B,), steps at the end."""
         length = tf.shape(self.ids)[1]
         first = tf.broadcast_to(length - padding - size - 1, tf.shape(self.ids)[:1])
         places = first[:, None] + tf.range(size + 1)
@@ -80,14 +75,8 @@ class Steps(NamedTuple):
         return Steps(h, ids)
 
 
-def no_steps(batch_size: int | tf.Tensor, size: int, units: int) -> Steps:
-    """The memory of a text that has not begun, for a cache of that size."""
-    shape = (batch_size, size + 1)
-    return Steps(tf.zeros((*shape, units)), tf.zeros(shape, tf.int32))
-
-
 def _compare(steps: Steps, count: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """h_t · h_i of the last T steps and all P pairs, (B, T, P), and whether t remembers i."""
+    """Return h_t · h_i of the last T steps and all P pairs, (B, T, P), and whether t sees i."""
     length = tf.shape(steps.ids)[1]
     start = length - count
     similarity = tf.matmul(steps.h[:, start:], steps.h[:, :-1], transpose_b=True)
@@ -97,23 +86,18 @@ def _compare(steps: Steps, count: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.T
 
 
 def _attend(similarity: tf.Tensor, remembered: tf.Tensor, theta: float) -> tf.Tensor:
-    """exp(θ h_t · h_i) of what is remembered, divided by its sum, (B, T, P); else 0."""
+    """Return exp(θ h_t · h_i) over its sum, (B, T, P), and 0 where t does not see i."""
     scores = tf.where(remembered, theta * similarity, similarity.dtype.min)
     return tf.where(remembered, tf.nn.softmax(scores), 0.0)
 
 
 def mix(log_p: tf.Tensor, steps: Steps, cache: Cache) -> tf.Tensor:
-    """ln p of model and cache together.
-
-    Where nothing is remembered, it is the model's.
+    """Return ln p of model and cache, (B, T, V); with an empty memory, the model's.
 
     Args:
         log_p: float32, (B, T, V), ln p_model after each of the last T steps.
-        steps: (B, L), L ≥ T; at most the `cache.size` pairs before each step are looked at.
+        steps: (B, L), L ≥ T.
         cache: N, θ and λ.
-
-    Returns:
-        float32, (B, T, V).
     """
     batch, count, size = tf.unstack(tf.shape(log_p, tf.int64))
     similarity, remembered = _compare(steps, tf.cast(count, tf.int32), cache.size)
@@ -124,27 +108,24 @@ def mix(log_p: tf.Tensor, steps: Steps, cache: Cache) -> tf.Tensor:
     shares = tf.reshape(shares, tf.shape(log_p))
     both = tf.math.log((1 - cache.weight) * tf.exp(log_p) + cache.weight * shares)
     some = tf.reduce_any(remembered, axis=-1, keepdims=True)
-    # Not by way of p, which may be less than a float can be.
+    # Without p, which may underflow.
     alone = log_p + tf.where(some, tf.math.log1p(-cache.weight), 0.0)
     return tf.where(shares > 0, both, alone)
 
 
 def target_shares(
-    nats: tf.Tensor, targets: tf.Tensor, steps: Steps, *, size: int, thetas: tuple[float, ...]
+    losses: tf.Tensor, targets: tf.Tensor, steps: Steps, *, size: int, thetas: tuple[float, ...]
 ) -> list[tf.Tensor]:
-    """p_cache(target) for each of several θ; no distribution over V is made for it.
+    """Return p_cache(target), (B, T) for each θ, without a distribution over V.
 
-    Where nothing is remembered, it is that of the model, so that any λ leaves the model as it is.
+    With an empty memory, it is p_model(target), so that λ has no effect.
 
     Args:
-        nats: float32, (B, T), −ln p_model(target) after each of the last T steps.
+        losses: float32, (B, T), −ln p_model(target) after each of the last T steps.
         targets: int32, (B, T).
         steps: (B, L), L ≥ T.
         size: N.
         thetas: each θ.
-
-    Returns:
-        float32, (B, T) for each θ.
     """
     similarity, remembered = _compare(steps, tf.shape(targets)[1], size)
     hit = tf.equal(steps.ids[:, None, 1:] - 1, targets[..., None])
@@ -153,123 +134,106 @@ def target_shares(
         tf.where(
             some,
             tf.reduce_sum(tf.where(hit, _attend(similarity, remembered, theta), 0.0), axis=-1),
-            tf.exp(-nats),
+            tf.exp(-losses),
         )
         for theta in thetas
     ]
 
 
-def mixed_nats(
-    nats: tf.Tensor, targets: tf.Tensor, h: tf.Tensor, ids: tf.Tensor, cache: Cache
+def target_losses(
+    losses: tf.Tensor, targets: tf.Tensor, h: tf.Tensor, ids: tf.Tensor, cache: Cache
 ) -> tf.Tensor:
-    """−ln p(target) of model and cache together, of texts of any length from their beginning.
+    """Return −ln p(target) of model and cache, (B, T), for texts from their beginning.
 
     Args:
-        nats: float32, (B, T), −ln p_model(target).
-        targets: int32, (B, T).
+        losses: float32, (B, T), −ln p_model(target).
+        targets, ids: int32, (B, T), predicted and read at each step.
         h: (B, T, H).
-        ids: int32, (B, T), that were read.
         cache: N, θ and λ.
-
-    Returns:
-        float32, (B, T).
     """
     batch, count = tf.unstack(tf.shape(targets))
-    pieces = tf.maximum(-(-count // _STEPS), 1)  # none cannot be stacked
-    padding = pieces * _STEPS - count
-    steps = no_steps(batch, cache.size, h.shape[-1]).then(
-        tf.pad(h, [[0, 0], [0, padding], [0, 0]]), tf.pad(ids, [[0, 0], [0, padding]])
+    chunks = tf.maximum(-(-count // _STEPS), 1)  # `map_fn` fails on none
+    padding = chunks * _STEPS - count
+    padded, padded_targets, ids = (
+        tf.pad(part, [[0, 0], [0, padding]]) for part in (losses, targets, ids)
     )
-    padded, sought = (tf.pad(part, [[0, 0], [0, padding]]) for part in (nats, targets))
+    h = tf.pad(h, [[0, 0], [0, padding], [0, 0]])
+    steps = Steps.empty(batch, cache.size, h.shape[-1]).append(h, ids)
 
-    def look(start: tf.Tensor) -> tf.Tensor:
+    def chunk_shares(start: tf.Tensor) -> tf.Tensor:
         end = start + _STEPS
-        part = Steps(*(part[:, start : end + cache.size + 1] for part in steps))
-        return target_shares(
-            padded[:, start:end],
-            sought[:, start:end],
-            part,
-            size=cache.size,
-            thetas=(cache.theta,),
-        )[0]
+        chunk = Steps(*(part[:, start : end + cache.size + 1] for part in steps))
+        now = padded[:, start:end], padded_targets[:, start:end]
+        return target_shares(*now, chunk, size=cache.size, thetas=(cache.theta,))[0]
 
-    starts = tf.range(pieces) * _STEPS
-    found = tf.map_fn(look, starts, fn_output_signature=tf.float32, parallel_iterations=1)
-    shares = tf.reshape(tf.transpose(found, (1, 0, 2)), (batch, count + padding))[:, :count]
-    both = -tf.math.log((1 - cache.weight) * tf.exp(-nats) + cache.weight * shares)
-    return tf.where(shares > 0, both, nats - tf.math.log1p(-cache.weight))
+    starts = tf.range(chunks) * _STEPS
+    shares = tf.map_fn(chunk_shares, starts, fn_output_signature=tf.float32, parallel_iterations=1)
+    shares = tf.reshape(tf.transpose(shares, (1, 0, 2)), (batch, count + padding))[:, :count]
+    both = -tf.math.log((1 - cache.weight) * tf.exp(-losses) + cache.weight * shares)
+    return tf.where(shares > 0, both, losses - tf.math.log1p(-cache.weight))
 
 
-def choose(nats: np.ndarray, shares: np.ndarray, *, size: int, thetas: tuple[float, ...]) -> Cache:
-    """The θ of several, with the λ, under which a text is most probable.
+def choose(
+    losses: np.ndarray, shares: np.ndarray, *, size: int, thetas: tuple[float, ...]
+) -> Cache:
+    """Choose the θ and λ under which a text is most probable.
 
     Args:
-        nats: −ln p_model(target), (M,).
+        losses: −ln p_model(target), (M,).
         shares: p_cache(target) for each θ, (K, M).
-        size: N.
-        thetas: each θ, (K,).
+        size, thetas: N and each θ.
     """
-    found = []
+    candidates = []
     for theta, share in zip(thetas, shares, strict=True):
         with np.errstate(divide="ignore"):
-            both = np.stack([nats, -np.log(share)])
-        weight = min(float(find_weights(both)[1]), _MOST)
+            both = np.stack([losses, -np.log(share)])
+        weight = min(float(find_weights(both)[1]), _MAX_WEIGHT)
         mean = interpolate(both, np.array([1 - weight, weight])).mean(dtype=np.float64)
-        found.append((mean, Cache(size, theta, weight)))
-    return min(found, key=lambda entry: entry[0])[1]
+        candidates.append((mean, Cache(size, theta, weight)))
+    return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
 def tune(model: LanguageModel, stream: np.ndarray, *, size: int) -> Cache:
-    """The best cache of a size for a model, which reads the text but once.
+    """Tune a cache of N = `size` on validation text, int32 ids (tokens,), which is read once.
 
-    Args:
-        model: stateful, of `metrics.LANES` lanes.
-        stream: int32 ids of the validation split, (tokens,).
-        size: N.
+    The model is stateful, with batch size `LANES`.
     """
     cached = CachedModel(model, Cache(size, 0.0, 0.0))
 
     @tf.function(input_signature=[tf.TensorSpec((LANES, None), tf.int32)] * 2)
     def step(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         h, steps = cached.read(x)
-        nats = model.nats(h, y)
-        return nats, tf.stack(target_shares(nats, y, steps, size=size, thetas=_THETAS))
+        losses = model.negative_log_likelihood(h, y)
+        return losses, tf.stack(target_shares(losses, y, steps, size=size, thetas=_THETAS))
 
+    lanes = paragraph_lanes(stream, batch_size=LANES)
     cached.reset_states()
-    nats, shares = [], []
-    for window in windows(
-        stream, paragraph_lanes(stream, batch_size=LANES), window=_WINDOW, stride=_WINDOW
-    ):
+    losses, shares = [], []
+    for window in windows(stream, lanes, window=_WINDOW, stride=_WINDOW):
         of_model, of_cache = (values.numpy() for values in step(window.x, window.y))
         counted = window.y >= 0
-        nats.append(of_model[counted])
+        losses.append(of_model[counted])
         shares.append(of_cache[:, counted])
     cached.reset_states()
-    return choose(np.concatenate(nats), np.concatenate(shares, axis=1), size=size, thetas=_THETAS)
+    return choose(np.concatenate(losses), np.concatenate(shares, axis=1), size=size, thetas=_THETAS)
 
 
 class CachedModel(tf.Module):
-    """A model with a cache; as the model itself, it maps ids (B, T) to logits (B, T, V).
-
-    What it remembers is carried from call to call until `reset_states`.
-
-    Args:
-        model: stateful.
-        cache: N, θ and λ.
-    """
+    """A stateful model with a cache: maps ids (B, T) to ln p (B, T, V) until `reset_states`."""
 
     def __init__(self, model: LanguageModel, cache: Cache):
         super().__init__(name="cached")
         self.model, self.cache = model, cache
         batch_size, units = model.recurrent[-1].states[0].shape
         self._memory = [
-            tf.Variable(part, trainable=False) for part in no_steps(batch_size, cache.size, units)
+            tf.Variable(part, trainable=False)
+            for part in Steps.empty(batch_size, cache.size, units)
         ]
 
     def read(self, ids: tf.Tensor) -> tuple[tf.Tensor, Steps]:
-        """h (B, T, H) of ids (B, T), and these steps after those remembered."""
+        """Return h (B, T, H) of ids (B, T), and all steps, those remembered first."""
         h, _ = self.model.hidden(ids)
-        steps = Steps(*map(tf.convert_to_tensor, self._memory)).then(h, ids)
+        steps = Steps(*map(tf.convert_to_tensor, self._memory)).append(h, ids)
         for variable, part in zip(self._memory, steps.last(self.cache.size), strict=True):
             variable.assign(part)
         return h, steps
@@ -280,7 +244,7 @@ class CachedModel(tf.Module):
         return mix(tf.nn.log_softmax(logits), steps, self.cache)
 
     def reset_states(self) -> None:
-        """Forget what was read."""
+        """Clear the states and the cache."""
         self.model.reset_states()
         for variable in self._memory:
             variable.assign(tf.zeros_like(variable))

@@ -1,26 +1,24 @@
-"""−ln softmax(x Wᵀ + b) at the targets, some rows at a time.
+"""Cross entropy of softmax(x Wᵀ + b), some rows at a time.
 
-All scores of a window, (B · T, V), are by far the largest tensor of a training step. Their pieces
-stay in memory that the allocator keeps, and of each only the exponentials e are held until the
-derivative is taken. With s their sum over the vocabulary and u the derivative by the nats,
+The logits of a window, (B · T, V), are by far the largest tensor of a training step. Pieces of
+them fit the memory that the allocator keeps, and only their exponentials e are kept for the
+gradient. With s the sum of e over the vocabulary and u = ∂E/∂(loss), it is matrix products only:
 
     ∂E/∂x = u (e W / s − W_y)    ∂E/∂W = eᵀ (u x / s) − Σ_y u x    ∂E/∂b = eᵀ (u / s) − Σ_y u
-
-are products of matrices: nothing else is done to V numbers a row.
 """
 
 from typing import Any
 
 import tensorflow as tf
 
-# Scores at once, 28 MB: glibc hands pieces of 32 MB and more back to the system after each use.
+# Logits at once, 28 MB: glibc returns pieces of 32 MB and more to the system after each use.
 _SCORES = 7_000_000
 
 
 def cross_entropy(
     features: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor
 ) -> tf.Tensor:
-    """Nats of each row, float32 (N,).
+    """Return −ln p(target) of each row, float32 (N,).
 
     Args:
         features: x, (N, E).
@@ -29,7 +27,7 @@ def cross_entropy(
         targets: y, int32 (N,).
     """
     if features.dtype != bias.dtype or tf.config.list_logical_devices("GPU"):
-        # There the scores are no bottleneck, or too rough for a difference of products.
+        # On a GPU, logits are no bottleneck; in half precision, they are too coarse to subtract.
         scores = tf.cast(tf.matmul(features, weights, transpose_b=True), bias.dtype) + bias
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, scores)
     return _cross_entropy(features, weights, bias, targets)
@@ -38,7 +36,7 @@ def cross_entropy(
 @tf.custom_gradient
 def _cross_entropy(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor) -> Any:
     rows = max(1, _SCORES // weights.shape[0])
-    # Rows whose number the graph does not know come as one piece.
+    # If the graph does not know the number of rows, take one piece.
     pieces = [slice(first, first + rows) for first in range(0, x.shape[0] or 1, rows)]
     if x.shape[0] is None:
         pieces = [slice(None)]

@@ -1,4 +1,4 @@
-"""Dropout of which every replica of a distributed training draws masks of its own."""
+"""Dropout with different masks on each replica of a distributed training."""
 
 from typing import Any
 
@@ -7,14 +7,10 @@ import tensorflow as tf
 
 
 class ReplicaSeeds(keras.random.SeedGenerator):
-    """Keras's seeds on one device; on several, others on each.
-
-    The state is a variable, and the same on all replicas, as variables are: it counts draws. A
-    replica adds its number to the seed that it draws with.
-    """
+    """Keras's seeds, plus the number of the replica: the state, a variable, is the same on all."""
 
     def next(self, ordered: bool = True) -> tf.Tensor:
-        seed = super().next(ordered)  # the seed, and which draw of it this is
+        seed = super().next(ordered)  # the seed and the number of the draw
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return seed + tf.stack([tf.cast(replica, seed.dtype), tf.zeros((), seed.dtype)])
 
@@ -23,8 +19,8 @@ class Dropout(keras.layers.Layer):
     """`keras.layers.Dropout` with `ReplicaSeeds`.
 
     Args:
-        rate: share of the input that is dropped; the rest grows by 1 / (1 - rate).
-        noise_shape: of the mask; None for the input's, and in it for the input's dimension.
+        rate: share of the input that is dropped; the rest is scaled by 1 / (1 - rate).
+        noise_shape: of the mask, None for the input's; None in it stands for that dimension of x.
     """
 
     def __init__(self, rate: float, *, noise_shape: Any = None, **options: Any):
@@ -33,7 +29,7 @@ class Dropout(keras.layers.Layer):
         if rate:
             self.seed_generator = ReplicaSeeds()
         self.supports_masking = True
-        self.built = True  # there is nothing to build, also where it is never called
+        self.built = True  # also if it is never called
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not (training and self.rate):

@@ -17,12 +17,8 @@ from pipeline.model.mogrifier import Mogrifier, MogrifierCell
 from pipeline.tokens.windows import NO_TARGET
 
 
-@keras.saving.register_keras_serializable("nextword")
 class LastWords(keras.layers.Layer):
-    """A cell that remembers the last `context` vectors and nothing else.
-
-    State: (B, context · E), oldest first, zeros before the text begins.
-    """
+    """A cell whose state (B, context · E) is the last vectors, oldest first, at first zeros."""
 
     def __init__(self, context: int, embedding: int, **kwargs: Any):
         super().__init__(**kwargs)
@@ -33,12 +29,9 @@ class LastWords(keras.layers.Layer):
         window = keras.ops.concatenate([states[0][:, self.embedding :], x], axis=-1)
         return window, [window]
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "context": self.context, "embedding": self.embedding}
-
 
 class Context(keras.layers.RNN):
-    """`LastWords` over all steps of a window at once: nothing in it needs a loop."""
+    """A `LastWords` layer without a loop: all steps of a window at once."""
 
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
@@ -54,16 +47,19 @@ class Context(keras.layers.RNN):
 
 
 class LanguageModel(keras.Model):
-    """Ids (B, T) to logits (B, T, V).
+    """Map ids (B, T) to logits (B, T, V).
 
-    With `stateful`, layers keep their state from one call to the next (`stateful=True` of
-    Keras) until `reset_states`; without, `hidden` takes and returns it.
+    Args:
+        config: architecture.
+        stateful: layers keep their state between calls until `reset_states`, as in Keras. If
+            False, pass it to `hidden`.
+        precision: dtype policy of the layers.
     """
 
     def __init__(self, config: ModelConfig, *, stateful: bool, precision: Precision):
         super().__init__(name=config.cell, dtype=precision)
         self.config = config
-        width = config.embedding if config.tied else config.units  # of features
+        width = config.embedding if config.tied else config.units  # of the output matrix
         self.adaptive = self.output_weights = None
         if config.softmax == "adaptive":
             ends = cutoffs(config.vocabulary_size)
@@ -71,7 +67,7 @@ class LanguageModel(keras.Model):
         if self.adaptive and config.tied:
             self.embed = self.adaptive
         else:
-            # ±0.1 keeps the first logits near zero where this is the output matrix, too.
+            # ±0.1 keeps the initial logits near zero if this is the output matrix, too.
             self.embed = keras.layers.Embedding(
                 config.vocabulary_size,
                 config.embedding,
@@ -79,13 +75,12 @@ class LanguageModel(keras.Model):
                 dtype=precision,
             )
 
-        same = (None, 1, None) if config.variational else None  # at all steps
+        mask = (None, 1, None) if config.variational else None  # one for all steps, or each its own
 
         def dropout() -> keras.layers.Layer:
-            return Dropout(config.dropout, noise_shape=same, dtype=precision)
+            return Dropout(config.dropout, noise_shape=mask, dtype=precision)
 
         self.word_dropout = Dropout(config.word_dropout, dtype=precision)
-
         self.dropouts = [dropout() for _ in range(config.layers + 1)]
         self.recurrent = [
             _recurrent(config, stateful=stateful, precision=precision) for _ in range(config.layers)
@@ -111,21 +106,21 @@ class LanguageModel(keras.Model):
         mask: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, list[Any]]:
-        """f₁ over time: ids (B, T) to the last layer's h (B, T, H) and every layer's state.
-
-        In training, h is to go through `dropouts[-1]` before it is used.
+        """Run the recurrent layers, f₁.
 
         Args:
             ids: int32, (B, T).
-            states: what an earlier call returned; None for the layers' own state or zeros.
-            mask: bool, (B, T); a step that is False leaves the state as it is.
-            training: drop activations before every layer.
+            states: of every layer, from an earlier call; None for the layers' own, or zeros.
+            mask: bool, (B, T); False where a step leaves the state as it is.
+            training: drop activations before every layer. For h, use `dropouts[-1]`.
+
+        Returns:
+            The last layer's h, (B, T, H), and the states of every layer after the last step.
         """
         x = self.embed(ids)
         if training and self.config.word_dropout:
             ones = tf.ones((self.config.vocabulary_size, 1), x.dtype)
-            kept = self.word_dropout(ones, training=training)
-            x *= tf.gather(kept, ids)
+            x *= tf.gather(self.word_dropout(ones, training=True), ids)
         after = []
         for i, layer in enumerate(self.recurrent):
             x = self.dropouts[i](x, training=training)
@@ -134,18 +129,18 @@ class LanguageModel(keras.Model):
         return x, after
 
     def features(self, h: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """The part of f₂ before the vocabulary: h (…, H) to (…, width of the output matrix)."""
+        """Map h (…, H) to the input of the output matrix, (…, width)."""
         for layer in self.readout:
             h = layer(h) if isinstance(layer, keras.layers.Dense) else layer(h, training=training)
         return h
 
     def _output(self, dtype: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """The output matrix (V, width) and its bias (V,)."""
+        """Return the output matrix (V, width) and its bias (V,)."""
         weights = self.embed.embeddings if self.output_weights is None else self.output_weights
         return tf.cast(weights.value, dtype), tf.convert_to_tensor(self.output_bias.value)
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
-        """(…, width) to (…, V), float32; of an adaptive softmax, the logarithms of p."""
+        """Map features (…, width) to float32 logits (…, V); ln p from an adaptive softmax."""
         flat = tf.reshape(features, (-1, features.shape[-1]))
         if self.adaptive:
             scores = self.adaptive.log_probabilities(flat)
@@ -159,8 +154,10 @@ class LanguageModel(keras.Model):
         h = self.dropouts[-1](h, training=training)
         return self.logits(self.features(h, training=training))
 
-    def nats(self, h: tf.Tensor, targets: tf.Tensor, *, training: bool = False) -> tf.Tensor:
-        """−ln p(target) of steps: h (B, T, H) and int32 (B, T) to float32 (B, T).
+    def negative_log_likelihood(
+        self, h: tf.Tensor, targets: tf.Tensor, *, training: bool = False
+    ) -> tf.Tensor:
+        """Return −ln p(target), float32 (B, T), from h (B, T, H) and int32 targets (B, T).
 
         It is 0 where the target is `NO_TARGET`.
         """
@@ -169,30 +166,29 @@ class LanguageModel(keras.Model):
         flat = tf.reshape(features, (-1, features.shape[-1]))
         ids = tf.reshape(tf.where(counted, targets, 0), (-1,))
         if self.adaptive:
-            nats = self.adaptive.nats(flat, ids)
+            losses = self.adaptive.negative_log_likelihood(flat, ids)
         else:
-            nats = cross_entropy(flat, *self._output(flat.dtype), ids)
-        nats = tf.reshape(nats, tf.shape(targets))
-        return tf.where(counted, nats, tf.zeros_like(nats))
+            losses = cross_entropy(flat, *self._output(flat.dtype), ids)
+        losses = tf.reshape(losses, tf.shape(targets))
+        return tf.where(counted, losses, tf.zeros_like(losses))
 
     @property
     def states(self) -> list[keras.Variable]:
-        """Every layer's own state, variables of shape (B, units); two of each LSTM, h and c."""
+        """The states of all stateful layers, (B, units) each; an LSTM has two, h and c."""
         return [state for layer in self.recurrent for state in layer.states]
 
     def reset_states(self) -> None:
-        """Forget what was read: h = 0 in every layer."""
+        """Set the states of all layers to zero."""
         for layer in self.recurrent:
             layer.reset_states()
 
 
 def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> keras.layers.Layer:
-    # tanh, sigmoid, bias, no recurrent dropout, no unrolling: what cuDNN's kernels compute.
+    # Keras's defaults (tanh, sigmoid, bias, no recurrent dropout) are what cuDNN computes.
     options: dict[str, Any] = {"return_sequences": True, "return_state": True}
     options |= {"stateful": stateful, "dtype": precision}
-    # An exported model must run where there is no GPU, wherever it was exported.
+    # An exported model is stateless, and must run without a GPU and without XLA.
     cudnn = "auto" if stateful else False
-    # XLA must not be asked of whoever loads an exported model, either.
     layers: Any = recurrent if stateful else keras.layers
     if stateful and config.cell != "feedforward":
         options["weight_dropout"] = config.weight_dropout
@@ -209,20 +205,22 @@ def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> 
         case "feedforward":
             cell = LastWords(config.context, config.embedding, dtype=precision)
             return Context(cell, **options)
-    raise InputError(f"There is no cell {config.cell!r}.")
+    raise InputError(f"model.json names an unknown cell, {config.cell!r}: train the model again.")
 
 
 def build_model(
     config: ModelConfig, *, batch_size: int | None = None, precision: Precision = "float32"
 ) -> LanguageModel:
-    """A model with fresh weights.
+    """Build a model with new weights.
 
     Args:
-        config: what it is made of.
-        batch_size: lanes of a stateful model, for training and evaluation; None for a
-            stateless one, for export.
-        precision: what its layers compute in; the weights are float32 in any case, so that
-            every other precision can load them.
+        config: architecture.
+        batch_size: of a stateful model, for training and evaluation; None for a stateless one,
+            for export.
+        precision: dtype policy; weights are always float32, so any precision can load them.
+
+    Raises:
+        InputError: the architecture is not possible.
     """
     if config.cell == "feedforward" and config.layers != 1:
         raise InputError("A feedforward model has one layer: leave --layers at 1.")
@@ -234,10 +232,10 @@ def build_model(
 
 
 def named_models(*folders: Path) -> dict[str, Path]:
-    """Trained models by the name of their cell; of two with the same one, the folder tells.
+    """Name models by their cell, and by their folder, too, from the second of a cell on.
 
     Raises:
-        InputError: a folder holds none.
+        InputError: a folder holds no model.
     """
     models: dict[str, Path] = {}
     for folder in folders:
@@ -246,7 +244,7 @@ def named_models(*folders: Path) -> dict[str, Path]:
     return models
 
 
-# What TensorFlow makes of a checkpoint that fits no model, is damaged, or was cut short.
+# What TensorFlow raises for a checkpoint of another model, or one that is damaged or truncated.
 UNREADABLE = (
     *(OSError, ValueError, AssertionError, tf.errors.OpError),
     *(LookupError, RuntimeError),
@@ -254,15 +252,15 @@ UNREADABLE = (
 
 
 def weights(model: LanguageModel) -> tf.train.Checkpoint:
-    """A checkpoint of what was learned, without the lanes' states, so that it fits any batch."""
+    """Return a checkpoint of the weights, without the states, so that it fits any batch size."""
     return tf.train.Checkpoint(weights=[variable.value for variable in model.trainable_variables])
 
 
 def load_model(folder: Path, *, batch_size: int | None = None) -> LanguageModel:
-    """The best model that `train` left in a folder.
+    """Load the best model that `train` left in a folder.
 
     Raises:
-        InputError: there is none, or its weights do not fit its description.
+        InputError: there is none, or its weights do not fit its `model.json`.
     """
     model = build_model(ModelConfig.load(folder / "model.json"), batch_size=batch_size)
     latest = tf.train.latest_checkpoint(folder / "checkpoints")

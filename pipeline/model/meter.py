@@ -1,4 +1,4 @@
-"""A model read over a stream of tokens: what it thought of every target."""
+"""Score every token of a stream with a model."""
 
 import dataclasses
 import math
@@ -10,31 +10,29 @@ import tensorflow as tf
 from pipeline.text.vocabulary import UNKNOWN_ID
 from pipeline.tokens.windows import paragraph_lanes, windows
 
-# From logits (B, T, V), which of them beat the target's (B, T, V), and targets (B, T): `word_rank`
-# and `typed` of `Predictions`, (B, T) each.
+# Maps logits (B, T, V), whether each is above the target's (B, T, V), and targets (B, T) to
+# `word_rank` and `typed` of `Predictions`, (B, T) each.
 Find = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
-# Lanes that a measured stream is read in. Each begins without context: fewer lanes measure more
-# exactly, more lanes are faster.
+# Lanes that a stream is read in. Each begins without context: fewer lanes are more exact, more
+# lanes are faster.
 LANES = 8
-# Steps in a window; it changes nothing but the memory that logits take.
+# Steps in a window; results do not depend on it, but the memory for logits does.
 _WINDOW = 35
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a model thought of each target of a stream, in the stream's order.
-
-    Entry i of every array tells of the stream's token i + 1; the shapes are (N,), N = tokens − 1.
+    """A model's predictions of all tokens of a stream but the first, in order: (N,) each.
 
     Attributes:
         targets: int32 ids.
         nats: float32, −ln p(target).
-        rank: int32, tokens that are more probable; of equals the one with the lower id is.
+        rank: int32, number of tokens that are more probable; ties go to the lower id.
         confidence: float32, p of the most probable token.
-        word_rank: int32, words that are more probable.
-        typed: int32, letters of the target to type until it is among the words suggested; −1 where
-            typing all but the last does not help, and for what is no word of the vocabulary.
+        word_rank: int32, number of words that are more probable.
+        typed: int32, letters of the target typed before it is suggested; −1 if it is not suggested
+            before its last letter, or is not a word of the vocabulary.
     """
 
     targets: np.ndarray
@@ -46,12 +44,12 @@ class Predictions:
 
     @property
     def known(self) -> np.ndarray:
-        """Targets in the vocabulary; bool, (N,)."""
+        """Whether targets are in the vocabulary; bool, (N,)."""
         return self.targets != UNKNOWN_ID
 
 
 def perplexity(nats: float, tokens: float) -> float:
-    """exp(nats / tokens); infinite where that overflows, NaN where there is no token."""
+    """Return exp(nats / tokens); infinity if that overflows, NaN if there are no tokens."""
     if not tokens:
         return math.nan
     mean = nats / tokens
@@ -59,13 +57,12 @@ def perplexity(nats: float, tokens: float) -> float:
 
 
 class Meter:
-    """Measure a model over streams.
+    """Score streams with a model.
 
     Args:
-        logits: the model; maps ids (B, T) to (B, T, V) and carries state.
-        reset: makes the model forget; called before and after each stream, so that nothing
-            passes from one to another.
-        find: gives `word_rank` and `typed`; None where tokens are pieces of words.
+        logits: the model; maps ids (B, T) to logits (B, T, V) and carries state.
+        reset: clears that state; called before and after each stream.
+        find: computes `word_rank` and `typed`; None if tokens are pieces of words.
     """
 
     def __init__(
@@ -84,11 +81,12 @@ class Meter:
         columns = self._read(self._rank, stream, batch_size=batch_size, window=window)
         return Predictions(stream[1:], *columns)
 
-    def nats(
+    def negative_log_likelihood(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
     ) -> np.ndarray:
-        """No more than the `nats` of `measure`, float32 (N,), in less time."""
-        return self._read(self._nats, stream, batch_size=batch_size, window=window)[0]
+        """Return only the `nats` of `measure`, float32 (N,), in less time."""
+        step = self._negative_log_likelihood
+        return self._read(step, stream, batch_size=batch_size, window=window)[0]
 
     def _read(
         self,
@@ -98,44 +96,43 @@ class Meter:
         batch_size: int,
         window: int,
     ) -> list[np.ndarray]:
-        """What a function of x and y, (B, T), tells of each target, in the stream's order."""
+        """Return the values, (N,) each, that `step` maps x and y, (B, T), to."""
         lanes = paragraph_lanes(stream, batch_size=batch_size)
         lengths = [sum(end - 1 - first for first, end in lane) for lane in lanes]
         self._reset()
-        told = [
+        parts = [
             [values.numpy() for values in step(batch.x, np.maximum(batch.y, 0))]
             for batch in windows(stream, lanes, window=window, stride=window)
         ]
         self._reset()
-        columns = [np.concatenate(column, axis=1) for column in zip(*told, strict=True)]  # (B, …)
+        columns = [np.concatenate(column, axis=1) for column in zip(*parts, strict=True)]  # (B, …)
         return [
             np.concatenate([lane[:length] for lane, length in zip(column, lengths, strict=True)])
             for column in columns
         ]
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
-    def _nats(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return _nats_and_confidence(tf.cast(self._logits(x), tf.float32), target)[:1]
+    def _negative_log_likelihood(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor]:
+        *_, nats, _ = self._score(x, target)
+        return (nats,)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
     def _rank(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        logits = tf.cast(self._logits(x), tf.float32)  # (B, T, V)
-        own = tf.gather(logits, target[..., None], axis=-1, batch_dims=2)
+        logits, own, nats, confidence = self._score(x, target)
         before = tf.range(tf.shape(logits)[-1]) < target[..., None]
-        # As tf.math.top_k breaks ties.
+        # tf.math.top_k breaks ties in the same way.
         better = (logits > own) | (tf.equal(logits, own) & before)
         rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
         of_words = self._find(logits, better, target) if self._find else ()
-        nats, confidence = _nats_and_confidence(logits, target)
         return nats, rank, confidence, *of_words
 
+    def _score(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return the logits (B, T, V), the target's (B, T, 1), −ln p(target) and max p (B, T).
 
-def _nats_and_confidence(logits: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """−ln p(target), and p of the most probable token: (B, T, V) and (B, T) to (B, T) each.
-
-    TensorFlow's cross entropy takes twice as long, since it computes its gradient as well.
-    """
-    own = tf.gather(logits, target, axis=-1, batch_dims=2)
-    most = tf.reduce_max(logits, axis=-1)
-    total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
-    return most - own + tf.math.log(total), 1 / total
+        TensorFlow's cross entropy takes twice as long, since it computes its gradient as well.
+        """
+        logits = tf.cast(self._logits(x), tf.float32)
+        own = tf.gather(logits, target[..., None], axis=-1, batch_dims=2)
+        most = tf.reduce_max(logits, axis=-1)
+        total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
+        return logits, own, most - own[..., 0] + tf.math.log(total), 1 / total

@@ -14,28 +14,28 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 
 from pipeline.corpus import hub
-from pipeline.corpus.documents import DOCUMENTS, write_parquet
+from pipeline.corpus.documents import DOCUMENT_COLUMNS, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
     READ,
     REMOVED,
     Frames,
-    check,
+    collect_file_stats,
     file_table,
-    read,
-    tell,
-    tell_files,
-    tell_removed,
+    read_files,
+    record_passages,
+    report_files,
+    require_documents,
     write_files,
 )
-from pipeline.corpus.splits import SPLITS, Census, Splits
+from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
 
 if TYPE_CHECKING:  # it imports TensorFlow, which reading files does not need
     from pipeline.corpus.overlap import HeldOut
 
-# Columns of what `tell` gathers, of split documents, of what `_ngrams` returns, and of removed.csv.
+# Columns of `collect_file_stats`, of split documents, of `_ngrams` and of removed.csv.
 _TOLD = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
 _TOLD |= dict.fromkeys(("source", "encoding", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
@@ -70,9 +70,9 @@ def ingest(
     Raises:
         InputError: as there, or Spark does not start.
     """
-    splits = Splits(valid, test).keeping(place_of(output))
+    splits = Splits(valid, test).load(place_of(output))
     files = file_table(corpus, splits)
-    census, parts = Census(splits), output.absolute() / "documents.parquet"
+    planner, parts = SplitPlanner(splits), output.absolute() / "documents.parquet"
     parts.mkdir()
     with (
         (output / "removed.csv").open("w", newline="", encoding="utf-8") as file,
@@ -85,7 +85,7 @@ def ingest(
         step("reading")
         documents = _read(spark, files, text_column=text_column, strict=strict).persist()
         told = map_frames(documents, _tell, _TOLD).toPandas()
-        files = tell_files(files, [told], corpus)
+        files = report_files(files, [told], corpus)
 
         step("comparing documents")
         partitions = max(
@@ -100,11 +100,11 @@ def ingest(
                 removed.writerows((source, "", first, "") for source, first in pairs)
             documents = documents.join(again, ["file", "document"], "left_anti")
         documents = documents.orderBy("file", "document")
-        # The census counts paragraphs, for which the ends of lines are enough.
+        # The planner counts paragraphs, for which the ends of lines are enough.
         text = sql.regexp_replace("text", "[^\n]+", "").alias("text")
-        for _ in census.count(in_order(documents.select("doc_id", "source", text))):
+        for _ in planner.observe(in_order(documents.select("doc_id", "source", text))):
             pass
-        splits = census.decide()
+        splits = planner.plan()
 
         step("comparing splits")
         documents = documents.filter("text != ''")
@@ -118,7 +118,7 @@ def ingest(
     sweep(parts)
     write_files(files, rows.groupby("file")["letters"].sum().to_dict(), output)
     found = pd.read_parquet(parts, columns=["split"])["split"].value_counts()
-    check({split: int(found.get(split, 0)) for split in SPLITS}, corpus)
+    require_documents({split: int(found.get(split, 0)) for split in SPLITS}, corpus)
     splits.save(output)
 
 
@@ -131,14 +131,14 @@ def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame
     tasks = spark.range(0, len(files), 1, min(len(files), 4 * context.defaultParallelism))
 
     def read_some(frames: Frames) -> Iterator[pd.DataFrame]:
-        return read((table.value.iloc[frame["id"]] for frame in frames), **options)
+        return read_files((table.value.iloc[frame["id"]] for frame in frames), **options)
 
     return map_frames(tasks, read_some, READ)
 
 
 def _tell(frames: Frames) -> Iterator[pd.DataFrame]:
     told: list[pd.DataFrame] = []
-    for _ in tell(frames, told):
+    for _ in collect_file_stats(frames, told):
         yield told.pop()
 
 
@@ -188,10 +188,10 @@ def _write_part(
 
     removed: list[Sequence[object]] = []
     if held_out:
-        frames = tell_removed(drop_overlap(frames, held_out=held_out.value), removed.extend)
+        frames = record_passages(drop_overlap(frames, held_out=held_out.value), removed.extend)
     context = TaskContext.get()
     assert context
     # Partitions keep the order of documents, and so do the names of their files.
     with beside(folder / f"part-{context.partitionId():05}.parquet") as path:
-        write_parquet(frames, path, DOCUMENTS)
+        write_parquet(frames, path, DOCUMENT_COLUMNS)
     yield pd.DataFrame(removed, columns=list(_REMOVED)).astype(_REMOVED)

@@ -15,7 +15,7 @@ import pyarrow.parquet
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.corpus.documents import open_parquet, parts
+from pipeline.corpus.documents import list_parts, open_parquet
 from pipeline.corpus.splits import SPLITS
 from pipeline.parallel import side_by_side
 from pipeline.progress import Speed, progress_bar
@@ -58,7 +58,7 @@ def row_groups(path: Path) -> list[RowGroup]:
         InputError: it is missing or is not a table of documents.
     """
     groups = []
-    for part in parts(path):
+    for part in list_parts(path):
         try:
             metadata = pyarrow.parquet.read_metadata(part)
             text, _ = map(metadata.schema.to_arrow_schema().names.index, ("text", "split"))

@@ -1,4 +1,4 @@
-"""The SavedModel as a model of MLflow, that `mlflow models serve` can run."""
+"""Log the SavedModel as an MLflow model, which `mlflow models serve` can run."""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -10,22 +10,18 @@ import pandas as pd
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from pipeline import InputError
 from pipeline.manifest import digest
 
 _EXAMPLE = "O menino abriu a porta e"
 _REQUIRED = ("tensorflow", "pandas")
-_DIGEST = "nextword_sha256"  # name of a tag
+_TAG = "nextword_sha256"
 
 
-def check_name(name: str) -> None:
-    """Whether the registry of MLflow can take a name.
-
-    Raises:
-        InputError: it cannot.
-    """
+def check_model_name(name: str) -> None:
+    """Raise an InputError if MLflow's registry cannot take a name."""
     if not name.strip() or set("/:") & set(name) or name == "." or name.startswith(".."):
         raise InputError(
             f"MLflow cannot register a model as {name!r}: give --register a name without / and : "
@@ -34,69 +30,64 @@ def check_name(name: str) -> None:
 
 
 def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
-    """Make a SavedModel an output of the run, and a version in the registry if it is given a name.
+    """Make a SavedModel an output of the active run, and register it if it is given a name.
 
-    The same bytes are kept once: a run whose `export` was skipped has for its output the model that
-    an earlier run of the experiment has logged, and what is a version of a name already becomes no
-    other one.
+    The same bytes are kept once: if the experiment has logged them before, the run's output is that
+    model, and no second version is registered.
 
     Args:
         folder: that `export` wrote.
-        register: name in the registry.
+        register: name in the registry, which `check_model_name` accepts.
 
     Returns:
-        The URI of the model, models:/NAME/VERSION if it is registered; and whether that is new.
-
-    Raises:
-        InputError: the registry cannot take the name.
+        The URI of the model, models:/NAME/VERSION if it is registered; and whether it is new.
     """
-    from pipeline.tracking import served  # with TensorFlow
+    from pipeline.tracking import served  # imports TensorFlow
 
-    if register is not None:
-        check_name(register)
-    saved, served_by = _newest(folder), Path(served.__file__)
-    # A version is these bytes, with the code that serves them.
-    tags = {_DIGEST: digest([saved]) + digest([served_by, Path(__file__)])}
-    uri = _logged_before(tags[_DIGEST])
+    # The folder holds the same files twice; the version alone is the model.
+    (saved_model,) = (path.parent for path in folder.glob("*/saved_model.pb"))
+    loader = Path(served.__file__)
+    # A model is its bytes and the code that serves them.
+    content = digest([saved_model]) + digest([loader, Path(__file__)])
+    uri = _reuse_logged(content)
     new = uri is None
     if uri is None:
         uri = mlflow.pyfunc.log_model(
             name="nextword",
-            loader_module=served_by.stem,
-            data_path=str(saved),
-            code_paths=[str(served_by)],
+            loader_module=loader.stem,
+            data_path=str(saved_model),
+            code_paths=[str(loader)],
             signature=_signature(served.DEFAULTS),
             input_example=pd.DataFrame({"text": [_EXAMPLE]}),
             pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in _REQUIRED],
-            tags=tags,
+            tags={_TAG: content},
         ).model_uri
     if register is None:
         return uri, new
-    found = mlflow.MlflowClient().search_model_versions(f"tags.{_DIGEST} = '{tags[_DIGEST]}'")
-    for version in found:
+    for version in mlflow.MlflowClient().search_model_versions(f"tags.{_TAG} = '{content}'"):
         registered = f"models:/{register}/{version.version}"
-        if version.name == register and _is_kept(registered):
+        if version.name == register and _has_files(registered):
             return registered, False
-    version = mlflow.register_model(uri, register, tags=tags)
+    version = mlflow.register_model(uri, register, tags={_TAG: content})
     return f"models:/{register}/{version.version}", True
 
 
-def _logged_before(content: str) -> str | None:
-    """The URI of a model that the experiment has of some content; it becomes the run's output."""
+def _reuse_logged(content: str) -> str | None:
+    """Make a model with this content an output of the active run, and return its URI, if any."""
     run = mlflow.active_run()
     assert run is not None
     for model in mlflow.search_logged_models(
-        [run.info.experiment_id], f"tags.{_DIGEST} = '{content}'", output_format="list"
+        [run.info.experiment_id], f"tags.{_TAG} = '{content}'", output_format="list"
     ):
-        if _is_kept(model.model_uri):
+        if _has_files(model.model_uri):
             output = LoggedModelOutput(model.model_id, step=0)
             mlflow.MlflowClient().log_outputs(run.info.run_id, [output])
             return str(model.model_uri)
     return None
 
 
-def _is_kept(uri: str) -> bool:
-    """Whether the files of a model are still there."""
+def _has_files(uri: str) -> bool:
+    """Return whether nobody has deleted the files of a model."""
     try:
         mlflow.models.get_model_info(uri)
     except (MlflowException, OSError):
@@ -104,29 +95,18 @@ def _is_kept(uri: str) -> bool:
     return True
 
 
-def _newest(folder: Path) -> Path:
-    """The SavedModel of a folder: of the versions that lie in it the last, or the folder itself."""
-    versions = [path.parent for path in folder.glob("*/saved_model.pb")]
-    numbered = [path for path in versions if path.name.isdecimal()]
-    return max(numbered, key=lambda path: int(path.name), default=folder)
-
-
 def _signature(defaults: Mapping[str, Any]) -> ModelSignature:
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.string, "text"),
-        ColSpec(DataType.string, "prefix", required=False),
-        ColSpec(DataType.binary, "state", required=False),
-    ]
-    # Each signature of the SavedModel answers with some of these.
-    outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(Array(DataType.string), "words", required=False),
-        ColSpec(Array(DataType.double), "probabilities", required=False),
-        ColSpec(DataType.binary, "state", required=False),
-        ColSpec(DataType.double, "log_probability", required=False),
-        ColSpec(DataType.long, "tokens", required=False),
-        ColSpec(DataType.string, "text", required=False),
-    ]
-    types = {
+    """Return the columns and parameters of all signatures; each uses some of them."""
+    inputs = {"text": DataType.string, "prefix": DataType.string, "state": DataType.binary}
+    outputs: dict[str, DataType | Array] = {
+        "words": Array(DataType.string),
+        "probabilities": Array(DataType.double),
+        "state": DataType.binary,
+        "log_probability": DataType.double,
+        "tokens": DataType.long,
+        "text": DataType.string,
+    }
+    parameters = {
         "signature": DataType.string,
         "k": DataType.long,
         "length": DataType.long,
@@ -135,7 +115,7 @@ def _signature(defaults: Mapping[str, Any]) -> ModelSignature:
         "seed": DataType.long,
     }
     return ModelSignature(
-        inputs=Schema(inputs),
-        outputs=Schema(outputs),
-        params=ParamSchema([ParamSpec(name, types[name], defaults[name]) for name in defaults]),
+        inputs=Schema([ColSpec(kind, n, required=n == "text") for n, kind in inputs.items()]),
+        outputs=Schema([ColSpec(kind, n, required=False) for n, kind in outputs.items()]),
+        params=ParamSchema([ParamSpec(n, kind, defaults[n]) for n, kind in parameters.items()]),
     )

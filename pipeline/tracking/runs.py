@@ -1,4 +1,4 @@
-"""What a run leaves in MLflow: its options, its data, its figures."""
+"""Log options, data and metrics to an MLflow run."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +19,44 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError
 
-# What `mlflow run` logs of an empty parameter: values are quoted as for the shell.
-_NOTHING = shlex.quote("")
+# How `mlflow run` logs an empty parameter: values are quoted as for the shell.
+_EMPTY = shlex.quote("")
 _CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
+_LOG_LEVELS = {
+    "alembic": logging.WARNING,  # some fifty lines of schema migrations for a new SQLite store
+    "mlflow.system_metrics": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,  # the traceback of errors that it raises as well
+}
 
 
 @contextlib.contextmanager
-def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
-    """One MLflow run; the one that `mlflow run` has opened, if it has.
+def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
+    """Start an MLflow run, or continue the one that `mlflow run` has started.
 
-    A parameter that `mlflow run` has logged already keeps its value as typed there: MLflow
-    refuses another spelling of the same number. What all of them came to stands in options.json.
+    MLflow refuses to log another spelling of the same number, so a parameter that `mlflow run` has
+    logged keeps its spelling. options.json holds the values that are used.
 
     Args:
-        name: of the run.
-        parameters: name → the value that is used.
+        name: of a new run.
+        parameters: name → value that is used.
 
     Raises:
-        InputError: what is logged cannot be kept, or `mlflow run` has logged nothing in the place
-            of a value that is used.
+        InputError: MLflow cannot store the run, or `mlflow run` has logged as empty a parameter
+            that is used.
     """
-    # Creating the SQLite store logs some fifty lines of schema migrations.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
-    # What the store cannot keep it logs with its traceback, and raises as well.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    name_of_new = None if "MLFLOW_RUN_ID" in os.environ else name
-    stopped: Exception | None = None
+    for logger, level in _LOG_LEVELS.items():
+        logging.getLogger(logger).setLevel(level)
+    new_name = None if "MLFLOW_RUN_ID" in os.environ else name
+    stage_error: Exception | None = None
     try:
-        with mlflow.start_run(run_name=name_of_new, log_system_metrics=True) as active:
+        with mlflow.start_run(run_name=new_name, log_system_metrics=True) as active:
             logged = mlflow.get_run(active.info.run_id).data.params
-            values = {key: _plain(value) for key, value in parameters.items()}
+            values = {
+                key: " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+                for key, value in parameters.items()
+            }
             for key, value in values.items():
-                if logged.get(key) == _NOTHING and value != "":
+                if logged.get(key) == _EMPTY and value != "":
                     raise InputError(
                         f"`mlflow run` has logged {key} as empty, but {value} is used: leave out "
                         f"-P {key}."
@@ -61,24 +66,20 @@ def run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
             try:
                 yield
             except Exception as error:
-                stopped = error
+                stage_error = error
                 raise
     except (MlflowException, SQLAlchemyError) as error:
-        # A disk that is full takes no end of the run either: what stopped the stage is told.
-        if stopped not in (None, error):
-            raise stopped from None
+        # On a full disk MLflow cannot end the run either. Report what stopped the stage.
+        if stage_error not in (None, error):
+            raise stage_error from None
         raise InputError(
-            f"MLflow cannot keep the run at {mlflow.get_tracking_uri()} "
-            f"({str(error).splitlines()[0]}): see to it, or name another MLFLOW_TRACKING_URI."
+            f"MLflow cannot store the run at {mlflow.get_tracking_uri()} "
+            f"({str(error).splitlines()[0]}): mend it, or name another MLFLOW_TRACKING_URI."
         ) from error
 
 
-def _plain(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-
-
 def log_documents(folder: Path) -> None:
-    """The three splits of documents.parquet as datasets, with source and digest."""
+    """Log each split of documents.parquet as a dataset, with source and digest."""
     path = folder / "documents.parquet"
     documents = pd.read_parquet(path, columns=["doc_id", "split"])
     for split, context in _CONTEXTS.items():
@@ -92,42 +93,32 @@ def log_documents(folder: Path) -> None:
         mlflow.log_metric(f"{split}_documents", len(ids))
 
 
-def log_vocabulary(folder: Path) -> None:
-    """vocabulary.tsv, and beside it how its tokens are made."""
-    for name in ("vocabulary.tsv", "tokenizer.json"):
+def log_files(folder: Path, *names: str) -> None:
+    """Log files and subfolders of a folder as artifacts."""
+    for name in names:
         mlflow.log_artifact(str(folder / name))
 
 
-def epoch_logger(prefix: str = "") -> Callable[[Mapping[str, float]], None]:
-    """A function that logs one row of history.csv while training goes on."""
-
-    def log(row: Mapping[str, float]) -> None:
-        values = {prefix + key: value for key, value in row.items() if key != "epoch"}
-        mlflow.log_metrics(values, step=int(row["epoch"]))
-
-    return log
+def log_epoch(row: Mapping[str, float], *, prefix: str = "") -> None:
+    """Log a row of history.csv."""
+    values = {prefix + key: value for key, value in row.items() if key != "epoch"}
+    mlflow.log_metrics(values, step=int(row["epoch"]))
 
 
-def windows_logger(prefix: str = "") -> Callable[[int, Mapping[str, float]], None]:
-    """A function that logs how an epoch goes; the step is the number of windows learned from."""
-
-    def log(number: int, figures: Mapping[str, float]) -> None:
-        mlflow.log_metrics(
-            {f"{prefix}windows_{key}": value for key, value in figures.items()}, step=number
-        )
-
-    return log
+def log_windows(windows: int, metrics: Mapping[str, float], *, prefix: str = "") -> None:
+    """Log metrics during an epoch, after a number of training windows."""
+    values = {f"{prefix}windows_{key}": value for key, value in metrics.items()}
+    mlflow.log_metrics(values, step=windows)
 
 
 def log_history(folder: Path, prefix: str = "") -> None:
-    """The rows of a training that was not run again."""
-    log = epoch_logger(prefix)
+    """Log the epochs of a training that was skipped."""
     for row in pd.read_csv(folder / "history.csv").to_dict("records"):
-        log({str(key): value for key, value in row.items()})
+        log_epoch({str(key): value for key, value in row.items()}, prefix=prefix)
 
 
 def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """metrics.json as metrics `split_model_metric`; tables, figures and report as files."""
+    """Log metrics.json as metrics `split_model_metric`, and all files of an evaluation."""
     mlflow.log_metrics(
         {
             f"{split}_{model}_{metric}".replace("/", "_"): value
@@ -136,23 +127,15 @@ def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str,
             for metric, value in values.items()
         }
     )
-    for path in sorted(folder.glob("*.*")):
-        if path.suffix in (".json", ".csv", ".html"):
-            mlflow.log_artifact(str(path))
-    mlflow.log_artifacts(str(folder / "figures"), "figures")
-
-
-def log_explanation(folder: Path) -> None:
-    """explanation.json and its figures."""
-    mlflow.log_artifact(str(folder / "explanation.json"))
-    mlflow.log_artifacts(str(folder / "figures"), "figures")
+    tables = sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".csv", ".html"))
+    log_files(folder, *tables, "figures")
 
 
 def download_evaluation(run_id: str, folder: Path) -> Path:
-    """What `log_evaluation` left in a run, in a folder.
+    """Download what `nextword compare` reads of the evaluation of a run.
 
     Raises:
-        InputError: there is no such run, or it has evaluated nothing.
+        InputError: there is no such run, or it has not evaluated a model.
     """
     try:
         mlflow.artifacts.download_artifacts(

@@ -1,4 +1,4 @@
-"""Checkpoints that hold all of a training, so that it can go on as if it had never stopped."""
+"""Checkpoints from which training continues as if it had never stopped."""
 
 import dataclasses
 import json
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class Position:
-    """How far a training has come.
+    """The progress of a training.
 
     Attributes:
-        recent, usual: nats per target, moving averages over few targets and over many.
-        epoch: the one that goes on, from 1.
-        window: windows of it that were learned from.
-        nats, targets, norms, seconds: their sums.
-        halvings: how often the learning rate was halved after a loss that ran away.
+        recent, usual: moving averages of the loss over few targets and over many, nats per target.
+        epoch: the current one, from 1.
+        window: number of windows of this epoch that are done.
+        nats, targets, norms, seconds: sums over these windows.
+        halvings: how often the learning rate was halved after the loss diverged.
         history: rows of history.csv.
     """
 
@@ -44,14 +44,15 @@ class Position:
 
 
 class Checkpoints:
-    """Weights, optimizer, RNN states, random state and position, in the last two checkpoints.
+    """Saves weights, optimizer, RNN states, random state and position; keeps two checkpoints.
 
-    States are saved as one batch of all replicas, so another number of devices may go on.
+    RNN states are saved as one batch of all replicas, so training can continue on another number
+    of devices.
 
     Args:
-        folder: where they lie; made by the first `save`.
+        folder: of the checkpoints; created by the first `save`.
         trainer: what is saved and restored.
-        writes: whether this process writes; of several workers one does.
+        writes: whether this process writes; of several workers only one does.
     """
 
     def __init__(self, folder: Path, trainer: Trainer, *, writes: bool = True):
@@ -73,69 +74,60 @@ class Checkpoints:
         self._manager = tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep=2)
 
     def save(self, position: Position) -> None:
-        """Write all that there is; every worker calls this, for states are gathered from all.
+        """Write a checkpoint; every worker must call this, since states are gathered from all.
 
         Raises:
-            InputError: it cannot be written; what was written before is whole.
+            InputError: it cannot be written.
         """
-        strategy, states = self._trainer.strategy, self._trainer.model.states
-        local = strategy.run(lambda: [tf.convert_to_tensor(state) for state in states])
-        for whole, value in zip(self._states, local, strict=True):
-            whole.assign(self._gather(value))
+        states = self._trainer.model.states
+        local = self._trainer.strategy.run(lambda: [tf.convert_to_tensor(s) for s in states])
+        for gathered, value in zip(self._states, local, strict=True):
+            gathered.assign(self._gather(value))
         if not self._writes:
             return
         self._position.assign(json.dumps(dataclasses.asdict(position)))
-        write(self._manager)
+        save_checkpoint(self._manager)
 
     def _gather(self, value: Any) -> tf.Tensor:
-        """The lanes of all replicas, (batch, …)."""
+        """Concatenate the lanes of all replicas, (batch, …)."""
         strategy = self._trainer.strategy
         if strategies.workers() > 1:
             return strategy.gather(value, axis=0)
-        # Without a collective operation: those of one training can wait for those of another.
+        # Without a collective operation: two trainings in one process could deadlock in those.
         return tf.concat(strategy.experimental_local_results(value), axis=0)
 
     def restore(self) -> Position | None:
-        """Read the latest checkpoint that is whole; None if there is none at all.
+        """Restore the latest readable checkpoint; return its position, or None without checkpoints.
 
         Raises:
-            InputError: there are some, and none of them can be read.
+            InputError: none of the checkpoints can be read.
         """
-        found = [*reversed(self._manager.checkpoints)]
-        for path in found:
+        for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
             except UNREADABLE as error:
                 log.warning("The checkpoint %s cannot be read: %s.", path, _reason(error))
                 continue
-            self._spread_states()
+            self._restore_states()
             return Position(**json.loads(self._position.numpy()))
-        if found:
+        if self._manager.checkpoints:
             raise InputError(
                 f"No checkpoint in {self._folder} can be read: start over with --force."
             )
         return None
 
-    def _spread_states(self) -> None:
+    def _restore_states(self) -> None:
         strategy, states = self._trainer.strategy, self._trainer.model.states
 
         def assign(values: list[tf.Tensor]) -> None:
             for state, value in zip(states, values, strict=True):
                 state.assign(value)
 
-        strategy.run(assign, ([per_replica(whole.numpy(), strategy) for whole in self._states],))
+        strategy.run(assign, ([per_replica(state.numpy(), strategy) for state in self._states],))
 
 
-def write(manager: tf.train.CheckpointManager, **options: int) -> None:
-    """Write a checkpoint.
-
-    Args:
-        manager: of the folder.
-        options: of `CheckpointManager.save`.
-
-    Raises:
-        InputError: it cannot be written; what was written before is whole.
-    """
+def save_checkpoint(manager: tf.train.CheckpointManager, **options: int) -> None:
+    """Call `CheckpointManager.save`; an InputError if it fails, which leaves earlier ones whole."""
     try:
         manager.save(**options)
     except (OSError, tf.errors.OpError) as error:
@@ -146,6 +138,6 @@ def write(manager: tf.train.CheckpointManager, **options: int) -> None:
 
 
 def _reason(error: Exception) -> str:
-    # TensorFlow's name the operation too: {{function_node …}} what happened [Op:SaveV2].
-    told = re.sub(r"\{\{.*?\}\}| \[Op:\w+\]", "", str(getattr(error, "message", error)))
-    return told.split("\n")[0].strip().rstrip(".")
+    # TensorFlow's messages name the operation, too: {{function_node …}} reason [Op:SaveV2].
+    text = re.sub(r"\{\{.*?\}\}| \[Op:\w+\]", "", str(getattr(error, "message", error)))
+    return text.split("\n")[0].strip().rstrip(".")

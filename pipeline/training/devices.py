@@ -1,4 +1,4 @@
-"""What TensorFlow will compute on: devices, cuDNN and why not, precision."""
+"""The devices that TensorFlow sees, and whether cuDNN and tensor cores will be used."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.model.config import ModelConfig, Precision
 from pipeline.model.language_model import build_model
 
-# Below this compute capability a GPU has no tensor cores for the type.
+# Compute capability from which GPUs have tensor cores for the type.
 _TENSOR_CORES = {"mixed_float16": (7, 0), "mixed_bfloat16": (8, 0)}
 
 
@@ -21,9 +21,9 @@ class Device:
 
     Attributes:
         name: as TensorFlow calls it, `GPU:0`.
-        model: the maker's name for it; of CPUs, how many cores there are.
-        memory: bytes that TensorFlow can take; None if it cannot tell.
-        compute_capability: of an NVIDIA GPU, (major, minor).
+        model: name of the product; of CPUs, the number of cores.
+        memory: bytes that TensorFlow can allocate; None if unknown.
+        compute_capability: (major, minor) of an NVIDIA GPU.
     """
 
     name: str
@@ -32,28 +32,24 @@ class Device:
     compute_capability: tuple[int, int] | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """What `nextword devices` shows.
-
-    Attributes:
-        devices: all that TensorFlow sees.
-        recurrence: how the model's layers will run, in a sentence.
-        without_cudnn: why cuDNN will not be used; empty if it will be.
-        precision: whether the devices compute fast in the precision asked for, in a sentence.
-    """
-
-    devices: tuple[Device, ...]
-    recurrence: str
-    without_cudnn: tuple[str, ...]
-    precision: str
-
-
-def describe(config: ModelConfig, *, precision: Precision) -> Description:
-    """What a model of this kind would be trained on, and how."""
+def print_devices(config: ModelConfig, *, precision: Precision) -> None:
+    """Print a table of devices, and in sentences how a model would be trained on them."""
     devices = find_devices()
+    table = Table("device", "model", "memory", "compute capability", box=None)
+    for device in devices:
+        memory = "" if device.memory is None else f"{device.memory / 2**30:.1f} GiB"
+        capability = ".".join(map(str, device.compute_capability or ()))
+        table.add_row(device.name, device.model, memory, capability)
+    rich.print(table)
+    rich.print()
+    for sentence in (*describe_recurrence(config), describe_precision(precision, devices)):
+        rich.print(sentence)
+
+
+def describe_recurrence(config: ModelConfig) -> list[str]:
+    """Return how the recurrent layers will run, and why without cuDNN, a sentence each."""
     layers = build_model(dataclasses.replace(config, vocabulary_size=2), batch_size=1).recurrent
-    reasons = tuple(dict.fromkeys(why for layer in layers for why in cudnn_obstacles(layer)))
+    reasons = list(dict.fromkeys(why for layer in layers for why in cudnn_obstacles(layer)))
     if config.cell == "feedforward":
         recurrence = "There is no recurrence: all steps of a window are one product of matrices."
     elif not reasons:
@@ -62,34 +58,23 @@ def describe(config: ModelConfig, *, precision: Precision) -> Description:
         recurrence = "XLA compiles the loop over the steps of a window for the CPU."
     else:
         recurrence = "TensorFlow's own loop runs over the steps of a window."
-    return Description(devices, recurrence, reasons, _precision(precision, devices))
-
-
-def print_description(description: Description) -> None:
-    """Print it as a table of devices and sentences."""
-    table = Table("device", "model", "memory", "compute capability", box=None)
-    for device in description.devices:
-        memory = "" if device.memory is None else f"{device.memory / 2**30:.1f} GiB"
-        capability = ".".join(map(str, device.compute_capability or ()))
-        table.add_row(device.name, device.model, memory, capability)
-    rich.print(table)
-    rich.print()
-    rich.print(description.recurrence)
-    for reason in description.without_cudnn:
-        rich.print(f"No cuDNN: {reason}")
-    rich.print(description.precision)
+    return [recurrence, *(f"No cuDNN: {why}" for why in reasons)]
 
 
 def find_devices() -> tuple[Device, ...]:
-    """The CPUs and GPUs that TensorFlow sees."""
+    """Return the CPUs and GPUs that TensorFlow sees."""
+    # The public functions only return the memory in use.
+    from tensorflow.python.client import device_lib
+
     cpus, gpus = (tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU"))
-    cores = f"{os.cpu_count()} cores"
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = [Device(_name(cpu), cores, memory, None) for cpu in cpus]
+    found = [Device(_name(cpu), f"{os.cpu_count()} cores", memory, None) for cpu in cpus]
+    limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
     for gpu in gpus:
         details = tf.config.experimental.get_device_details(gpu)
         model, capability = details.get("device_name", ""), details.get("compute_capability")
-        found.append(Device(_name(gpu), model, _gpu_memory(_name(gpu)), capability))
+        limit = limits.get(f"/device:{_name(gpu)}")
+        found.append(Device(_name(gpu), model, limit, capability))
     return tuple(found)
 
 
@@ -97,20 +82,12 @@ def _name(device: tf.config.PhysicalDevice) -> str:
     return device.name.removeprefix("/physical_device:")
 
 
-def _gpu_memory(name: str) -> int | None:
-    # No public function tells more than what is in use.
-    from tensorflow.python.client import device_lib
-
-    limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
-    return limits.get(f"/device:{name}")
-
-
 def cudnn_obstacles(layer: keras.layers.Layer) -> list[str]:
-    """Why Keras will not run a layer by cuDNN, a sentence each; none if it will.
+    """Return why Keras will not run a layer by cuDNN, a sentence each; none if it will.
 
-    These are the conditions of `inner_loop` of Keras's LSTM and GRU, and of `cudnn_ok` below them
-    (keras/src/layers/rnn, keras/src/backend/tensorflow/rnn.py). Keras wants no mask, or one that
-    pads on the right, as well; training has none.
+    The conditions are those of `inner_loop` of Keras's LSTM and GRU and of `cudnn_ok`
+    (keras/src/layers/rnn, keras/src/backend/tensorflow/rnn.py). Keras also requires that a mask,
+    if there is one, pads on the right; training has none.
     """
     if not isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
         return ["cuDNN has kernels for LSTM and GRU only, as Keras calls it."]
@@ -130,15 +107,15 @@ def cudnn_obstacles(layer: keras.layers.Layer) -> list[str]:
     return [why for why, holds in conditions.items() if not holds]
 
 
-def _precision(precision: Precision, devices: tuple[Device, ...]) -> str:
+def describe_precision(precision: Precision, devices: tuple[Device, ...]) -> str:
+    """Return whether devices are fast in a precision, in a sentence."""
     gpus = [device for device in devices if device.name.startswith("GPU")]
     if precision == "float32":
-        return "float32: all devices know it."
+        return "float32: all devices support it."
     if not gpus:
         return f"{precision} is made for GPUs, and there is none: float32 may be faster."
-    slow = [
-        gpu.model for gpu in gpus if (gpu.compute_capability or (0, 0)) < _TENSOR_CORES[precision]
-    ]
+    needed = _TENSOR_CORES[precision]
+    slow = [gpu.model for gpu in gpus if (gpu.compute_capability or (0, 0)) < needed]
     if slow:
         return f"{precision}: {', '.join(slow)} has no tensor cores for it: float32 may be faster."
     return f"{precision}: computed by tensor cores; weights and the loss stay float32."

@@ -1,12 +1,12 @@
-"""The weights that a training goes on from: those of a trained model, grown by new words.
+"""Initial weights for fine-tuning: a trained model's, grown by new words.
 
-Of a word that it does not know the model has said p(<unk> | h). The words that are new share that
-out by how frequent they are in the new text, and what is left stays <unk>'s:
+The trained model gives a word that it does not know the probability p(<unk> | h). New words share
+it in proportion to their counts in the new text, and <unk> keeps the rest:
 
-    p(new word i | h) = s_i · p(<unk> | h)        every row is <unk>'s, its bias larger by ln s_i
+    p(new word i | h) = s_i · p(<unk> | h)        its row is <unk>'s, its bias larger by ln s_i
 
-So before the first update every known word is as probable as it was, after any text, and a new
-word is read as <unk> was.
+So before the first update every known word is as probable as before, whatever the context, and a
+new word is read as <unk> was.
 """
 
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
-# What decides which weights there are; all but the vocabulary's size.
+# The options that decide the shapes of the weights, besides the vocabulary's size.
 SIZES = ("cell", "embedding", "units", "layers", "mogrifier", "tied", "softmax", "context")
 
 
 def initial_weights(
     folder: Path, *, config: ModelConfig, vocabulary: Vocabulary
 ) -> list[np.ndarray]:
-    """A trained model's weights for a model that may know more words.
+    """Return a trained model's weights, grown to a larger vocabulary.
 
     Args:
         folder: what `train` wrote.
-        config: of the model that goes on.
-        vocabulary: of the same; it extends the trained model's.
+        config: of the model to fine-tune.
+        vocabulary: of that model; it extends the trained model's.
 
     Returns:
-        A value for each of the model's trainable variables. A matrix of V rows, or a bias (V,),
-        has the trained model's rows first, the same bit for bit but for <unk>'s bias.
+        A value for each of the model's trainable variables. In those with a row for each word,
+        known words keep their values bit for bit, except for <unk>'s bias.
 
     Raises:
         InputError: there is no such model, or it has other sizes or another vocabulary.
@@ -43,9 +43,9 @@ def initial_weights(
     trained = ModelConfig.load(folder / "model.json")
     base = Vocabulary.load(folder / "vocabulary.tsv")
     for name in SIZES:
-        if (mine := getattr(trained, name)) != getattr(config, name):
+        if (value := getattr(trained, name)) != getattr(config, name):
             raise InputError(
-                f"The model in {folder} has --{name} {str(mine).lower()}, not "
+                f"The model in {folder} has --{name} {str(value).lower()}, not "
                 f"{str(getattr(config, name)).lower()}: leave the option out, or train without "
                 "--init."
             )
@@ -61,31 +61,33 @@ def initial_weights(
             "takes in no new ones: give --new-words 0."
         )
     model = load_model(folder)
-    shares = _shares(vocabulary, base)
-    rows = [model.embed.embeddings, model.output_weights] if not model.adaptive else []
-    values = []
-    for variable in model.trainable_variables:
-        value = variable.numpy()
-        if any(variable is matrix for matrix in rows):
-            value = np.concatenate([value, np.repeat(value[[UNKNOWN_ID]], new, axis=0)])
-        elif new and variable is model.output_bias:
-            logs = np.log(shares).astype(np.float32) + value[UNKNOWN_ID]
-            value = np.concatenate([value, logs[1:]])
-            value[UNKNOWN_ID] = logs[0]
-        values.append(value)
-    return values
+    weights = [variable.numpy() for variable in model.trainable_variables]
+    if not new:
+        return weights
+    log_shares = np.log(_unknown_shares(vocabulary, base)).astype(np.float32)
+    for i, variable in enumerate(model.trainable_variables):
+        rows = weights[i]
+        if variable is model.embed.embeddings or variable is model.output_weights:
+            weights[i] = np.concatenate([rows, np.repeat(rows[[UNKNOWN_ID]], new, axis=0)])
+        elif variable is model.output_bias:
+            grown = log_shares + rows[UNKNOWN_ID]
+            weights[i] = np.concatenate([rows, grown[1:]])
+            weights[i][UNKNOWN_ID] = grown[0]
+    return weights
 
 
-def move(model: LanguageModel, weights: Sequence[np.ndarray], *, share: float) -> None:
-    """Move a model's weights θ by a share of the way to others, to (1 − share) θ + share θ'."""
+def interpolate_weights(
+    model: LanguageModel, weights: Sequence[np.ndarray], *, alpha: float
+) -> None:
+    """Assign (1 − α) θ + α θ' to a model with weights θ; θ' are the `weights`."""
     for variable, value in zip(model.trainable_variables, weights, strict=True):
-        variable.assign(share * value + (1 - share) * variable)
+        variable.assign(alpha * value + (1 - alpha) * variable)
 
 
-def _shares(vocabulary: Vocabulary, base: Vocabulary) -> np.ndarray:
-    """Of what the trained model did not know, the share of <unk> and of each new word, (1 + new,).
+def _unknown_shares(vocabulary: Vocabulary, base: Vocabulary) -> np.ndarray:
+    """Return the shares of <unk> and each new word in what `base` does not know, (1 + new,).
 
-    One is added to <unk>'s count: text to come has words that are new again.
+    <unk> is counted once more, since words will be new in text to come, too.
     """
     unknown = max(vocabulary.counts[UNKNOWN_ID] - base.counts[UNKNOWN_ID], 0) + 1
     counts = np.array([unknown, *vocabulary.counts[len(base) :]], np.float64)

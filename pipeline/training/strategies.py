@@ -16,68 +16,63 @@ from pipeline.training.config import Strategy
 if TYPE_CHECKING:
     import tensorflow as tf
 
-
-# Seconds that a worker which refuses waits for the others, to tell them.
+# Seconds that a failed worker waits for the others, to tell them why it failed.
 _PATIENCE = 60.0
-# Seconds between two tries to reach the chief, and that a connection may be silent.
-_PAUSE, _SILENCE = 0.2, 5.0
-# Characters that a worker says.
-_LONGEST = 2**16
+# Seconds between two attempts to reach the chief, and the timeout of a connection.
+_PAUSE, _TIMEOUT = 0.2, 5.0
+_LONGEST_MESSAGE = 2**16  # characters
 
 
-class Told(InputError):
-    """Another worker has refused; the message is its sentence."""
+class WorkerFailed(InputError):
+    """Another worker has failed; the message is its own."""
 
 
-def _tf_config() -> dict[str, Any]:
+def _read_cluster() -> tuple[dict[tuple[str, int], tuple[str, int]], tuple[str | None, int]]:
+    """Return host and port of each machine of TF_CONFIG, the chief first, and which one this is."""
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
         config = json.loads(text)
-        machines = config["machines"] = {
+        addresses = {
             (kind, index): _host_and_port(address)
             for kind in ("chief", "worker")
             for index, address in enumerate(config.get("cluster", {}).get(kind, ()))
         }
         task = config.get("task", {})
-        config["me"] = task.get("type"), int(task.get("index", 0))
-        if machines and config["me"] not in machines:
-            raise ValueError("it is none of them")
+        me = task.get("type"), int(task.get("index", 0))
+        if addresses and me not in addresses:
+            raise ValueError("the task is not in the cluster")
     except (ValueError, AttributeError, TypeError) as error:
         raise InputError(
             f"TF_CONFIG holds {text!r}, which names no machines, or not this one: set it to "
             '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
-    return config
+    return addresses, me
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not 0 < int(port) < 2**16:
-        raise ValueError(f"{address} is no address")
+        raise ValueError(f"{address} is not an address")
     return host.strip("[]"), int(port)
 
 
 def workers() -> int:
-    """Machines that the environment variable TF_CONFIG names; 1 without it.
+    """Return the number of machines in the environment variable TF_CONFIG; 1 without it.
 
     Raises:
         InputError: TF_CONFIG is not what TensorFlow's guide on distributed training describes.
     """
-    return max(1, len(_tf_config()["machines"]))
+    return max(1, len(_read_cluster()[0]))
 
 
 def is_chief() -> bool:
-    """Whether this process writes what all workers have learned."""
-    config = _tf_config()
-    return next(iter(config["machines"]), config["me"]) == config["me"]
+    """Return whether this process is the one that writes checkpoints and models."""
+    addresses, me = _read_cluster()
+    return me == next(iter(addresses), me)
 
 
-def refuse_several(what: str) -> None:
-    """Refuse what one machine does, not all that TF_CONFIG names.
-
-    Raises:
-        InputError: TF_CONFIG names several.
-    """
+def require_one_machine(what: str) -> None:
+    """Raise an InputError that names `what` if TF_CONFIG has several machines."""
     if workers() > 1:
         raise InputError(
             f"TF_CONFIG names several machines, and {what} is for one: run the other stages "
@@ -86,11 +81,11 @@ def refuse_several(what: str) -> None:
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Train with all workers of TF_CONFIG, or with none: what one refuses, `tell` tells the others.
+def connected_workers() -> Iterator[None]:
+    """Connect the workers of TF_CONFIG; any of them can end all by `abort_workers`.
 
     Raises:
-        Told: another worker has refused.
+        WorkerFailed: another worker has failed.
         InputError: another worker was lost.
     """
     if workers() == 1:
@@ -99,114 +94,125 @@ def together() -> Iterator[None]:
     import tensorflow as tf
 
     try:
-        if refusal := _call_roll():
-            raise Told(refusal)
-        _all_machines()
+        if reason := _rendezvous():
+            raise WorkerFailed(reason)
+        _multi_worker_strategy()
         yield
     except tf.errors.OpError as error:
-        if told := re.search("<nextword>(.*?)</nextword>", error.message, re.DOTALL):
-            raise Told(told[1]) from error
+        if reported := re.search("<nextword>(.*?)</nextword>", error.message, re.DOTALL):
+            raise WorkerFailed(reported[1]) from error
         raise InputError(
             f"Another worker was lost ({error.message.splitlines()[0]}): start all of them again "
             "with --resume."
         ) from error
 
 
-def tell(sentence: str) -> None:
-    """End the other workers of TF_CONFIG with a sentence; those that do not come miss it."""
-    if not _all_machines.cache_info().currsize:
+def abort_workers(reason: str) -> None:
+    """End the other workers of TF_CONFIG, as far as they can be reached, with a message."""
+    if not _multi_worker_strategy.cache_info().currsize:
         with contextlib.suppress(InputError):
-            _call_roll(refusal=sentence)
+            _rendezvous(reason)
         return
     import tensorflow as tf
     from tensorflow.python.eager import context
 
     with contextlib.suppress(tf.errors.OpError):  # they have ended already
         context.context().report_error_to_cluster(
-            tf.errors.ABORTED, f"<nextword>{sentence}</nextword>"
+            tf.errors.ABORTED, f"<nextword>{reason}</nextword>"
         )
 
 
-def _call_roll(refusal: str = "") -> str:
-    """Wait until all workers of TF_CONFIG are here; returns what one of them refuses, or "".
+def _rendezvous(failure: str = "") -> str:
+    """Wait for all workers of TF_CONFIG, before TensorFlow connects them.
 
-    TensorFlow waits for an hour for a worker that has refused and gone, deaf to signals. So each
-    tells the chief, at the chief's address and before TensorFlow's server has it, whether it
-    comes. Whoever refuses waits no longer than `_PATIENCE`.
+    TensorFlow waits for an hour for a worker that has failed and gone, deaf to signals. So each
+    worker first reports to the chief, at the address that TensorFlow's server will take over.
+
+    Args:
+        failure: why this worker fails, if it does; then it waits for `_PATIENCE` at most.
+
+    Returns:
+        Why one of the workers fails; empty if none does.
     """
-    config = _tf_config()
-    until = time.monotonic() + _PATIENCE if refusal else float("inf")
-    host, port = next(iter(config["machines"].values()))
+    addresses, me = _read_cluster()
+    deadline = time.monotonic() + _PATIENCE if failure else float("inf")
+    host, port = next(iter(addresses.values()))
     if not is_chief():
-        return _answer_roll((host, port), config["me"], refusal, until)
+        report = {"worker": me, "refuses": failure}
+        return _report((host, port), report, deadline) or failure
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-    here: dict[tuple[str, int], socket.socket] = {}
+    arrived: dict[tuple[str, int], socket.socket] = {}
     with contextlib.ExitStack() as stack:
         try:
-            roll = socket.create_server(
-                ("", port), family=family, dualstack_ipv6=family == socket.AF_INET6
-            )
+            dual = family == socket.AF_INET6
+            server = socket.create_server(("", port), family=family, dualstack_ipv6=dual)
         except OSError as error:
             raise InputError(
                 f"The first worker cannot listen on port {port} ({error.strerror}): name another "
                 "in TF_CONFIG."
             ) from error
-        with roll:
-            while time.monotonic() < until:
-                here = {who: other for who, other in here.items() if not _is_gone(other)}
-                if len(here) == len(config["machines"]) - 1:
-                    break
-                roll.settimeout(min(_SILENCE, max(until - time.monotonic(), 0.01)))
-                # Nobody has come, or no worker of ours.
+        with server:
+            while len(arrived) < len(addresses) - 1 and time.monotonic() < deadline:
+                server.settimeout(min(_TIMEOUT, max(deadline - time.monotonic(), 0.01)))
+                # Ignore timeouts, and whoever connects but is not a worker of ours.
                 with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-                    other = stack.enter_context(roll.accept()[0])
-                    other.settimeout(_SILENCE)
-                    told = json.loads(other.makefile(encoding="utf-8").readline(_LONGEST))
-                    here[told["worker"][0], told["worker"][1]] = other
-                    if told["refuses"] and not refusal:
-                        refusal, until = told["refuses"], time.monotonic() + _PATIENCE
-        for other in here.values():
+                    connection = stack.enter_context(server.accept()[0])
+                    connection.settimeout(_TIMEOUT)
+                    report = _receive(connection)
+                    arrived[report["worker"][0], report["worker"][1]] = connection
+                    if report["refuses"] and not failure:
+                        failure, deadline = report["refuses"], time.monotonic() + _PATIENCE
+                arrived = {who: peer for who, peer in arrived.items() if not _is_closed(peer)}
+        for connection in arrived.values():
             with contextlib.suppress(OSError):
-                other.settimeout(_SILENCE)
-                other.sendall(f"{json.dumps(refusal)}\n".encode())
-    return refusal
+                connection.settimeout(_TIMEOUT)
+                _send(connection, failure)
+    return failure
 
 
-def _is_gone(other: socket.socket) -> bool:
-    other.setblocking(False)
+def _send(connection: socket.socket, message: Any) -> None:
+    connection.sendall(f"{json.dumps(message)}\n".encode())
+
+
+def _receive(connection: socket.socket) -> Any:
+    return json.loads(connection.makefile(encoding="utf-8").readline(_LONGEST_MESSAGE))
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
     try:
-        return not other.recv(1, socket.MSG_PEEK)
+        return not connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return False
     except OSError:
         return True
 
 
-def _answer_roll(chief: tuple[str, int], me: tuple[str, int], refusal: str, until: float) -> str:
-    said = f"{json.dumps({'worker': me, 'refuses': refusal})}\n".encode()
-    while time.monotonic() < until:
+def _report(chief: tuple[str, int], report: dict[str, Any], deadline: float) -> str:
+    """Report to the chief, and return its answer; empty if it does not answer in time."""
+    while time.monotonic() < deadline:
         with (
-            contextlib.suppress(OSError, ValueError),  # not here yet, or gone again
-            socket.create_connection(chief, timeout=_SILENCE) as connection,
+            contextlib.suppress(OSError, ValueError),  # not there yet, or gone again
+            socket.create_connection(chief, timeout=_TIMEOUT) as connection,
         ):
             if connection.getsockname() == connection.getpeername():
                 raise OSError("a free port of this machine is connected to itself")
-            connection.sendall(said)
-            connection.settimeout(until - time.monotonic() if refusal else None)
-            return str(json.loads(connection.makefile(encoding="utf-8").readline()))
+            _send(connection, report)
+            connection.settimeout(deadline - time.monotonic() if report["refuses"] else None)
+            return str(_receive(connection))
         time.sleep(_PAUSE)
-    return refusal
+    return ""
 
 
 @functools.cache
-def _all_machines() -> "tf.distribute.Strategy":
+def _multi_worker_strategy() -> "tf.distribute.Strategy":
     import tensorflow as tf
 
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def make(name: Strategy) -> "tf.distribute.Strategy":
-    """A strategy; nothing else of TensorFlow may run before one for several machines is made.
+    """Make a strategy; with several machines, before TensorFlow runs anything else.
 
     Args:
         name: `one` device; `mirrored`, all GPUs of this machine, or all of its logical CPUs;
@@ -219,8 +225,8 @@ def make(name: Strategy) -> "tf.distribute.Strategy":
 
     if workers() > 1:
         if name not in ("auto", "multiworker"):
-            refuse_several(f"--strategy {name}")
-        return _all_machines()
+            require_one_machine(f"--strategy {name}")
+        return _multi_worker_strategy()
     if name == "multiworker":
         raise InputError(
             "--strategy multiworker needs the machines in TF_CONFIG, which names fewer than two."

@@ -19,11 +19,10 @@ from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
 from pipeline.training import strategies
-from pipeline.training.checkpoints import Checkpoints, Position
-from pipeline.training.checkpoints import write as write_checkpoint
+from pipeline.training.checkpoints import Checkpoints, Position, save_checkpoint
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
-from pipeline.training.finetune import initial_weights, move
+from pipeline.training.finetune import initial_weights, interpolate_weights
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
 from pipeline.training.trainer import Trainer
 
@@ -63,27 +62,20 @@ def train(
         Interrupted: SIGINT or SIGTERM came; what was learned is saved.
     """
     distribution = strategies.make(training.strategy)
-    replicas, chief = distribution.num_replicas_in_sync, strategies.is_chief()
-    if training.batch_size % replicas:
-        raise InputError(
-            f"{training.batch_size} lanes cannot be spread evenly over {replicas} devices: choose "
-            f"a --batch-size that {replicas} divides."
-        )
+    chief = strategies.is_chief()
+    lanes = _lanes_of_replica(training.batch_size, distribution.num_replicas_in_sync)
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
     text = Text(tokens, training)
-    held_out = open_stream(tokens / "valid.npy")
-    if len(held_out) < 2:
-        raise InputError(f"The validation split in {tokens} holds no text to predict.")
-
+    held_out = _held_out(tokens)
     keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
     rounds = model.mogrifier if model.cell == "lstm" else 0  # other cells have none
     config = dataclasses.replace(model, vocabulary_size=len(vocabulary), mogrifier=rounds)
     initial = initial_weights(init, config=config, vocabulary=vocabulary) if init else []
     with distribution.scope():
-        trainer = _build_trainer(config, training, lanes=training.batch_size // replicas)
+        trainer = _build_trainer(config, training, lanes=lanes)
         if init:
-            move(trainer.model, initial, share=1.0)
+            interpolate_weights(trainer.model, initial, alpha=1.0)
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
@@ -91,7 +83,7 @@ def train(
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:
-        move(best.model, initial, share=1.0)
+        interpolate_weights(best.model, initial, alpha=1.0)
         best.keep(best.measure(), 0, write=position is None)
     if position is None:
         even = math.log(len(vocabulary))  # the loss of a model that knows nothing
@@ -112,7 +104,7 @@ def train(
             for row in loop:
                 trainer.copy_weights(best.model)
                 if init:
-                    move(best.model, initial, share=retain)
+                    interpolate_weights(best.model, initial, alpha=retain)
                 row["valid_loss"] = best.measure()
                 row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
                 better = best.keep(row["valid_loss"], row["epoch"])
@@ -129,6 +121,22 @@ def train(
             raise InputError(
                 f"{error}: lower --learning-rate or --clip-norm; {best.in_words()}."
             ) from error
+
+
+def _lanes_of_replica(batch_size: int, replicas: int) -> int:
+    if batch_size % replicas:
+        raise InputError(
+            f"{batch_size} lanes cannot be spread evenly over {replicas} devices: choose a "
+            f"--batch-size that {replicas} divides."
+        )
+    return batch_size // replicas
+
+
+def _held_out(tokens: Path) -> np.ndarray:
+    stream = open_stream(tokens / "valid.npy")
+    if len(stream) < 2:
+        raise InputError(f"The validation split in {tokens} holds no text to predict.")
+    return stream
 
 
 class _Best:
@@ -149,7 +157,7 @@ class _Best:
 
     def measure(self) -> float:
         """Return the loss of the weights in `model`, nats per token."""
-        return float(self._meter.nats(self._stream).mean(dtype=np.float64))
+        return float(self._meter.negative_log_likelihood(self._stream).mean(dtype=np.float64))
 
     def keep(self, loss: float, epoch: float, *, write: bool = True) -> bool:
         """Save the weights in `model` if their loss is the least so far; returns whether it is."""
@@ -157,7 +165,7 @@ class _Best:
             return False
         self.loss = loss
         if write and self._writes:
-            write_checkpoint(self._manager, checkpoint_number=int(epoch))
+            save_checkpoint(self._manager, checkpoint_number=int(epoch))
         return True
 
     def in_words(self) -> str:

@@ -1,8 +1,8 @@
-"""One update of truncated backpropagation through time (Werbos 1990; Williams & Peng 1990).
+"""Truncated backpropagation through time (Werbos 1990; Williams & Peng 1990).
 
-The gradient of the losses of a window reaches back through its T steps and no further; the state
-after the first k₁ of them opens the next window. With k₁ = T windows stand side by side; with
-k₁ = 1 every update is the truncated sum at one step t,
+Gradients flow back through the T steps of a window and no further. The state after the first k₁
+steps is the initial state of the next window. With k₁ = T windows do not overlap; with k₁ = 1 each
+update is the truncated sum at one step t,
 
     ∂E_t/∂θ = Σ_j ∂E_t/∂h_t · ∂h_t/∂h_j · ∂h_j/∂θ  over the last T steps j.
 """
@@ -15,17 +15,17 @@ from pipeline.tokens.windows import NO_TARGET
 
 
 class Trainer:
-    """One model, its optimizer, and the step that a window takes through both.
+    """Updates a model, a window at a time.
 
     Args:
-        model: stateful, built in the scope of the strategy it is trained under.
-        optimizer: built in that scope too.
-        clip_norm: the gradient's global norm is cut to this (Pascanu et al. 2013).
-        stride: k₁, steps after which the next window begins; None if windows do not overlap.
-        activation_regularization: α; the loss grows by α times the mean square of the last
-            layer's activations after dropout (AR; Merity et al. 2018, §4.6).
-        temporal_regularization: β; it grows by β times the mean square of their changes from one
-            step to the next, before dropout (TAR).
+        model: stateful, built in the scope of a strategy.
+        optimizer: built in the same scope.
+        clip_norm: maximum global norm of the gradient (Pascanu et al. 2013).
+        stride: k₁, steps from one window to the next; None if windows do not overlap.
+        activation_regularization: α, weight of the mean square of the last layer's activations
+            after dropout (AR; Merity et al. 2018, §4.6).
+        temporal_regularization: β, weight of the mean square of their changes from one step to
+            the next, before dropout (TAR).
     """
 
     def __init__(
@@ -48,15 +48,16 @@ class Trainer:
     def step(
         self, x: tf.Tensor, y: tf.Tensor, begins: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Learn from one window.
+        """Update the weights on one window.
 
         Args:
-            x: ids, int32 (B, T), spread over the replicas, as all arguments.
+            x: ids, int32 (B, T), distributed over the replicas, as all arguments.
             y: targets of the last K ≤ T steps, int32 (B, K).
-            begins: bool (B,), lanes that forget their state before.
+            begins: bool (B,), lanes that start from a zero state.
 
         Returns:
-            Σ nats and number of targets of the whole batch, gradient norm before clipping.
+            Of the whole batch, the total loss in nats, the number of targets, and the gradient
+            norm before clipping.
         """
         nats, targets, norm = self.strategy.run(self._replica_step, (x, y, begins))
         reduce = self.strategy.reduce
@@ -70,16 +71,16 @@ class Trainer:
         self, x: tf.Tensor, y: tf.Tensor, begins: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         replicas = tf.distribute.get_replica_context()
-        counted = tf.reduce_sum(tf.cast(tf.not_equal(y, NO_TARGET), tf.float32))
-        targets = replicas.all_reduce(tf.distribute.ReduceOp.SUM, counted)
+        local = tf.reduce_sum(tf.cast(tf.not_equal(y, NO_TARGET), tf.float32))
+        targets = replicas.all_reduce(tf.distribute.ReduceOp.SUM, local)
         for state in self.model.states:
             state.assign(tf.where(begins[:, None], tf.zeros_like(state), state))
-        # With float16 gradients would vanish: the loss is scaled up, and the optimizer scales back.
+        # In float16 gradients would underflow: scale the loss up; the optimizer scales them down.
         scale = self.optimizer.scale_loss(tf.constant(1.0))
         with tf.GradientTape() as tape:
-            raw = self._read(x)
+            raw = self._hidden(x)
             h = self.model.dropouts[-1](raw, training=True)
-            nats = self.model.nats(h[:, -tf.shape(y)[1] :], y, training=True)
+            nats = self.model.negative_log_likelihood(h[:, -tf.shape(y)[1] :], y, training=True)
             nats = tf.reduce_sum(nats)
             loss = nats / targets
             if self.alpha or self.beta:
@@ -87,8 +88,8 @@ class Trainer:
             loss *= scale
         variables = self.model.trainable_variables
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
-        # Clip what all replicas found together, then hand each its share: the optimizer adds
-        # the shares up again.
+        # Clip the gradient of the whole batch. The optimizer sums over replicas, so each applies
+        # an equal share.
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm * scale)
         share = 1.0 / replicas.num_replicas_in_sync
@@ -103,19 +104,19 @@ class Trainer:
         return penalty
 
     def copy_weights(self, model: LanguageModel) -> None:
-        """Give another model what was learned: the averages, if the optimizer keeps any."""
+        """Copy the weights to another model; their moving averages, if the optimizer has them."""
         variables = self.model.trainable_variables
-        learned = [variable.numpy() for variable in variables]
+        values = [variable.numpy() for variable in variables]
         self.optimizer.finalize_variable_values(variables)
-        for theirs, mine, value in zip(model.trainable_variables, variables, learned, strict=True):
-            theirs.assign(mine)
-            mine.assign(value)
+        for target, source, value in zip(model.trainable_variables, variables, values, strict=True):
+            target.assign(source)
+            source.assign(value)
 
-    def _read(self, x: tf.Tensor) -> tf.Tensor:
-        """h of every step (B, T, H); the layers keep the state of the k₁-th.
+    def _hidden(self, x: tf.Tensor) -> tf.Tensor:
+        """Return h of every step, (B, T, H), and leave the layers in the state after the k₁-th.
 
-        What is dropped for a window is drawn twice where windows overlap, for its first k₁ steps
-        and for the others.
+        Where windows overlap, the masks that a window shares are drawn twice: for its first k₁
+        steps, and for the others.
         """
         if self.stride is None or x.shape[1] == self.stride:
             return self.model.hidden(x, training=True)[0]

@@ -1,7 +1,4 @@
-"""Named public corpora: pinned addresses, SHA-256, licences.
-
-Each is one TOML file in this folder, and the name of that file is the name of the corpus.
-"""
+"""Named public corpora: a TOML file each, with pinned addresses, SHA-256 and licence."""
 
 import concurrent.futures
 import contextlib
@@ -18,31 +15,28 @@ from urllib.parse import quote
 import filelock
 import pooch
 import requests
-import rich.progress
 from urllib3.exceptions import ReadTimeoutError
 
 from pipeline import InputError
+from pipeline.progress import Speed, progress_bar
 
 log = logging.getLogger(__name__)
 
-# Names a folder for downloads other than the operating system's.
+# Environment variable for a download folder other than the operating system's.
 CACHE_VARIABLE = "NEXTWORD_CACHE"
-
-_PARALLEL = 4
-_CHUNK = 1 << 16  # bytes
+_DOWNLOADS_AT_ONCE = 4
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class File:
-    """What a file of a corpus must be; `bytes` is its size."""
-
     sha256: str
-    bytes: int
+    bytes: int  # its size
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that anyone may download: `url` + the name of a file is the file's address."""
+    """A corpus to download; the address of a file is `url` + its name."""
 
     name: str
     title: str
@@ -58,82 +52,74 @@ class Corpus:
 
 
 def corpora() -> list[Corpus]:
-    """All corpora of the catalogue, by name."""
-    return [_read(path) for path in sorted(Path(__file__).parent.glob("*.toml"))]
+    """Return all corpora of the catalogue, sorted by name."""
+    found = []
+    for path in sorted(Path(__file__).parent.glob("*.toml")):
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        files = {name: File(**file) for name, file in fields.pop("files").items()}
+        found.append(Corpus(name=path.stem, files=files, **fields))
+    return found
 
 
 def find(name: str) -> Corpus | None:
-    """The corpus of that name, if the catalogue has it."""
+    """Return the corpus of that name, None if the catalogue has none."""
     return next((corpus for corpus in corpora() if corpus.name == name), None)
-
-
-def _read(path: Path) -> Corpus:
-    fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    files = {name: File(**file) for name, file in fields.pop("files").items()}
-    return Corpus(name=path.stem, files=files, **fields)
 
 
 def fetch(
     corpus: Corpus, *, cache: Path | None = None, timeout: float = 30.0, retries: int = 2
 ) -> Path:
-    """Download what is missing of a corpus, and check it.
+    """Download the missing files of a corpus, and check them.
 
-    A file stands under its name only when its SHA-256 is right. One that was broken off waits
-    beside it as .part, and the next call goes on from there. Of several processes one downloads;
-    the others wait for it.
+    A file gets its name once its SHA-256 is right. The next call resumes an interrupted download.
+    One process downloads a corpus; others wait for it.
 
     Args:
         corpus: From `find` or `corpora`.
-        cache: Folder of all downloads; without it that of the environment variable
-            NEXTWORD_CACHE, or the operating system's.
-        timeout: Seconds that a server may be silent.
-        retries: Times that a failed file is tried again.
+        cache: Folder of all downloads; by default NEXTWORD_CACHE or the operating system's.
+        timeout: Seconds to wait for a silent server.
+        retries: How often to retry a failed file.
 
     Returns:
-        The folder with the files, under the names they have in the catalogue.
+        The folder of the files.
 
     Raises:
-        InputError: a file cannot be had, is not what the catalogue says, or cannot be written.
+        InputError: A file cannot be downloaded, has another SHA-256, or cannot be written.
     """
     pooch.get_logger().setLevel(logging.WARNING)
     cache = cache or Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("nextword-pt"))
-    # A corpus whose list has changed gets a new folder: no file of the old list is left in it.
+    # A corpus whose list of files changes gets a new folder, without the old files.
     version = hashlib.sha256(repr(sorted(corpus.files.items())).encode()).hexdigest()[:8]
     folder = cache.expanduser().absolute() / corpus.name / version
     try:
         if _missing(corpus, folder):
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(corpus, Path(f"{folder.parent}.lock")):
-                missing = _missing(corpus, folder)
-                for name in missing:
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                if missing:
+                if missing := _missing(corpus, folder):
                     _fetch_files(corpus, missing, folder, timeout=timeout, retries=retries)
     except OSError as error:
-        raise InputError(_unwritable(folder, error)) from error
+        raise InputError(_explain_unwritable(folder, error)) from error
     return folder
 
 
 def _missing(corpus: Corpus, folder: Path) -> list[str]:
-    return [name for name, file in corpus.files.items() if not _is_right(folder / name, file)]
+    return [
+        name
+        for name, file in corpus.files.items()
+        if not (folder / name).is_file()
+        or (folder / name).stat().st_size != file.bytes
+        or pooch.file_hash(str(folder / name)) != file.sha256
+    ]
 
 
-def _alone(corpus: Corpus, place: Path) -> contextlib.AbstractContextManager:
-    """Wait until no other process downloads a corpus; until this is left, others wait."""
-    lock = filelock.FileLock(place)
+def _alone(corpus: Corpus, path: Path) -> contextlib.AbstractContextManager:
+    """Wait for other processes that download a corpus, and make others wait."""
+    lock = filelock.FileLock(path)
     try:
         return lock.acquire(blocking=False)
     except filelock.Timeout:
-        log.warning("Waiting for another nextword, which downloads %s.", corpus.name)
+        log.warning("Waiting for another nextword process to download %s.", corpus.name)
         return lock.acquire()
-
-
-def _is_right(path: Path, file: File) -> bool:
-    return (
-        path.is_file()
-        and path.stat().st_size == file.bytes
-        and pooch.file_hash(str(path)) == file.sha256
-    )
 
 
 def _fetch_files(
@@ -146,6 +132,8 @@ def _fetch_files(
         urls={name: corpus.url + quote(name) for name in missing},
         retry_if_failed=retries,
     )
+    for name in missing:  # pooch's threads would race to create a folder
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
     received = dict.fromkeys(missing, 0)
     stop = threading.Event()
 
@@ -154,41 +142,41 @@ def _fetch_files(
             if stop.is_set():
                 raise InterruptedError(name)
             received[name] = size
-            progress.update(bar, completed=sum(received.values()))
+            bar.update(task, completed=sum(received.values()))
 
         def download(url: str, output: str, _: pooch.Pooch) -> None:
             part = folder / f"{name}.part"
             _download(url, part, corpus.files[name], timeout=timeout, report=report)
-            os.replace(part, output)  # where pooch checks it, and moves or deletes it
+            os.replace(part, output)  # pooch checks it there, and moves or deletes it
 
         try:
             remote.fetch(name, downloader=download)
         except (OSError, ValueError) as error:
-            reason = _reason(error, corpus.files[name], folder, timeout)
+            reason = _explain_failure(error, corpus.files[name], folder, timeout)
             raise InputError(
-                f"{name} of the corpus {corpus.name} cannot be fetched from "
+                f"{name} of the corpus {corpus.name} cannot be downloaded from "
                 f"{remote.get_url(name)}: {reason}"
             ) from error
 
     size = sum(corpus.files[name].bytes for name in missing)
-    with _progress() as progress:
-        bar = progress.add_task(corpus.name, total=size, files=f"0/{len(missing)}")
-        pool = concurrent.futures.ThreadPoolExecutor(_PARALLEL)
+    with progress_bar(Speed()) as bar:
+        task = bar.add_task(f"{corpus.name} 0/{len(missing)} files", total=size)
+        pool = concurrent.futures.ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
         futures = [pool.submit(fetch_file, name) for name in missing]
         try:
             for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
                 future.result()
-                progress.update(bar, files=f"{done}/{len(missing)}")
+                bar.update(task, description=f"{corpus.name} {done}/{len(missing)} files")
         finally:
-            stop.set()  # after a failure or Ctrl-C, the others break off too
+            stop.set()  # after a failure or Ctrl-C, the other downloads stop too
             pool.shutdown(cancel_futures=True)
 
 
 def _download(
     url: str, part: Path, file: File, *, timeout: float, report: Callable[[int], None]
 ) -> None:
-    """Bring a partial file to its full size; what stands there already is not asked for again."""
-    # Ranges count bytes of what is sent, so it must not be sent compressed.
+    """Complete a partial file."""
+    # A range counts the bytes sent, so they must not be compressed.
     headers = {"Accept-Encoding": "identity"}
     size = part.stat().st_size if part.exists() else 0
     if size > file.bytes:
@@ -204,7 +192,7 @@ def _download(
         if response.status_code != requests.codes.partial_content:
             size = 0
         with part.open("ab" if size else "wb") as output:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in response.iter_content(_CHUNK_BYTES):
                 size += output.write(chunk)
                 report(size)
                 if size > file.bytes:
@@ -214,40 +202,28 @@ def _download(
         raise ValueError(f"{url} sent {size} bytes instead of {file.bytes}")
 
 
-def _reason(error: Exception, file: File, folder: Path, timeout: float) -> str:
-    """What a failed download means and what to do; the end of a sentence."""
+def _explain_failure(error: Exception, file: File, folder: Path, timeout: float) -> str:
+    """Return the end of a sentence: why a download failed, and what to do."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         status = f"{error.response.status_code} {error.response.reason}"
         return f"the server answered {status}; try later, or look for a newer nextword-pt."
     if isinstance(error, requests.RequestException):
-        # A server that falls silent in the middle is a ConnectionError around the timeout.
+        # A server that falls silent during the download is a ConnectionError around the timeout.
         silent = isinstance(error.args[0] if error.args else None, ReadTimeoutError)
         if silent or isinstance(error, requests.Timeout):
-            what = f"nothing came for {timeout:g} s"
+            what = f"the server sent nothing for {timeout:g} s"
         elif isinstance(error, requests.exceptions.ChunkedEncodingError):
             what = "the connection broke off"
         else:
             what = "the server cannot be reached"
-        return f"{what}; check the network and run it again, which goes on where it stopped."
+        return f"{what}; check the network and run it again, which resumes the download."
     if isinstance(error, OSError):
-        return _unwritable(folder, error)
-    return (
-        f"what came is not the file with SHA-256 {file.sha256} and was thrown away; try later, "
-        "or look for a newer nextword-pt."
-    )
+        return _explain_unwritable(folder, error)
+    wrong = f"the file received does not have SHA-256 {file.sha256} and was deleted"
+    return f"{wrong}; try later, or look for a newer nextword-pt."
 
 
-def _unwritable(folder: Path, error: OSError) -> str:
-    # pooch words a lack of permission itself, and leaves no strerror.
+def _explain_unwritable(folder: Path, error: OSError) -> str:
+    # pooch replaces a permission error with one that has no strerror.
     reason = (error.strerror or "Permission denied").lower()
     return f"{folder} cannot be used ({reason}); name another folder in {CACHE_VARIABLE}."
-
-
-def _progress() -> rich.progress.Progress:
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description} {task.fields[files]} files"),
-        rich.progress.BarColumn(),
-        rich.progress.DownloadColumn(),
-        rich.progress.TransferSpeedColumn(),
-        rich.progress.TimeRemainingColumn(),
-    )

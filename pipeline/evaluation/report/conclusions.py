@@ -1,17 +1,17 @@
-"""What the numbers say, in sentences made from them and never by hand."""
+"""What the numbers mean, in sentences generated from them."""
 
-import math
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation.report.wording import chance, change, label, number, percent, power
+from pipeline.evaluation.models import EvaluatedModel
+from pipeline.evaluation.report.explanation import by_context
+from pipeline.evaluation.report.wording import chance, change, number, percent, power
 
-Models = Mapping[str, Mapping[str, float]]
 
-
-def _between(values: Mapping[str, float], metric: str, show: Any) -> str:
+def _interval(values: Mapping[str, float], metric: str, show: Any) -> str:
     low, high = (values.get(f"{metric}_{end}") for end in ("low", "high"))
     return "" if low is None else f" (95% interval {show(low)} to {show(high)})"
 
@@ -20,129 +20,139 @@ def _and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
-def in_short(models: Models, split: str) -> list[str]:
-    """The first model of a split against the others: perplexity, suggestions, keys, time."""
-    (main, mine), *others = models.items()
+def summary(
+    models: Sequence[EvaluatedModel], metrics: Mapping[str, Mapping[str, float]], split: str
+) -> list[str]:
+    """Compare the first model with the others, from label → metric → value on a split."""
+    main, *others = models
+    name, mine = main.label, metrics[main.label]
     perplexity = mine["perplexity"]
-    mixed = {n: v for n, v in others if n.startswith(f"{main}_and_")}
-    others = [(name, values) for name, values in others if name not in mixed]
-    said = [
-        f"On the {split} split the perplexity of {label(main)} is {number(perplexity)}"
-        f"{_between(mine, 'perplexity', number)}: on average it hesitates as if between "
+    mixtures = [model for model in others if model.kind == "mixture" and main.name in model.parts]
+    others = [model for model in others if model not in mixtures]
+    sentences = [
+        f"On the {split} split the perplexity of {name} is {number(perplexity)}"
+        f"{_interval(mine, 'perplexity', number)}: on average it hesitates as if between "
         f"{perplexity:,.0f} equally likely tokens."
     ]
     ratios = [
-        f"{perplexity / values['perplexity']:.2f} of that of {label(name)}"
-        for name, values in others
-        if math.isfinite(values["perplexity"])
+        f"{perplexity / metrics[model.label]['perplexity']:.2f} of that of {model.label}"
+        for model in others
+        if isfinite(metrics[model.label]["perplexity"])
     ]
     if ratios:
-        said.append(f"The perplexity of {label(main)} is {_and(ratios)}.")
-    for name, values in mixed.items():
-        weight = values.get("interpolation_weight")
-        share = "" if weight is None else f", of which {label(main)} has {percent(weight)},"
-        said.append(
-            f"The mixture {label(name)}{share} has perplexity {number(values['perplexity'])}, "
-            f"{values['perplexity'] / perplexity:.2f} of {label(main)} alone."
+        sentences.append(f"The perplexity of {name} is {_and(ratios)}.")
+    for model in mixtures:
+        values = metrics[model.label]
+        sentences.append(
+            f"The mixture {model.label}, of which {name} has "
+            f"{percent(values['interpolation_weight'])}, has perplexity "
+            f"{number(values['perplexity'])}, {values['perplexity'] / perplexity:.2f} of {name} "
+            "alone."
         )
-    for name, values in others:
-        counted, all_tokens = (values.get(f"{key}_tokens", 0) for key in ("counted", "training"))
-        if counted < all_tokens:
-            said.append(
-                f"{label(name)} was counted in {counted:,} of {all_tokens:,} training tokens, in "
+    for model in others:
+        counted, tokens = (
+            metrics[model.label].get(f"{k}_tokens", 0) for k in ("counted", "training")
+        )
+        if counted < tokens:
+            sentences.append(
+                f"{model.label} was counted in {counted:,} of {tokens:,} training tokens, in "
                 "blocks spread evenly over them."
             )
-    if "top_3_words" in mine:
-        said.append(
-            f"The next word is among its three suggestions in {percent(mine['top_3_words'])} of "
-            "all cases, and is the first of them in "
-            f"{percent(mine['top_1_words'])}."
+    return sentences + _suggestions(mine)
+
+
+def _suggestions(values: Mapping[str, float]) -> list[str]:
+    """What a typist gains, and how long the suggestions take."""
+    sentences = []
+    if "top_3_words" in values:
+        sentences.append(
+            f"The next word is among its three suggestions in {percent(values['top_3_words'])} of "
+            f"all cases, and is the first of them in {percent(values['top_1_words'])}."
         )
-    if "keystroke_savings" in mine:
-        said.append(
+    if "keystroke_savings" in values:
+        sentences.append(
             f"Choosing among three suggestions after every key saves "
-            f"{percent(mine['keystroke_savings'])} of the keys"
-            f"{_between(mine, 'keystroke_savings', percent)}."
+            f"{percent(values['keystroke_savings'])} of the keys"
+            f"{_interval(values, 'keystroke_savings', percent)}."
         )
-    if "latency_ms" in mine:
-        said.append(
+    if "latency_ms" in values:
+        sentences.append(
             f"A step of the exported model, from a word to its suggestions, took "
-            f"{mine['latency_ms']:.1f} ms on the machine that measured it."
+            f"{values['latency_ms']:.1f} ms on the machine that measured it."
         )
-    return said
+    return sentences
 
 
 def of_training(histories: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Where each training ended, and its best epoch."""
-    said = []
+    """Name the best epoch of each training."""
+    sentences = []
     for name, history in histories.items():
         best = history.to_dict("records")[int(history["valid_perplexity"].argmin())]
-        said.append(
-            f"{label(name)} was best after epoch {int(best['epoch'])} of {len(history)}: "
+        sentences.append(
+            f"{name} was best after epoch {int(best['epoch'])} of {len(history)}: "
             f"validation perplexity {number(best['valid_perplexity'])}, training "
             f"{number(best['train_perplexity'])}."
         )
     if len(set(map(len, histories.values()))) > 1:
-        said.append(
+        sentences.append(
             "They were not trained for equally many epochs: their perplexities compare these "
             "trainings, not the kinds of network."
         )
-    return said
+    return sentences
 
 
 def of_ablation(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which change helps most and which least, beside the first row."""
+    """Name the changes that help most and least, compared with the first row."""
     (first, *others) = rows
     if not others:
         return ""
     best, worst = (pick(others, key=lambda row: row["test"]) for pick in (min, max))
     return (
-        f"Beside “{first['change']}”, whose test perplexity is {number(first['test'])}, "
+        f"Compared with “{first['change']}”, whose test perplexity is {number(first['test'])}, "
         f"“{best['change']}” has the lowest ({change(best['test'] / first['test'])}) and "
         f"“{worst['change']}” the highest ({change(worst['test'] / first['test'])})."
     )
 
 
-def of_reach(reaches: Mapping[str, Any]) -> list[str]:
-    """From where on less than a hundredth of each model's gradient is left."""
-    said = []
-    for name, found in reaches.items():
-        mean = found["state"]["mean"]
+def of_gradient_flow(flows: Mapping[str, Any]) -> list[str]:
+    """Say after how many steps back less than 1 % of each model's gradient is left."""
+    sentences = []
+    for name, flow in flows.items():
+        mean = flow["state"]["mean"]
         zero = max((step + 1 for step, value in enumerate(mean) if value), default=0)
         if zero < len(mean):
-            said.append(f"The gradient of {label(name)} is zero from {zero} steps back on.")
-        elif found["vanished_after"] is None:
-            said.append(
-                f"After {len(mean) - 1} steps back more than 1% of the gradient of {label(name)} "
-                "is left."
+            sentences.append(f"The gradient of {name} is zero from {zero} steps back on.")
+        elif flow["vanished_after"] is None:
+            sentences.append(
+                f"After {len(mean) - 1} steps back more than 1% of the gradient of {name} is left."
             )
         else:
-            left = mean[-1] / found["h"]["mean"][0]
-            said.append(
-                f"Less than 1% of the gradient of {label(name)} is left from "
-                f"{found['vanished_after']} steps back on, and {power(left)} after {len(mean) - 1}."
+            left = mean[-1] / flow["h"]["mean"][0]
+            sentences.append(
+                f"Less than 1% of the gradient of {name} is left from "
+                f"{flow['vanished_after']} steps back on, and {power(left)} after {len(mean) - 1}."
             )
-    return said
+    return sentences
 
 
 def of_windows(perplexities: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The best window of each cell, and what it gains over the shortest."""
-    said = []
+    """Compare the best window of each cell with the shortest."""
+    sentences = []
     for cell, values in perplexities.items():
         shortest, best = min(values, key=int), min(values, key=values.__getitem__)
-        said.append(
-            f"With T = {shortest} {label(cell)} has {number(values[shortest])}, with T = {best}, "
-            f"its best, {number(values[best])}."
+        sentences.append(
+            f"{cell} has perplexity {number(values[shortest])} with T = {shortest}, and "
+            f"{number(values[best])} with T = {best}, its best."
         )
-    return said
+    return sentences
 
 
-def of_cuts(context: Mapping[str, Any]) -> list[str]:
-    """How much of a sentence each model must read to suggest its last word."""
-    word, place, said = context["words"][context["place"]], context["place"], []
-    for name, found in context["models"].items():
-        ranks = [found["ranks"][k][place - k] for k in range(place + 1)]
-        p = [found["probabilities"][k][place - k] for k in range(place + 1)]
+def of_context(context: Mapping[str, Any]) -> list[str]:
+    """Say how much of a sentence each model must read to suggest its last word."""
+    place, sentences = context["place"], []
+    for name, model in context["models"].items():
+        ranks = by_context(model["ranks"], place)
+        p = by_context(model["probabilities"], place)
         missed = [k for k, rank in enumerate(ranks) if rank > 3]
         needed = missed[-1] + 2 if missed else 1
         if needed > len(ranks):
@@ -150,19 +160,19 @@ def of_cuts(context: Mapping[str, Any]) -> list[str]:
         else:
             tokens = "1 token" if needed == 1 else f"{needed} tokens"
             verdict = f"has it among its three most probable tokens once it reads {tokens}"
-        said.append(
-            f"{label(name)} gives «{word}» {chance(p[0])} after one token and {chance(p[-1])} "
-            f"after all {len(p)}; it {verdict}."
+        sentences.append(
+            f"{name} gives «{context['words'][place]}» {chance(p[0])} after one token and "
+            f"{chance(p[-1])} after all {len(p)}; it {verdict}."
         )
-    return said
+    return sentences
 
 
 def of_frequency(table: pd.DataFrame) -> list[str]:
-    """Where a model is weak: rows of frequency.csv, of one model and split."""
+    """Compare frequent with rare tokens, from rows of frequency.csv of one model and split."""
     known = table[table["rank"] != "unknown"]
     share = table["tokens"] / table["tokens"].sum()
     best, worst = (known["perplexity"].agg(pick) for pick in ("idxmin", "idxmax"))
-    said = [
+    sentences = [
         f"Tokens of rank {_ranks(known['rank'][best])} in training have perplexity "
         f"{number(known['perplexity'][best])}; those of rank {_ranks(known['rank'][worst])}, "
         f"{percent(share[worst])} of the text, {number(known['perplexity'][worst])}.",
@@ -170,11 +180,11 @@ def of_frequency(table: pd.DataFrame) -> list[str]:
         f"tokens, of the latter {percent(known['top_3'][worst])}.",
     ]
     if len(unknown := table[table["rank"] == "unknown"]):
-        said.append(
+        sentences.append(
             f"{percent(share[unknown.index[0]])} of the text is out of vocabulary and can never "
             "be suggested."
         )
-    return said
+    return sentences
 
 
 def _ranks(band: str) -> str:
@@ -183,7 +193,7 @@ def _ranks(band: str) -> str:
 
 
 def of_positions(table: pd.DataFrame) -> str:
-    """The first fifth of documents beside the last: rows of positions.csv, of one model."""
+    """Compare the first fifth of documents with the last, from rows of positions.csv."""
     first, last = table["perplexity"].iloc[0], table["perplexity"].iloc[-1]
     return (
         f"In the first fifth of a document the perplexity is {number(first)}, in the last "
@@ -192,13 +202,12 @@ def of_positions(table: pd.DataFrame) -> str:
 
 
 def of_calibration(table: pd.DataFrame, values: Mapping[str, float]) -> str:
-    """Whether a model believes too much or too little: rows of calibration.csv, of one model."""
+    """Say whether a model is over- or underconfident, from its rows of calibration.csv."""
     weight = table["tokens"] / table["tokens"].sum()
     sure, right = ((table[column] * weight).sum() for column in ("confidence", "right"))
     return (
         f"The likeliest token has a probability of {percent(sure)} on average and is right in "
-        f"{percent(right)} of all cases, so the model is sure of itself by "
-        f"{abs(sure - right) * 100:.1f} points too {'much' if sure > right else 'little'}. Over "
-        f"tenths of the probability the mean distance is "
-        f"{100 * values['calibration_error']:.1f} points."
+        f"{percent(right)} of all cases: the model is {'over' if sure > right else 'under'}"
+        f"confident by {abs(sure - right) * 100:.1f} points. Over tenths of the probability the "
+        f"mean distance is {100 * values['calibration_error']:.1f} points."
     )

@@ -1,9 +1,8 @@
-"""How charts are drawn, and kept.
+"""How charts are drawn and saved.
 
-Each is drawn once and stands twice: as a PNG in figures/, and inside the page as SVG whose ink
-follows its light or dark. They are small, so that their words can be read on a phone; lines carry
-their name and a mark of their own, for nobody should need the colours, and those of Okabe & Ito
-can be told apart by colour-blind people.
+A chart is a PNG in figures/ or an SVG in the page, whose ink follows the page's light or dark
+scheme. Charts are small, to be legible on a phone. Lines are told apart by name and marker, not
+by colour alone; the colours are Okabe & Ito's, darker, for colour-blind readers.
 """
 
 import io
@@ -17,14 +16,11 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from pipeline.evaluation.report.wording import label
-
-# On white paper; the page has a lighter one of each on black.
+# For white paper; the page replaces each by a lighter one on black.
 COLORS = ("#0072b2", "#b84a00", "#00755a", "#a2477a", "#6b5b00", "#4b5563")
-_MARKERS = "osD^vPX"  # one more than colours: no two of forty models look alike
+_MARKERS = "osD^vPX"  # one more than colours, so that 42 models look different
 _STYLE: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -35,20 +31,21 @@ _STYLE: Any = {
     "grid.alpha": 0.25,
     "lines.linewidth": 2,
     "lines.markersize": 5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
     "svg.fonttype": "none",
     "text.parse_math": False,  # «R$» is a word
 }
 styled = matplotlib.rc_context(_STYLE)
-_WIDTH, HEIGHT = 4.4, 3.1  # inches
-# Points between two labels, one above the other.
-_APART = 11
+_LABEL_HEIGHT = 11  # points
 
-# Colour and mark of a model.
+# Colour and marker of a model, and of all models.
 Look = tuple[str, str]
+Looks = Mapping[str, Look]
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A colour and a mark for each model, the same in all charts."""
+def looks(names: Sequence[str]) -> Looks:
+    """Assign a colour and a marker to each model, the same in all charts."""
     return {
         name: (COLORS[number % len(COLORS)], _MARKERS[number % len(_MARKERS)])
         for number, name in enumerate(dict.fromkeys(names))
@@ -57,22 +54,19 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 
 @styled
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a chart on white paper."""
+    """Save a chart on white paper."""
     figure.savefig(path, dpi=200, facecolor="white")
 
 
 @styled
 def to_svg(figure: Figure, *, name: str, alt: str) -> str:
-    """A chart as an element of a page, which names its colours `--line-0`, `--line-1`, … .
+    """Convert a chart, named uniquely in its page, to an SVG element; `alt` says what it shows.
 
-    Args:
-        figure: the chart.
-        name: of the chart, another one for each of a page.
-        alt: what it shows, in words.
+    Its colours are the CSS variables `--line-0`, `--line-1`, ….
     """
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with io.StringIO() as file, matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+        figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
         svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -83,22 +77,25 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> str:
         svg = svg.replace(color, f"var(--line-{number})")
     size = re.search(r'viewBox="[^"]*"', svg)
     assert size
-    head = f'<svg role="img" aria-label={quoteattr(alt)} {size[0]}>'
+    label = quoteattr(f"{figure.get_suptitle()}. {alt}")
+    head = f'<svg role="img" aria-label={label} {size[0]}>'
     return re.sub(r"<svg[^>]*>", lambda _: head, svg, count=1)
 
 
-def new_chart(title: str, *, height: float = HEIGHT, **settings: Any) -> tuple[Figure, Axes]:
-    """An empty chart of `height` inches; `settings` are those of its axes."""
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+def new_chart(
+    title: str, *, width: float = 4.4, height: float = 3.1, **settings: Any
+) -> tuple[Figure, Axes]:
+    """Create an empty chart; sizes are in inches, `settings` are those of its axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.set(**settings)
-    # Over the names of the ticks, too, where there is the most room.
+    # A title of the figure may start left of the axes, above the tick labels.
     figure.suptitle(title, x=0.01, ha="left", fontsize=matplotlib.rcParams["axes.titlesize"])
     return figure, axes
 
 
 def plain_numbers(axis: Any) -> None:
-    """Numbers as people write them on a logarithmic axis, and few of them."""
+    """Label a logarithmic axis with few, plainly written numbers."""
     low, high = sorted(axis.get_view_interval())
     if high < 4 * low:
         axis.set_major_locator(MaxNLocator(5))
@@ -109,37 +106,41 @@ def plain_numbers(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def name_ends(axes: Axes, lines: Mapping[str, Line2D]) -> None:
-    """Write the name of each line beside its last point, names that would meet pushed apart."""
+def draw_line(axes: Axes, x: Any, y: Any, look: Look, **settings: Any) -> None:
+    """Draw a line through points (N,) and (N,) with a model's colour and marker."""
+    color, marker = look
+    axes.plot(x, y, **{"color": color, "marker": marker, **settings})
+
+
+def name_ends(axes: Axes) -> None:
+    """Write the label of each labelled line beside its last point, moved apart where they touch.
+
+    Call it last: it depends on the limits of the axes.
+    """
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
     figure.draw_without_rendering()
-    ends = {}
-    for name, line in lines.items():
-        x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
-        drawn = np.flatnonzero(np.isfinite(y) & (y > 0))
+    ends = []
+    # Matplotlib labels the other lines _child0, _child1, ….
+    for line in (line for line in axes.lines if not str(line.get_label()).startswith("_")):
+        points = np.asarray(line.get_xydata())
+        drawn = points[np.isfinite(points).all(axis=1) & (points[:, 1] > 0)]
         if len(drawn):
-            ends[name] = x[drawn[-1]], y[drawn[-1]]
-    points = 72 / figure.dpi
-    height = {n: points * float(axes.transData.transform(end)[1]) for n, end in ends.items()}
-    order = sorted(ends, key=height.__getitem__)
-    places = np.array([height[name] for name in order])
+            height = axes.transData.transform(drawn[-1])[1] * 72 / figure.dpi  # points
+            ends.append((height, drawn[-1], line))
+    ends.sort(key=lambda end: end[0])
+    heights = np.array([height for height, *_ in ends])
+    places = heights.copy()
     for _ in range(100):
-        gaps = np.maximum(0, _APART - np.diff(places)) / 2
+        gaps = np.maximum(0, _LABEL_HEIGHT - np.diff(places)) / 2
         places += np.append(0, gaps) - np.append(gaps, 0)
-    for name, place in zip(order, places, strict=True):
+    for (_, end, line), shift in zip(ends, places - heights, strict=True):
         axes.annotate(
-            label(name),
-            ends[name],
-            xytext=(7, place - height[name]),
+            str(line.get_label()),
+            end,
+            xytext=(7, shift),
             textcoords="offset points",
-            color=lines[name].get_color(),
+            color=line.get_color(),
             va="center",
             fontsize=9,
         )
-
-
-def draw_line(axes: Axes, x: Any, y: Any, look: Look, **settings: Any) -> Line2D:
-    """Draw a line through points (N,) and (N,) with its colour and mark."""
-    color, marker = look
-    return axes.plot(x, y, color=color, **{"marker": marker, **settings})[0]

@@ -1,4 +1,4 @@
-"""What a model suggests in sentences that it has never seen, and where it is most surprised."""
+"""What a model suggests in held-out sentences, and which words surprise it most."""
 
 import dataclasses
 import itertools
@@ -12,30 +12,29 @@ from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Predictions
 from pipeline.text.sentences import SENTENCE_ENDS
 from pipeline.text.spacing import spaces, spacing_kinds
-from pipeline.text.tokenizer import BREAK, is_word
+from pipeline.text.spelling import suggestible
+from pipeline.text.tokenizer import BREAK
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
-# Tokens that are read before those that are shown.
+# Tokens of context before an example.
 _LEAD = 200
 _SHORTEST, _LONGEST = 6, 24
-# Tokens of context shown where the model fails.
+# Tokens of context shown before a surprising word.
 _CONTEXT = 12
 _SEED = 1
 
-# A first token to show, the end, and the place of the word to hide; all of the stream.
+# In the stream: the first token to show, the end, and the word to hide.
 Place = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """A token of a text, and what the model thought before it came.
+    """A token of a text, and what the model predicted in its place.
 
     Attributes:
-        text: as people write it.
-        space: whether a space stands before it.
+        space: whether a space precedes it.
         known: whether it is in the vocabulary.
-        probability: p(token), over the whole vocabulary.
-        suggestions: the most probable words and their p; pieces, where tokens are pieces.
+        suggestions: the most probable words, or pieces of words, and their p.
     """
 
     text: str
@@ -47,11 +46,10 @@ class Token:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """Tokens that follow each other.
+    """Consecutive tokens, one of which is to guess.
 
     Attributes:
-        tokens: one or more.
-        hidden: the place of the one to be guessed.
+        hidden: index of that one.
         cut: whether the paragraph begins before the first.
     """
 
@@ -61,22 +59,16 @@ class Example:
 
 
 def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) -> list[Place]:
-    """Some sentences of a text, drawn by lot, and in each a word, drawn by lot too.
-
-    Args:
-        stream: int32 ids, (tokens,).
-        vocabulary: of the ids.
-        count: sentences, at most.
-    """
+    """Draw up to `count` sentences of a stream at random, and a word to hide in each."""
     ids = np.asarray(stream[:])
     stops = [i for i, token in enumerate(vocabulary.spellings()) if token in {*SENTENCE_ENDS}]
     begins = ids == BEGIN_ID
     after = np.flatnonzero(begins | np.isin(ids, stops)) + 1
-    # Up to the next beginning; the mark that ends a sentence is its own, `<s>` is not.
+    # A sentence includes the mark that ends it, but not the `<s>` after it.
     edges = np.append(after, len(ids))
     spans = [(a, b - bool(begins[b - 1])) for a, b in itertools.pairwise(edges)]
-    words = _words(vocabulary)
-    words[UNKNOWN_ID] = True  # it was a word, most often
+    words = _suggestible(vocabulary)
+    words[UNKNOWN_ID] = True  # most unknown tokens are words
     random = np.random.default_rng(_SEED)
     places = []
     for number in random.permutation(len(spans)):
@@ -92,16 +84,9 @@ def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) 
 def choose_surprises(
     predictions: Predictions, stream: np.ndarray, vocabulary: Vocabulary, *, count: int
 ) -> list[Place]:
-    """Where the least probable words of the vocabulary stand, each of them once.
-
-    Args:
-        predictions: of the text.
-        stream: its ids, (tokens,).
-        vocabulary: of both.
-        count: words, at most.
-    """
+    """Find the `count` least probable words of a stream that are in the vocabulary, each once."""
     places: dict[int, Place] = {}
-    words = _words(vocabulary)[predictions.targets]
+    words = _suggestible(vocabulary)[predictions.targets]
     for target in np.argsort(np.where(words, -predictions.nats, np.inf), kind="stable"):
         if len(places) == count or not words[target]:
             break
@@ -113,54 +98,47 @@ def choose_surprises(
     return list(places.values())
 
 
-def read(
+def read_examples(
     model: LanguageModel, stream: np.ndarray, vocabulary: Vocabulary, places: Sequence[Place]
 ) -> list[Example]:
-    """Let a model read up to each place, from an empty state `_LEAD` tokens before it or more.
+    """Let a stateful model of one lane predict each place, after at least `_LEAD` tokens.
 
-    Args:
-        model: stateful, of one lane.
-        stream: int32 ids, (tokens,).
-        vocabulary: of both.
-        places: none may begin with the stream's first token.
+    No place may begin with the stream's first token.
     """
-    suggestable = tf.constant(_words(vocabulary))
+    suggestible = tf.constant(_suggestible(vocabulary))
 
     @tf.function(input_signature=[tf.TensorSpec((1, None), tf.int32)] * 2)
     def predict(ids: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
         p = tf.nn.softmax(tf.cast(model(ids), tf.float32))[0, -tf.shape(targets)[1] :]  # (T, V)
-        of_words = tf.where(suggestable, p, -1.0)
+        of_words = tf.where(suggestible, p, -1.0)
         return tf.gather(p, targets[0], batch_dims=1), *tf.math.top_k(of_words, SUGGESTIONS)
 
     shown = vocabulary.spellings()
     if vocabulary.unit == "word":
         shown = [d or t for d, t in zip(vocabulary.displays, vocabulary.tokens, strict=True)]
     closes = vocabulary.closes()
+    offers = [text + ("" if close else "…") for text, close in zip(shown, closes, strict=True)]
     examples = []
-    # Of one length, where there is as much text: each length is compiled anew.
+    # Read the same number of tokens for each, so that the network is compiled once.
     longest = max((end - first + _LEAD for first, end, _ in places), default=0)
     for first, end, hidden in places:
         ids = np.asarray(stream[max(0, end - longest) : end])
         model.reset_states()
-        targets = ids[None, first - end :]
-        told = predict(tf.constant(ids[None, :-1]), tf.constant(targets))
-        p, best, which = (array.numpy() for array in told)
-        texts = [shown[i] for i in targets[0]]
-        spaces = _spaces(texts, [closes[i] for i in targets[0]])
+        targets = ids[first - end :]
+        predicted = predict(tf.constant(ids[None, :-1]), tf.constant(targets[None]))
+        spaces = _spaces([shown[i] for i in targets], [closes[i] for i in targets])
         tokens = tuple(
             Token(
-                text,
-                space,
-                bool(target != UNKNOWN_ID),
-                float(p[step]),
-                tuple(
-                    (shown[i] + ("" if closes[i] else "…"), float(value))
-                    for i, value in zip(which[step], best[step], strict=True)
-                    if value >= 0
+                text=shown[target],
+                space=space,
+                known=bool(target != UNKNOWN_ID),
+                probability=float(p),
+                suggestions=tuple(
+                    (offers[i], float(q)) for i, q in zip(words, best, strict=True) if q >= 0
                 ),
             )
-            for step, (text, space, target) in enumerate(
-                zip(texts, spaces, targets[0], strict=True)
+            for target, space, p, best, words in zip(
+                targets, spaces, *(array.numpy() for array in predicted), strict=True
             )
         )
         examples.append(Example(tokens, hidden - first, cut=stream[first - 1] != BEGIN_ID))
@@ -168,10 +146,10 @@ def read(
     return examples
 
 
-def _words(vocabulary: Vocabulary) -> np.ndarray:
-    """What can be suggested, bool (V,)."""
+def _suggestible(vocabulary: Vocabulary) -> np.ndarray:
+    """Return which tokens can be suggested, bool (V,)."""
     if vocabulary.unit == "word":
-        words: np.ndarray = is_word(list(vocabulary.tokens)).numpy()
+        words = suggestible(vocabulary)
     else:
         words = np.array([any(map(str.isalpha, token)) for token in vocabulary.spellings()])
     words[[UNKNOWN_ID, BEGIN_ID]] = False

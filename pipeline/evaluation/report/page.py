@@ -1,5 +1,6 @@
-"""The page that shows how training went and how good the model is, and the terminal's table."""
+"""report.html: how training went and how good the model is."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline import InputError
-from pipeline.evaluation.held_out import Unseen
+from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
-from pipeline.evaluation.report import conclusions, explanation, figures, wording
-from pipeline.evaluation.report.drawing import Look, looks, save_png, to_svg
-from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read
+from pipeline.evaluation.models import EvaluatedModel
+from pipeline.evaluation.report import conclusions, figures, wording
+from pipeline.evaluation.report.drawing import Looks, looks, save_png, to_svg
+from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.explanation import Explanation
-from pipeline.evaluation.report.table import columns_of, of_text
+from pipeline.evaluation.report.table import Metrics, columns_of, describe_text
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import Predictions
 from pipeline.text.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
@@ -26,128 +28,165 @@ _SURPRISES = 6
 _ABLATION = ("change", "options", "train", "valid", "test", "top_3", "cpu")
 
 
+# A chart, and what it shows in words.
+Chart = tuple[Figure, list[str]]
+
+
 def write_report(
-    metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
-    *,
-    histories: Mapping[str, Path],
-    training: Path,
-    tokens: Path,
-    unseen: Unseen,
-    predictions: Predictions,
     output: Path,
-    explained: Explanation | None = None,
+    models: Sequence[EvaluatedModel],
+    *,
+    folders: Mapping[str, Path],
+    tokens: Path,
+    text: HeldOutText,
+    predictions: Predictions,
+    explanation: Explanation | None = None,
     ablation: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Write report.html, a page that needs nothing else, and its charts as figures/*.png.
+    """Write report.html, a page that needs no other file, and its charts as figures/*.png.
 
     Args:
-        metrics: split → model → metric → value; the first model is the one the page is about.
-        histories: model → its history.csv.
-        training: folder of the first model.
+        output: folder with metrics.json and the tables of `evaluate`.
+        models: the first is the one that the page is about.
+        folders: name → folder of each network.
         tokens: folder that `tokenize` wrote.
-        unseen: the text that examples are taken from, and that charts are about.
-        predictions: what the first model said of it.
-        output: folder that `evaluate` writes; frequency.csv and the other tables are there.
-        explained: what `explain` has found.
-        ablation: of `read_ablation`.
+        text: the split that charts and examples are about.
+        predictions: the first model's.
+        explanation, ablation: shown if given.
     """
-    split = unseen.name
-    models = metrics[split]
-    main = next(iter(models))
+    split, main = text.name, models[0]
+    labels = {model.name: model.label for model in models}
+    found = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+    metrics = {
+        name: {labels[model]: values for model, values in of_split.items()}
+        for name, of_split in found.items()
+    }
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    trained = {name: pd.read_csv(path) for name, path in histories.items()}
-    tables = {
-        name: _of_split(output / f"{name}.csv", split)
-        for name in ("frequency", "positions", "calibration")
-    }
-    mine = {name: rows[rows["model"] == main] for name, rows in tables.items()}
-    look = looks([*models, *trained, *(explained.models if explained else ())])
+    histories = {labels[name]: pd.read_csv(f / "history.csv") for name, f in folders.items()}
 
-    said = {
-        "learning_curves": conclusions.of_training(trained),
-        "frequency": conclusions.of_frequency(mine["frequency"]),
-        "positions": [conclusions.of_positions(mine["positions"])],
-        "calibration": [conclusions.of_calibration(mine["calibration"], models[main])],
-    }
-    for metric, show in (("perplexity", wording.number), ("keystroke_savings", wording.percent)):
-        known = [(wording.label(name), v[metric]) for name, v in models.items() if metric in v]
-        said[metric] = [f"{name}: {show(value)}." for name, value in known]
-    charts = _draw(models, trained, tables, look, split=split)
-    folder = output / "figures"
-    folder.mkdir()
-    for name, figure in charts.items():
-        save_png(figure, folder / f"{name}.png")
-    if explained:  # `explain` has kept its own charts
-        charts |= explained.charts(look)
-        said |= explained.said
-    alts = {
-        name: f"{figure.get_suptitle()}. {' '.join(said.get(name, []))}"
-        for name, figure in charts.items()
-    }
-    stream = unseen.stream
-    sentences = choose_sentences(stream, vocabulary, count=_SENTENCES)
-    surprises = choose_surprises(predictions, stream, vocabulary, count=_SURPRISES)
-    model = load_model(training, batch_size=1)
-    examples = read(model, stream, vocabulary, [*sentences, *surprises])
+    look = looks([*labels.values()])
+    tables = _tables(output, labels, split)
+    charts = _charts(metrics[split], histories, tables, look, split=split)
+    (output / "figures").mkdir()
+    for name, (figure, _) in charts.items():
+        save_png(figure, output / "figures" / f"{name}.png")
+    if explanation:  # `explain` saved these charts itself
+        charts |= _explained_charts(explanation, look)
     page = _template().render(
         metrics=metrics,
-        columns={name: columns_of(of_split) for name, of_split in metrics.items()},
-        over={name: _units(output / "documents.csv", name) for name in metrics},
+        columns={name: columns_of(values) for name, values in metrics.items()},
+        units={name: _units(output, main, name) for name in metrics},
         split=split,
-        main=main,
-        in_short=conclusions.in_short(models, split),
-        said=said,
-        corpus=_corpus(tokens, vocabulary),
+        main=main.label,
+        summary=conclusions.summary(models, metrics[split], split),
+        sentences={name: sentences for name, (_, sentences) in charts.items()},
+        corpus=_describe_corpus(tokens, vocabulary),
         ablation=ablation,
-        explained=explained,
+        explanation=explanation,
         tables=tables,
-        charts={name: to_svg(f, name=name, alt=alts[name]) for name, f in charts.items()},
-        sentences=examples[: len(sentences)],
-        surprises=examples[len(sentences) :],
+        charts={name: to_svg(f, name=name, alt=" ".join(s)) for name, (f, s) in charts.items()},
+        **_examples(folders[main.name], text, predictions, vocabulary),
         unknown=UNKNOWN,
         enough=figures.ENOUGH,
     )
     (output / "report.html").write_text(page, encoding="utf-8")
 
 
-def _draw(
-    models: Mapping[str, Mapping[str, float]],
-    trained: Mapping[str, pd.DataFrame],
+def _tables(output: Path, labels: Mapping[str, str], split: str) -> dict[str, pd.DataFrame]:
+    """Read the rows of a split, with models by their labels."""
+    tables = {}
+    for name in ("frequency", "positions", "calibration"):
+        table = pd.read_csv(output / f"{name}.csv")
+        table["model"] = table["model"].map(labels)
+        tables[name] = table[table["split"] == split].reset_index(drop=True)
+    return tables
+
+
+def _charts(
+    metrics: Metrics,
+    histories: Mapping[str, pd.DataFrame],
     tables: Mapping[str, pd.DataFrame],
-    look: Mapping[str, Look],
+    look: Looks,
     *,
     split: str,
-) -> dict[str, Figure]:
-    """The charts that are kept, by name."""
-    # The unigram model, far off, would leave no room to tell the others apart.
+) -> dict[str, Chart]:
+    """Draw what `evaluate` found on a split."""
+    main = next(iter(metrics))
+    mine = {name: rows[rows["model"] == main] for name, rows in tables.items()}
+    # The unigram model is so far off that the others could not be told apart.
     drawn = {name: rows[rows["model"] != "unigram"] for name, rows in tables.items()}
     charts = {
-        "learning_curves": figures.learning_curves(trained, look),
-        "frequency": figures.groups(
-            drawn["frequency"],
-            "rank",
-            look,
-            title="By how frequent the target is",
-            xlabel="its rank in training",
+        "learning_curves": (
+            figures.learning_curves(histories, look),
+            conclusions.of_training(histories),
         ),
-        "positions": figures.groups(
-            drawn["positions"],
-            "part",
-            look,
-            title="By the part of a document",
-            xlabel="fifth of a document",
+        "frequency": (
+            figures.groups(drawn["frequency"], "rank", look),
+            conclusions.of_frequency(mine["frequency"]),
         ),
-        "perplexity": figures.intervals(
-            models, "perplexity", look, title=f"Perplexity on the {split} split"
+        "positions": (
+            figures.groups(drawn["positions"], "part", look),
+            [conclusions.of_positions(mine["positions"])],
         ),
-        "calibration": figures.calibration(drawn["calibration"], look),
+        "calibration": (
+            figures.calibration(drawn["calibration"], look),
+            [conclusions.of_calibration(mine["calibration"], metrics[main])],
+        ),
     }
-    typed = {name: v for name, v in models.items() if "keystroke_savings" in v}
-    if typed:
-        charts["keystroke_savings"] = figures.intervals(
-            typed, "keystroke_savings", look, title=f"Keys saved on the {split} split", percent=True
+    for metric, title, show in (
+        ("perplexity", "Perplexity", wording.number),
+        ("keystroke_savings", "Keys saved", wording.percent),
+    ):
+        models = {label: values for label, values in metrics.items() if metric in values}
+        if models:
+            title = f"{title} on the {split} split"
+            charts[metric] = (
+                figures.intervals(models, metric, look, title=title),
+                [f"{label}: {show(values[metric])}." for label, values in models.items()],
+            )
+    return charts
+
+
+def _explained_charts(explanation: Explanation, look: Looks) -> dict[str, Chart]:
+    """Draw what `explain` found."""
+    charts = {
+        "reach": (
+            figures.gradient_flow(explanation.reach, look),
+            conclusions.of_gradient_flow(explanation.reach),
+        ),
+        "context": (
+            figures.word_by_context(explanation.context, look),
+            conclusions.of_context(explanation.context),
+        ),
+    }
+    if explanation.windows:
+        charts["windows"] = (
+            figures.windows(explanation.windows, look),
+            conclusions.of_windows(explanation.windows["perplexity"]),
         )
     return charts
+
+
+def _units(output: Path, model: EvaluatedModel, split: str) -> str:
+    """Describe what the intervals of a split are computed over; empty if it has none."""
+    rows = pd.read_csv(output / "documents.csv")
+    rows = rows[(rows["split"] == split) & (rows["model"] == model.name)]
+    if len(rows) < 2:
+        return ""
+    unit = {"document": "documents", "block": "blocks of the only document"}[rows["unit"].iloc[0]]
+    few = f", which are few: with {FEW} and more they are narrower" if len(rows) < FEW else ""
+    return f"{len(rows):,} {unit}{few}"
+
+
+def _examples(
+    training: Path, text: HeldOutText, predictions: Predictions, vocabulary: Vocabulary
+) -> dict[str, Any]:
+    """Let the model in a folder read some sentences and its worst mistakes."""
+    sentences = choose_sentences(text.stream, vocabulary, count=_SENTENCES)
+    surprises = choose_surprises(predictions, text.stream, vocabulary, count=_SURPRISES)
+    model = load_model(training, batch_size=1)
+    examples = read_examples(model, text.stream, vocabulary, [*sentences, *surprises])
+    return {"examples": examples[: len(sentences)], "surprises": examples[len(sentences) :]}
 
 
 def _template() -> jinja2.Template:
@@ -158,36 +197,13 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    page.filters |= {
-        "label": wording.label,
-        "number": wording.number,
-        "percent": wording.percent,
-        "chance": wording.chance,
-        "change": wording.change,
-        "of_text": of_text,
-        "conclusion": conclusions.of_ablation,
-        "shade": explanation.shade,
-        "cell": explanation.cell,
-    }
+    shown = (wording.number, wording.percent, wording.short_percent, wording.chance, wording.change)
+    others = (wording.shade, wording.training_size, describe_text, conclusions.of_ablation)
+    page.filters |= {function.__name__: function for function in (*shown, *others)}
     return page.get_template("page.html")
 
 
-def _of_split(path: Path, split: str) -> pd.DataFrame:
-    table = pd.read_csv(path)
-    return table[table["split"] == split].reset_index(drop=True)
-
-
-def _units(documents: Path, split: str) -> str:
-    """What the intervals of a split are over; nothing where it has none."""
-    rows = _of_split(documents, split)
-    rows = rows[rows["model"] == rows["model"].iloc[0]]
-    unit = {"document": "documents", "block": "blocks of the only document"}[rows["unit"].iloc[0]]
-    few = f", which are few: with {FEW} and more they are narrower" if len(rows) < FEW else ""
-    return f"{len(rows):,} {unit}{few}" if len(rows) > 1 else ""
-
-
-def _corpus(tokens: Path, vocabulary: Vocabulary) -> str:
-    """The corpus in a paragraph."""
+def _describe_corpus(tokens: Path, vocabulary: Vocabulary) -> str:
     sizes = [
         f"{len(open_stream(tokens / f'{split}.npy')):,} tokens of "
         f"{len(open_stream(tokens / f'{split}.documents.npy')):,} documents"
@@ -196,18 +212,17 @@ def _corpus(tokens: Path, vocabulary: Vocabulary) -> str:
     covered = wording.percent(1 - vocabulary.counts[UNKNOWN_ID] / sum(vocabulary.counts))
     kind = "tokens" if vocabulary.unit == "word" else "pieces of tokens"
     return (
-        f"There were {sizes[0]} to learn from, {sizes[1]} to choose the best epoch by (validation),"
-        f" and {sizes[2]} kept aside for the test. The vocabulary has {len(vocabulary):,} {kind}, "
-        f"which are {covered} of the text to learn from; any other is {UNKNOWN}."
+        f"The training split has {sizes[0]}; the validation split, which chooses the best epoch, "
+        f"{sizes[1]}; the test split {sizes[2]}. The vocabulary has {len(vocabulary):,} {kind}, "
+        f"which cover {covered} of the training text; any other is {UNKNOWN}."
     )
 
 
 def read_ablation(path: Path) -> list[dict[str, Any]]:
-    """What trainings with one change each came to, from a CSV.
+    """Read a CSV of trainings with one change each; the first row is the one without.
 
-    Returns:
-        A row for each, the first the one without a change: `change`, `options`; `train`, `valid`
-        and `test`, perplexities; `top_3`, a share; `cpu`, what training took beside the first.
+    Columns are `change`, `options`; `train`, `valid` and `test`, perplexities; `top_3`, a share;
+    `cpu`, CPU time relative to the first row.
 
     Raises:
         InputError: it is not such a table.

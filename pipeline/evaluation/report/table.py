@@ -1,29 +1,25 @@
 """The comparison of models, as columns of a table."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import rich
 import rich.box
 import rich.table
 from rich.markup import escape
 
-from pipeline.evaluation.report.wording import label, number, percent
+from pipeline.evaluation.models import load_models
+from pipeline.evaluation.report.wording import number, percent
 
-Models = Mapping[str, Mapping[str, float]]
+# Name or label → metric → value, on one split.
+Metrics = Mapping[str, Mapping[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A metric of a table.
-
-    Attributes:
-        key: in metrics.json.
-        heading: of the column.
-        show: a value as text.
-        best: of several values.
-        narrow: whether the terminal has room for it.
-    """
+    """A metric of a table; `narrow` says whether the terminal has room for it."""
 
     key: str
     heading: str
@@ -31,8 +27,8 @@ class Column:
     best: Callable[[Iterable[float]], float]
     narrow: bool = True
 
-    def is_best(self, value: float, models: Models) -> bool:
-        """Whether no model of several has a better value."""
+    def is_best(self, value: float, models: Metrics) -> bool:
+        """Return whether no model has a better value."""
         return value == self.best(v[self.key] for v in models.values() if self.key in v)
 
 
@@ -51,30 +47,28 @@ _COLUMNS = (
 )
 
 
-def columns_of(models: Models) -> list[Column]:
-    """The columns that any of these models has a value for."""
+def columns_of(models: Metrics) -> list[Column]:
+    """Return the columns for which any of the models has a value."""
     return [c for c in _COLUMNS if any(c.key in values for values in models.values())]
 
 
-def of_text(values: Mapping[str, float]) -> str:
-    """What there is to know of a text, from the numbers of any model."""
-    said = f"{values['tokens']:,} tokens, {percent(values['oov_rate'])} of them out of vocabulary"
+def describe_text(models: Metrics) -> str:
+    """Describe the text that the models were measured on, from their metrics."""
+    values = next(iter(models.values()))
+    text = f"{values['tokens']:,} tokens, {percent(values['oov_rate'])} of them out of vocabulary"
     if "training_overlap" in values:
-        said += f", {percent(values['training_overlap'])} in runs that stand in training"
-    return said
+        text += f", {percent(values['training_overlap'])} in runs that are in training too"
+    return text
 
 
-def print_table(metrics: Mapping[str, Models]) -> None:
-    """Print the comparison of the report to the terminal, in at most 100 columns.
-
-    Args:
-        metrics: split → model → metric → value.
-    """
-    for split, models in metrics.items():
-        columns = [column for column in columns_of(models) if column.narrow]
-        any_model = next(iter(models.values()))
+def print_table(evaluation: Path) -> None:
+    """Print the metrics in a folder that `evaluate` wrote, in at most 100 columns."""
+    metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
+    models = load_models(evaluation)
+    for split, values in metrics.items():
+        columns = [column for column in columns_of(values) if column.narrow]
         table = rich.table.Table(
-            title=f"{split}: {of_text(any_model)}",
+            title=f"{split}: {describe_text(values)}",
             title_justify="left",
             box=rich.box.SIMPLE_HEAD,
             padding=0,
@@ -82,7 +76,8 @@ def print_table(metrics: Mapping[str, Models]) -> None:
         table.add_column("model", overflow="fold")
         for column in columns:
             table.add_column(f" {column.heading}", justify="right", no_wrap=True)
-        for name, values in models.items():
-            cells = [c.show(values[c.key]) if c.key in values else "" for c in columns]
-            table.add_row(escape(label(name)), *cells)
+        for model in models:
+            mine = values[model.name]
+            cells = [c.show(mine[c.key]) if c.key in mine else "" for c in columns]
+            table.add_row(escape(model.label), *cells)
         rich.print(table)

@@ -1,0 +1,177 @@
+"""Measure networks, caches, n-grams and mixtures on the same texts."""
+
+import logging
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from pipeline.evaluation.held_out import HeldOutText
+from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions
+from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
+from pipeline.evaluation.models import EvaluatedModel
+from pipeline.export.saved_model import NextWord
+from pipeline.model.cache import Cache, CachedModel, tune
+from pipeline.model.interpolation import Mixture, find_weights
+from pipeline.model.kneser_ney import KneserNey, NgramReader
+from pipeline.model.language_model import load_model
+from pipeline.model.meter import LANES, Meter, Predictions
+from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
+
+# Training tokens that n-grams are counted in, each of which takes about 170 bytes, and the number
+# of blocks that they are taken from if there are more.
+_COUNTED, _BLOCKS = 20_000_000, 1000
+# Calls whose latency is measured, after as many that are not.
+_TIMED, _WARMUP = 200, 20
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Measure models on several texts.
+
+    Args:
+        texts: the validation split first; caches and mixtures are tuned on it.
+        vocabulary: of all texts and models.
+
+    Attributes:
+        predictions: model → name of the text → its predictions.
+        constants: model → metrics that are the same on all texts.
+    """
+
+    def __init__(self, texts: Sequence[HeldOutText], vocabulary: Vocabulary):
+        self.predictions: dict[EvaluatedModel, dict[str, Predictions]] = {}
+        self.constants: dict[EvaluatedModel, dict[str, float]] = {}
+        self._texts, self._vocabulary = texts, vocabulary
+        self._find = Completions.of(vocabulary).find if vocabulary.unit == "word" else None
+        # The evaluated network, without and with a cache, which n-grams are mixed with.
+        self._networks: dict[EvaluatedModel, Any] = {}
+
+    def add_network(self, model: EvaluatedModel, folder: Path) -> None:
+        """Measure a trained network."""
+        network = load_model(folder, batch_size=LANES)
+        self._networks = self._networks or {model: network}
+        ms = step_latency(folder, self._vocabulary, self._texts[0].stream)
+        self._add(model, network, latency_ms=ms)
+
+    def add_cache(self, folder: Path, *, size: int) -> None:
+        """Measure the first network, of a folder, with a cache of a number of tokens."""
+        ((model, network),) = self._networks.items()
+        stream = self._texts[0].stream
+        cache = tune(network, stream, size=size)
+        name = f"{model.name}_cache"
+        described = EvaluatedModel(name, name, "cache", (model.name,))
+        cached = self._networks[described] = CachedModel(network, cache)
+        ms = step_latency(folder, self._vocabulary, stream, cache=cache)
+        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight}
+        self._add(described, cached, **numbers, latency_ms=ms)
+
+    def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
+        """Measure an n-gram model, and its mixtures with the networks."""
+        counted = subsample(train, _COUNTED)
+        if len(counted) < len(train):
+            log.warning(
+                "Kneser-Ney counts %s of %s training tokens, in %s blocks spread over them: more "
+                "take too much memory.",
+                *(f"{number:,}" for number in (len(counted), len(train), _BLOCKS)),
+            )
+        fitted = KneserNey.fit(counted, order=order, vocabulary_size=len(self._vocabulary))
+        ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
+        reader = NgramReader(fitted)
+        self._add(ngrams, reader, counted_tokens=len(counted), training_tokens=len(train))
+        valid = self._texts[0].name
+        for model, network in self._networks.items():
+            nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
+            weights = find_weights(nats).tolist()
+            mixture = Mixture((network, reader), weights)
+            self._add(model.mixed_with(ngrams), mixture, interpolation_weight=weights[0])
+
+    def add_unigram(self) -> None:
+        """Measure the model that predicts the same everywhere."""
+        logits = tf.constant(unigram_logits(self._vocabulary))
+        model = EvaluatedModel("unigram", "unigram", "unigram")
+        self._add(model, lambda ids: tf.gather(logits[None], tf.zeros_like(ids)))
+
+    def _add(self, model: EvaluatedModel, logits: Any, **constants: float) -> None:
+        """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed."""
+        reset = getattr(logits, "reset_states", lambda: None)
+        meter = Meter(logits, reset=reset, find=self._find)
+        self.predictions[model] = {text.name: meter.measure(text.stream) for text in self._texts}
+        self.constants[model] = constants
+
+    def results(
+        self, overlap: Mapping[str, float]
+    ) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, pd.DataFrame]]:
+        """Return text → model → metric → value, and name → table; `overlap` is of other text."""
+        metrics: dict[str, dict[str, dict[str, float]]] = {}
+        tables: dict[str, list[pd.DataFrame]] = {}
+        for text in self._texts:
+            metrics[text.name] = {}
+            for model, by_text in self.predictions.items():
+                predictions = by_text[text.name]
+                metrics[text.name][model.name] = {
+                    **score(predictions, text, vocabulary=self._vocabulary),
+                    **self.constants[model],
+                    **(overlap if text.name == "text" else {}),
+                }
+                for name, rows in {
+                    "frequency": by_frequency(predictions, self._vocabulary),
+                    "positions": by_position(predictions, text.documents),
+                    "calibration": calibration(predictions),
+                    "documents": by_unit(predictions, text, vocabulary=self._vocabulary),
+                }.items():
+                    rows.insert(0, "model", model.name)
+                    rows.insert(0, "split", text.name)
+                    tables.setdefault(name, []).append(rows)
+        return metrics, {name: pd.concat(rows).convert_dtypes() for name, rows in tables.items()}
+
+
+def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
+    """Compute ln p of every token by its count in training, with add-one smoothing; (V,)."""
+    counts = np.array(vocabulary.counts, np.float64) + 1
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
+def step_latency(
+    folder: Path, vocabulary: Vocabulary, stream: np.ndarray, *, cache: Cache | None = None
+) -> float:
+    """Measure the median milliseconds of a call of the exported `step` on this machine.
+
+    A call reads one word of one text after a state, and returns three suggestions and the new
+    state. It is called in this process, so the time of a server is not included.
+    """
+    module = NextWord(load_model(folder), vocabulary, suggestions=SUGGESTIONS, cache=cache)
+    step = module.step_function()
+    spellings = vocabulary.spellings()
+    words = [spellings[i] for i in stream[: _WARMUP + _TIMED] if i > BEGIN_ID] or ["."]
+    state = tf.zeros((1, module.reader.state_size))
+    seconds = []
+    for place in range(_WARMUP + _TIMED):
+        text = tf.constant([words[place % len(words)]])
+        start = time.perf_counter()
+        answer = step(text, state)
+        answer["words"].numpy()
+        seconds.append(time.perf_counter() - start)
+        state = answer["state"]
+    return 1000 * statistics.median(seconds[_WARMUP:])
+
+
+def subsample(stream: np.ndarray, count: int) -> np.ndarray:
+    """Select about `count` tokens from all over a stream, or all of a shorter one.
+
+    They are the whole paragraphs of evenly spaced blocks; of a block without a whole paragraph,
+    all tokens.
+    """
+    if len(stream) <= count:
+        return stream
+    size, blocks = count // _BLOCKS, []
+    for first in np.linspace(0, len(stream) - size, _BLOCKS).astype(int):
+        block = np.asarray(stream[first : first + size])
+        begins = np.flatnonzero(block == BEGIN_ID)
+        blocks.append(block[begins[0] : begins[-1]] if len(begins) > 1 else block)
+    return np.concatenate(blocks)
