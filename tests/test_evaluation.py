@@ -25,7 +25,7 @@ from pipeline.model.meter import Meter, Predictions
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.tokens.windows import paragraphs
+from pipeline.tokens.windows import paragraph_spans
 
 # <s> o <unk> . a , in one document of five targets
 STREAM = np.array([1, 4, 0, 2, 5, 3], np.int32)
@@ -305,7 +305,7 @@ def test_a_subsample_is_taken_from_all_over_the_stream(monkeypatch):
     stream[::20] = 1
     counted = subsample(stream, 5000)
     assert 4500 <= len(counted) <= 5000
-    for start, end in paragraphs(counted):
+    for start, end in paragraph_spans(counted):
         whole = counted[start : end - (counted[end - 1] == 1)]
         np.testing.assert_array_equal(np.diff(whole[1:]), 1)
         assert len(whole) == 20

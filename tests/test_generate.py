@@ -11,7 +11,8 @@ from test_suggest import MARKS, WORDS, random_model
 from pipeline.export.generate import Sampling, _draw, _without_repeats
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache
-from pipeline.text.tokenizer import BREAK, Tokenizer, detokenize, tokenize
+from pipeline.text.spacing import detokenize
+from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
 from pipeline.text.vocabulary import NUMBER, Vocabulary
 
 # Without abbreviations: a full stop behind one would make it another token.

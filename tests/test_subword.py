@@ -14,7 +14,7 @@ from test_tokenize import TEXTS, stream_texts, write_documents
 from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
 from pipeline.text import subword
-from pipeline.text.subword import Segmenter, in_chunks
+from pipeline.text.subword import Segmenter, in_batches
 from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary, choices_path
 from pipeline.tokens.config import VocabularyConfig
@@ -143,18 +143,18 @@ def test_training_does_not_depend_on_the_order_of_words():
     assert {"." + MARK, "não" + MARK, "a" + MARK} < set(pieces)
 
 
-def test_great_counts_train_the_same_in_bounded_text(monkeypatch):
+def test_large_counts_are_scaled_to_bounded_text(monkeypatch):
     from pipeline.tokens import pieces
 
-    monkeypatch.setattr(pieces, "_TEXT", 10_000)
+    monkeypatch.setattr(pieces, "_MAX_BYTES", 10_000)
     scaled = train_pieces({word: count * 1_000_000 for word, count in COUNTS.items()}, size=400)
     assert {"." + MARK, "não" + MARK} < set(scaled)
 
 
-def test_what_cannot_be_trained_is_told_in_one_sentence():
+def test_errors_of_training_say_what_to_do():
     with pytest.raises(InputError, match="raise --vocabulary-size"):
         train_pieces(COUNTS, size=270)
-    with pytest.raises(InputError, match="no word to cut"):
+    with pytest.raises(InputError, match="no word to split"):
         train_pieces({}, size=400)
 
 
@@ -164,9 +164,7 @@ def vocabulary():
         ALL_COUNTS,
         displays={"brasil": "Brasil"},
         paragraphs=5,
-        size=400,
-        case="keep",
-        numbers="class",
+        config=VocabularyConfig(vocabulary_size=400, case="keep", numbers="class"),
     )
 
 
@@ -195,9 +193,9 @@ def test_the_vocabulary_counts_pieces(vocabulary):
 
 def test_any_number_of_words_is_cut(trained, monkeypatch):
     segment, _ = trained
-    whole = in_chunks(segment, [*COUNTS]).to_list()
-    monkeypatch.setattr(subword, "_CHUNK", 7)
-    assert in_chunks(segment, [*COUNTS]).to_list() == whole
+    whole = in_batches(segment, [*COUNTS]).to_list()
+    monkeypatch.setattr(subword, "_BATCH", 7)
+    assert in_batches(segment, [*COUNTS]).to_list() == whole
 
 
 def test_the_vocabulary_comes_back_from_its_file(vocabulary, tmp_path):

@@ -94,7 +94,7 @@ def test_the_size_of_batches_and_row_groups_changes_nothing(run, tmp_path, monke
     for batch, group in ((2**20, 1000), (1, 1000), (100, 7), (1, 1)):
         monkeypatch.setattr(stage, "_BATCH", batch)
         monkeypatch.setattr(stage, "_CHUNK", 13)
-        monkeypatch.setattr(counting, "_CHUNK", 13)
+        monkeypatch.setattr(counting, "_BATCH", 13)
         documents = write_documents(tmp_path / "many", many, row_group_size=group)
         vocabulary, written = run(documents)
         found = (vocabulary, {split: ids.tolist() for split, ids in written.items()})

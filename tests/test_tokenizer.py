@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from pipeline import InputError
 from pipeline.evaluation.keystrokes import unaided_keys
 from pipeline.text import tokenizer
+from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
-    begins_sentence,
-    detokenize,
-    ends_sentence,
     is_word,
-    model_form,
+    masks_case,
+    normalise,
     open_paragraph,
     skip_blank,
     tokenize,
@@ -436,12 +435,12 @@ def test_no_rows():
     tokens = tokenize(tf.constant([], tf.string))
     assert tokens.shape.as_list() == [0, None]
     assert detokenize(tokens).shape == (0,)
-    assert begins_sentence(ends_sentence(tokens.values)).shape == (0,)
+    assert masks_case(tokens.values).shape == (0,)
 
 
 def as_seen(tokens: str, **choices) -> str:
     choices = {"case": "fold", "numbers": "keep", **choices}
-    return b" ".join(model_form(tf.constant(tokens.split(" ")), **choices).numpy()).decode()
+    return b" ".join(normalise(tf.constant(tokens.split(" ")), **choices).numpy()).decode()
 
 
 def test_a_model_sees_tokens_in_lower_case_or_as_they_are_written():
@@ -755,7 +754,7 @@ CHOICES = [{"case": c, "numbers": n} for c in ("fold", "keep") for n in ("keep",
 def tokenizers(request, tmp_path_factory):
     """A tokenizer that knows the table's tokens: eager, in a graph, and come back from a file."""
     tokens = tokenize_in_graph(tf.constant([text for text, _ in CASES])).values
-    seen = sorted({form.decode() for form in model_form(tokens, **request.param).numpy()})
+    seen = sorted({form.decode() for form in normalise(tokens, **request.param).numpy()})
     eager = Tokenizer(vocabulary_of(*(token for token in seen if token != BREAK), **request.param))
     module = tf.Module()
     module.tokenizer = eager
@@ -797,7 +796,7 @@ def test_is_word(tokens, expected):
 
 def test_every_kind_of_token_is_judged_alike_when_folded():
     surface = tokenize(tf.constant([text for text, _ in CASES])).values
-    folded = model_form(surface, case="fold", numbers="keep")
+    folded = normalise(surface, case="fold", numbers="keep")
     assert is_word(folded).numpy().tolist() == is_word(surface).numpy().tolist()
 
 
@@ -813,18 +812,18 @@ def test_every_kind_of_token_is_judged_alike_when_folded():
         ("", ""),
     ],
 )
-def test_begins_sentence(text, opening):
-    tokens = tokenize(tf.constant([text])).values
-    first = tf.boolean_mask(tokens, begins_sentence(ends_sentence(tokens))).numpy()
+def test_masks_case(text, opening):
+    tokens = tokenize(open_paragraph(tf.constant([text]))).values
+    first = tf.boolean_mask(tokens[1:], masks_case(tokens)[:-1]).numpy()
     assert b" ".join(first).decode() == opening
 
 
-def test_every_text_begins_a_sentence():
+def test_the_first_token_of_every_text_may_owe_its_capital_to_its_position():
     texts = tf.constant(["Um dois", "", "Três", "Quatro cinco"])
     tokens = tokenize(open_paragraph(texts)).values
-    words = tf.not_equal(tokens, BREAK)
-    opens = tf.boolean_mask(begins_sentence(ends_sentence(tokens)), words)
-    assert opens.numpy().tolist() == [True, False, True, True, False]
+    words = tf.not_equal(tokens[1:], BREAK)
+    masked = tf.boolean_mask(masks_case(tokens)[:-1], words)
+    assert masked.numpy().tolist() == [True, False, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -833,10 +832,10 @@ def test_every_text_begins_a_sentence():
         (tokenize, TEXT),
         (Tokenizer(vocabulary_of("água", numbers="class")), TEXT),
         (is_word, TEXT),
-        (ends_sentence, TEXT),
+        (masks_case, TEXT),
         (detokenize, TOKENS),
     ],
-    ids=["tokenize", "Tokenizer", "is_word", "ends_sentence", "detokenize"],
+    ids=["tokenize", "Tokenizer", "is_word", "masks_case", "detokenize"],
 )
 def test_the_graph_holds_core_operations_only(function, signature):
     graph = (

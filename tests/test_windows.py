@@ -14,18 +14,17 @@ from pipeline.tokens.windows import (
     count_windows,
     distribute,
     document_lanes,
-    documents,
+    document_spans,
     even_lanes,
-    lanes_of,
     open_stream,
     paragraph_lanes,
-    paragraphs,
+    paragraph_spans,
     sequences,
     windows,
 )
 
 
-def cut(stream, *, batch_size, window, stride=None):
+def batches_of(stream, *, batch_size, window, stride=None):
     lanes = even_lanes(len(stream), batch_size=batch_size)
     return list(windows(stream, lanes, window=window, stride=stride or window))
 
@@ -36,7 +35,7 @@ def targets(batches):
 
 
 def test_the_drawing_of_the_lecture():
-    first, second = cut(np.arange(13, dtype=np.int32), batch_size=2, window=3)
+    first, second = batches_of(np.arange(13, dtype=np.int32), batch_size=2, window=3)
     np.testing.assert_array_equal(first.x, [[0, 1, 2], [6, 7, 8]])
     np.testing.assert_array_equal(first.y, [[1, 2, 3], [7, 8, 9]])
     np.testing.assert_array_equal(first.begins, [True, True])
@@ -47,7 +46,7 @@ def test_the_drawing_of_the_lecture():
 
 def test_a_stream_that_does_not_divide_is_padded_without_targets():
     stream = np.arange(8, dtype=np.int32)  # seven targets in two lanes of four
-    _, last = cut(stream, batch_size=2, window=3)
+    _, last = batches_of(stream, batch_size=2, window=3)
     np.testing.assert_array_equal(last.y, [[4, *2 * [NO_TARGET]], 3 * [NO_TARGET]])
 
 
@@ -72,7 +71,7 @@ def test_lanes_that_begin_with_a_paragraph_read_the_same_stream(ids, batch_size)
 
 
 def test_with_a_stride_windows_overlap_and_predict_what_none_has_before():
-    batches = cut(np.arange(9, dtype=np.int32), batch_size=1, window=4, stride=2)
+    batches = batches_of(np.arange(9, dtype=np.int32), batch_size=1, window=4, stride=2)
     assert [batch.x.tolist() for batch in batches] == [
         [[0, 1, 2, 3]],
         [[2, 3, 4, 5]],
@@ -88,7 +87,7 @@ sizes = st.tuples(st.integers(1, 40), st.integers(1, 40)).map(sorted)
 def test_every_token_but_the_first_is_a_target_once(tokens, batch_size, size):
     stride, window = size
     stream = np.arange(tokens, dtype=np.int32)
-    batches = cut(stream, batch_size=batch_size, window=window, stride=stride)
+    batches = batches_of(stream, batch_size=batch_size, window=window, stride=stride)
     lanes = even_lanes(tokens, batch_size=batch_size)
     assert len(batches) == count_windows(lanes, window=window, stride=stride)
     assert targets(batches) == list(range(1, tokens))
@@ -116,7 +115,7 @@ def test_documents_begin_in_windows_of_their_own(lengths, batch_size, size):
     ids = stream.copy()
     ids[begins] = BEGIN_ID
     half = len(lengths) // 2  # one document of so many paragraphs, others of one
-    spans = list(documents(ids, [half] * (half > 0) + [1] * (len(lengths) - half)))
+    spans = list(document_spans(ids, [half] * (half > 0) + [1] * (len(lengths) - half)))
     lanes = document_lanes(spans, batch_size=batch_size, window=window, stride=stride)
     batches = list(windows(stream, lanes, window=window, stride=stride))
     assert targets(batches) == stream[1:].tolist()
@@ -137,7 +136,7 @@ def read_whole(stream, spans, *, batch_size, seed=(1, 1)):
 def test_paragraphs_are_whole_sequences(begins, batch_size, seed):
     """Ids 1 begin paragraphs, also where nothing follows or the stream begins without one."""
     stream = np.where(begins, BEGIN_ID, 5).astype(np.int32)
-    spans = list(paragraphs(stream))
+    spans = list(paragraph_spans(stream))
     predicted = sorted(at for first, end in spans for at in range(first + 1, end))
     assert predicted == list(range(1, len(stream)))
     assert all(stream[first] == BEGIN_ID for first, _ in spans[1:])
@@ -200,20 +199,11 @@ def test_lengths_come_in_no_order():
     assert abs(correlation) < 4 / np.sqrt(len(widths))
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 4])
-def test_replicas_share_the_lanes(replicas):
-    window = cut(np.arange(101, dtype=np.int32), batch_size=8, window=6)[0]
-    for ids in (window.x, window.y, window.begins):
-        shares = [lanes_of(ids, replica=r, replicas=replicas) for r in range(replicas)]
-        assert {len(share) for share in shares} == {8 // replicas}
-        np.testing.assert_array_equal(np.concatenate(shares), ids)
-
-
 @pytest.mark.parametrize(
     "strategy", [tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0"])]
 )
 def test_a_strategy_is_given_the_windows(strategy):
-    batches = cut(np.arange(101, dtype=np.int32), batch_size=8, window=6)
+    batches = batches_of(np.arange(101, dtype=np.int32), batch_size=8, window=6)
     for spread, window in zip(distribute(batches, strategy), batches, strict=True):
         for values, array in zip(spread, (window.x, window.y, window.begins), strict=True):
             (local,) = strategy.experimental_local_results(values)

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import NamedTuple
 
+from pipeline.text.sentences import sentence_end
+
 _MIN_WIDTH = 50  # characters; lines broken before are verse
 # Characters of proportional type, in the single-byte encoding that has them all.
 _NARROW = "iíjlrtfI.,;:!|'’\"“”()[] -".encode("cp1252")
 _WIDE = "mwMW—…%".encode("cp1252")
-_SENTENCE_ENDS = re.compile(r"[.!?…:;][\"'”’»)\]]*$")
+_PARAGRAPH_END = sentence_end(also=":;")
 # A dash of dialogue, the name of a speaker in a play, a heading.
 _PARAGRAPH_OPENS = re.compile(r"[—–-]|[A-ZÁÂÃÉÊÍÓÔÕÚÇ. ]+[—–]|(?i:capítulo)\b")
 _HYPHENATED = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
@@ -155,7 +157,7 @@ def _remove_page_marks(text: str) -> tuple[list[str], Set[int]]:
             continue
         if (before, after) in breaks:
             resumed.add(after)
-        if not _SENTENCE_ENDS.search(lines[before]):
+        if not _PARAGRAPH_END.search(lines[before]):
             dropped.update(range(before + 1, after))
     kept = [place for place in range(len(lines)) if place not in dropped]
     numbers = {number for number, place in enumerate(kept) if place in resumed}
@@ -182,7 +184,7 @@ def _find_breaks(
             continue
         above = filled[max(number - 1 - _MAX_MARKS_AT_BREAK, 0) : number]
         prose = [place for place in above if not _is_short(lines[place])]
-        if not prose or _SENTENCE_ENDS.search(lines[prose[-1]]):
+        if not prose or _PARAGRAPH_END.search(lines[prose[-1]]):
             continue
         before = prose[-1]
         if before != above[-1] or any(place in tops for place in range(before + 1, after + 1)):
@@ -311,7 +313,7 @@ def _continues(lines: Sequence[str], place: int, wrapping: _Wrapping) -> bool:
         return full or length > 0.67 * width
     if wrapping.support < 2:  # a single line may have been broken anywhere
         return False
-    if not _SENTENCE_ENDS.search(line):
+    if not _PARAGRAPH_END.search(line):
         heading = line.isupper() and not start.isupper()
         return (full or length > 0.85 * width) and not heading
     indented = len(after) - len(start) > len(line) - len(line.lstrip())

@@ -27,7 +27,7 @@ from pipeline.corpus.documents import list_parts, read_parquet
 from pipeline.corpus.overlap import Tokens, look_up
 from pipeline.corpus.splits import SPLITS
 from pipeline.parallel import side_by_side
-from pipeline.text.tokenizer import BREAK, cut, model_form, put_back
+from pipeline.text.tokenizer import BREAK, expand, normalise, tokenize_unique
 
 VOCABULARY_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
@@ -50,9 +50,9 @@ _MAX_ROWS, _EXCERPT = 10, 100
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
 def _index_tokens(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the types, their 62-bit hashes, the tokens as indices of types, and row lengths."""
-    tokens, places = cut(texts)
-    types, indices = tf.unique(model_form(tokens.values, case="fold", numbers="keep"))
-    rows = put_back(tokens.with_values(indices), places)
+    tokens, inverse = tokenize_unique(texts)
+    types, indices = tf.unique(normalise(tokens.values, case="fold", numbers="keep"))
+    rows = expand(tokens.with_values(indices), inverse)
     return types, tf.strings.to_hash_bucket_fast(types, 2**62), rows.values, rows.row_lengths()
 
 

@@ -23,7 +23,8 @@ import tensorflow as tf
 
 from pipeline.corpus.splits import text_id
 from pipeline.parallel import side_by_side
-from pipeline.text.tokenizer import cut, model_form, put_back
+from pipeline.text.sentences import sentence_end
+from pipeline.text.tokenizer import expand, normalise, tokenize_unique
 
 NGRAM = 13
 
@@ -33,16 +34,16 @@ _BATCH_CHARACTERS = 2**21  # tokenized at once
 _MOVED = 2**20  # hashes moved at once
 # A word with its punctuation; a full stop joins what it follows, as in the tokenizer.
 _SPACED_WORD = re.compile(r"\S+(?:\s+\.\S*)*")
-_STOP_ENDS = re.compile(r"[.!?…][\"'”’»)\]]*$")
+_SENTENCE_END = sentence_end()
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
 def _fingerprints(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return 62-bit hashes of all tokens, row by row, and the number of tokens in each row."""
-    tokens, places = cut(paragraphs)
-    folded = model_form(tokens.values, case="fold", numbers="keep")
+    tokens, inverse = tokenize_unique(paragraphs)
+    folded = normalise(tokens.values, case="fold", numbers="keep")
     numbers = tf.strings.to_hash_bucket_fast(folded, 2**62)
-    rows = put_back(tokens.with_values(numbers), places)
+    rows = expand(tokens.with_values(numbers), inverse)
     return rows.values, rows.row_lengths()
 
 
@@ -221,7 +222,7 @@ def _find_words(paragraphs: Sequence[str], sizes: Sequence[int]) -> list[_Words]
         spans, counts = [match.span() for match in found], [tokens[match[0]] for match in found]
         # "Sr." is one token; the full stop of a sentence is a token of its own.
         ends = [
-            bool(_STOP_ENDS.search(match[0])) and (count > 1 or not match[0][0].isalnum())
+            bool(_SENTENCE_END.search(match[0])) and (count > 1 or not match[0][0].isalnum())
             for match, count in zip(found, counts, strict=True)
         ]
         if sum(counts) != size:  # invisible characters before a full stop

@@ -12,7 +12,7 @@ from pipeline.corpus.reading import read_file
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 from pipeline.tokens.tokenize import ids_and_letters
-from pipeline.tokens.windows import documents, open_stream, paragraphs
+from pipeline.tokens.windows import document_spans, open_stream, paragraph_spans
 
 # Blocks that a single document is divided into, each taken for a document.
 _BLOCKS = 50
@@ -44,7 +44,7 @@ class HeldOutText:
     ) -> Self:
         """Create a text from the number of paragraphs in each document, (D,)."""
         # The first token of a span is not a target.
-        ends = [end - 1 for _, end in documents(stream, counts.tolist())]
+        ends = [end - 1 for _, end in document_spans(stream, counts.tolist())]
         return cls(name, stream, letters, np.array([0, *ends], np.int64))
 
     def units(self) -> tuple[str, np.ndarray]:
@@ -54,7 +54,7 @@ class HeldOutText:
         """
         if len(self.documents) > 2:
             return "document", self.documents
-        ends = np.array([end - 1 for _, end in paragraphs(self.stream)])
+        ends = np.array([end - 1 for _, end in paragraph_spans(self.stream)])
         bounds = np.linspace(0, ends[-1], _BLOCKS + 1)[1:]
         blocks = np.unique(ends[np.searchsorted(ends, bounds)])
         return "block", np.array([0, *blocks], np.int64)

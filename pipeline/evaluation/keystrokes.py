@@ -19,8 +19,9 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE, bare, suggestible
-from pipeline.text.tokenizer import BREAK, spaces, spacing_kinds
+from pipeline.text.spacing import spaces, spacing_kinds
+from pipeline.text.spelling import MISSING_ACCENT, WHOLE, strip_accent, suggestible
+from pipeline.text.tokenizer import BREAK
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 SUGGESTIONS = 3
@@ -47,7 +48,9 @@ class Completions:
         words = suggestible(vocabulary)
         pairs = zip(vocabulary.displays, words, strict=True)
         spelled = [display.lower() if word else "" for display, word in pairs]
-        return cls(words, _codes(spelled), _codes(["".join(map(bare, word)) for word in spelled]))
+        return cls(
+            words, _codes(spelled), _codes(["".join(map(strip_accent, word)) for word in spelled])
+        )
 
     def find(
         self, logits: tf.Tensor, better: tf.Tensor, target: tf.Tensor
@@ -107,7 +110,7 @@ def _all_so_far(true: tf.Tensor) -> tf.Tensor:
 def unaided_keys(stream: np.ndarray, letters: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
     """Count the keys of each target without suggestions: its letters, and the space after it.
 
-    In a paragraph they are the characters that `tokenizer.detokenize` writes, and one for its end.
+    In a paragraph they are the characters that `detokenize` writes, and one for its end.
     `letters` are the lengths of tokens as they were written, int32 (tokens,).
     """
     tokens = [*vocabulary.tokens]

@@ -2,18 +2,16 @@
 
 import tensorflow as tf
 
-from pipeline.text.tokenizer import BREAK
+from pipeline.text.tokenizer import ends_sentence
 
-# A sentence begins after `_ENDS`. After `_OPENS` it begins if it did before them.
-_ENDS = rf"[.!?…]|{BREAK}"
+# After these a sentence begins if one began before them.
 _OPENS = r"[\"'(\[{—–-]"
 
 
 def sentence_marks(tokens: tf.Tensor) -> tf.Tensor:
     """Return what follows each token: 1 a new sentence, 0 the same one, -1 as before the token."""
-    ends = tf.strings.regex_full_match(tokens, _ENDS)
     opens = tf.strings.regex_full_match(tokens, _OPENS)
-    return tf.cast(ends, tf.int32) - tf.cast(opens, tf.int32)
+    return tf.cast(ends_sentence(tokens), tf.int32) - tf.cast(opens, tf.int32)
 
 
 def next_starts_sentence(marks: tf.RaggedTensor, starts: tf.Tensor) -> tf.Tensor:

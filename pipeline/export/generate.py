@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from pipeline.export.capitals import capitalise, sentence_marks, sentence_starts
 from pipeline.export.reader import Reader
-from pipeline.text.tokenizer import BREAK, skip_blank, spaces, spacing_kinds, tokenize
+from pipeline.text.spacing import spaces, spacing_kinds
+from pipeline.text.tokenizer import BREAK, skip_blank, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
 
 # A longer request would keep a server busy for minutes.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipeline.text.spelling import bare
+from pipeline.text.spelling import strip_accent
 from pipeline.text.tokenizer import tokenize
 
 _CAPITAL = r"(?s:\p{Lu}.*)"
@@ -70,7 +70,7 @@ class Letters(tf.Module):
     def __init__(self, words: Sequence[str]):
         super().__init__(name="letters")
         codes = _codes(tf.constant(list(words)))
-        without_accents = [ord(bare(chr(code))) for code in codes.values.numpy()]
+        without_accents = [ord(strip_accent(chr(code))) for code in codes.values.numpy()]
         self._letters = tf.transpose(codes.to_tensor())  # (L, V)
         self._bare = tf.transpose(codes.with_values(tf.constant(without_accents)).to_tensor())
         self.length = tf.cast(codes.row_lengths(), tf.int32)  # (V,)

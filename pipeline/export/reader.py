@@ -7,7 +7,7 @@ from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
 from pipeline.model.cache import Cache, Steps, mix
 from pipeline.model.language_model import LanguageModel
-from pipeline.text.tokenizer import Tokenizer, cut, put_back, skip_blank
+from pipeline.text.tokenizer import Tokenizer, expand, skip_blank, tokenize_unique
 from pipeline.text.vocabulary import Vocabulary
 
 
@@ -47,11 +47,11 @@ class Reader(tf.Module):
             state = tf.zeros((tf.size(text), self.state_size))
         begins = tf.reduce_all(tf.equal(state, 0.0), axis=1)
         opened = tf.strings.join(["\n", skip_blank(text)])  # a line break is read as `<s>`
-        tokens, places = cut(tf.where(begins, opened, text))
-        ids = self.tokenizer.of_cut(tokens, places)
+        tokens, inverse = tokenize_unique(tf.where(begins, opened, text))
+        ids = self.tokenizer.ids_of_unique(tokens, inverse)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
         padding = tf.maximum(1 - tf.reduce_max(lengths), 0)  # `advance` needs a step
-        marks = put_back(tokens.with_values(sentence_marks(tokens.values)), places)
+        marks = expand(tokens.with_values(sentence_marks(tokens.values)), inverse)
         return self.advance(
             state,
             tf.pad(ids.to_tensor(), [[0, 0], [0, padding]]),

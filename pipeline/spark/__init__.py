@@ -1,8 +1,8 @@
-"""The stages `ingest` and `tokenize` on Spark: the functions of one machine, run by many.
+"""The stages `ingest` and `tokenize` on Spark, with the functions of the local stages.
 
-What they write is what one machine writes, cut into parts: documents.parquet is a folder of
-sorted parts, and a stream of ids is train-00000.npy, train-00001.npy, … Every worker reads and
-writes the same paths as the machine that starts the stage (docs/cluster.md).
+They write what the local stages write, in parts: documents.parquet is a folder of sorted parts,
+and a stream of ids is train-00000.npy, train-00001.npy, … Every worker must see the same paths as
+the driver (docs/cluster.md).
 """
 
 from pipeline import InputError

@@ -1,4 +1,4 @@
-"""`ingest` on Spark."""
+"""The stage `ingest` on Spark."""
 
 import csv
 import functools
@@ -32,10 +32,10 @@ from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
 
-if TYPE_CHECKING:  # they need TensorFlow, which a worker that reads files does without
+if TYPE_CHECKING:  # it imports TensorFlow, which reading files does not need
     from pipeline.corpus.overlap import HeldOut
 
-# What `collect_file_stats` gathers, what is known of a split document, and what `_ngrams` finds.
+# Columns of `collect_file_stats`, of split documents, of `_ngrams` and of removed.csv.
 _TOLD = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
 _TOLD |= dict.fromkeys(("source", "encoding", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
@@ -46,7 +46,7 @@ _REMOVED = {
     **dict.fromkeys(("paragraph", "file", "letters"), "int64"),
 }
 
-# Letters of text in a part of documents.parquet, about.
+# Approximate number of letters in a part of documents.parquet.
 _PARTITION = 2**25
 
 
@@ -61,17 +61,14 @@ def ingest(
     deduplicate: bool = True,
     master: str = "local[*]",
 ) -> None:
-    """Write what `pipeline.corpus.ingest.ingest` writes, documents.parquet as a folder of parts.
+    """Do what `pipeline.corpus.ingest.ingest` does, on the Spark cluster at `master`.
 
-    The driver and each worker hold the table of files and 12 bytes for each held-out token; while
-    it sorts these the driver holds several times as much, and at last the rows of removed.csv.
-
-    Args:
-        corpus, output, valid, test, text_column, strict, deduplicate: see there.
-        master: address of the Spark master; "" for the session that is there already.
+    documents.parquet is a folder of parts; with `master=""` the active session is used. The driver
+    and each worker hold the table of files and 12 bytes per held-out token, and the driver several
+    times as much while it sorts these, and the rows of removed.csv.
 
     Raises:
-        InputError: as there, or Spark cannot be started.
+        InputError: as there, or Spark does not start.
     """
     splits = Splits(valid, test).load(place_of(output))
     files = file_table(corpus, splits)
@@ -126,19 +123,17 @@ def ingest(
 
 
 def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame:
-    """`read_files` on every worker; a task reads files that follow each other."""
-    # Workers have a folder of their own to run in.
+    """Read documents on all workers; a task reads consecutive files."""
+    # Workers run in another folder.
     places = [p if p.startswith(hub.PREFIX) else os.path.abspath(p) for p in files["path"]]
     context = spark.sparkContext
     table = context.broadcast(files.assign(path=places))
     tasks = spark.range(0, len(files), 1, min(len(files), 4 * context.defaultParallelism))
-    return map_frames(tasks, functools.partial(_read_some, files=table, **options), READ)
 
+    def read_some(frames: Frames) -> Iterator[pd.DataFrame]:
+        return read_files((table.value.iloc[frame["id"]] for frame in frames), **options)
 
-def _read_some(
-    frames: Frames, *, files: "Broadcast[pd.DataFrame]", **options: Any
-) -> Iterator[pd.DataFrame]:
-    return read_files((files.value.iloc[frame["id"]] for frame in frames), **options)
+    return map_frames(tasks, read_some, READ)
 
 
 def _tell(frames: Frames) -> Iterator[pd.DataFrame]:
@@ -148,19 +143,19 @@ def _tell(frames: Frames) -> Iterator[pd.DataFrame]:
 
 
 def _duplicates(documents: DataFrame) -> DataFrame:
-    """The documents that stand before, and the source of the first of each text."""
-    same = Window.partitionBy("doc_id").orderBy("file", "document")
+    """Return documents whose text occurs before, with the source of its first document."""
+    same_text = Window.partitionBy("doc_id").orderBy("file", "document")
     return (
         documents.select("file", "document", "doc_id", "source")
-        .withColumn("place", sql.row_number().over(same))
-        .withColumn("found_in", sql.first("source").over(same))
+        .withColumn("place", sql.row_number().over(same_text))
+        .withColumn("found_in", sql.first("source").over(same_text))
         .filter("place > 1")
         .select("file", "document", "source", "found_in")
     )
 
 
 def _held_out(documents: DataFrame, sources: Sequence[str]) -> "HeldOut":
-    """What `held_out_ngrams` collects, of all documents that validate and test."""
+    """Collect the n-grams of all validation and test documents, as `held_out_ngrams` does."""
     from pipeline.corpus.overlap import HeldOut
 
     ngrams = map_frames(documents.filter("split != 'train'"), _ngrams, _NGRAMS)
@@ -177,7 +172,7 @@ def _ngrams(frames: Frames) -> Iterator[pd.DataFrame]:
     from pipeline.corpus.overlap import held_out_ngrams
 
     for frame in frames:
-        # Which file and split a document is of, as one number.
+        # The file and split of a document, as one number.
         owner = len(SPLITS) * frame["file"] + frame["split"].map(SPLITS.index)
         found = held_out_ngrams([frame])
         rows = frame.assign(owner=owner)[[*_PLACE, "owner"]].iloc[found.owners]
@@ -187,7 +182,7 @@ def _ngrams(frames: Frames) -> Iterator[pd.DataFrame]:
 def _write_part(
     frames: Frames, *, folder: Path, held_out: "Broadcast[HeldOut] | None"
 ) -> Iterator[pd.DataFrame]:
-    """Write the documents of a partition, without overlap; yields rows of removed.csv."""
+    """Write the documents of a partition without overlap; yield rows of removed.csv."""
     one_thread()
     from pipeline.corpus.overlap import drop_overlap
 
@@ -196,7 +191,7 @@ def _write_part(
         frames = record_passages(drop_overlap(frames, held_out=held_out.value), removed.extend)
     context = TaskContext.get()
     assert context
-    # Partitions are in the order of documents, and so are the names of their files.
+    # Partitions keep the order of documents, and so do the names of their files.
     with beside(folder / f"part-{context.partitionId():05}.parquet") as path:
         write_parquet(frames, path, DOCUMENT_COLUMNS)
     yield pd.DataFrame(removed, columns=list(_REMOVED)).astype(_REMOVED)

@@ -1,4 +1,4 @@
-"""A Spark session, and what both stages do with it."""
+"""A Spark session, and what both stages share."""
 
 import contextlib
 import itertools
@@ -20,35 +20,35 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipeline import InputError
 
-# Rows of a table that the driver looks at, one after the other, at once.
+# Rows that the driver fetches at once.
 _ROWS = 10_000
 
 _CONFIG = {
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # A frame holds as much text as one of `read` at most, not so many documents of any length.
+    # Bound a frame by the size of its text, like `read`, and not by its number of documents.
     "spark.sql.execution.arrow.maxBytesPerBatch": str(2**23),
-    # Held-out 13-grams and different tokens are gathered, as on one machine.
+    # The driver collects held-out 13-grams and unique tokens, as one machine does.
     "spark.driver.maxResultSize": "0",
 }
 
 
 @contextlib.contextmanager
 def session(master: str, stage: str) -> Iterator[SparkSession]:
-    """A Spark session; what a worker raises as InputError is raised here as such.
+    """Open a Spark session; an InputError of a worker is raised as one here.
 
     Args:
-        master: where it runs; "" for the session, or the configuration, that is there already.
-        stage: what it is for.
+        master: address of the Spark master; "" for the active session, or the configured one.
+        stage: name of the stage, for the application's name.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: Spark does not start.
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    # pandas 3 is what the tests run with; and what ends a stage is raised.
-    for said in ("PySpark does not yet fully support pandas", "toPandas attempted Arrow"):
-        warnings.filterwarnings("ignore", said)
+    # The tests run with pandas 3; and errors are raised anyway.
+    for message in ("PySpark does not yet fully support pandas", "toPandas attempted Arrow"):
+        warnings.filterwarnings("ignore", message)
     builder = SparkSession.builder.appName(f"nextword {stage}")
     for name, value in _CONFIG.items():
         builder = builder.config(name, value)
@@ -56,39 +56,39 @@ def session(master: str, stage: str) -> Iterator[SparkSession]:
         try:
             with _silence(log.fileno()):
                 spark = (builder.master(master) if master else builder).getOrCreate()
-        except Exception as error:  # whatever Java throws
+        except Exception as error:  # Java's
             log.seek(0)
             raise _not_started(f"{error}\n{log.read().decode(errors='replace')}") from error
     try:
         yield spark
     except Exception as error:
-        if told := re.search(r"^pipeline\.InputError: (.+)$", str(error), re.MULTILINE):
-            raise InputError(told[1]) from error
+        if match := re.search(r"^pipeline\.InputError: (.+)$", str(error), re.MULTILINE):
+            raise InputError(match[1]) from error
         raise
     finally:
         if master:
             spark.stop()
 
 
-def _not_started(told: str) -> InputError:
+def _not_started(output: str) -> InputError:
     home = os.environ.get("JAVA_HOME")
     if not shutil.which("java", path=home and f"{home}/bin"):
         return InputError("Spark needs Java 17: install it, or set JAVA_HOME to it.")
-    reason = re.search(r'^(?:: |Exception in thread "main" )(.+)$', told, re.MULTILINE)
+    reason = re.search(r'^(?:: |Exception in thread "main" )(.+)$', output, re.MULTILINE)
     return InputError(
-        f"Spark does not start ({reason[1] if reason else told.splitlines()[0]}): name a "
+        f"Spark does not start ({reason[1] if reason else output.splitlines()[0]}): name a "
         "--spark-master that runs, such as local[*] or spark://host:7077."
     )
 
 
 @contextlib.contextmanager
-def _silence(elsewhere: int) -> Iterator[None]:
-    """Send what is written to the terminal's standard error elsewhere, that of programs too.
+def _silence(target: int) -> Iterator[None]:
+    """Redirect standard error, that of subprocesses included.
 
-    Java greets, and Spark warns before its log level can be set; what goes wrong is raised.
+    Java greets, and Spark warns before its log level can be set; errors are raised anyway.
     """
     terminal = os.dup(2)
-    os.dup2(elsewhere, 2)
+    os.dup2(target, 2)
     try:
         yield
     finally:
@@ -98,7 +98,7 @@ def _silence(elsewhere: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watch(spark: SparkSession) -> Iterator[Callable[[str], None]]:
-    """Show how many tasks are done of those at work; yields a function that names the step."""
+    """Show the progress of active tasks; yield a function that names the current step."""
     tracker, done = spark.sparkContext.statusTracker(), threading.Event()
     columns = ("{task.description}", "{task.completed} of {task.total} tasks")
     text = map(rich.progress.TextColumn, columns)
@@ -125,19 +125,17 @@ def watch(spark: SparkSession) -> Iterator[Callable[[str], None]]:
         progress.update(bar, completed=progress.tasks[bar].total)
 
 
-def _schema(columns: Mapping[str, str]) -> str:
-    kinds = {"int64": "long", "str": "string", "bytes": "binary"}
-    return ", ".join(f"{name} {kinds[kind]}" for name, kind in columns.items())
-
-
 def map_frames(
     table: DataFrame, function: Callable[..., Any], columns: Mapping[str, str]
 ) -> DataFrame:
-    return table.mapInPandas(function, _schema(columns))
+    """Map the frames of a table to frames with the given columns and types."""
+    types = {"int64": "long", "str": "string", "bytes": "binary"}
+    schema = ", ".join(f"{name} {types[kind]}" for name, kind in columns.items())
+    return table.mapInPandas(function, schema)
 
 
 def in_order(table: DataFrame) -> Iterator[pd.DataFrame]:
-    """The rows of a table in its order, a few at a time."""
+    """Yield the rows of a table in order, a few at a time."""
     rows = table.toLocalIterator()
     while some := list(itertools.islice(rows, _ROWS)):
         yield pd.DataFrame(some, columns=table.columns)
@@ -145,11 +143,11 @@ def in_order(table: DataFrame) -> Iterator[pd.DataFrame]:
 
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A file on this machine, which goes to `path` when all has gone well.
+    """Yield a local path, and move the file to `path` when it is complete.
 
-    It is copied beside its place under a hidden name, then renamed: a task that dies leaves
-    nothing that could be read, one that runs twice does no harm, and the mount of an object store,
-    which takes no writing back and forth, gets a file from its beginning to its end.
+    It is copied to a hidden name beside `path` and renamed, so a task that dies leaves nothing
+    readable and one that runs twice does no harm. The mount of an object store, which cannot seek,
+    is written from beginning to end.
     """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     with tempfile.TemporaryDirectory() as folder:
@@ -162,14 +160,14 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what workers that were killed have left."""
-    for left in folder.glob(".*.partial"):
-        left.unlink()
+    """Remove incomplete files of killed workers."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink()
 
 
 def one_thread() -> None:
-    """Let TensorFlow, which is imported next, have one core: Spark runs a worker on each."""
+    """Limit TensorFlow, imported next, to one core, since Spark runs a worker on each."""
     for name in ("INTRAOP", "INTEROP"):
         os.environ.setdefault(f"TF_NUM_{name}_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # strings are cut on the CPU
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # strings are processed on the CPU

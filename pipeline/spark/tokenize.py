@@ -1,4 +1,4 @@
-"""`tokenize` on Spark."""
+"""The stage `tokenize` on Spark."""
 
 import contextlib
 import functools
@@ -18,10 +18,10 @@ from pipeline.spark.session import beside, map_frames, one_thread, session, swee
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 
-if TYPE_CHECKING:  # it needs TensorFlow, which workers import only when they have been told how
+if TYPE_CHECKING:  # it imports TensorFlow, which workers do after `one_thread`
     from pipeline.tokens.tokenize import RowGroup
 
-# Bytes of text in a shard of the streams, about.
+# Approximate bytes of text in a shard of the streams.
 _SHARD = 2**26
 
 
@@ -33,19 +33,15 @@ def tokenize(
     vocabulary: Path | None = None,
     master: str = "local[*]",
 ) -> None:
-    """Write what `pipeline.tokens.tokenize.tokenize` writes, each stream in shards.
+    """Do what `pipeline.tokens.tokenize.tokenize` does, on the Spark cluster at `master`.
 
-    The text is cut twice: to count its tokens, and to number them. The driver holds each
-    different token once.
-
-    Args:
-        documents, output, config, vocabulary: see there.
-        master: address of the Spark master; "" for the session that is there already.
+    Each stream is written in shards; with `master=""` the active session is used. Text is tokenized
+    twice, to count tokens and to encode them. The driver holds each unique token once.
 
     Raises:
-        InputError: as there, or Spark cannot be started.
+        InputError: as there, or Spark does not start.
     """
-    from pipeline.tokens.counting import Forms, build_vocabulary, read_listed
+    from pipeline.tokens.counting import TokenCounts, build_vocabulary, read_listed
     from pipeline.tokens.tokenize import row_groups
 
     path = documents / "documents.parquet"
@@ -53,17 +49,17 @@ def tokenize(
     listed = read_listed(vocabulary, config) if vocabulary else None
     with session(master, "tokenize") as spark, watch(spark) as step:
         shards = spark.sparkContext.broadcast(_shards(groups))
-        # A task for each shard.
+        # One task per shard.
         tasks = spark.range(0, len(shards.value), 1, max(len(shards.value), 1))
 
         step("counting tokens")
-        columns = {"form": "bytes", "total": "int64", "inside": "int64"}
-        counts = [sql.sum(name).alias(name) for name in ("total", "inside")]
-        counted = map_frames(tasks, functools.partial(_count, shards=shards), columns)
-        found = counted.groupBy("form").agg(*counts).toPandas()
-        forms = Forms()
-        forms.add(found["form"].tolist(), found[["total", "inside"]].to_numpy(np.int64).T)
-        known = build_vocabulary(forms, documents=path, config=config, listed=listed)
+        columns = {"token": "bytes", "total": "int64", "inside": "int64"}
+        sums = [sql.sum(name).alias(name) for name in ("total", "inside")]
+        shard_counts = map_frames(tasks, functools.partial(_count_shards, shards=shards), columns)
+        table = shard_counts.groupBy("token").agg(*sums).toPandas()
+        counted = TokenCounts()
+        counted.add(table["token"].tolist(), table[["total", "inside"]].to_numpy(np.int64).T)
+        known = build_vocabulary(counted, documents=path, config=config, listed=listed)
         known.save(output / "vocabulary.tsv")
 
         step("writing streams")
@@ -75,7 +71,7 @@ def tokenize(
 
 
 def _shards(groups: "Sequence[RowGroup]") -> "list[list[RowGroup]]":
-    """Row groups that follow each other, of about `_SHARD` bytes together."""
+    """Group consecutive row groups into shards of about `_SHARD` bytes."""
     shards: list[list[RowGroup]] = []
     size = 0
     for group in groups:
@@ -87,20 +83,22 @@ def _shards(groups: "Sequence[RowGroup]") -> "list[list[RowGroup]]":
     return shards
 
 
-def _count(frames: Frames, *, shards: "Broadcast[list[list[RowGroup]]]") -> Iterator[pd.DataFrame]:
-    """The different tokens of training, and how often each stands, shard after shard."""
+def _count_shards(
+    frames: Frames, *, shards: "Broadcast[list[list[RowGroup]]]"
+) -> Iterator[pd.DataFrame]:
+    """Yield the counts of training tokens in each shard."""
     one_thread()
     from pipeline.parallel import side_by_side
-    from pipeline.tokens.counting import Forms
-    from pipeline.tokens.tokenize import batches, number_batch
+    from pipeline.tokens.counting import TokenCounts
+    from pipeline.tokens.tokenize import batches, count_batch
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
-        forms = Forms()
+        counted = TokenCounts()
         training = (batch for batch in batches(shards.value[shard]) if batch[0] == "train")
-        for _, (found, _, _, *counts) in side_by_side(number_batch, training):
-            forms.add(found.tolist(), np.stack(counts))
-        total, inside = forms.counts[:, : len(forms.numbers)]
-        yield pd.DataFrame({"form": [*forms.numbers], "total": total, "inside": inside})
+        for _, (tokens, _, _, *counts) in side_by_side(count_batch, training):
+            counted.add(tokens.tolist(), np.stack(counts))
+        total, inside = counted.counts[:, : len(counted.index)]
+        yield pd.DataFrame({"token": [*counted.index], "total": total, "inside": inside})
 
 
 def _write_shards(
@@ -110,23 +108,18 @@ def _write_shards(
     vocabulary: Vocabulary,
     folder: Path,
 ) -> Iterator[pd.DataFrame]:
-    """Write a file of ids for each split, shard after shard; yields what is written."""
+    """Write the streams of each shard; yield the numbers of the shards."""
     one_thread()
     from pipeline.parallel import side_by_side
     from pipeline.text.tokenizer import Tokenizer
-    from pipeline.tokens.tokenize import (
-        HELD_OUT,
-        StreamWriter,
-        batches,
-        ids_and_letters,
-    )
+    from pipeline.tokens.tokenize import HELD_OUT, StreamWriter, batches, ids_and_letters
 
     tokenizer = Tokenizer(vocabulary)
     names = [*SPLITS, *(f"{split}.documents" for split in SPLITS)]
     if vocabulary.unit == "word":
         names += [f"{split}.letters" for split in HELD_OUT]
 
-    def number(batch: tuple[str, list[bytes]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode(batch: tuple[str, list[bytes]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return ids_and_letters(tokenizer, batch[1])
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
@@ -135,8 +128,8 @@ def _write_shards(
             for name in names:
                 path = stack.enter_context(beside(folder / f"{name}-{shard:05}.npy"))
                 streams[name] = stack.enter_context(StreamWriter(path))
-            numbered = side_by_side(number, batches(shards.value[shard]))
-            for (split, _), (ids, letters, paragraphs) in numbered:
+            encoded = side_by_side(encode, batches(shards.value[shard]))
+            for (split, _), (ids, letters, paragraphs) in encoded:
                 streams[split].append(ids)
                 streams[f"{split}.documents"].append(paragraphs)
                 if f"{split}.letters" in streams:

@@ -1,16 +1,16 @@
-"""Tokens cut into pieces, so that no word is unknown: SentencePiece's unigram model.
+"""Subword segmentation by a unigram model, so that no word is unknown.
 
-The model is of Kudo (2018), "Subword Regularization", arXiv:1804.10959. `pipeline.tokens.pieces`
-trains it with the library; here its most probable segmentation is found again in core TensorFlow
-operations, so that an exported model needs nothing else:
+The model is SentencePiece's (Kudo 2018, arXiv:1804.10959), trained by `pipeline.tokens.pieces`.
+`Segmenter` finds the most probable segmentation with core TensorFlow operations, so that an
+exported model needs nothing else:
 
     >>> segment = Segmenter(vocabulary.tokens, vocabulary.scores)
     >>> print(*(vocabulary.tokens[i] for i in segment(tf.constant(["desconstruindo"])).values))
     des const rui ndo▁
 
-A piece never crosses a token. `MARK` stands after a token's last character, so that the piece
-says whether it closes the token: p(word of one piece) is then the probability of one id. A
-character that no piece has is written as its bytes in UTF-8.
+A piece never crosses a token. The last piece of each token ends with `MARK`, so the probability
+of a word of one piece is that of one id. A character without a piece is encoded as its UTF-8
+bytes.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,30 +19,30 @@ import tensorflow as tf
 
 from pipeline.text.vocabulary import BYTES, MARK, UNKNOWN_ID
 
-# SentencePiece's: ln p of a character that no piece has, below that of the rarest piece.
+# As in SentencePiece: an unknown character scores this much below the rarest piece, and sums of
+# log-probabilities beyond the limit restart at zero.
 _UNKNOWN_PENALTY = 10.0
-# SentencePiece's: sums beyond it begin at zero again.
-_FARTHEST = 100_000.0
+_MAX_SUM = 100_000.0
 # Bits of a code point.
 _BITS = 21
-# Tokens cut into pieces at once.
-_CHUNK = 2**16
+# Tokens segmented at once.
+_BATCH = 2**16
 
 
-def in_chunks(
+def in_batches(
     function: Callable[[tf.Tensor], tf.RaggedTensor], tokens: Sequence[str] | Sequence[bytes]
 ) -> tf.RaggedTensor:
-    """What a function makes of any number of tokens, (N, None), in bounded memory."""
-    starts = range(0, len(tokens), _CHUNK)
-    return tf.concat([function(tf.constant(tokens[i : i + _CHUNK])) for i in starts], axis=0)
+    """Apply a function to any number of tokens in bounded memory; returns (N, None)."""
+    starts = range(0, len(tokens), _BATCH)
+    return tf.concat([function(tf.constant(tokens[i : i + _BATCH])) for i in starts], axis=0)
 
 
 class Segmenter(tf.Module):
-    """Tokens to the ids of their pieces, exactly as SentencePiece's `encode` finds them.
+    """Encode tokens as ids of pieces, exactly as SentencePiece's `encode` does.
 
     Args:
         pieces: strings in id order; those of `BYTES` stand for bytes.
-        scores: ln p of each.
+        scores: log-probability of each piece.
     """
 
     def __init__(self, pieces: Sequence[str], scores: Sequence[float]):
@@ -51,7 +51,7 @@ class Segmenter(tf.Module):
         self._bytes = tf.constant([ids.pop(piece) for piece in BYTES], tf.int32)
         del ids[pieces[UNKNOWN_ID]]
         self._longest = max(map(len, ids))
-        # A trie: the child of a node by a character, both packed into one integer, in order.
+        # A trie as a sorted list of edges: a node and a character, packed into one integer.
         children: dict[int, int] = {}
         endings = {}
         for piece, i in ids.items():
@@ -70,29 +70,36 @@ class Segmenter(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
     def __call__(self, tokens: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of tokens of shape (N,), valid UTF-8: shape (N, None), int32."""
-        # A loop over no token fails; so there is always one, the empty one.
+        """Return ids of tokens of shape (N,), valid UTF-8: shape (N, None), int32."""
+        # `while_loop` fails on an empty batch, so append an empty token.
         tokens = tf.concat([tf.strings.regex_replace(tokens, MARK, "_"), [""]], 0)
         codes = tf.strings.unicode_decode(tf.strings.join([tokens, MARK]), "UTF-8")
-        found = self._found(codes.values)
-        lengths = self._lengths(codes, found)
-        ends = _reached(codes, lengths)
+        matches = self._match(codes.values)
+        lengths = self._best_lengths(codes, matches)
+        ends = _trace_back(codes, lengths)
         length = tf.gather(lengths, ends)
-        ids = tf.gather_nd(found, tf.stack([ends + 1 - length, length - 1], axis=1))
-        ids, repeats = self._with_bytes(ids, tf.gather(codes.values, ends))
+        ids = tf.gather_nd(matches, tf.stack([ends + 1 - length, length - 1], axis=1))
+        ids, repeats = self._encode_bytes(ids, tf.gather(codes.values, ends))
         rows = tf.repeat(tf.gather(codes.value_rowids(), ends), repeats)
         return tf.RaggedTensor.from_value_rowids(ids, rows, codes.nrows(), validate=False)[:-1]
 
-    def _found(self, codes: tf.Tensor) -> tf.Tensor:
-        """The piece of each length that begins at each character: (C,) → ids (C, longest).
+    def _match(self, codes: tf.Tensor) -> tf.Tensor:
+        """Return the piece of each length that begins at each character, or -1.
 
-        Where there is none stands -1. No piece goes on after `MARK`, so none crosses a token.
+        No piece continues after `MARK`, so none crosses a token.
+
+        Args:
+            codes: characters of all tokens, (C,).
+
+        Returns:
+            ids, (C, longest).
         """
         padded = tf.pad(codes, [[0, self._longest]])
+        shapes: list[list[int | None]] = [[], [None], [None], [None, self._longest]]
 
-        # positions: the beginnings from which the trie still leads on; nodes: how far.
+        # Follow the trie from every position at once; keep the positions that still match.
         def lengthen(
-            length: tf.Tensor, positions: tf.Tensor, nodes: tf.Tensor, found: tf.Tensor
+            length: tf.Tensor, positions: tf.Tensor, nodes: tf.Tensor, matches: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
             characters = tf.cast(tf.gather(padded, positions + length), tf.int64)
             edges = tf.bitwise.left_shift(nodes, _BITS) | characters
@@ -102,9 +109,9 @@ class Segmenter(tf.Module):
             nodes = tf.gather(self._children, tf.boolean_mask(at, hit))
             places = tf.stack([positions, tf.fill(tf.shape(positions), length)], axis=1)
             ids = tf.gather(self._endings, nodes)
-            return length + 1, positions, nodes, tf.tensor_scatter_nd_update(found, places, ids)
+            return length + 1, positions, nodes, tf.tensor_scatter_nd_update(matches, places, ids)
 
-        *_, found = tf.while_loop(
+        *_, matches = tf.while_loop(
             lambda length, positions, *_: (length < self._longest) & (tf.size(positions) > 0),
             lengthen,
             (
@@ -113,128 +120,100 @@ class Segmenter(tf.Module):
                 tf.zeros_like(codes, tf.int64),
                 tf.fill([tf.size(codes), self._longest], -1),
             ),
-            shape_invariants=(
-                tf.TensorShape([]),
-                tf.TensorShape([None]),
-                tf.TensorShape([None]),
-                tf.TensorShape([None, self._longest]),
-            ),
+            shape_invariants=tuple(map(tf.TensorShape, shapes)),
         )
-        return found
+        return matches
 
-    def _lengths(self, codes: tf.RaggedTensor, found: tf.Tensor) -> tf.Tensor:
-        """Viterbi: the length of the best piece that ends at each character, (C,).
+    def _best_lengths(self, codes: tf.RaggedTensor, matches: tf.Tensor) -> tf.Tensor:
+        """Find the length of the best piece that ends at each character (Viterbi), (C,).
 
-        All tokens advance side by side, character by character. The sums are SentencePiece's,
-        in its order and precision, and like there a later beginning must be better to win.
+        All tokens advance in parallel, one character a step. Sums are added in SentencePiece's
+        order and precision, and ties go to the longer piece, as there.
         """
-        scores = tf.where(found < 0, -float("inf"), tf.gather(self._scores, tf.maximum(found, 0)))
-        alone = tf.where(found[:, :1] < 0, self._unknown, scores[:, :1])
-        scores = tf.concat([alone, scores[:, 1:]], axis=1)
+        scores = tf.gather(self._scores, tf.maximum(matches, 0))
+        scores = tf.where(matches < 0, -float("inf"), scores)
+        single = tf.where(matches[:, :1] < 0, self._unknown, scores[:, :1])
+        scores = tf.concat([single, scores[:, 1:]], axis=1)
         sizes = tf.cast(codes.row_lengths(), tf.int32)
-        # The longest tokens first: those that still advance are always the first so many.
+        # Longest tokens first, so that those that still advance are the first rows.
         order = tf.argsort(sizes, direction="DESCENDING")
         sizes, starts = tf.gather(sizes, order), tf.gather(codes.row_starts(), order)
-        steps = tf.range(1, self._longest + 1)
-        rows = tf.size(sizes)
+        starts = tf.cast(starts, tf.int32)
 
-        # best: the best sum before this character. ahead, (N, longest): the best sums known so
-        # far that end 1, 2, … characters after it, and the lengths of their last pieces.
+        # sums, (N, 1 + longest): best sums that end before this character, with it, and after it;
+        # last, (N, longest): lengths of the last pieces of all but the first of them.
         def advance(
-            step: tf.Tensor,
-            best: tf.Tensor,
-            ahead: tf.Tensor,
-            lengths: tf.Tensor,
-            places: tf.TensorArray,
-            chosen: tf.TensorArray,
+            step: tf.Tensor, sums: tf.Tensor, last: tf.Tensor, lengths: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
-            left = tf.math.count_nonzero(sizes > step, dtype=tf.int32)
-            best, ahead, lengths = best[:left], ahead[:left], lengths[:left]
-            place = tf.cast(starts[:left], tf.int32) + step
-            far = tf.where(tf.abs(best) > _FARTHEST, best, 0.0)
-            best, ahead = best - far, ahead - far[:, None]
-            sums = best[:, None] + tf.gather(scores, place)
-            better = sums > ahead
-            ahead, lengths = tf.where(better, sums, ahead), tf.where(better, steps, lengths)
-            places = places.write(step, place)
-            chosen = chosen.write(step, lengths[:, 0])
-            beyond = tf.fill([left, 1], -float("inf"))
-            return (
-                step + 1,
-                ahead[:, 0],
-                tf.concat([ahead[:, 1:], beyond], axis=1),
-                tf.concat([lengths[:, 1:], tf.zeros_like(lengths[:, :1])], axis=1),
-                places,
-                chosen,
-            )
+            rows = tf.math.count_nonzero(sizes > step, dtype=tf.int32)
+            sums, last, places = sums[:rows], last[:rows], starts[:rows] + step
+            best = sums[:, :1]
+            sums -= tf.where(tf.abs(best) > _MAX_SUM, best, 0.0)
+            candidates = sums[:, :1] + tf.gather(scores, places)
+            better = candidates > sums[:, 1:]
+            sums = tf.where(better, candidates, sums[:, 1:])
+            last = tf.where(better, tf.range(1, self._longest + 1), last)
+            lengths = tf.tensor_scatter_nd_update(lengths, places[:, None], last[:, 0])
+            sums = tf.pad(sums, [[0, 0], [0, 1]], constant_values=-float("inf"))
+            return step + 1, sums, tf.pad(last[:, 1:], [[0, 0], [0, 1]]), lengths
 
-        longest = sizes[0]
-        arrays = [
-            tf.TensorArray(tf.int32, longest, infer_shape=False, element_shape=[None])
-            for _ in range(2)
-        ]
-        *_, places, chosen = tf.while_loop(
-            lambda step, *_: step < longest,
+        first = tf.one_hot(tf.zeros_like(sizes), self._longest + 1, 0.0, -float("inf"))
+        last = tf.zeros_like(first[:, 1:], tf.int32)
+        width = self._longest
+        shapes: list[list[int | None]] = [[], [None, width + 1], [None, width], [None]]
+        *_, lengths = tf.while_loop(
+            lambda step, *_: step < sizes[0],
             advance,
-            (
-                tf.constant(0),
-                tf.zeros([rows]),
-                tf.fill([rows, self._longest], -float("inf")),
-                tf.zeros([rows, self._longest], tf.int32),
-                *arrays,
-            ),
-            shape_invariants=(
-                tf.TensorShape([]),
-                tf.TensorShape([None]),
-                tf.TensorShape([None, self._longest]),
-                tf.TensorShape([None, self._longest]),
-                *[None, None],
-            ),
+            (tf.constant(0), first, last, tf.zeros_like(codes.values)),
+            shape_invariants=tuple(map(tf.TensorShape, shapes)),
         )
-        return tf.scatter_nd(places.concat()[:, None], chosen.concat(), tf.shape(codes.values))
+        return lengths
 
-    def _with_bytes(self, ids: tf.Tensor, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ids with each -1 written as the bytes of its character; how many stand for each.
+    def _encode_bytes(self, ids: tf.Tensor, codes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Replace each id of -1 by the ids of the bytes of its character.
 
         Args:
             ids: of pieces, (P,).
             codes: the last character of each, (P,).
+
+        Returns:
+            ids, and how many of them each of the given ids became, (P,).
         """
         unknown = ids < 0
         characters = tf.strings.unicode_encode(tf.boolean_mask(codes, unknown)[:, None], "UTF-8")
-        # Latin-1 has one character for each byte, with the byte's number.
-        written = tf.strings.unicode_decode(characters, "ISO-8859-1")
+        # Latin-1 decodes each byte to the character with the byte's number.
+        encoded = tf.strings.unicode_decode(characters, "ISO-8859-1")
         repeats = tf.tensor_scatter_nd_update(
-            tf.ones_like(ids), tf.where(unknown), tf.cast(written.row_lengths(), tf.int32)
+            tf.ones_like(ids), tf.where(unknown), tf.cast(encoded.row_lengths(), tf.int32)
         )
         ids = tf.repeat(ids, repeats)
-        byte_ids = tf.gather(self._bytes, written.values)
+        byte_ids = tf.gather(self._bytes, encoded.values)
         return tf.tensor_scatter_nd_update(ids, tf.where(ids < 0), byte_ids), repeats
 
 
-def _reached(codes: tf.RaggedTensor, lengths: tf.Tensor) -> tf.Tensor:
-    """The characters at which the pieces of the best segmentations end, in order, int32.
+def _trace_back(codes: tf.RaggedTensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Return the characters at which the best pieces end, in order, int32.
 
     Args:
         codes: characters of tokens, (N, None).
-        lengths: of the best piece that ends at each of them, (C,).
+        lengths: of the best piece that ends at each character, (C,).
     """
-    # A node stands before each character, and one behind the last. From a token's last node a
-    # chain of pieces leads to its first, which is the last of the token before. Jumps that
-    # double reach all of a chain in as many steps as its length has binary digits.
-    jumps = tf.concat([[0], tf.range(1, tf.size(lengths) + 1) - lengths], 0)
-    seen = tf.scatter_nd(
+    # A node stands before each character, and one after the last. The pieces of a token link its
+    # last node to its first, which is the last node of the token before. Pointer doubling reaches
+    # all nodes of a chain in as many steps as its length has binary digits.
+    links = tf.concat([[0], tf.range(1, tf.size(lengths) + 1) - lengths], 0)
+    reached = tf.scatter_nd(
         tf.cast(codes.row_limits()[:, None], tf.int32),
         tf.ones([codes.nrows()], tf.int32),
-        tf.shape(jumps),
+        tf.shape(links),
     )
 
-    def double(span: tf.Tensor, jumps: tf.Tensor, seen: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        seen = tf.tensor_scatter_nd_max(seen, jumps[:, None], seen)
-        return 2 * span, tf.gather(jumps, jumps), seen
+    def double(span: tf.Tensor, links: tf.Tensor, reached: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        reached = tf.tensor_scatter_nd_max(reached, links[:, None], reached)
+        return 2 * span, tf.gather(links, links), reached
 
     longest = tf.reduce_max(codes.row_lengths())
-    _, _, seen = tf.while_loop(
-        lambda span, *_: span <= longest, double, (tf.constant(1, tf.int64), jumps, seen)
+    _, _, reached = tf.while_loop(
+        lambda span, *_: span <= longest, double, (tf.constant(1, tf.int64), links, reached)
     )
-    return tf.cast(tf.where(seen[1:] > 0)[:, 0], tf.int32)
+    return tf.cast(tf.where(reached[1:] > 0)[:, 0], tf.int32)

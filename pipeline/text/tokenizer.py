@@ -1,15 +1,15 @@
 """The Portuguese tokenizer, written in core TensorFlow operations only.
 
-The same graph runs in the `tokenize` stage and inside the exported SavedModel, so a model
-can never meet a text cut differently from the one it was trained on:
+The same graph runs in the `tokenize` stage and inside the exported SavedModel, so a model in use
+always sees text tokenized as in training:
 
     >>> tokens = tokenize(tf.constant(["Dê-lhe d’água às 14h30, Sr. José..."]))
     >>> print(*(token.decode() for token in tokens.values.numpy()))
     Dê-lhe d'água às 14h30 , Sr. José …
 
-A line break begins a new paragraph. Regular expressions are RE2's: the leftmost match wins,
-among alternatives the first, and there is no look-around. So no token depends on what stands
-beyond it, and a space put between two tokens never changes them.
+A line break begins a new paragraph. Regular expressions are RE2's: the leftmost match wins, then
+the first alternative, and there is no look-around. So no token depends on the text after it, and a
+space between two tokens never changes them.
 """
 
 import functools
@@ -17,16 +17,16 @@ import unicodedata
 
 import tensorflow as tf
 
+from pipeline.text.sentences import SENTENCE_ENDS
 from pipeline.text.subword import Segmenter
 from pipeline.text.vocabulary import BEGIN_ID, MARK, NUMBER, UNKNOWN_ID, Case, Numbers, Vocabulary
 
-# Inside the graph this control character, which no text brings along, stands for the beginning
-# of a paragraph. "<s>" typed by a person stays three plain tokens.
+# The token that begins a paragraph, `<s>` in the vocabulary. The tokenizer removes this control
+# character from text, so no person can type it; a typed "<s>" is three plain tokens.
 BREAK = "\x02"
 
-# Abbreviations that keep their full stop. Forms that are also words and may end a sentence
-# ("mar.", "set.", "dez.", "min.", "apto.", "tb.") are left out: there the stop is more often
-# the sentence's.
+# Abbreviations that keep their full stop. Those that are also words ("mar.", "set.", "dez.",
+# "min.", "apto.", "tb.") are left out: their stop more often ends a sentence.
 _ABBREVIATIONS = (
     "abr|ago|aprox|arq|art|arts|av|cap|caps|cf|dep|depto|des|dr|dra|dras|drs|ed|eng|etc|ex|exa|"
     "exas|excia|exma|exmas|exmo|exmos|fev|fig|figs|fls|fr|gen|gov|hab|ilma|ilmo|inc|jan|jr|jul|"
@@ -35,8 +35,8 @@ _ABBREVIATIONS = (
     "v[.]ex|v[.]exa|vol|vols"
 )
 
-# RE2 runs a pattern in linear time with a machine of bounded memory, and each \p{…} costs it
-# about a thousand states; so only words are open to every alphabet, and the rest is Latin.
+# RE2 bounds the memory of a pattern, and each \p{…} takes about a thousand states, so only words
+# may be of any alphabet, and the rest is Latin.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
 _CURRENCY = r"[A-Z]{0,3}\$"  # R$, US$, $
 _ADDRESS = (
@@ -61,12 +61,12 @@ _ABBREVIATION = (
     r"|p\."  # p. ex., p. 12
 )
 _WORD = r"[\p{L}\p{M}\p{N}]+(?:['_&-][\p{L}\p{M}\p{N}]+)*"  # d'água, guarda-chuva, AT&T
-_WORDS = rf"[{_LATIN} ]*"  # no more than these between blanks: each is a token
+_WORDS = rf"[{_LATIN} ]*"  # text in which each chunk between spaces is a token
 _EMOJI = r"[\x{1F1E6}-\x{1F1FF}]{2}|[\x{261D}-\x{1FAFF}][\x{1F3FB}-\x{1F3FF}]"  # 🇧🇷, 👍🏽
 _MARK = r"\S"
 _TOKEN = "|".join([_CURRENCY, _ADDRESS, _NUMBER, _ABBREVIATION, _WORD, _EMOJI, _MARK])
 
-# Characters, to stand between brackets. BREAK is a space too, where a person types it.
+# Classes of characters, to stand between brackets. A typed BREAK is a space.
 _INVISIBLE = (
     r"\x{AD}\x{34F}\x{61C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}"
     r"\x{FE00}-\x{FE0F}\x{FEFF}"
@@ -77,20 +77,20 @@ _SPACE = (
 )
 _LINE_BREAK = r"\n\r\x0b\x0c\x{85}\x{2028}\x{2029}"
 _BLANK = _SPACE + _INVISIBLE
-_APART = "\x01"
+_STOP_SPACE = "\x01"
 
-# What is folded across white space, as (pattern, replacement), applied in this order.
+# Replacements (pattern, replacement) across white space, applied in this order.
 _JOINS = (
     (BREAK, " "),
-    # A full stop joins what it follows, or "Sr ." would be other tokens than "Sr."; a space (it is
-    # one of `_SPACE`) keeps it apart from what comes after, or "o arquivo .pt" would be an address.
-    (rf"[{_BLANK}]+\.", f".{_APART}"),
+    # Attach a full stop to the token before it, or "Sr ." and "Sr." would be other tokens. A space
+    # (one of `_SPACE`) keeps it from the token after it, or "o arquivo .pt" would be an address.
+    (rf"[{_BLANK}]+\.", f".{_STOP_SPACE}"),
     (rf"[{_BLANK}]*[{_LINE_BREAK}][{_BLANK}{_LINE_BREAK}]*", f" {BREAK} "),
 )
-# What is folded between white spaces, applied in this order to valid UTF-8 in NFC.
+# Replacements between white space, applied in this order to valid UTF-8 in NFC.
 _FOLDS = (
     (rf"[{_INVISIBLE}]", ""),
-    (rf"{_APART}([.…ºª°])", r"\1"),  # ". . ." is an ellipsis, "n .º" an abbreviation
+    (rf"{_STOP_SPACE}([.…ºª°])", r"\1"),  # ". . ." is an ellipsis, "n .º" an abbreviation
     (rf"[{_SPACE}]", " "),
     (r"[“”„‟«»″]", '"'),
     (r"[‘’‚‛‹›′ʼ´`]", "'"),
@@ -98,13 +98,13 @@ _FOLDS = (
     (r"[‐‑]", "-"),
     (r"-{2,}|[―‒]", "—"),
 )
-# Valid UTF-8 without combining marks, but for those that vanish.
-_SOUND = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"
+# Valid UTF-8 without combining marks, except invisible ones.
+_CLEAN = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"
 
 
-# What is seldom taken of two branches: inlined, each of its operations would be passed over, which
-# takes as long as the word that is typed.
-_apart = tf.function(
+# A branch that is seldom taken must not be inlined: TensorFlow would step over each of its
+# operations, which takes as long as a typed word.
+_no_inline = tf.function(
     input_signature=[tf.TensorSpec((None,), tf.string)],
     autograph=False,
     experimental_attributes={"_noinline": True},
@@ -112,26 +112,23 @@ _apart = tf.function(
 
 
 @functools.cache
-@tf.autograph.experimental.do_not_convert  # as a graph's code this loop would take seconds
+@tf.autograph.experimental.do_not_convert  # AutoGraph would take seconds for this loop
 def _compositions() -> tuple[list[int], list[int]]:
-    """Pairs (letter, combining mark) packed into one integer, and the letter they compose."""
-    pairs, composed = [], []
+    """Return sorted pairs (letter, combining mark) as one integer, and what they compose."""
+    composed = {}
     for code in range(0x10000):
         parts = unicodedata.decomposition(chr(code)).split()
         if len(parts) == 2 and parts[0][0] != "<" and unicodedata.is_normalized("NFC", chr(code)):
-            pairs.append(int(parts[0], 16) << 21 | int(parts[1], 16))
-            composed.append(code)
-    return pairs, composed
+            composed[int(parts[0], 16) << 21 | int(parts[1], 16)] = code
+    pairs = sorted(composed)
+    return pairs, [composed[pair] for pair in pairs]
 
 
-@_apart
+@_no_inline
 def _repair(text: tf.Tensor) -> tf.Tensor:
-    """Valid UTF-8 whose letters and combining marks compose: a + ◌̃ → ã. Shape (B,) → (B,)."""
-    pairs, composed = _compositions()
-    # The table is sorted and searched, not hashed: a plain constant travels in any graph.
-    order = sorted(range(len(pairs)), key=pairs.__getitem__)
-    keys = tf.constant([pairs[i] for i in order], tf.int64)
-    values = tf.constant([composed[i] for i in order], tf.int32)
+    """Return valid UTF-8 with letters and combining marks composed: a + ◌̃ → ã; (B,) → (B,)."""
+    # Binary search needs only constants, which any graph can hold, unlike a hash table.
+    keys, values = map(tf.constant, _compositions(), (tf.int64, tf.int32))
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
     codes = tf.strings.unicode_decode(
         tf.strings.regex_replace(text, f"[{_INVISIBLE}]", ""), "UTF-8"
@@ -141,181 +138,115 @@ def _repair(text: tf.Tensor) -> tf.Tensor:
         follows = tf.concat([tf.equal(rows[1:], rows[:-1]), tf.zeros_like(rows[:1], tf.bool)], 0)
         after = tf.concat([flat[1:], tf.zeros_like(flat[:1])], 0)
         pair = tf.bitwise.left_shift(tf.cast(flat, tf.int64), 21) | tf.cast(after, tf.int64)
-        found = tf.minimum(tf.searchsorted(keys, pair), tf.size(keys) - 1)
-        hit = follows & tf.equal(tf.gather(keys, found), pair)
-        swallowed = tf.concat([tf.zeros_like(hit[:1]), hit[:-1]], 0)
-        codes = codes.with_values(tf.where(hit, tf.gather(values, found), flat))
-        codes = tf.ragged.boolean_mask(codes, codes.with_values(~swallowed))
+        at = tf.minimum(tf.searchsorted(keys, pair), tf.size(keys) - 1)
+        hit = follows & tf.equal(tf.gather(keys, at), pair)
+        absorbed = tf.concat([tf.zeros_like(hit[:1]), hit[:-1]], 0)
+        codes = codes.with_values(tf.where(hit, tf.gather(values, at), flat))
+        codes = tf.ragged.boolean_mask(codes, codes.with_values(~absorbed))
     return tf.strings.unicode_encode(codes, "UTF-8")
 
 
-def _repair_unsound(pieces: tf.Tensor) -> tf.Tensor:
-    """Strings of shape (N,) with those repaired that need it: few, and it is slow."""
-    unsound = tf.where(~tf.strings.regex_full_match(pieces, _SOUND))
-    return tf.tensor_scatter_nd_update(pieces, unsound, _repair(tf.gather(pieces, unsound[:, 0])))
+def _repair_where_needed(chunks: tf.Tensor) -> tf.Tensor:
+    """Repair the few strings of shape (N,) that need it, since it is slow."""
+    places = tf.where(~tf.strings.regex_full_match(chunks, _CLEAN))
+    return tf.tensor_scatter_nd_update(chunks, places, _repair(tf.gather_nd(chunks, places)))
 
 
-def cut(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-    """Cut UTF-8 strings of shape (B,) into tokens, each piece between white spaces only once.
+def tokenize_unique(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+    """Tokenize UTF-8 strings of shape (B,), each chunk between white space only once.
 
-    Text repeats itself: of some 180,000 pieces in a megabyte 30,000 differ, so what is done to
-    tokens costs a sixth when it is done before `put_back`.
+    Text repeats itself: a megabyte has about 180,000 chunks, of which 30,000 are unique, so any
+    work on tokens costs a sixth when it is done before `expand`.
 
     Invalid bytes become U+FFFD, letters and combining marks compose (NFC), typographic quotes,
     apostrophes, ellipses and spaces fold to one form, invisible characters vanish, and any run
     of line breaks becomes one `BREAK`.
 
     Returns:
-        The tokens of each different piece, strings of shape (D, None), and the pieces of each
-        text as row numbers of those, int32 of shape (B, None).
+        The tokens of each unique chunk, strings of shape (U, None), and for each chunk of each
+        text its row in them, int32 of shape (B, None).
     """
-    # A word that somebody has just typed needs none of the rest.
+    # The word that a person has just typed needs none of the rest.
     words = tf.reduce_all(tf.strings.regex_full_match(text, _WORDS))
-    return tf.cond(words, lambda: _cut_words(text), lambda: _cut_any(text))
+    return tf.cond(words, lambda: _split_words(text), lambda: _split_any(text))
 
 
-def _cut_words(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-    """`cut` of what `_WORDS` describes."""
-    pieces = tf.strings.split(text)
-    different, places = tf.unique(pieces.values)
-    rows = tf.range(tf.size(different) + 1, dtype=tf.int64)
-    tokens = tf.RaggedTensor.from_row_splits(different, rows, validate=False)
-    return tokens, pieces.with_values(places)
+def _split_words(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+    chunks = tf.strings.split(text)
+    unique, inverse = tf.unique(chunks.values)
+    rows = tf.range(tf.size(unique) + 1, dtype=tf.int64)
+    tokens = tf.RaggedTensor.from_row_splits(unique, rows, validate=False)
+    return tokens, chunks.with_values(inverse)
 
 
-@_apart
-def _cut_any(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+@_no_inline
+def _split_any(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
     for pattern, replacement in _JOINS:
         text = tf.strings.regex_replace(text, pattern, replacement)
-    pieces = tf.strings.split(text)
-    different, places = tf.unique(pieces.values)
-    # As one string, for the regular expressions take longer to start than to run.
-    sound = tf.strings.regex_full_match(tf.strings.reduce_join(different, separator="\n"), _SOUND)
-    different = tf.cond(sound, lambda: different, lambda: _repair_unsound(different))
-    lines = tf.strings.reduce_join(different, separator="\n")
+    chunks = tf.strings.split(text)
+    unique, inverse = tf.unique(chunks.values)
+    # Match all chunks as one string: a regular expression takes longer to start than to run.
+    clean = tf.strings.regex_full_match(tf.strings.reduce_join(unique, separator="\n"), _CLEAN)
+    unique = tf.cond(clean, lambda: unique, lambda: _repair_where_needed(unique))
+    lines = tf.strings.reduce_join(unique, separator="\n")
     for pattern, replacement in (*_FOLDS, (_TOKEN, r" \0 ")):
         lines = tf.strings.regex_replace(lines, pattern, replacement)
-    return tf.strings.split(tf.strings.split(lines, "\n")), pieces.with_values(places)
+    return tf.strings.split(tf.strings.split(lines, "\n")), chunks.with_values(inverse)
 
 
-def put_back(values: tf.RaggedTensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
-    """One value per token of each text, shape (B, None), from what `cut` returned.
+def expand(values: tf.RaggedTensor, inverse: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Return one value per token of each text, (B, None), given one per unique token.
 
     Args:
-        values: one per token of each different piece, shape (D, None).
-        places: row numbers of those, int32 of shape (B, None).
+        values: for each token that `tokenize_unique` returned, (U, None).
+        inverse: as `tokenize_unique` returned it.
     """
-    return places.with_values(tf.gather(values, places.values)).merge_dims(1, 2)
+    return inverse.with_values(tf.gather(values, inverse.values)).merge_dims(1, 2)
 
 
 def tokenize(text: tf.Tensor) -> tf.RaggedTensor:
-    """Cut strings of shape (B,) into tokens as people wrote them, shape (B, None)."""
-    return put_back(*cut(text))
+    """Split strings of shape (B,) into tokens as they are written, (B, None)."""
+    return expand(*tokenize_unique(text))
 
 
 def skip_blank(text: tf.Tensor) -> tf.Tensor:
-    """Texts of shape (B,) from the first character that anybody sees."""
+    """Strip blank and invisible characters from the start of texts of shape (B,)."""
     return tf.strings.regex_replace(text, rf"^[{_BLANK}{BREAK}{_LINE_BREAK}]+", "")
 
 
 def open_paragraph(text: tf.Tensor) -> tf.Tensor:
-    """Texts of shape (B,), stripped, each opened by a line break."""
+    """Strip texts of shape (B,), and put a line break before each."""
     text = tf.strings.regex_replace(skip_blank(text), rf"[{_BLANK}{BREAK}{_LINE_BREAK}]+$", "")
     return tf.strings.join(["\n", text])
 
 
-def model_form(tokens: tf.Tensor, *, case: Case, numbers: Numbers) -> tf.Tensor:
-    """The form in which a model sees tokens, any shape; see `Vocabulary`."""
+def normalise(tokens: tf.Tensor, *, case: Case, numbers: Numbers) -> tf.Tensor:
+    """Return tokens as the model sees them, see `Vocabulary`; any shape."""
     if numbers == "class":
         tokens = tf.where(tf.strings.regex_full_match(tokens, _NUMBER), NUMBER, tokens)
     return tf.strings.lower(tokens, encoding="utf-8") if case == "fold" else tokens
 
 
-# Where the next word is capitalised for its position, not for itself.
-_SENTENCE_END = r"[.!?…:\"'(\[—–-]|\x02"
-
-
 def ends_sentence(tokens: tf.Tensor) -> tf.Tensor:
-    """Which tokens have a capital after them that says nothing; any shape → bool."""
-    return tf.strings.regex_full_match(tokens, _SENTENCE_END)
+    """Return which tokens end a sentence or a paragraph; any shape, bool."""
+    return tf.strings.regex_full_match(tokens, rf"[{SENTENCE_ENDS}]|{BREAK}")
 
 
-def begins_sentence(ends: tf.Tensor) -> tf.Tensor:
-    """Which tokens stand where a capital says nothing: after one that ends a sentence.
-
-    Args:
-        ends: `ends_sentence` of tokens that follow each other, bool of shape (N,).
-    """
-    return tf.concat([[True], ends[:-1]], 0)[: tf.size(ends)]
+def masks_case(tokens: tf.Tensor) -> tf.Tensor:
+    """Return which tokens may be the only reason for a capital after them; any shape, bool."""
+    return tf.strings.regex_full_match(tokens, rf"[{SENTENCE_ENDS}:\"'(\[—–-]|{BREAK}")
 
 
 def is_word(tokens: tf.Tensor) -> tf.Tensor:
-    """Which tokens a person would accept as a suggested word; any shape → bool."""
-    # Vocabularies hold case-folded forms, "s.a." for "S.A.".
+    """Return which tokens are words that a person would accept as a suggestion; any shape, bool."""
+    # Vocabularies hold case-folded tokens, "s.a." for "S.A.".
     return tf.strings.regex_full_match(
         tokens, rf"(?i:{_ABBREVIATION})|[^\P{{L}}ºª][\p{{L}}\p{{M}}\p{{N}}'_&-]*"
     )
 
 
-# What decides where the usual spacing has a space: the first pattern that a whole token fits. A
-# space is left out only where no token could grow over the gap (for the full stop `cut` has seen
-# to it), so `tokenize` finds the same tokens again.
-_KINDS = (BREAK, r"[,;:!?.…)\]}]", r"[(\[{]", '"', "'", "/", r"\p{L}+", r"\p{L}(?s:.*)")
-_BREAK, _CLOSES, _OPENS, _QUOTE, _APOSTROPHE, _SLASH, _LETTERS, _LETTER, _OTHER = range(9)
-
-
-def spacing_kinds(tokens: tf.Tensor) -> tf.Tensor:
-    """What `spaces` needs to know of tokens; any shape, int32."""
-    kinds = tf.fill(tf.shape(tokens), _OTHER)
-    for kind in reversed(range(_OTHER)):
-        kinds = tf.where(tf.strings.regex_full_match(tokens, _KINDS[kind]), kind, kinds)
-    return kinds
-
-
-def spaces(kinds: tf.Tensor) -> tf.Tensor:
-    """Whether the usual spacing has a space before each token.
-
-    It depends on the tokens before, never on those after: quotes and apostrophes of a paragraph
-    open and close in turn, and a slash joins the word of letters before it and the letter after it.
-
-    Args:
-        kinds: `spacing_kinds` of tokens that follow each other, (N,), the first one `BREAK`.
-
-    Returns:
-        bool, (N,).
-    """
-
-    def after(tokens: tf.Tensor) -> tf.Tensor:
-        return tf.concat([[False], tokens[:-1]], 0)
-
-    breaks = tf.equal(kinds, _BREAK)
-    paragraph = tf.cumsum(tf.cast(breaks, tf.int32)) - 1
-    slash = tf.equal(kinds, _SLASH) & after(tf.equal(kinds, _LETTERS))
-    closes, opens = breaks | slash | tf.equal(kinds, _CLOSES), breaks | tf.equal(kinds, _OPENS)
-    for mark in (_QUOTE, _APOSTROPHE):
-        marks = tf.equal(kinds, mark)
-        count = tf.cumsum(tf.cast(marks, tf.int32))
-        # Since the paragraph began: the first opens, the second closes, …
-        odd = (count - tf.gather(tf.boolean_mask(count, breaks), paragraph)) % 2 == 1
-        opens, closes = opens | (marks & odd), closes | (marks & ~odd)
-    joined = after(slash) & (tf.equal(kinds, _LETTERS) | tf.equal(kinds, _LETTER))
-    return ~(closes | after(opens) | joined)
-
-
-def detokenize(tokens: tf.RaggedTensor) -> tf.Tensor:
-    """Join tokens of shape (B, None) into text of shape (B,) with the usual spacing.
-
-    `tokenize(detokenize(tokenize(text)))` equals `tokenize(text)`.
-    """
-    opened = tf.concat([tf.fill([tokens.nrows(), 1], BREAK), tokens], axis=1)
-    spaced = opened.with_values(spaces(spacing_kinds(opened.values)))[:, 1:].values
-    strings = tf.where(tf.equal(tokens.values, BREAK), "\n", tokens.values)
-    strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
-    return tf.strings.reduce_join(tokens.with_values(strings), axis=-1)
-
-
 class Tokenizer(tf.Module):
-    """Text to ids with one vocabulary; what it looks up travels with the module."""
+    """Encode text as ids of a vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary):
         super().__init__(name="tokenizer")
@@ -335,25 +266,25 @@ class Tokenizer(tf.Module):
             )
 
     def lookup(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Ids of tokens as `tokenize` cuts them, where a token has one id; any shape, int32."""
-        return self.table.lookup(model_form(tokens, case=self.case, numbers=self.numbers))
+        """Return the id of each token, where tokens are words; any shape, int32."""
+        return self.table.lookup(normalise(tokens, case=self.case, numbers=self.numbers))
 
     def pieces(self, tokens: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of tokens of shape (N,), where a token has several; shape (N, None), int32."""
-        different, places = tf.unique(model_form(tokens, case=self.case, numbers=self.numbers))
-        return tf.gather(self.segment(different), places)
+        """Return the ids of the pieces of tokens of shape (N,): (N, None), int32."""
+        unique, inverse = tf.unique(normalise(tokens, case=self.case, numbers=self.numbers))
+        return tf.gather(self.segment(unique), inverse)
 
     def ids(self, text: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of texts of shape (B,) that go on from another; shape (B, None), int32."""
-        return self.of_cut(*cut(text))
+        """Encode texts of shape (B,) that continue others: (B, None), int32."""
+        return self.ids_of_unique(*tokenize_unique(text))
 
-    def of_cut(self, tokens: tf.RaggedTensor, places: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Ids of texts as `cut` returned them; shape (B, None), int32."""
+    def ids_of_unique(self, tokens: tf.RaggedTensor, inverse: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Encode what `tokenize_unique` returned: (B, None), int32."""
         if self.unit == "word":
-            return put_back(tokens.with_values(self.lookup(tokens.values)), places)
+            return expand(tokens.with_values(self.lookup(tokens.values)), inverse)
         pieces = tokens.with_values(self.pieces(tokens.values))
-        return put_back(pieces.merge_dims(1, 2), places)
+        return expand(pieces.merge_dims(1, 2), inverse)
 
     def __call__(self, text: tf.Tensor) -> tf.RaggedTensor:
-        """Ids of texts of shape (B,), each opened by `<s>`; shape (B, None), int32."""
+        """Encode texts of shape (B,), each opened by `<s>`: (B, None), int32."""
         return self.ids(open_paragraph(text))

@@ -11,10 +11,9 @@ from pipeline import InputError
 
 UNKNOWN, UNKNOWN_ID = "<unk>", 0
 BEGIN, BEGIN_ID = "<s>", 1
-# Every number is this token where the vocabulary has them as one class. What a person types can
-# never be mistaken for it: "<num>" is cut into three tokens.
+# Stands for every number where numbers are one class. A typed "<num>" is three other tokens.
 NUMBER = "<num>"
-# A piece of a word that ends with it closes the word; SentencePiece's sign.
+# Ends the last piece of each word, as in SentencePiece.
 MARK = "▁"
 # The pieces that stand for one byte each.
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
@@ -26,17 +25,17 @@ Unit = Literal["word", "subword"]
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """The tokens a model knows, in id order; rows 0 and 1 are `<unk>` and `<s>`.
+    """The tokens a model knows, in id order; the first two are `<unk>` and `<s>`.
 
     Attributes:
-        tokens: what the model sees: words, or pieces of words.
-        displays: the form people write in mid-sentence, what suggestions show; nothing for a
-            piece that no word of training begins with.
+        tokens: as the model sees them; words or pieces of words.
+        displays: as people write them in mid-sentence, for suggestions; "" for a piece that
+            begins no word of the training split.
         counts: occurrences in the training split.
-        case: "fold", the model sees tokens in lower case; "keep", as they are written.
-        numbers: "keep", the model sees numbers as they are written; "class", each as `<num>`.
-        unit: "word", every token has one id; "subword", as many as it has pieces.
-        scores: for subwords ln p of each piece, by which tokens are cut; else empty.
+        case: "fold" for tokens in lower case, "keep" for tokens as they are written.
+        numbers: "keep" for numbers as they are written, "class" for each as `<num>`.
+        unit: "word" for one id per token, "subword" for one id per piece.
+        scores: log-probability of each piece, by which tokens are segmented; empty for words.
     """
 
     tokens: Sequence[str]
@@ -51,33 +50,34 @@ class Vocabulary:
         return len(self.tokens)
 
     def same_ids(self, other: "Vocabulary") -> bool:
-        """Whether any text has the same ids in both."""
+        """Return whether any text has the same ids in both."""
         mine, others = ((v.tokens, v.case, v.numbers, v.unit, v.scores) for v in (self, other))
         return mine == others
 
     def extends(self, other: "Vocabulary") -> bool:
-        """Whether all tokens of the other have the same ids here; more may come after them."""
+        """Return whether this is the other vocabulary, with or without more tokens after it."""
         first = dataclasses.replace(
             self, tokens=self.tokens[: len(other)], scores=self.scores[: len(other)]
         )
         return first.same_ids(other)
 
-    def grown(self, found: "Vocabulary", *, new_words: int, min_count: int) -> "Vocabulary":
-        """This vocabulary, and after it the most frequent new tokens of another text.
+    def grown(self, counted: "Vocabulary", *, new_words: int, min_count: int) -> "Vocabulary":
+        """Return this vocabulary with the most frequent new tokens of another text after it.
 
-        Ids and displays stay. Counts are those of both texts; what stays unknown counts as
-        `<unk>`. Where tokens are pieces of words nothing is new: any word has its pieces already.
+        Ids and displays stay. Counts are those of both texts; tokens left out count as `<unk>`.
+        Subwords stay as they are, since any word has pieces already.
 
         Args:
-            found: all tokens of the other text, the most frequent first, with the same choices.
-            new_words: at most so many tokens come to these.
-            min_count: those that are rarer in the other text stay out.
+            counted: all tokens of the other text, most frequent first, of the same choices.
+            new_words: maximum number of new tokens.
+            min_count: minimum occurrences of a new token in the other text.
         """
         if self.unit == "subword":
             return self
         ids = {token: i for i, token in enumerate(self.tokens)}
         tokens, displays, counts = [*self.tokens], [*self.displays], [*self.counts]
-        for token, display, count in zip(found.tokens, found.displays, found.counts, strict=True):
+        rows = zip(counted.tokens, counted.displays, counted.counts, strict=True)
+        for token, display, count in rows:
             if token in ids:
                 counts[ids[token]] += count
             elif count >= min_count and len(tokens) < len(self) + new_words:
@@ -91,19 +91,19 @@ class Vocabulary:
         )
 
     def closes(self) -> list[bool]:
-        """Whether each id ends a token; all do but the pieces of words that others follow."""
+        """Return whether each id ends a token."""
         if self.unit == "word":
             return [True] * len(self)
         return [i <= BEGIN_ID or token.endswith(MARK) for i, token in enumerate(self.tokens)]
 
     def spellings(self) -> list[str]:
-        """The letters of each token, without `MARK`."""
+        """Return the tokens without `MARK`."""
         return [token.removesuffix(MARK) for token in self.tokens]
 
     def save(self, path: Path) -> None:
-        """Write one row per id: token, display, count, separated by tabs; for subwords also ln p.
+        """Write a vocabulary.tsv, and the choices to tokenizer.json beside it.
 
-        The choices go into tokenizer.json beside it.
+        Each line is the token, display and count of an id, and for subwords the score.
         """
         columns = [self.tokens, self.displays, self.counts]
         if self.unit == "subword":
@@ -119,72 +119,46 @@ class Vocabulary:
         """Read what `save` wrote.
 
         Raises:
-            InputError: a file is missing or holds something else.
+            InputError: a file is missing or damaged.
         """
-        try:
-            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"No vocabulary can be read from {path}: run `nextword tokenize` first."
-            ) from error
-        rows = [line.split("\t") for line in lines]
-        for number, row in enumerate(rows, start=1):
-            if not _is_row(row) or len(row) != len(rows[0]):
-                raise InputError(
-                    f"Line {number} of {path} is not a token, its display and its count: run the "
-                    "stage that writes it again."
-                )
-        tokens, displays, counts, *scores = zip(*rows, strict=True)
-        if tokens[:2] != (UNKNOWN, BEGIN):
-            raise InputError(
-                f"{path} does not begin with the rows {UNKNOWN} and {BEGIN}: run the stage that "
-                "writes it again."
-            )
-        case, numbers, unit = _load_choices(choices_path(path))
-        whole = bool(scores) and {MARK, *BYTES} <= set(tokens)
-        if (unit == "subword") != whole:
+        tokens, displays, counts, *scores = _read_columns(path)
+        case, numbers, unit = _read_choices(choices_path(path))
+        has_pieces = bool(scores) and {MARK, *BYTES} <= {*tokens}
+        if (unit == "subword") != has_pieces:
             raise InputError(
                 f"{path} does not fit {choices_path(path)}: run the stage that writes them again."
             )
-        return cls(
-            tokens,
-            displays,
-            tuple(map(int, counts)),
-            case,
-            numbers,
-            unit,
-            tuple(float(score) for column in scores for score in column),
-        )
+        return cls(tokens, displays, counts, case, numbers, unit, *scores)
 
 
-def _is_row(row: Sequence[str]) -> bool:
-    if len(row) not in (3, 4) or not row[2].isdecimal():
-        return False
+def _read_columns(path: Path) -> list[tuple]:
     try:
-        return all(math.isfinite(float(score)) for score in row[3:])
-    except ValueError:
-        return False
-
-
-def check_same_ids(vocabulary: Vocabulary, training: Path, tokens: Path) -> None:
-    """See that a trained model has the vocabulary of a folder of tokens.
-
-    Raises:
-        InputError: it has another.
-    """
-    if not vocabulary.same_ids(Vocabulary.load(training / "vocabulary.tsv")):
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"The model in {training} was trained with another vocabulary than {tokens}: name the "
-            "tokens that it was trained on with --tokens, or train it again on these."
+            f"No vocabulary can be read from {path}: run `nextword tokenize` first."
+        ) from error
+    rows: list[tuple] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            token, display, count, *scores = line.split("\t")
+            rows.append((token, display, int(count), *map(float, scores)))
+            valid = len(rows[-1]) == len(rows[0]) <= 4 and all(map(math.isfinite, rows[-1][2:]))
+        except ValueError:
+            valid = False
+        if not valid:
+            raise InputError(
+                f"Line {number} of {path} is not a token, its display and its count: run the stage "
+                "that writes it again."
+            )
+    if [row[0] for row in rows[:2]] != [UNKNOWN, BEGIN]:
+        raise InputError(
+            f"{path} does not begin with {UNKNOWN} and {BEGIN}: run the stage that writes it again."
         )
+    return [*zip(*rows, strict=True)]
 
 
-def choices_path(path: Path) -> Path:
-    """The tokenizer.json that belongs to a vocabulary.tsv."""
-    return path.with_name("tokenizer.json")
-
-
-def _load_choices(path: Path) -> tuple[Case, Numbers, Unit]:
+def _read_choices(path: Path) -> tuple[Case, Numbers, Unit]:
     try:
         choices = json.loads(path.read_text(encoding="utf-8"))
         case, numbers, unit = choices["case"], choices["numbers"], choices["unit"]
@@ -197,3 +171,21 @@ def _load_choices(path: Path) -> tuple[Case, Numbers, Unit]:
             f"{path} has choices that no tokenizer knows: run `nextword tokenize` again."
         )
     return case, numbers, unit
+
+
+def choices_path(path: Path) -> Path:
+    """Return the path of the tokenizer.json beside a vocabulary.tsv."""
+    return path.with_name("tokenizer.json")
+
+
+def check_same_ids(vocabulary: Vocabulary, training: Path, tokens: Path) -> None:
+    """Check that a trained model has the vocabulary of a folder of tokens.
+
+    Raises:
+        InputError: it has another.
+    """
+    if not vocabulary.same_ids(Vocabulary.load(training / "vocabulary.tsv")):
+        raise InputError(
+            f"The model in {training} was trained with another vocabulary than {tokens}: name the "
+            "tokens that it was trained on with --tokens, or train it again on these."
+        )

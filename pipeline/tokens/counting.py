@@ -1,4 +1,4 @@
-"""The different tokens of a training split, counted, and the vocabulary made of them."""
+"""Count the tokens of a training split and choose the vocabulary."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,52 +8,52 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.text.tokenizer import BREAK, model_form, tokenize
+from pipeline.text.tokenizer import BREAK, normalise, tokenize
 from pipeline.text.vocabulary import BEGIN, NUMBER, UNKNOWN, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.pieces import piece_vocabulary
 
 log = logging.getLogger(__name__)
 
-# Different tokens handled at once.
-_CHUNK = 2**20
+# Unique tokens processed at once.
+_BATCH = 2**20
 
 
-class Forms:
-    """Every different token as people write it, numbered, with its counts in training.
+class TokenCounts:
+    """Unique tokens as they are written, with their counts in the training split.
 
     Attributes:
-        numbers: the number of each form, in the order of the numbers.
-        counts: how often each form stands, and how often where its case is its own; shape (2, F).
+        index: the place of each token in `counts`, in order.
+        counts: int64, (2, capacity): occurrences, and those whose case is not due to position.
     """
 
     def __init__(self) -> None:
-        self.numbers: dict[bytes, int] = {}
+        self.index: dict[bytes, int] = {}
         self.counts = np.zeros((2, 0), np.int64)
 
-    def add(self, forms: list[bytes], counts: np.ndarray) -> np.ndarray:
-        """Count forms, and tell the number of each; shapes (2, n) → (n,)."""
-        known = self.numbers
-        numbers = np.fromiter(
-            (known.setdefault(form, len(known)) for form in forms), np.int32, len(forms)
+    def add(self, tokens: list[bytes], counts: np.ndarray) -> np.ndarray:
+        """Add counts of shape (2, n) of n unique tokens; return their indices, (n,)."""
+        index = self.index
+        indices = np.fromiter(
+            (index.setdefault(token, len(index)) for token in tokens), np.int32, len(tokens)
         )
-        if len(known) > self.counts.shape[1]:
-            room = np.zeros((2, 2 * len(known) - self.counts.shape[1]), np.int64)
+        if len(index) > self.counts.shape[1]:
+            room = np.zeros((2, 2 * len(index) - self.counts.shape[1]), np.int64)
             self.counts = np.concatenate([self.counts, room], axis=1)
-        self.counts[:, numbers] += counts
-        return numbers
+        self.counts[:, indices] += counts
+        return indices
 
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[np.ndarray]:
-        """What a function of strings, any shape, makes of all forms, chunk after chunk."""
-        forms = [*self.numbers]
-        for start in range(0, len(forms), _CHUNK):
-            yield function(tf.constant(forms[start : start + _CHUNK])).numpy()
+        """Apply a function to all tokens, batch by batch."""
+        tokens = [*self.index]
+        for start in range(0, len(tokens), _BATCH):
+            yield function(tf.constant(tokens[start : start + _BATCH])).numpy()
 
 
 def read_listed(path: Path, config: VocabularyConfig) -> set[bytes]:
-    """The tokens that a file lists, one a line, in the form in which a model sees them.
+    """Read a list of tokens, one a line, as the model sees them.
 
-    Of a line with tabs, as in vocabulary.tsv, the first column counts.
+    If a line has tabs, as in vocabulary.tsv, its first column is the token.
     """
     if config.unit == "subword":
         raise InputError(f"{path} lists words, not their pieces: leave out --vocabulary or --unit.")
@@ -71,49 +71,43 @@ def read_listed(path: Path, config: VocabularyConfig) -> set[bytes]:
     for spelling in (str, str.upper, str.capitalize) if config.case == "fold" else (str,):
         rows = tokenize(tf.constant([spelling(token) for token in left], tf.string))
         single = tf.equal(rows.row_lengths(), 1)
-        found = tf.ragged.boolean_mask(rows, single).values
-        forms = model_form(found, case=config.case, numbers=config.numbers)
-        listed.update(forms.numpy().tolist())
-        left = [token for token, is_found in zip(left, single.numpy(), strict=True) if not is_found]
+        whole = tf.ragged.boolean_mask(rows, single).values
+        listed.update(normalise(whole, case=config.case, numbers=config.numbers).numpy().tolist())
+        left = [token for token, is_one in zip(left, single.numpy(), strict=True) if not is_one]
     if not listed:
         raise InputError(f"{path} holds no token: write one a line.")
     if left:
-        log.warning(
-            "Skipped %d of the %d tokens in %s, which are not exactly one token, such as %r.",
-            len(left),
-            len(tokens),
-            path,
-            left[0],
-        )
+        message = "Skipped %d of the %d tokens in %s, which are not exactly one token, such as %r."
+        log.warning(message, len(left), len(tokens), path, left[0])
     if config.numbers == "class":
         listed.add(NUMBER.encode())
     return listed
 
 
 def build_vocabulary(
-    forms: Forms,
+    counted: TokenCounts,
     *,
     documents: Path,
     config: VocabularyConfig,
     listed: set[bytes] | None = None,
 ) -> Vocabulary:
-    """The most frequent tokens of the training split, or the listed ones, most frequent first.
+    """Choose the most frequent tokens of the training split, or the listed ones.
 
-    Ties are broken by code points. A case-folded token is displayed in the form it most often
-    has inside a sentence; one that stood there but once, or only ever opens sentences, is
-    displayed in lower case. With subwords, the vocabulary is the pieces of all tokens instead.
+    They are sorted by frequency, then by code points. A case-folded token is displayed as it is
+    most often written inside a sentence, or in lower case if it occurs there at most once. For
+    subwords the vocabulary is the pieces of all tokens.
     """
     case, numbers = config.case, config.numbers
     totals = dict.fromkeys(listed or (), 0)
     displays: dict[bytes, tuple[int, bytes]] = {}
-    folded = forms.map(lambda chunk: model_form(chunk, case=case, numbers=numbers))
-    tokens = (token for chunk in folded for token in chunk)
-    counts = forms.counts[:, : len(forms.numbers)].tolist()
-    for form, token, total, inside in zip(forms.numbers, tokens, *counts, strict=True):
+    batches = counted.map(lambda batch: normalise(batch, case=case, numbers=numbers))
+    tokens = (token for batch in batches for token in batch)
+    counts = counted.counts[:, : len(counted.index)].tolist()
+    for written, token, total, inside in zip(counted.index, tokens, *counts, strict=True):
         totals[token] = totals.get(token, 0) + total
         if case == "fold" and token != NUMBER.encode():
-            # Among forms as frequent, the one in lower case (the greater in code points) wins.
-            displays[token] = max(displays.get(token, (1, token)), (inside, form))
+            # Lower case, which is greater in code points, wins a tie.
+            displays[token] = max(displays.get(token, (1, token)), (inside, written))
     paragraphs = totals.pop(BREAK.encode(), 0)
     occurrences = sum(totals.values())
     if not occurrences:
@@ -121,11 +115,9 @@ def build_vocabulary(
     if config.unit == "subword":
         return piece_vocabulary(
             {token.decode(): count for token, count in totals.items() if count},
-            displays={token.decode(): form.decode() for token, (_, form) in displays.items()},
+            displays={token.decode(): best.decode() for token, (_, best) in displays.items()},
             paragraphs=paragraphs,
-            size=config.vocabulary_size,
-            case=case,
-            numbers=numbers,
+            config=config,
         )
     kept = sorted(listed if listed else totals, key=lambda token: (-totals[token], token))
     if not listed:
@@ -133,7 +125,7 @@ def build_vocabulary(
         kept = kept[: config.vocabulary_size - 2]
     if not kept:
         raise InputError(
-            f"No token of {documents} stands {config.min_count} times in the training split: add "
+            f"No token of {documents} occurs {config.min_count} times in the training split: add "
             "text or lower --min-count."
         )
     unknown = occurrences - sum(totals[token] for token in kept)

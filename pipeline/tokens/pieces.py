@@ -1,6 +1,6 @@
-"""The pieces that words are made of, trained by SentencePiece.
+"""Train subwords with SentencePiece (Kudo and Richardson 2018, arXiv:1808.06226).
 
-(Kudo and Richardson 2018, arXiv:1808.06226.) `pipeline.text.subword` cuts tokens into them.
+`pipeline.text.subword` segments tokens with them.
 """
 
 import io
@@ -11,30 +11,21 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.text.subword import Segmenter, in_chunks
-from pipeline.text.vocabulary import (
-    BEGIN,
-    BEGIN_ID,
-    MARK,
-    NUMBER,
-    UNKNOWN,
-    UNKNOWN_ID,
-    Case,
-    Numbers,
-    Vocabulary,
-)
+from pipeline.text.subword import Segmenter, in_batches
+from pipeline.text.vocabulary import BEGIN, BEGIN_ID, MARK, NUMBER, UNKNOWN, UNKNOWN_ID, Vocabulary
+from pipeline.tokens.config import VocabularyConfig
 
-# SentencePiece writes each token as often as it was counted, to look for pieces in that text, and
-# takes 13 bytes of memory for each of its bytes. Beyond this length counts are scaled down.
-_TEXT = 2**25
+# SentencePiece repeats each token as often as it was counted and takes 13 bytes of memory for each
+# byte of that text. Counts are scaled down to at most so many bytes.
+_MAX_BYTES = 2**25
 
 
-def _apart(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Tokens with their counts, neighbours beginning with different bytes while there are any.
+def _interleave(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Order tokens so that neighbours begin with different bytes, as long as there are any.
 
-    SentencePiece (0.2.3) seeds its pieces with the longest strings that repeat in its input.
-    Between neighbours that begin alike these run across the end of the token, and are dropped:
-    a word that begins no other word would never be one piece.
+    SentencePiece (0.2.3) seeds its pieces with the longest repeated strings of its input. Between
+    neighbours that begin alike these extend beyond the token and are dropped, so a word that
+    begins no other word would never become a piece.
     """
     groups: dict[int, list[tuple[str, int]]] = {}
     for token, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -44,23 +35,23 @@ def _apart(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
 
 
 def train_pieces(counts: Mapping[str, int], *, size: int) -> dict[str, float]:
-    """Train SentencePiece's unigram model on tokens.
+    """Train a unigram model on tokens.
 
-    The same counts give the same pieces, in whatever order they come.
+    The order of the counts does not matter.
 
     Args:
-        counts: occurrences of each token, in the form in which a model sees it.
-        size: at most so many pieces, the 256 of `BYTES` among them.
+        counts: occurrences of each token as the model sees it.
+        size: maximum number of pieces, including the 256 of `BYTES`.
 
     Returns:
-        ln p of each piece, and 0 for `BYTES`.
+        The log-probability of each piece, and 0 for `BYTES`.
 
     Raises:
-        InputError: so few pieces cannot spell the tokens, or `sentencepiece` is missing.
+        InputError: the pieces are too few to spell the tokens, or `sentencepiece` is missing.
     """
     if not counts:
         raise InputError(
-            "The training split holds no word to cut into pieces: add text, or leave --unit at "
+            "The training split holds no word to split into pieces: add text, or leave --unit at "
             "word."
         )
     try:
@@ -70,9 +61,10 @@ def train_pieces(counts: Mapping[str, int], *, size: int) -> dict[str, float]:
             "Subwords need SentencePiece: `pip install nextword-pt[subword]`, or leave --unit at "
             "word."
         ) from error
-    share = min(1.0, _TEXT / sum(n * len(token.encode()) for token, n in counts.items()))
+    share = min(1.0, _MAX_BYTES / sum(n * len(token.encode()) for token, n in counts.items()))
     lines = (
-        f"{token.replace(MARK, '_')}\t{max(1, round(n * share))}" for token, n in _apart(counts)
+        f"{token.replace(MARK, '_')}\t{max(1, round(n * share))}"
+        for token, n in _interleave(counts)
     )
     model = io.BytesIO()
     try:
@@ -84,7 +76,7 @@ def train_pieces(counts: Mapping[str, int], *, size: int) -> dict[str, float]:
             vocab_size=size + 2,  # <unk> and <s>, which it must have
             hard_vocab_limit=False,
             byte_fallback=True,
-            # The tokenizer has cut and folded all there is to.
+            # The tokenizer has split and normalised the text.
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
             split_by_unicode_script=False,
@@ -111,28 +103,27 @@ def piece_vocabulary(
     *,
     displays: Mapping[str, str],
     paragraphs: int,
-    size: int,
-    case: Case,
-    numbers: Numbers,
+    config: VocabularyConfig,
 ) -> Vocabulary:
-    """The pieces of the tokens of a training split, the most frequent first.
+    """Return the pieces of the tokens of a training split, most frequent first.
 
     Args:
-        counts: occurrences of each token, in the form in which a model sees it.
-        displays: how people write a token, where that is another form; a piece that begins no
-            token of training is displayed as nothing.
-        paragraphs: how many there are.
-        size: at most so many pieces, `<unk>` and `<s>` among them.
-        case, numbers: see `Vocabulary`.
+        counts: occurrences of each token as the model sees it.
+        displays: tokens that people write in another way; a piece that begins no token is
+            displayed as "".
+        paragraphs: occurrences of `<s>`.
+        config: the size and the choices of the vocabulary.
 
     Raises:
         InputError: see `train_pieces`.
     """
     words = {token: count for token, count in counts.items() if token != NUMBER}
-    wholes = [UNKNOWN, BEGIN, *([NUMBER + MARK] if numbers == "class" else [])]
-    scores = dict.fromkeys(wholes, 0.0) | train_pieces(words, size=size - len(wholes))
+    wholes = [UNKNOWN, BEGIN, *([NUMBER + MARK] if config.numbers == "class" else [])]
+    scores = dict.fromkeys(wholes, 0.0) | train_pieces(
+        words, size=config.vocabulary_size - len(wholes)
+    )
     pieces = [*scores]
-    rows = in_chunks(Segmenter(pieces, [*scores.values()]), [*words])
+    rows = in_batches(Segmenter(pieces, [*scores.values()]), [*words])
     occurrences = np.repeat([*words.values()], rows.row_lengths().numpy())
     totals = np.bincount(rows.values.numpy(), occurrences, len(pieces)).astype(np.int64)
     total = dict(zip(pieces, totals.tolist(), strict=True))
@@ -143,8 +134,8 @@ def piece_vocabulary(
         tuple(kept),
         tuple(_display(piece, displays) if piece in first else "" for piece in kept),
         tuple(total[piece] for piece in kept),
-        case,
-        numbers,
+        config.case,
+        config.numbers,
         "subword",
         tuple(scores[piece] for piece in kept),
     )

@@ -1,7 +1,7 @@
-"""Documents become a vocabulary and one stream of ids per split.
+"""The stage that encodes documents: a vocabulary, and one stream of ids per split.
 
-The text is cut once: streams are first written with the numbers that different tokens get as
-they are met, and renumbered in place when the counts have made the vocabulary.
+Text is tokenized once. Streams are first written as indices of the tokens in order of appearance,
+and rewritten as ids when all tokens are counted and the vocabulary is chosen.
 """
 
 import contextlib
@@ -19,38 +19,32 @@ from pipeline.corpus.documents import list_parts, open_parquet
 from pipeline.corpus.splits import SPLITS
 from pipeline.parallel import side_by_side
 from pipeline.progress import Speed, progress_bar
-from pipeline.text.subword import in_chunks
+from pipeline.text.subword import in_batches
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
-    begins_sentence,
-    cut,
-    ends_sentence,
+    expand,
+    masks_case,
     open_paragraph,
-    put_back,
+    tokenize_unique,
 )
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
-from pipeline.tokens.counting import Forms, build_vocabulary, read_listed
+from pipeline.tokens.counting import TokenCounts, build_vocabulary, read_listed
 
-# Bytes of text cut at once: enough that pieces repeat, little enough to hold several batches.
+# Bytes of text tokenized at once: enough for chunks to repeat, and few enough that several batches
+# fit in memory.
 _BATCH = 2**21
-# Ids of a stream handled at once.
+# Ids of a stream processed at once.
 _CHUNK = 2**20
 
-# The splits that models are measured on.
+# The splits that models are evaluated on.
 HELD_OUT = ("valid", "test")
 
 
 @dataclasses.dataclass(frozen=True)
 class RowGroup:
-    """Some rows of documents.parquet.
-
-    Attributes:
-        path: the file.
-        number: which of its row groups.
-        size: about so many bytes of text.
-    """
+    """A row group of documents.parquet, and the approximate size of its text in bytes."""
 
     path: Path
     number: int
@@ -58,10 +52,10 @@ class RowGroup:
 
 
 def row_groups(path: Path) -> list[RowGroup]:
-    """The row groups of documents.parquet, in order.
+    """Return the row groups of documents.parquet, in order.
 
     Raises:
-        InputError: it is missing or is no table of documents.
+        InputError: it is missing or is not a table of documents.
     """
     groups = []
     for part in list_parts(path):
@@ -79,7 +73,7 @@ def row_groups(path: Path) -> list[RowGroup]:
 
 
 def batches(groups: Iterable[RowGroup]) -> Iterator[tuple[str, list[bytes]]]:
-    """Splits with texts of theirs, in order, in batches of bounded size."""
+    """Yield (split, texts) in batches of bounded size; each split keeps its order."""
     waiting: dict[str, list[bytes]] = {split: [] for split in SPLITS}
     sizes = dict.fromkeys(SPLITS, 0)
     for split, text in _texts(groups):
@@ -92,9 +86,9 @@ def batches(groups: Iterable[RowGroup]) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _texts(groups: Iterable[RowGroup]) -> Iterator[tuple[str, bytes]]:
-    for path, found in itertools.groupby(groups, key=lambda group: group.path):
+    for path, in_file in itertools.groupby(groups, key=lambda group: group.path):
         with open_parquet(path) as file:
-            for group in found:
+            for group in in_file:
                 rows = file.metadata.row_group(group.number).num_rows
                 at_once = max(1, rows * _BATCH // max(1, group.size))
                 for batch in file.iter_batches(
@@ -105,45 +99,43 @@ def _texts(groups: Iterable[RowGroup]) -> Iterator[tuple[str, bytes]]:
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
-def _number(text: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Number the tokens of texts, of shape (B,), as they are met.
+def _count(text: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    tokens, inverse = tokenize_unique(open_paragraph(text))
+    unique, indices = tf.unique(tokens.values)
+    rows = expand(tokens.with_values(indices), inverse)
+    stream = rows.values
+    breaks = rows.with_values(tf.cast(tf.gather(tf.equal(unique, BREAK), stream), tf.int32))
+    masked = tf.gather(masks_case(unique), stream)
+    inside = tf.boolean_mask(stream[1:], ~masked[:-1])
+    size = tf.size(unique)
+    counts = [tf.math.bincount(i, minlength=size, maxlength=size) for i in (stream, inside)]
+    return unique, stream, tf.reduce_sum(breaks, axis=1), *counts
+
+
+def count_batch(batch: tuple[str, list[bytes]]) -> list[np.ndarray]:
+    """Count the tokens of texts of a split.
 
     Returns:
-        The F different tokens; the texts as their numbers, one after the other; the paragraphs of
-        each text, (B,); how often each token stands; and how often where its case is its own.
+        The U unique tokens; all texts as their indices; the number of paragraphs in each text; the
+        count of each token, (U,); and how often its case is not due to its position, (U,).
     """
-    tokens, places = cut(open_paragraph(text))
-    forms, numbers = tf.unique(tokens.values)
-    rows = put_back(tokens.with_values(numbers), places)
-    stream = rows.values
-    breaks = rows.with_values(tf.cast(tf.gather(tf.equal(forms, BREAK), stream), tf.int32))
-    # Every text is opened by BREAK, so what stands before it in the batch says nothing.
-    opens = begins_sentence(tf.gather(ends_sentence(forms), stream))
-    inside = tf.boolean_mask(stream, ~opens)
-    size = tf.size(forms)
-    counts = [tf.math.bincount(n, minlength=size, maxlength=size) for n in (stream, inside)]
-    return forms, stream, tf.reduce_sum(breaks, axis=1), *counts
-
-
-def number_batch(batch: tuple[str, list[bytes]]) -> list[np.ndarray]:
-    """What `_number` tells of the texts of one split."""
-    return [part.numpy() for part in _number(tf.constant(batch[1]))]
+    return [part.numpy() for part in _count(tf.constant(batch[1]))]
 
 
 def ids_and_letters(
     tokenizer: Tokenizer, texts: list[bytes]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Texts as a vocabulary sees them.
+    """Encode texts.
 
     Returns:
-        The ids of all, one after the other; the letters of each token as it is written, of `<s>`
-        one, and none where tokens are cut into pieces; and the paragraphs of each text.
+        The ids of all texts; the number of letters of each token as it is written, 1 for `<s>`,
+        and empty for subwords; and the number of paragraphs in each text.
     """
     letters = tf.zeros((0,), tf.int32)
     if tokenizer.unit == "word":
-        tokens, places = cut(open_paragraph(tf.constant(texts)))
-        letters = put_back(tokens.with_values(_letters(tokens.values)), places).values
-        ids = put_back(tokens.with_values(tokenizer.lookup(tokens.values)), places)
+        tokens, inverse = tokenize_unique(open_paragraph(tf.constant(texts)))
+        letters = expand(tokens.with_values(_letters(tokens.values)), inverse).values
+        ids = tokenizer.ids_of_unique(tokens, inverse)
     else:
         ids = tokenizer(tf.constant(texts))
     begins = tf.cast(tf.equal(ids, BEGIN_ID), tf.int32)
@@ -163,22 +155,22 @@ def tokenize(
     init: Path | None = None,
     new_words: int = 0,
 ) -> None:
-    """Write vocabulary.tsv, tokenizer.json, and train.npy, valid.npy and test.npy.
+    """Write vocabulary.tsv, tokenizer.json, and the streams train.npy, valid.npy and test.npy.
 
-    The streams are int32 ids of shape (tokens,); train.documents.npy and the like tell how many
-    paragraphs each document of a stream has, int32 of shape (documents,). Where tokens are words,
-    valid.letters.npy and test.letters.npy tell how many letters each token has as it is written,
-    int32 of shape (tokens,). Memory holds each different token once, and a few megabytes of text.
+    A stream is int32 ids of shape (tokens,). Beside it, train.documents.npy and the like hold the
+    number of paragraphs in each document, int32 of shape (documents,), and for words
+    valid.letters.npy and test.letters.npy the number of letters of each token as it is written,
+    int32 of shape (tokens,). Memory holds the unique tokens and a few megabytes of text.
 
     Args:
         documents: folder that `ingest` wrote.
         output: folder to write into.
-        config: what the tokens are.
-        vocabulary: file of the tokens to know, one a line or a vocabulary.tsv; then size and
-            minimum count in `config` do not apply.
-        init: folder of a trained model whose vocabulary keeps its ids, case, numbers and unit, and
-            grows by new words of the training split; then the size does not apply.
-        new_words: maximum number of those; rarer ones than the minimum count stay out.
+        config: the size and the choices of the vocabulary.
+        vocabulary: file of the tokens to know, one a line, or a vocabulary.tsv, which replaces
+            size and minimum count in `config`.
+        init: folder of a trained model whose vocabulary keeps its ids and choices and grows by
+            new words of the training split; replaces the size in `config`.
+        new_words: maximum number of new words, which occur as often as the minimum count.
 
     Raises:
         InputError: the documents, the model's vocabulary or the listed tokens are missing, or hold
@@ -197,23 +189,22 @@ def tokenize(
                 "out --vocabulary or --init."
             )
         listed = read_listed(vocabulary, config)
-    forms = _number_splits(groups, output)
+    counted = _write_indices(groups, output)
     if base:
-        # All words are known first; then some of them extend what the model knows.
-        every = dataclasses.replace(
-            config, vocabulary_size=len(forms.numbers) + 2, min_count=1, unit="word"
+        everything = dataclasses.replace(
+            config, vocabulary_size=len(counted.index) + 2, min_count=1, unit="word"
         )
-        known = build_vocabulary(forms, documents=path, config=every)
+        known = build_vocabulary(counted, documents=path, config=everything)
         known = base.grown(known, new_words=new_words, min_count=config.min_count)
     else:
-        known = build_vocabulary(forms, documents=path, config=config, listed=listed)
+        known = build_vocabulary(counted, documents=path, config=config, listed=listed)
     known.save(output / "vocabulary.tsv")
-    _renumber_splits(known, forms, output)
+    _write_ids(known, counted, output)
 
 
-def _number_splits(groups: Sequence[RowGroup], output: Path) -> Forms:
-    """Write the splits as the numbers that tokens get as they are met; returns the tokens."""
-    forms = Forms()
+def _write_indices(groups: Sequence[RowGroup], output: Path) -> TokenCounts:
+    """Write the splits as indices of the returned tokens."""
+    counted = TokenCounts()
     size = sum(group.size for group in groups)
     with contextlib.ExitStack() as stack:
         streams = {
@@ -224,36 +215,35 @@ def _number_splits(groups: Sequence[RowGroup], output: Path) -> Forms:
         progress = stack.enter_context(progress_bar(Speed()))
         bar = progress.add_task("tokenize", total=size)
 
-        for (split, batch), numbered in side_by_side(number_batch, batches(groups)):
-            found, stream, paragraphs, *counts = numbered
-            counted = np.stack(counts) if split == "train" else np.zeros((2, len(found)), np.int64)
-            streams[split].append(forms.add(found.tolist(), counted)[stream])
+        for (split, batch), result in side_by_side(count_batch, batches(groups)):
+            tokens, stream, paragraphs, *counts = result
+            training = np.stack(counts) * (split == "train")
+            streams[split].append(counted.add(tokens.tolist(), training)[stream])
             streams[f"{split}.documents"].append(paragraphs)
             progress.update(bar, advance=sum(map(len, batch)))
         progress.update(bar, completed=size)
-    return forms
+    return counted
 
 
-def _renumber_splits(vocabulary: Vocabulary, forms: Forms, output: Path) -> None:
-    """Replace the numbers in the splits by the ids of a vocabulary."""
+def _write_ids(vocabulary: Vocabulary, counted: TokenCounts, output: Path) -> None:
+    """Replace the indices in the splits by the ids of a vocabulary, and write the letters."""
+    tokenizer = Tokenizer(vocabulary)
     if vocabulary.unit == "subword":
-        pieces = in_chunks(Tokenizer(vocabulary).pieces, [*forms.numbers])
+        pieces = in_batches(tokenizer.pieces, [*counted.index])
         for split in SPLITS:
-            _rewrite(output / f"{split}.npy", lambda n: tf.gather(pieces, n).values.numpy())
+            _rewrite(output / f"{split}.npy", lambda i: tf.gather(pieces, i).values.numpy())
         return
-    letters = np.concatenate([*forms.map(_letters)])
-    for split in HELD_OUT:
-        path = output / f"{split}.npy"
-        with StreamWriter(path.with_suffix(".letters.npy")) as writer:
-            for part in _numbers(path):
-                writer.append(letters[part])
-    ids = np.concatenate([*forms.map(Tokenizer(vocabulary).lookup)])
+    letters = np.concatenate([*counted.map(_letters)])
+    ids = np.concatenate([*counted.map(tokenizer.lookup)])
     for split in SPLITS:
-        _rewrite(output / f"{split}.npy", lambda n: ids[n])
+        path = output / f"{split}.npy"
+        if split in HELD_OUT:
+            _write(path.with_suffix(".letters.npy"), (letters[i] for i in _read_stream(path)))
+        _rewrite(path, lambda i: ids[i])
 
 
-def _numbers(path: Path) -> Iterator[np.ndarray]:
-    """A stream in parts. It is not mapped: all pages that were seen would count as memory."""
+def _read_stream(path: Path) -> Iterator[np.ndarray]:
+    # A memory map would count all pages that were read as memory.
     with path.open("rb") as file:
         file.seek(StreamWriter.HEADER)
         while data := file.read(4 * _CHUNK):
@@ -261,18 +251,21 @@ def _numbers(path: Path) -> Iterator[np.ndarray]:
 
 
 def _rewrite(path: Path, function: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Put what a function makes of a stream, part by part, in its place."""
-    beside = path.with_name(f".{path.name}")
-    with StreamWriter(beside) as writer:
-        for part in _numbers(path):
-            writer.append(function(part))
-    beside.replace(path)
+    partial = path.with_name(f".{path.name}")
+    _write(partial, map(function, _read_stream(path)))
+    partial.replace(path)
+
+
+def _write(path: Path, chunks: Iterable[np.ndarray]) -> None:
+    with StreamWriter(path) as writer:
+        for chunk in chunks:
+            writer.append(chunk)
 
 
 class StreamWriter:
-    """Writes a .npy vector of int32 whose length is known only at the end."""
+    """Write a .npy vector of int32 whose length is known only at the end."""
 
-    # The header is written twice: as long the first time as the longest it can be.
+    # The header's size does not depend on the length, so it can be overwritten.
     HEADER = 128
 
     def __init__(self, path: Path):

@@ -1,4 +1,4 @@
-"""A stream of ids cut into lanes and windows, the batches of truncated BPTT.
+"""Split a stream of ids into lanes and windows, the batches of truncated BPTT.
 
 stream   Ele bebeu água . Ela fez café . …      batch = 2, T = 3
 
@@ -6,8 +6,8 @@ lane 0   [Ele bebeu água] [. …           y = x shifted left by one
 lane 1   [Ela fez café]   [. …
           window 1         window 2      h carries over, the gradient stops at the bar
 
-With a stride k₁ < T windows overlap: each begins k₁ steps after the one before it, and only its
-last k₁ outputs, which no window has predicted yet, have targets.
+With a stride k₁ < T windows overlap: each begins k₁ steps after the one before, and only its last
+k₁ steps, which no earlier window predicts, have targets.
 """
 
 import dataclasses
@@ -25,22 +25,21 @@ from pipeline.text.vocabulary import BEGIN_ID
 
 NO_TARGET = -1
 
-# A stretch of the stream, from a first token up to and without an end. Every token of it but the
-# first is predicted.
+# First token and end of a part of the stream; all of its tokens but the first are predicted.
 Span = tuple[int, int]
 
-# Ids of a stream looked at at once.
+# Ids of a stream searched at once.
 _CHUNK = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """What one update learns from.
+    """The batch of one update.
 
     Attributes:
         x: int32 ids, (B, T).
-        y: int32, (B, K), the targets of the last K ≤ T steps; `NO_TARGET` where there is none.
-        begins: bool, (B,), lanes that read a new text, whose state is to be forgotten before.
+        y: int32 targets of the last K ≤ T steps, or `NO_TARGET`, (B, K).
+        begins: bool, (B,), lanes that begin a new text, whose state must be reset before.
     """
 
     x: np.ndarray
@@ -49,11 +48,7 @@ class Window:
 
 
 class Shards:
-    """Vectors of ids that are read as one stream.
-
-    Args:
-        shards: int32 ids, each of shape (tokens,), in order.
-    """
+    """Read int32 vectors as one stream, by `len` and indexing."""
 
     def __init__(self, shards: Iterable[np.ndarray]):
         self._shards = [shard for shard in shards if len(shard)]
@@ -63,7 +58,7 @@ class Shards:
         return int(self._starts[-1])
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """The ids of a slice, or at places of any shape, in that shape."""
+        """Return the ids of a slice, or at indices of any shape, in that shape."""
         if isinstance(index, slice):
             index = range(*index.indices(len(self)))
         places = np.asarray(index, np.int64)
@@ -79,22 +74,20 @@ class Shards:
 
 
 def open_stream(path: Path) -> np.ndarray:
-    """The int32 ids of one split, shape (tokens,), memory-mapped.
+    """Return the int32 ids of a split, (tokens,), memory-mapped.
 
-    Where there is no train.npy, but train-00000.npy, train-00001.npy, …, as Spark writes them,
-    those are the stream.
+    If train.npy is missing, read train-00000.npy, train-00001.npy, …, which Spark writes.
 
     Raises:
-        InputError: the file is missing or is no vector of ids.
+        InputError: the file is missing or is not a vector of ids.
     """
     shards = [] if path.exists() else sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
     if shards:
-        # It has len() and [], which is what a stream is read by.
-        return Shards(map(_open, shards))  # type: ignore[return-value]
-    return _open(path)
+        return Shards(map(_open_file, shards))  # type: ignore[return-value]
+    return _open_file(path)
 
 
-def _open(path: Path) -> np.ndarray:
+def _open_file(path: Path) -> np.ndarray:
     try:
         stream = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
@@ -107,7 +100,7 @@ def _open(path: Path) -> np.ndarray:
 
 
 def even_lanes(tokens: int, *, batch_size: int) -> list[list[Span]]:
-    """A stream of `tokens` cut into lanes equally long; the last ones may be shorter, or empty."""
+    """Split a stream into lanes of equal length; the last ones may be shorter, or empty."""
     targets = tokens - 1
     length = -(-targets // batch_size)
     starts = range(0, batch_size * length, length) if length else [0] * batch_size
@@ -115,10 +108,9 @@ def even_lanes(tokens: int, *, batch_size: int) -> list[list[Span]]:
 
 
 def paragraph_lanes(stream: np.ndarray, *, batch_size: int) -> list[list[Span]]:
-    """`even_lanes` that begin where a paragraph does, if their even share holds any beginning.
+    """Return `even_lanes`, each moved to the first paragraph that begins in it, if any.
 
-    A model in use is never asked to begin amid a sentence, and some stay lost for long if they
-    are.
+    A model in use never begins within a sentence, and some take long to recover if they do.
     """
     lanes = [lane for lane in even_lanes(len(stream), batch_size=batch_size) if lane]
     bounds = [0]
@@ -133,68 +125,69 @@ def paragraph_lanes(stream: np.ndarray, *, batch_size: int) -> list[list[Span]]:
 def document_lanes(
     documents: Iterable[Span], *, batch_size: int, window: int, stride: int
 ) -> list[list[Span]]:
-    """Whole documents spread over lanes, the longest first, each into the lane with least text."""
+    """Assign whole documents to lanes, longest first, each to the lane with fewest windows."""
     heap: list[tuple[int, int, list[Span]]] = [(0, lane, []) for lane in range(batch_size)]
     for span in sorted(documents, key=lambda span: (span[0] - span[1], span)):
         count, lane, spans = heap[0]
         spans.append(span)
-        count += _count([span], window=window, stride=stride)
+        count += _windows_of([span], window=window, stride=stride)
         heapq.heapreplace(heap, (count, lane, spans))
     return [sorted(spans) for _, _, spans in sorted(heap, key=lambda entry: entry[1])]
 
 
-def paragraphs(stream: np.ndarray) -> Iterator[Span]:
-    """The paragraphs of a stream, each with the `<s>` that ends it."""
+def paragraph_spans(stream: np.ndarray) -> Iterator[Span]:
+    """Yield the paragraphs of a stream, each with the `<s>` that ends it."""
     start = 0
     for first in range(0, len(stream), _CHUNK):
-        for found in np.flatnonzero(stream[first : first + _CHUNK] == BEGIN_ID).tolist():
-            if first + found > start:
-                yield start, first + found + 1
-                start = first + found
+        begins = first + np.flatnonzero(stream[first : first + _CHUNK] == BEGIN_ID)
+        for begin in begins.tolist():
+            if begin > start:
+                yield start, begin + 1
+                start = begin
     if len(stream) - start > 1:
         yield start, len(stream)
 
 
-def documents(stream: np.ndarray, counts: Iterable[int]) -> Iterator[Span]:
-    """The documents of a stream, each with the `<s>` that begins the next.
+def document_spans(stream: np.ndarray, counts: Iterable[int]) -> Iterator[Span]:
+    """Yield the documents of a stream, each with the `<s>` that begins the next.
 
     Args:
-        stream: int32 ids, shape (tokens,).
-        counts: paragraphs of each document, in order.
+        stream: int32 ids, (tokens,).
+        counts: number of paragraphs in each document.
     """
-    spans = paragraphs(stream)
+    spans = paragraph_spans(stream)
     for count in counts:
         if group := list(itertools.islice(spans, count)):
             yield group[0][0], group[-1][1]
 
 
-def _count(spans: Sequence[Span], *, window: int, stride: int) -> int:
+def _windows_of(spans: Sequence[Span], *, window: int, stride: int) -> int:
     return sum(1 + max(0, -(-(end - 1 - first - window) // stride)) for first, end in spans)
 
 
 def count_windows(lanes: Sequence[Sequence[Span]], *, window: int, stride: int) -> int:
-    """How many windows `windows` yields."""
-    return max(_count(spans, window=window, stride=stride) for spans in lanes)
+    """Return the number of windows that `windows` yields."""
+    return max(_windows_of(spans, window=window, stride=stride) for spans in lanes)
 
 
 def windows(
     stream: np.ndarray, lanes: Sequence[Sequence[Span]], *, window: int, stride: int
 ) -> Iterator[Window]:
-    """Windows of T steps, each `stride` steps after the one before it.
+    """Yield windows of T steps, each `stride` steps after the one before.
 
-    The first window of a span has targets for all of its outputs. Where a lane has ended, or a
-    span within its last window, targets are `NO_TARGET`.
+    The first window of a span has targets at all steps. After the end of a span or lane, targets
+    are `NO_TARGET`.
 
     Args:
-        stream: int32 ids, shape (tokens,).
-        lanes: what each lane reads, one span after the other.
+        stream: int32 ids, (tokens,).
+        lanes: spans that each lane reads in turn.
         window: T, steps in a window.
         stride: k₁ ≤ T.
     """
 
     def walk(spans: Sequence[Span]) -> Iterator[tuple[int, int, bool]]:
         for first, end in spans:
-            for i in range(_count([(first, end)], window=window, stride=stride)):
+            for i in range(_windows_of([(first, end)], window=window, stride=stride)):
                 yield first + i * stride, end, i == 0
 
     steps = np.arange(window)
@@ -211,15 +204,15 @@ def windows(
 def sequences(
     stream: np.ndarray, spans: np.ndarray, *, batch_size: int, seed: Sequence[int]
 ) -> Iterator[Window]:
-    """Whole spans as windows, as many side by side as a batch holds, of about equal length.
+    """Yield batches of whole spans of about equal length.
 
-    T is the longest of the batch, rounded up so that few lengths occur: each is compiled anew.
+    T is the longest of the batch, rounded up so that few lengths occur, since each one compiles.
 
     Args:
-        stream: int32 ids, shape (tokens,).
-        spans: int64, shape (spans, 2).
+        stream: int32 ids, (tokens,).
+        spans: int64, (spans, 2).
         batch_size: spans in a batch; one batch, of short ones, may have fewer.
-        seed: decides which spans of like length share a batch, and the order of batches.
+        seed: of the order of batches, and of which spans of similar length share one.
     """
     random = np.random.default_rng(seed)
     sizes = _round_up(spans[:, 1] - 1 - spans[:, 0])
@@ -234,7 +227,7 @@ def sequences(
 
 
 def _round_up(lengths: np.ndarray) -> np.ndarray:
-    """The next of 8, 12, 16, 24, 32, 48, …"""
+    """Round up to one of 8, 12, 16, 24, 32, 48, …"""
     power = 2 ** np.ceil(np.log2(np.maximum(lengths, 8))).astype(np.int64)
     between = power * 3 // 4
     return np.where((lengths <= between) & (power > 8), between, power)
@@ -243,27 +236,19 @@ def _round_up(lengths: np.ndarray) -> np.ndarray:
 def distribute(
     batches: Iterable[Window], strategy: tf.distribute.Strategy
 ) -> Iterator[tuple[tf.Tensor, ...]]:
-    """x, y and begins of windows, each spread over the replicas of a strategy.
+    """Yield x, y and begins of windows, with the lanes split over the replicas of a strategy.
 
-    A replica reads on in its own lanes. This is no tf.data pipeline: a window is cut out of a
-    memory map in microseconds, and tf.data's threads slowed the training step down by a fifth on
-    two cores (TF 2.21), while its tuner could miss the end of an epoch by 20 s.
+    A replica always reads the same lanes. This is not a tf.data pipeline: slicing a memory map
+    takes microseconds, while tf.data's threads slowed the training step down by a fifth on two
+    cores (TF 2.21), and its tuner could delay the end of an epoch by 20 s.
     """
     for window in batches:
-        yield tuple(spread(lanes, strategy) for lanes in (window.x, window.y, window.begins))
+        yield tuple(per_replica(lanes, strategy) for lanes in (window.x, window.y, window.begins))
 
 
-def spread(lanes: np.ndarray, strategy: tf.distribute.Strategy) -> tf.Tensor:
-    """The lanes of a batch (batch, …), each replica's own for it."""
-    replicas = strategy.num_replicas_in_sync
+def per_replica(lanes: np.ndarray, strategy: tf.distribute.Strategy) -> tf.Tensor:
+    """Split the lanes of a batch (batch, …) evenly over the replicas of a strategy."""
+    shares = np.split(lanes, strategy.num_replicas_in_sync)
     return strategy.experimental_distribute_values_from_function(
-        lambda context: tf.constant(
-            lanes_of(lanes, replica=context.replica_id_in_sync_group, replicas=replicas)
-        )
+        lambda context: tf.constant(shares[context.replica_id_in_sync_group])
     )
-
-
-def lanes_of(lanes: np.ndarray, *, replica: int, replicas: int) -> np.ndarray:
-    """The lanes of a batch (batch, …) that one of several replicas reads."""
-    share = len(lanes) // replicas
-    return lanes[replica * share : (replica + 1) * share]

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.model.language_model import UNREADABLE
-from pipeline.tokens.windows import spread
+from pipeline.tokens.windows import per_replica
 from pipeline.training import strategies
 from pipeline.training.trainer import Trainer
 
@@ -123,7 +123,7 @@ class Checkpoints:
             for state, value in zip(states, values, strict=True):
                 state.assign(value)
 
-        strategy.run(assign, ([spread(state.numpy(), strategy) for state in self._states],))
+        strategy.run(assign, ([per_replica(state.numpy(), strategy) for state in self._states],))
 
 
 def save_checkpoint(manager: tf.train.CheckpointManager, **options: int) -> None:

@@ -10,10 +10,10 @@ from pipeline.tokens.windows import (
     Window,
     count_windows,
     document_lanes,
-    documents,
+    document_spans,
     even_lanes,
     open_stream,
-    paragraphs,
+    paragraph_spans,
     sequences,
     windows,
 )
@@ -72,8 +72,8 @@ class Text:
 
     def _sequences(self) -> Iterator[tuple[int, int]]:
         if self._documents:
-            return documents(self._stream, open_stream(self._documents)[:].tolist())
-        return paragraphs(self._stream)
+            return document_spans(self._stream, open_stream(self._documents)[:].tolist())
+        return paragraph_spans(self._stream)
 
     def epoch(self, number: int) -> Iterator[Window]:
         """Return all windows of an epoch; whole sequences are shuffled anew in each."""

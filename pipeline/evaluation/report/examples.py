@@ -10,8 +10,10 @@ import tensorflow as tf
 from pipeline.evaluation.keystrokes import SUGGESTIONS
 from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Predictions
+from pipeline.text.sentences import SENTENCE_ENDS
+from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.spelling import suggestible
-from pipeline.text.tokenizer import detokenize
+from pipeline.text.tokenizer import BREAK
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
 # Tokens of context before an example.
@@ -59,7 +61,7 @@ class Example:
 def choose_sentences(stream: np.ndarray, vocabulary: Vocabulary, *, count: int) -> list[Place]:
     """Draw up to `count` sentences of a stream at random, and a word to hide in each."""
     ids = np.asarray(stream[:])
-    stops = [i for i, token in enumerate(vocabulary.spellings()) if token in {".", "!", "?", "…"}]
+    stops = [i for i, token in enumerate(vocabulary.spellings()) if token in {*SENTENCE_ENDS}]
     begins = ids == BEGIN_ID
     after = np.flatnonzero(begins | np.isin(ids, stops)) + 1
     # A sentence includes the mark that ends it, but not the `<s>` after it.
@@ -155,17 +157,12 @@ def _offered(vocabulary: Vocabulary) -> np.ndarray:
 
 
 def _spaces(texts: Sequence[str], closes: Sequence[bool]) -> list[bool]:
-    """Return before which tokens, or pieces of tokens, the usual spacing has a space."""
-    starts = [True, *closes[:-1]]
-    words: list[str] = []
+    """Return whether a space stands before each token, or piece of a token."""
+    words, starts = [BREAK], [True, *closes[:-1]]
     for text, start in zip(texts, starts, strict=True):
         if start:
-            words.append("")
-        words[-1] += text
-    line = detokenize(tf.ragged.constant([words])).numpy()[0].decode()
-    spaces, end = [], 0
-    for text, start in zip(texts, starts, strict=True):
-        begin = line.index(text, end)
-        spaces.append(start and begin > end)
-        end = begin + len(text)
-    return spaces
+            words.append(text)
+        else:
+            words[-1] += text
+    before = iter(spaces(spacing_kinds(words)).numpy()[1:].tolist())
+    return [start and next(before) for start in starts]
