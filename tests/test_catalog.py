@@ -126,7 +126,7 @@ def test_fetches_everything_once(server: Server, tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == sorted(
         Path(name).name for name in TEXTS
     )
-    # What is empty needs no request.
+    # An empty file needs no request.
     assert sorted(name for name, _ in server.requests) == sorted(filter(TEXTS.get, TEXTS))
     server.requests.clear()
     assert fetch(corpus(server.url), cache=tmp_path) == folder
@@ -174,7 +174,7 @@ def test_whatever_is_left_of_a_download_ends_well(
     (folder / MANHA).unlink()
     (folder / f"{MANHA}.part").write_bytes(left)
     server.behaviour[MANHA] = behaviour
-    # Only what is wrong and looks like a beginning is found out by its hash, and fetched again.
+    # Only a wrong part that looks like a beginning fails its hash, and is fetched again.
     retries = int(left.startswith(b"#") and behaviour == "")
     assert texts_in(fetch(corpus(server.url), cache=tmp_path, retries=retries)) == TEXTS
     assert not list(folder.rglob("*.part"))
@@ -190,21 +190,18 @@ def test_a_whole_part_needs_no_request(server: Server, tmp_path: Path) -> None:
 
 FETCH = """
 import logging
-import sys
 from pathlib import Path
 
-sys.path.insert(0, sys.argv[1])
-from test_catalog import corpus, fetch
+from pipeline.corpus.catalog import Corpus, File, fetch
 
 logging.basicConfig(format="%(message)s")
-fetch(corpus(sys.argv[2]), cache=Path(sys.argv[3]), retries=0)
+fetch({corpus!r}, cache=Path({cache!r}), retries=0)
 """
 
 
 def start_fetching(server: Server, cache: Path) -> subprocess.Popen[str]:
-    arguments = [str(Path(__file__).parent), server.url, str(cache)]
     return subprocess.Popen(
-        [sys.executable, "-c", FETCH, *arguments],
+        [sys.executable, "-c", FETCH.format(corpus=corpus(server.url), cache=str(cache))],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -219,9 +216,9 @@ def test_of_two_processes_one_downloads(server: Server, tmp_path: Path, killed: 
         assert first.poll() is None
         time.sleep(0.01)
     second = start_fetching(server, tmp_path)
-    told = "Waiting for another nextword process to download textos.\n"
+    message = "Waiting for another nextword process to download textos.\n"
     assert second.stderr
-    assert second.stderr.readline() == told
+    assert second.stderr.readline() == message
     if killed:
         server.behaviour.clear()
         first.kill()
