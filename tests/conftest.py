@@ -16,16 +16,59 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 from tensorflow.python.eager import context
 
+from pipeline.cli import main
+from pipeline.export.export import export
 from pipeline.model.config import ModelConfig
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.model.language_model import LanguageModel, build_model, weights
+from pipeline.model.meter import Predictions
+from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 from pipeline.training.config import TrainingConfig
 from pipeline.training.train import train
 
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
 CELLS = ("lstm", "gru", "simple_rnn", "feedforward")
+
+# Vocabularies
+
+CHOICES = [{"case": c, "numbers": n} for c in ("fold", "keep") for n in ("keep", "class")]
+
+
+def vocabulary_of(*words: str, displays: dict[str, str] | None = None, **choices) -> Vocabulary:
+    """`<unk>`, `<s>` and words, each counted once; displayed as they are unless `displays` says."""
+    tokens = ("<unk>", "<s>", *words)
+    shown = tuple((displays or {}).get(token, token) for token in tokens)
+    return Vocabulary(tokens, shown, (1,) * len(tokens), **choices)
+
+
 TOKENS = ("<unk>", "<s>", ".", ",", "o", "a", "água", "brasil", "cachorro", "bebeu", "e", "ela")
-DISPLAYS = tuple("Brasil" if token == "brasil" else token for token in TOKENS)
+VOCABULARY = replace(
+    vocabulary_of(*TOKENS[2:], displays={"brasil": "Brasil"}),
+    counts=(3, 9, 9, 7, *range(len(TOKENS) - 4, 0, -1)),
+)
+# Pieces that close words and pieces that others follow: casa|s, brasil|eir|o.
+PIECES = dict(
+    zip(
+        "casa▁ cas a▁ s▁ brasil▁ brasil eiro▁ casa o▁ .▁ ▁ 1▁ eir b a s 1".split(),
+        [-3, -3.5, -2, -2.1, -5, -5.5, -4, -3.1, -2.2, -1.5, -2.5, -6, -4.5, -7, -7, -7, -7],
+        strict=True,
+    )
+)
+SUBWORDS = vocabulary_of(
+    *PIECES, *BYTES,
+    displays={
+        **{piece: piece.removesuffix(MARK) for piece in PIECES},
+        "brasil▁": "Brasil",
+        **dict.fromkeys(["eiro▁", "eir", "b", *BYTES], ""),  # they begin no word
+    },
+    unit="subword",
+    scores=(0.0, 0.0, *PIECES.values(), *[0.0] * len(BYTES)),
+)  # fmt: skip
+
+# Models
 
 
 def config(cell: str = "lstm", **changes) -> ModelConfig:
@@ -35,7 +78,63 @@ def config(cell: str = "lstm", **changes) -> ModelConfig:
     return ModelConfig(**{"cell": cell, **sizes, **options, **changes})
 
 
-# A training of seconds.
+def random_model(
+    cell: str = "lstm",
+    vocabulary: Vocabulary = VOCABULARY,
+    *,
+    scale: float = 1.0,
+    batch_size: int | None = None,
+    **changes,
+) -> LanguageModel:
+    """A model of normal weights: with a `scale` of 1 its states and predictions vary widely."""
+    options = {"tied": False, "vocabulary_size": len(vocabulary), **changes}
+    model = build_model(config(cell, **options), batch_size=batch_size)
+    random = np.random.default_rng(2)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(scale=scale, size=variable.shape))
+    return model
+
+
+def save_training(folder: Path, model: LanguageModel, vocabulary: Vocabulary = VOCABULARY) -> Path:
+    """Write a model as `train` does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save(folder / "model.json")
+    vocabulary.save(folder / "vocabulary.tsv")
+    (folder / "history.csv").write_text("epoch,train_perplexity,valid_perplexity\n1,90,90\n")
+    tf.train.CheckpointManager(weights(model), folder / "checkpoints", max_to_keep=1).save()
+    return folder
+
+
+def write_training(
+    folder: Path, cell: str = "lstm", vocabulary: Vocabulary = VOCABULARY, **changes
+) -> Path:
+    """Write a `random_model` as `train` does."""
+    return save_training(folder, random_model(cell, vocabulary, **changes), vocabulary)
+
+
+def write_export(
+    folder: Path, cell: str = "lstm", vocabulary: Vocabulary = VOCABULARY, **options
+) -> Path:
+    """Write a `random_model` to `folder`/training, and its export to `folder`/nextword."""
+    training = write_training(folder / "training", cell, vocabulary)
+    export(training=training, output=folder / "nextword", **options)
+    return folder / "nextword"
+
+
+def predicted(targets, nats) -> Predictions:
+    """The predictions of a model that is always right and never sure."""
+    zeros = np.zeros(len(targets))
+    return Predictions(targets, np.array(nats, np.float32), zeros.astype(np.int32), zeros)
+
+
+def ask(saved, signature: str, **inputs) -> dict[str, np.ndarray]:
+    """Call a signature of a SavedModel."""
+    answer = saved.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+# Trainings of seconds
+
 MODEL = ModelConfig(embedding=8, units=8, mogrifier=0, dropout=0.2, context=3)
 TRAINING = TrainingConfig(
     window=5, batch_size=4, epochs=4, learning_rate=0.02, warmup=0.0, strategy="one"
@@ -48,6 +147,12 @@ def small(**changes) -> dict[str, ModelConfig | TrainingConfig]:
     return {"model": replace(MODEL, **of_model), "training": replace(TRAINING, **changes)}
 
 
+def history(folder: Path) -> list[dict[str, float]]:
+    """The rows of history.csv."""
+    with (folder / "history.csv").open() as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
 def trained(tokens: Path, folder: Path, **options) -> list[dict[str, float]]:
     """Train a small model; options are fields of its configurations, or others of `train`.
 
@@ -57,8 +162,7 @@ def trained(tokens: Path, folder: Path, **options) -> list[dict[str, float]]:
     others = ("init", "retain", "on_windows", "on_epoch")
     given = {name: options.pop(name) for name in others if name in options}
     train(tokens, folder, **small(**options), **given)
-    with (folder / "history.csv").open() as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    return history(folder)
 
 
 @contextlib.contextmanager
@@ -95,10 +199,10 @@ def slopes(loss, variables):
     return slope, difference
 
 
-def write_tokens(folder: Path, vocabulary: Vocabulary) -> Path:
+def write_tokens(folder: Path) -> Path:
     """A folder as `tokenize` writes it: a short language with a rule (o cachorro bebeu …)."""
     folder.mkdir()
-    vocabulary.save(folder / "vocabulary.tsv")
+    VOCABULARY.save(folder / "vocabulary.tsv")
     sentence = [
         TOKENS.index(word)
         for word in ["<s>", "o", "cachorro", "bebeu", "água", "e", "ela", ",", "a", "."]
@@ -112,14 +216,9 @@ def write_tokens(folder: Path, vocabulary: Vocabulary) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def vocabulary() -> Vocabulary:
-    return Vocabulary(TOKENS, DISPLAYS, [3, 9, 9, 7, *range(len(TOKENS) - 4, 0, -1)])
-
-
 @pytest.fixture
-def tokens(tmp_path: Path, vocabulary: Vocabulary) -> Path:
-    return write_tokens(tmp_path / "tokens", vocabulary)
+def tokens(tmp_path: Path) -> Path:
+    return write_tokens(tmp_path / "tokens")
 
 
 @pytest.fixture(scope="session")
@@ -132,16 +231,34 @@ def store(tmp_path_factory):
         yield uri
 
 
+# The command line
+
+
+def nextword(*arguments, stdin: str | bytes | None = None):
+    """Run a command of nextword in this process."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+
+def sentence_of(result) -> str:
+    """The one sentence that a refused input gets."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
 # Trainings in processes of their own
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = ROOT / "tests" / "worker.py"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, vocabulary):
-    """Where they read tokens/ and write."""
+def place(tmp_path_factory):
+    """The folder in which they read tokens/ and write."""
     folder = tmp_path_factory.mktemp("trainings")
-    write_tokens(folder / "tokens", vocabulary)
+    write_tokens(folder / "tokens")
     return folder
 
 
@@ -154,7 +271,7 @@ def start(place, store):
         addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
         processes = []
         for index in range(workers):
-            variables = {**os.environ, "PYTHONPATH": str(WORKER.parents[1]), **environment}
+            variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
             if workers > 1:
                 task = {"type": "worker", "index": index}
                 variables["TF_CONFIG"] = json.dumps(
@@ -191,11 +308,11 @@ def wait_for_windows(process, count):
         count -= line == "window\n"
         if not count:
             return
-    pytest.fail(f"it ended before: {process.wait()}")
+    pytest.fail(f"the process ended early: {process.wait()}")
 
 
 def digests(processes):
-    """Of the weights that processes ended with."""
+    """Digests of the weights with which processes ended."""
     outputs = [process.communicate(timeout=400)[0] for process in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output

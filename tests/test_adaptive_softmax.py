@@ -6,15 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import config, slopes
+from conftest import config, save_training, slopes, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.export.export import export
 from pipeline.model.adaptive_softmax import AdaptiveSoftmax, cutoffs
-from pipeline.model.language_model import build_model, weights
+from pipeline.model.language_model import build_model
 from pipeline.predict import load
-from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import NO_TARGET
 
 ENDS, WIDTH = (4, 9, 15), 40
@@ -171,15 +170,11 @@ def test_an_adaptive_model_travels_and_is_exported(tmp_path):
     model = build_model(config("gru", **LARGE))
     for variable in model.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, (3, variable.shape[0])))
-    model.config.save(tmp_path / "model.json")
-    manager = tf.train.CheckpointManager(weights(model), tmp_path / "checkpoints", max_to_keep=1)
-    manager.save()
-
-    words = ["<unk>", "<s>", *(f"p{i}" for i in range(4_098))]
-    Vocabulary(tuple(words), tuple(words), [1] * len(words)).save(tmp_path / "vocabulary.tsv")
-    export(training=tmp_path, output=tmp_path / "nextword", suggestions=3)
+    vocabulary = vocabulary_of(*(f"p{i}" for i in range(4_098)))
+    training = save_training(tmp_path / "training", model, vocabulary)
+    export(training=training, output=tmp_path / "nextword", suggestions=3)
     score = load(tmp_path / "nextword").signatures["score"]
-    scored = score(text=tf.constant([f"{words[2]} {words[4_060]} {words[2]}"]))
+    scored = score(text=tf.constant(["p0 p4058 p0"]))
     assert int(scored["tokens"][0]) == 3
     ids = tf.constant([[1, 2, 4_060, 2]])
     h, _ = model.hidden(ids[:, :-1])

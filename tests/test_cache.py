@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TOKENS, config
-from test_export import SUBWORDS, VOCABULARY, ask, write_training
+from conftest import (
+    SUBWORDS,
+    TOKENS,
+    VOCABULARY,
+    ask,
+    config,
+    random_model,
+    write_export,
+    write_tokens,
+    write_training,
+)
 
 from pipeline import InputError
 from pipeline.export.export import export
@@ -71,8 +80,8 @@ def test_a_window_from_the_beginning_is_the_formula(size):
     cache = Cache(size, CACHE.theta, CACHE.weight)
     p = tf.exp(mix(log_p, Steps.empty(2, size, UNITS).append(h, ids), cache)).numpy()
     for row in range(2):
-        found = expected(tf.exp(log_p)[row].numpy(), h[row], ids[row], cache)
-        np.testing.assert_allclose(p[row], found, rtol=1e-4, atol=1e-7)
+        by_hand = expected(tf.exp(log_p)[row].numpy(), h[row], ids[row], cache)
+        np.testing.assert_allclose(p[row], by_hand, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(p.sum(-1), 1, rtol=1e-5)
 
 
@@ -98,7 +107,7 @@ def test_padding_is_not_remembered():
         )
         for part, expected_part in zip(memory, alone.last(CACHE.size), strict=True):
             np.testing.assert_array_equal(part[row], expected_part[0])
-    # After nothing but padding, what was remembered before.
+    # Nothing but padding leaves the memory as it was.
     for part, expected_part in zip(
         memory.append(h, ids).last(CACHE.size, padding=9), memory, strict=True
     ):
@@ -145,13 +154,13 @@ def test_the_choice_is_the_best_of_a_grid():
     grid = [(theta, weight) for theta in thetas for weight in np.linspace(0, 0.9, 91)]
     assert best.size == 9
     assert mean(best.theta, best.weight) <= min(mean(*entry) for entry in grid) + 1e-6
-    # However good the cache, the model keeps a say.
+    # However good the cache, it does not get all the weight.
     assert choose(nats + 50, shares + 0.1, size=9, thetas=thetas).weight == 0.9
 
 
 @pytest.fixture(scope="module")
 def stream():
-    """A text that says the same four tokens again and again, then four others."""
+    """A text that repeats four tokens for a while, then four others, and so on."""
     random = np.random.default_rng(8)
     topics = [random.choice(np.arange(2, len(TOKENS)), 4) for _ in range(12)]
     return np.concatenate([[1, *random.choice(topic, 60)] for topic in topics]).astype(np.int32)
@@ -198,21 +207,13 @@ def test_no_theta_near_the_one_chosen_is_better():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, stream):
     folder = tmp_path_factory.mktemp("cached")
-    training = write_training(folder / "training", VOCABULARY, "lstm")
-    (folder / "tokens").mkdir()
-    VOCABULARY.save(folder / "tokens" / "vocabulary.tsv")
-    np.save(folder / "tokens" / "valid.npy", stream)
-    (folder / "nextword").mkdir()
-    export(
-        training=training,
-        output=folder / "nextword",
-        suggestions=4,
-        cache=CACHE.size,
-        tokens=folder / "tokens",
-    )
+    tokens = write_tokens(folder / "tokens")
+    np.save(tokens / "valid.npy", stream)
+    exported = write_export(folder, suggestions=4, cache=CACHE.size, tokens=tokens)
+    training = folder / "training"
     cache = tune(load_model(training, batch_size=LANES), stream, size=CACHE.size)
     assert cache.weight > 0.05
-    return load(folder / "nextword"), load_model(training), cache
+    return load(exported), load_model(training), cache
 
 
 def probabilities(model, cache, text):
@@ -230,7 +231,7 @@ def test_the_saved_model_has_the_cache(exported):
     for text, shown, shares in zip(TEXTS, answer["words"], answer["probabilities"], strict=True):
         p = probabilities(model, cache, text)[0][-1]
         best = sorted(words, key=lambda i: -p[i])[:4]
-        assert [word.decode().lower() for word in shown.numpy()] == [TOKENS[i] for i in best]
+        assert [word.decode().lower() for word in shown] == [TOKENS[i] for i in best]
         np.testing.assert_allclose(shares, p[best], rtol=1e-3)
 
 
@@ -238,7 +239,7 @@ def test_the_saved_model_scores_with_the_cache(exported):
     saved, model, cache = exported
     texts = [*TEXTS, " ".join(TEXTS) * 10]  # the last one longer than what is looked at at once
     answer = ask(saved, "score", text=texts)
-    for text, nats in zip(texts, answer["log_probability"].numpy(), strict=True):
+    for text, nats in zip(texts, answer["log_probability"], strict=True):
         p, ids = probabilities(model, cache, text)
         log_p = sum(np.log(p[t, ids[t + 1]]) for t in range(len(ids) - 1))
         assert nats == pytest.approx(log_p, rel=1e-3, abs=1e-5)
@@ -258,8 +259,8 @@ def test_word_by_word_remembers_as_the_whole_text(exported):
     np.testing.assert_array_equal(again["state"], answer["state"])
 
 
-def test_a_feedforward_model_has_a_cache_too(tmp_path):
-    model = load_model(write_training(tmp_path / "training", VOCABULARY, "feedforward"))
+def test_a_feedforward_model_has_a_cache_too():
+    model = random_model("feedforward")
     cache = Cache(size=4, theta=0.2, weight=0.4)
     module = NextWord(model, VOCABULARY, suggestions=8, cache=cache)
     answer = module.suggest(tf.constant(TEXTS))
@@ -269,14 +270,13 @@ def test_a_feedforward_model_has_a_cache_too(tmp_path):
         np.testing.assert_allclose(shares, words, rtol=1e-3)
 
 
-def test_nothing_is_scored_with_a_cache_too(tmp_path):
-    model = load_model(write_training(tmp_path / "training", VOCABULARY, "lstm"))
-    module = NextWord(model, VOCABULARY, suggestions=8, cache=CACHE)
+def test_an_empty_batch_is_scored_with_a_cache_too():
+    module = NextWord(random_model(), VOCABULARY, suggestions=8, cache=CACHE)
     answer = module.score(tf.constant([], tf.string))
     assert answer["log_probability"].shape == answer["tokens"].shape == (0,)
 
 
-def test_a_word_just_seen_gains():
+def test_a_recent_word_gains():
     model = build_model(config())
     ids = Tokenizer(VOCABULARY)(tf.constant(["Ela bebeu água e o cachorro e o"])).to_tensor()
     h, _ = model.hidden(ids)
@@ -286,20 +286,20 @@ def test_a_word_just_seen_gains():
     assert gain[gains] > 0 > gain[loses]
 
 
-def test_words_of_pieces_have_a_cache_too(tmp_path):
-    model = load_model(write_training(tmp_path / "training", SUBWORDS, "gru"))
-    module = NextWord(model, SUBWORDS, suggestions=3, cache=Cache(size=6, theta=0.1, weight=0.5))
+def test_words_of_pieces_have_a_cache_too():
+    cache = Cache(size=6, theta=0.1, weight=0.5)
+    module = NextWord(random_model("gru", SUBWORDS), SUBWORDS, suggestions=3, cache=cache)
     texts = ["", "casa do Brasil", "brasileiro 😀", "brasileiro, brasileiro"]
     answer = module.suggest(tf.constant(texts))
     for words, shares in zip(*(answer[k].numpy() for k in ("words", "probabilities")), strict=True):
         assert len(set(words)) == 3
         assert ((shares >= 0) & (shares <= 1)).all()
-    # A word of two pieces that was said twice is expected again.
+    # A word of two pieces that stands twice is expected again.
     assert "brasileiro" in {word.decode().lower() for word in answer["words"][-1].numpy()}
 
 
-def test_a_cache_needs_validation_text(tmp_path, vocabulary, tokens):
-    training = write_training(tmp_path / "training", vocabulary, "lstm")
+def test_a_cache_needs_validation_text(tmp_path, tokens):
+    training = write_training(tmp_path / "training")
     options = {"training": training, "output": tmp_path, "suggestions": 3, "cache": 5}
     with pytest.raises(InputError, match="name the folder of its tokens"):
         export(**options)

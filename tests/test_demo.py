@@ -1,4 +1,4 @@
-"""What the page asks, and what the server refuses."""
+"""What the page requests, and what the server refuses."""
 
 import base64
 import hashlib
@@ -15,42 +15,30 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import DISPLAYS, TOKENS, free_ports
+from conftest import TOKENS, ask, free_ports, write_export
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
-from test_export import write_training
-from test_report import Page
+from pages import Page
 
 from pipeline import InputError
 from pipeline.demo.app import _last_words, application
 from pipeline.demo.guard import MAX_BYTES, Guard
 from pipeline.demo.server import serve
-from pipeline.export.export import export
 from pipeline.predict import load
-from pipeline.text.vocabulary import Vocabulary
 
-VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
 SECRET = "meu segredo é a água"
-
-
-def export_model(folder):
-    """A SavedModel that a page can be made of."""
-    training = write_training(folder / "training", VOCABULARY, "lstm")
-    (folder / "nextword").mkdir()
-    export(training=training, output=folder / "nextword", suggestions=5)
-    return folder / "nextword"
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
-    return export_model(tmp_path_factory.mktemp("demo"))
+    return write_export(tmp_path_factory.mktemp("demo"), suggestions=5)
 
 
 @pytest.fixture(scope="module")
-def signatures(model_folder):
-    return load(model_folder).signatures
+def saved(model_folder):
+    return load(model_folder)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +48,9 @@ def client(model_folder):
     )
 
 
-def scored(signatures, *texts):
-    answer = signatures["score"](text=tf.constant(texts))
-    return answer["log_probability"].numpy(), answer["tokens"].numpy()
+def scored(saved, *texts):
+    answer = ask(saved, "score", text=texts)
+    return answer["log_probability"], answer["tokens"]
 
 
 def test_the_page_needs_nothing_from_elsewhere(client):
@@ -96,10 +84,10 @@ def test_no_answer_is_stored(client):
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_next_words(client, signatures):
+def test_the_next_words(client, saved):
     answer = client.post("/suggest", json={"text": "o cachorro bebeu ", "prefix": ""}).json()
-    expected = signatures["serving_default"](text=tf.constant(["o cachorro bebeu "]))
-    assert answer["words"] == [word.decode() for word in expected["words"][0].numpy()]
+    expected = ask(saved, "serving_default", text=["o cachorro bebeu "])
+    assert answer["words"] == [word.decode() for word in expected["words"][0]]
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"][0], rtol=1e-5)
 
 
@@ -111,27 +99,27 @@ def test_completions(client):
     assert answer == {"words": [], "probabilities": []}
 
 
-def test_scores_of_pieces_add_up_to_that_of_the_text(client, signatures):
+def test_scores_of_pieces_add_up_to_that_of_the_text(client, saved):
     pieces = [" bebeu", " água", ",", " e", " o", " cachorro", "."]
     answer = client.post("/score", json={"text": "Ela", "pieces": pieces}).json()
-    log_p, tokens = scored(signatures, "Ela", "Ela bebeu água", "Ela" + "".join(pieces))
+    log_p, tokens = scored(saved, "Ela", "Ela bebeu água", "Ela" + "".join(pieces))
     assert sum(answer["nats"]) == pytest.approx(log_p[0] - log_p[2], rel=1e-4)
     assert sum(answer["nats"][:2]) == pytest.approx(log_p[0] - log_p[1], rel=1e-4)
     assert answer["tokens"] == [1] * len(pieces)
     assert tokens[2] - tokens[0] == len(pieces)
 
 
-def test_the_full_stop_of_an_abbreviation_is_not_a_token(client, signatures):
+def test_the_full_stop_of_an_abbreviation_is_not_a_token(client, saved):
     answer = client.post("/score", json={"text": "o", "pieces": [" Sr", ".", " bebeu"]}).json()
     assert answer["tokens"] == [1, 0, 1]
-    log_p, _ = scored(signatures, "o", "o Sr.")
+    log_p, _ = scored(saved, "o", "o Sr.")
     assert sum(answer["nats"][:2]) == pytest.approx(log_p[0] - log_p[1], rel=1e-4)
 
 
 def test_generated_text_depends_on_the_seed(client):
-    ask = {"text": "o cachorro", "length": 12, "temperature": 1.0, "seed": 5}
+    body = {"text": "o cachorro", "length": 12, "temperature": 1.0, "seed": 5}
     texts = [
-        client.post("/generate", json={**ask, "seed": seed}).json()["text"] for seed in (5, 5, 6)
+        client.post("/generate", json={**body, "seed": seed}).json()["text"] for seed in (5, 5, 6)
     ]
     assert texts[0] == texts[1] != texts[2]
     assert len(texts[0].split()) > 2
@@ -246,11 +234,11 @@ def test_the_host_name_is_known():
 def test_many_at_once_get_the_same_answers(client):
     texts = [" ".join(TOKENS[4 + i : 8 + i]) for i in range(4)] * 8
 
-    def ask(text):
+    def suggested(text):
         return client.post("/suggest", json={"text": text, "prefix": ""}).json()["words"]
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(ask, texts)) == [ask(text) for text in texts]
+        assert list(threads.map(suggested, texts)) == [suggested(text) for text in texts]
 
 
 def test_only_a_complete_saved_model_is_served(tmp_path):

@@ -2,14 +2,12 @@
 
 import re
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import pytest
-import uvicorn
-from conftest import free_ports
-from test_demo import export_model
+from conftest import write_export
+from pages import Server
 
 from pipeline.demo.app import application
 
@@ -22,29 +20,10 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 TEXT, KEYS, SAVED, NOTICE = "#text", "#keys", "#saved", "#notice"
 
 
-class Server:
-    """The page on a port of its own; it can die and come back."""
-
-    def __init__(self, app):
-        self._app, self._port = app, free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{self._port}/"
-
-    def start(self):
-        config = uvicorn.Config(self._app, port=self._port, log_level="error", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-
-    def stop(self):
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    server = Server(application(export_model(tmp_path_factory.mktemp("demo"))))
+    model = write_export(tmp_path_factory.mktemp("demo"), suggestions=5)
+    server = Server(application(model))
     server.start()
     yield server
     server.stop()
@@ -53,10 +32,10 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with api.sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
-        if not Path(found).exists():
+        path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+        if not Path(path).exists():
             pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
-        browser = playwright.chromium.launch(executable_path=found)
+        browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
 
@@ -66,10 +45,10 @@ def visit(browser, server):
     """Opens the page; what it logs as an error, or throws, fails the test."""
     contexts, errors = [], []
 
-    def complain(said):
-        # The browser itself tells of requests that a dead server does not answer.
-        if said.type == "error" and "net::ERR_" not in said.text:
-            errors.append(said.text)
+    def complain(message):
+        # The browser itself reports requests that a dead server does not answer.
+        if message.type == "error" and "net::ERR_" not in message.text:
+            errors.append(message.text)
 
     def visit(**options):
         context = browser.new_context(**{"reduced_motion": "reduce", **options})
@@ -209,20 +188,20 @@ def test_each_word_has_its_surprise(visit):
     words = page.locator("#mirror span")
     expect(words).to_have_text(["Ela", "bebeu", "água", "o", "xadrez", "E"])
     page.locator("summary").click()
-    told = page.locator("#words li").all_inner_texts()
-    assert all(re.search(r"\w+ (1 em )?[\d.,]+%?, \w+ \([\d.,]+ nats\)$", line) for line in told)
+    shown = page.locator("#words li").all_inner_texts()
+    assert all(re.search(r"\w+ (1 em )?[\d.,]+%?, \w+ \([\d.,]+ nats\)$", line) for line in shown)
     # On hover.
     page.evaluate("scrollTo(0, 0)")
     box = words.nth(2).bounding_box()
     page.mouse.move(box["x"] + 3, box["y"] + 3)
-    expect(page.locator("#bubble")).to_have_text(told[2].replace("água ", "água: "))
+    expect(page.locator("#bubble")).to_have_text(shown[2].replace("água ", "água: "))
     page.mouse.move(0, 0)
     expect(page.locator("#bubble")).to_be_hidden()
     # By the keyboard, and for those who do not see it.
     page.locator(TEXT).focus()
     page.keyboard.press("Home")
     expect(page.locator("#bubble")).to_contain_text("Ela: ")
-    expect(page.locator("#said")).to_have_text(told[0].replace("Ela ", "Ela: "))
+    expect(page.locator("#said")).to_have_text(shown[0].replace("Ela ", "Ela: "))
     # A word that changes changes those behind it, and none before.
     page.keyboard.press("Control+End")
     page.keyboard.press("Control+ArrowLeft")
@@ -230,7 +209,7 @@ def test_each_word_has_its_surprise(visit):
     page.keyboard.press("Control+ArrowLeft")
     page.keyboard.type("Brasil ")
     expect(words).to_have_count(7)
-    assert page.locator("#words li").all_inner_texts()[:4] == told[:4]
+    assert page.locator("#words li").all_inner_texts()[:4] == shown[:4]
 
 
 def test_the_colours_lie_under_the_words(visit):
@@ -362,7 +341,7 @@ def test_by_keyboard_alone(visit):
     expect(page.locator(TEXT)).not_to_be_focused()
 
 
-def test_those_who_listen_are_told(visit):
+def test_suggestions_are_announced_to_screen_readers(visit):
     page = visit()
     page.keyboard.type("o cach")
     expect(page.locator("#said")).to_have_text("Sugestões: cachorro")

@@ -5,12 +5,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TOKENS, config
+from conftest import TOKENS, VOCABULARY, config, predicted, write_training
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from texts import write_documents
 
 from pipeline import InputError
+from pipeline.corpus.splits import SPLITS
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.evaluator import step_latency, subsample, unigram_logits
@@ -20,7 +22,7 @@ from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, cali
 from pipeline.export.saved_model import NextWord
 from pipeline.model.interpolation import Mixture, find_weights, interpolate
 from pipeline.model.kneser_ney import KneserNey, NgramReader
-from pipeline.model.language_model import build_model, weights
+from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter, Predictions
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
@@ -40,14 +42,8 @@ PREDICTIONS = Predictions(
 )
 
 
-def predicted(targets, nats) -> Predictions:
-    """By a model that is always right and never sure."""
-    zeros = np.zeros(len(targets))
-    return Predictions(targets, np.array(nats, np.float32), zeros.astype(np.int32), zeros)
-
-
-def test_metrics_by_hand(vocabulary):
-    got = score(PREDICTIONS, TEXT, vocabulary=vocabulary)
+def test_metrics_by_hand():
+    got = score(PREDICTIONS, TEXT, vocabulary=VOCABULARY)
     nats = [-math.log(p) for p in (0.15, 0.3, 0.25, 0.2, 0.06)]
     assert got["perplexity"] == pytest.approx(math.exp(sum(nats) / 5), rel=1e-6)
     known = nats[:1] + nats[2:]
@@ -85,7 +81,7 @@ def test_pieces_and_words_share_their_nats(pieces):
     assert not any("_words" in name or "keystroke" in name for name in got)
 
 
-def test_the_tables_add_up_to_the_whole(vocabulary):
+def test_the_tables_add_up_to_the_whole():
     random = np.random.default_rng(3)
     stream = random.integers(0, len(TOKENS), 400, np.int32)
     stream[::9] = 1
@@ -95,13 +91,13 @@ def test_the_tables_add_up_to_the_whole(vocabulary):
     nats = random.exponential(3, 399).astype(np.float32)
     confidence = random.uniform(size=399).astype(np.float32)
     predictions = Predictions(stream[1:], nats, rank, confidence, rank, np.minimum(rank, 1) - 1)
-    whole = score(predictions, text, vocabulary=vocabulary)
-    for table in (by_frequency(predictions, vocabulary), by_position(predictions, text.documents)):
+    whole = score(predictions, text, vocabulary=VOCABULARY)
+    for table in (by_frequency(predictions, VOCABULARY), by_position(predictions, text.documents)):
         assert table["tokens"].sum() == 399
         total = (table["tokens"] * np.log(table["perplexity"])).sum()
         assert math.exp(total / 399) == pytest.approx(whole["perplexity"], rel=1e-6)
         assert (table["tokens"] * table["top_3"]).sum() / 399 == pytest.approx(whole["top_3"])
-    units = by_unit(predictions, text, vocabulary=vocabulary)
+    units = by_unit(predictions, text, vocabulary=VOCABULARY)
     assert set(units["unit"]) == {"document"}
     assert len(units) == 3
     sums = metrics_of(units[[*SUMS]].sum().to_numpy())
@@ -115,8 +111,8 @@ def test_the_tables_add_up_to_the_whole(vocabulary):
     assert (tenths["confidence"] <= tenths["high"]).all()
 
 
-def test_bands_count_from_the_most_frequent(vocabulary):
-    words = [*vocabulary.tokens, *(f"p{n}" for n in range(200))]
+def test_bands_count_from_the_most_frequent():
+    words = [*VOCABULARY.tokens, *(f"p{n}" for n in range(200))]
     counts = [3, 9, 9, 7, *range(8, 0, -1), *[0] * 200]
     wide = Vocabulary(words, words, counts)
     targets = np.array([2, 2, 11, 12, 100, 211, 0], np.int32)
@@ -209,10 +205,10 @@ def test_intervals_cover_95_of_100(documents, lengths):
 def test_no_other_weights_make_a_text_more_probable(seed, models, targets):
     random = np.random.default_rng(seed)
     nats = random.exponential(4, (models, targets)).astype(np.float32)
-    found = find_weights(nats)
-    assert found.sum() == pytest.approx(1)
-    assert (found >= 0).all()
-    best = interpolate(nats, found).sum()
+    best_weights = find_weights(nats)
+    assert best_weights.sum() == pytest.approx(1)
+    assert (best_weights >= 0).all()
+    best = interpolate(nats, best_weights).sum()
     assert best <= nats.sum(1).min() * (1 + 1e-3) + 1e-3
     for other in random.dirichlet(np.ones(models), 20):
         assert best <= interpolate(nats, other).sum() * (1 + 1e-3) + 1e-3
@@ -229,10 +225,10 @@ def test_interpolation_by_hand():
     np.testing.assert_allclose(find_weights(np.array([[1.0, 1.0], [900.0, 900.0]])), [1, 0])
 
 
-def test_a_mixture_is_read_as_one_model(vocabulary, tokens):
+def test_a_mixture_is_read_as_one_model(tokens):
     """Its p(target) is what `interpolate` makes of both; its ranks are of the mixed p."""
     stream = np.load(tokens / "valid.npy")
-    size = len(vocabulary)
+    size = len(VOCABULARY)
     stream[::3] = np.random.default_rng(0).integers(0, size, len(stream[::3]))
     network = build_model(config("feedforward"), batch_size=3)
     ngrams = NgramReader(KneserNey.fit(stream[:30], order=3, vocabulary_size=size))
@@ -245,16 +241,16 @@ def test_a_mixture_is_read_as_one_model(vocabulary, tokens):
     np.testing.assert_array_equal(predictions.rank, both[0].rank)
 
 
-def test_unigram_probabilities_sum_to_one(vocabulary):
-    shares = np.exp(unigram_logits(vocabulary))
+def test_unigram_probabilities_sum_to_one():
+    shares = np.exp(unigram_logits(VOCABULARY))
     assert shares.sum() == pytest.approx(1, rel=1e-6)
-    assert shares[1] == pytest.approx((9 + 1) / (sum(vocabulary.counts) + len(vocabulary)))
+    assert shares[1] == pytest.approx((9 + 1) / (sum(VOCABULARY.counts) + len(VOCABULARY)))
 
 
-def test_any_text_is_encoded_with_the_vocabulary(tmp_path, vocabulary):
+def test_any_text_is_encoded_with_the_vocabulary(tmp_path):
     path = tmp_path / "recado.txt"
     path.write_text("O cachorro bebeu água.\n\nA avó, no Brasil…\n", encoding="utf-8")
-    got = read_text(path, vocabulary, text_column="text")
+    got = read_text(path, VOCABULARY, text_column="text")
     shown = ["<s>", "o", "cachorro", "bebeu", "água", ".", "<s>", "a", "<unk>", ",", "<unk>"]
     assert [TOKENS[i] for i in got.stream] == [*shown, "brasil", "<unk>"]
     assert got.letters.tolist() == [1, 1, 8, 5, 4, 1, 1, 1, 3, 1, 2, 6, 1]
@@ -262,20 +258,19 @@ def test_any_text_is_encoded_with_the_vocabulary(tmp_path, vocabulary):
     for nothing in ("\n", "\u200b\n"):
         path.write_text(nothing, encoding="utf-8")
         with pytest.raises(InputError, match=r"recado\.txt has no text to predict"):
-            read_text(path, vocabulary, text_column="text")
+            read_text(path, VOCABULARY, text_column="text")
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
     with pytest.raises(InputError, match=r"recado\.txt cannot be read"):
-        read_text(path, vocabulary, text_column="text")
+        read_text(path, VOCABULARY, text_column="text")
     table = tmp_path / "recados.csv"
     table.write_text("n,recado\n1,O cachorro bebeu água.\n", encoding="utf-8")
-    again = read_text(table, vocabulary, text_column="recado")
+    again = read_text(table, VOCABULARY, text_column="recado")
     np.testing.assert_array_equal(again.stream, got.stream[:6])
 
 
 def test_letters_are_counted_as_they_are_written(tmp_path):
     texts = ["A avó comeu açaí.\nEla riu…", "O avô saiu.", "A Ângela saiu... Xícara! 14h30."]
-    rows = {"doc_id": list("abc"), "source": list("abc"), "split": ["train", "valid", "test"]}
-    pd.DataFrame({**rows, "text": texts}).to_parquet(tmp_path / "documents.parquet")
+    write_documents(tmp_path, {split: [text] for split, text in zip(SPLITS, texts, strict=True)})
     tokenize(tmp_path, tmp_path, config=VocabularyConfig(vocabulary_size=9, min_count=1))
     vocabulary = Vocabulary.load(tmp_path / "vocabulary.tsv")
     valid, test = (open_split(tmp_path, split, vocabulary) for split in ("valid", "test"))
@@ -288,14 +283,14 @@ def test_letters_are_counted_as_they_are_written(tmp_path):
     np.testing.assert_array_equal(again.letters, test.letters)
 
 
-def test_files_that_do_not_belong_together_are_refused(tokens, vocabulary):
-    assert open_split(tokens, "valid", vocabulary).documents.tolist() == [0, 10, 30, 59]
+def test_files_that_do_not_belong_together_are_refused(tokens):
+    assert open_split(tokens, "valid", VOCABULARY).documents.tolist() == [0, 10, 30, 59]
     np.save(tokens / "valid.letters.npy", np.ones(5, np.int32))
     with pytest.raises(InputError, match=r"valid split in .* do not belong together"):
-        open_split(tokens, "valid", vocabulary)
+        open_split(tokens, "valid", VOCABULARY)
     (tokens / "test.letters.npy").unlink()
     with pytest.raises(InputError, match=r"test\.letters\.npy: run `nextword tokenize`"):
-        open_split(tokens, "test", vocabulary)
+        open_split(tokens, "test", VOCABULARY)
 
 
 def test_a_subsample_is_taken_from_all_over_the_stream(monkeypatch):
@@ -316,7 +311,7 @@ def test_a_subsample_is_taken_from_all_over_the_stream(monkeypatch):
     assert len(subsample(without, 500)) == 500
 
 
-def test_overlap_with_training_text(vocabulary, monkeypatch):
+def test_overlap_with_training_text(monkeypatch):
     random = np.random.default_rng(0)
     train = random.integers(2, 10_000, 5000).astype(np.int32)
     train[::17] = 1
@@ -329,27 +324,16 @@ def test_overlap_with_training_text(vocabulary, monkeypatch):
         monkeypatch.setattr("pipeline.evaluation.held_out._CHUNK", chunk)
         assert training_overlap(held_out, train) == pytest.approx(40 / 80)
     assert training_overlap(held_out, train[:600]) == 0
-    # What goes on over the end of a document is no run.
+    # A run ends where its document ends.
     two = np.array([1, *words[700:710], 1, *words[710:720]], np.int32)
     assert training_overlap(HeldOutText.of("text", two, None, np.array([1, 1])), train) == 0
     assert training_overlap(HeldOutText.of("text", two, None, np.array([2])), train) == 1
     assert training_overlap(HeldOutText.of("text", two[:4], None, np.array([1])), train) == 0
 
 
-def save_model(folder, vocabulary, cell="lstm"):
-    """A model that has learned nothing, as `train` writes one."""
-    (folder / "checkpoints").mkdir(parents=True)
-    made_of = config(cell, vocabulary_size=len(vocabulary))
-    made_of.save(folder / "model.json")
-    vocabulary.save(folder / "vocabulary.tsv")
-    weights(build_model(made_of)).save(str(folder / "checkpoints" / "ckpt"))
-    rows = {"epoch": [1], "train_perplexity": [12.0], "valid_perplexity": [12.0]}
-    pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
-
-
-def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, vocabulary, caplog):
-    save_model(tmp_path / "rnn", vocabulary, "simple_rnn")
-    save_model(tmp_path / "baseline", vocabulary, "feedforward")
+def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, caplog):
+    write_training(tmp_path / "rnn", "simple_rnn")
+    write_training(tmp_path / "baseline", "feedforward")
     text = tmp_path / "recado.txt"
     trained = "O cachorro bebeu água e ela, a.\n" * 2
     text.write_text(trained + "Ela bebeu vinho.\n", encoding="utf-8")
@@ -369,7 +353,7 @@ def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, vocabulary, ca
             assert values["perplexity_low"] <= values["perplexity"] <= values["perplexity_high"]
     assert metrics["text"]["simple_rnn"]["tokens"] == 24
     assert metrics["text"]["simple_rnn"]["oov_rate"] == pytest.approx(1 / 24)  # vinho
-    # The text repeats itself: two words tell the next.
+    # The text repeats itself: two words determine the next.
     valid = metrics["valid"]
     assert valid["kneser_ney_3"]["perplexity"] < 2 < valid["simple_rnn"]["perplexity"]
     mixed = valid["simple_rnn_and_kneser_ney_3"]
@@ -399,9 +383,9 @@ def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, vocabulary, ca
         assert set(table["split"]) == {"valid", "test", "text"}
 
 
-def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, monkeypatch):
+def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, monkeypatch):
     """What the signature does is timed, word by word, each with the state after the one before."""
-    save_model(tmp_path / "lstm", vocabulary)
+    write_training(tmp_path / "lstm")
     exported, called = NextWord.step_function, []
 
     def step_function(module):
@@ -416,7 +400,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, mon
 
     monkeypatch.setattr(NextWord, "step_function", step_function)
     monkeypatch.setattr("pipeline.evaluation.evaluator._TIMED", 5)
-    assert step_latency(tmp_path / "lstm", vocabulary, STREAM) > 20
+    assert step_latency(tmp_path / "lstm", VOCABULARY, STREAM) > 20
     texts, states, answers = zip(*called, strict=True)
     assert texts[:6] == ("o", ".", "a", ",", "o", ".")
     assert answers[0]["words"].shape == (1, 3)
@@ -426,7 +410,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, vocabulary, mon
 @pytest.mark.slow
 def test_an_evaluation_of_pieces_has_no_metrics_of_words(tokens, tmp_path, pieces):
     pieces.save(tokens / "vocabulary.tsv")
-    save_model(tmp_path / "lstm", pieces)
+    write_training(tmp_path / "lstm", vocabulary=pieces)
     for split in ("train", "valid", "test"):  # o cachorro. in two paragraphs
         np.save(tokens / f"{split}.npy", np.array([1, 5, 3, 4, 2] * 2, np.int32))
         np.save(tokens / f"{split}.documents.npy", np.array([1, 1], np.int32))

@@ -6,26 +6,21 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, config, small, trained
-from test_export import write_training
+from conftest import CELLS, TOKENS, random_model, small, trained, write_training
 
 from pipeline import InputError
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain, print_explanation
 from pipeline.explain.gradient_flow import gradient_flow
 from pipeline.explain.truncated_context import truncate_context
-from pipeline.model.language_model import build_model, load_model
+from pipeline.model.language_model import load_model
 
 STEPS = 6
 
 
 def model_of(cell, **changes):
     """A stateless model whose weights are large enough for states to matter."""
-    model = build_model(config(cell, **changes))
-    random = np.random.default_rng(3)
-    for variable in model.trainable_variables:
-        variable.assign(random.normal(0, 0.5, variable.shape))
-    return model
+    return random_model(cell, scale=0.5, tied=True, **changes)
 
 
 def text(length=2 * STEPS + 1):
@@ -86,9 +81,9 @@ def test_gradients_are_those_of_finite_differences(cell, changes):
                 [s + sign * m for s, m in zip(state, moved, strict=True)] for sign in (1, -1)
             )
             slopes.append((negative_log_likelihood(up) - negative_log_likelihood(down)) / 0.02)
-    found = float(flow.h[0, back]), float(flow.state[0, back])
+    norms = float(flow.h[0, back]), float(flow.state[0, back])
     expected = np.linalg.norm(slopes[:5]), np.linalg.norm(slopes)
-    np.testing.assert_allclose(found, expected, rtol=0.02, atol=1e-4)
+    np.testing.assert_allclose(norms, expected, rtol=0.02, atol=1e-4)
     assert expected[0] > 1e-3
     assert (flow.state[0] > flow.h[0]).any() == (cell == "lstm")
 
@@ -127,10 +122,10 @@ def test_each_word_is_predicted_from_its_last_words_alone(cell):
                 continue
             context = tf.constant(ids[None, place + 1 - k : place + 1])
             p = tf.nn.softmax(model(context)[0, -1]).numpy()
-            found = predictions.probabilities[k - 1, place]
-            np.testing.assert_allclose(found, p[ids[place + 1]], rtol=1e-4)
+            target = predictions.probabilities[k - 1, place]
+            np.testing.assert_allclose(target, p[ids[place + 1]], rtol=1e-4)
             order = sorted(p, reverse=True)
-            assert order[predictions.ranks[k - 1, place] - 1] == pytest.approx(found, rel=1e-4)
+            assert order[predictions.ranks[k - 1, place] - 1] == pytest.approx(target, rel=1e-4)
             assert predictions.likeliest[k - 1, place, 0] == p.argmax()
 
 
@@ -154,22 +149,20 @@ def explained(tokens, models, output, **changes):
     return json.loads((output / "explanation.json").read_text(encoding="utf-8"))
 
 
-def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
-    lstm, feedforward = (
-        write_training(tmp_path / cell, vocabulary, cell) for cell in ("lstm", "feedforward")
-    )
+def test_figures_and_numbers(tokens, tmp_path, capsys):
+    lstm, feedforward = (write_training(tmp_path / cell, cell) for cell in ("lstm", "feedforward"))
     again = shutil.copytree(feedforward, tmp_path / "again")
     out, models = tmp_path / "explanation", [feedforward, lstm, again]
-    found = explained(tokens, models, out, sentence="O gato bebeu água.")
+    explanation = explained(tokens, models, out, sentence="O gato bebeu água.")
 
-    assert list(found["models"]) == ["feedforward", "lstm", f"feedforward {again}"]
+    assert list(explanation["models"]) == ["feedforward", "lstm", f"feedforward {again}"]
     assert {path.name for path in out.iterdir()} == {"figures", "explanation.json"}
     third = re.sub("[^a-z0-9_-]+", "_", f"feedforward {again}")
     assert {path.name for path in (out / "figures").iterdir()} == {
         *("gradient_reach.png", "context_last_word.png"),
         *(f"context_{name}.png" for name in ("feedforward", "lstm", third)),
     }
-    context = found["context"]
+    context = explanation["context"]
     assert context["words"] == ["O", "gato <unk>", "bebeu", "água", "."]
     assert context["place"] == 3
     ids = np.array([1, *map(TOKENS.index, ["o", "<unk>", "bebeu", "água", "."])], np.int32)
@@ -179,33 +172,31 @@ def test_figures_and_numbers(tokens, vocabulary, tmp_path, capsys):
     assert of_lstm["probabilities"][1][2] == pytest.approx(float(predictions.probabilities[1, 3]))
     assert of_lstm["ranks"][1][2] == predictions.ranks[1, 3]
     assert [len(words) for words in of_lstm["likeliest"]] == [3] * 4
-    assert found["reach"]["feedforward"]["h"]["mean"][3:] == [0.0] * 4
-    assert found["reach"]["feedforward"]["vanished_after"] == 3
-    assert len(found["reach"]["lstm"]["state"]["median"]) == STEPS + 1
-    assert found["windows"] is None
+    assert explanation["reach"]["feedforward"]["h"]["mean"][3:] == [0.0] * 4
+    assert explanation["reach"]["feedforward"]["vanished_after"] == 3
+    assert len(explanation["reach"]["lstm"]["state"]["median"]) == STEPS + 1
+    assert explanation["windows"] is None
 
     capsys.readouterr()
-    print_explanation(found)
+    print_explanation(explanation)
     printed = capsys.readouterr().out
     assert "«água»" in printed
     assert "gato <unk>" in printed
 
 
 @pytest.mark.slow
-def test_windows_are_compared_in_trainings_of_equal_size(tokens, vocabulary, tmp_path, capsys):
+def test_windows_are_compared_in_trainings_of_equal_size(tokens, tmp_path, capsys):
     """Half as long windows in twice as many lanes, all epochs, on the first tokens of the text."""
-    models = [
-        write_training(tmp_path / cell, vocabulary, cell) for cell in ("feedforward", "simple_rnn")
-    ]
+    models = [write_training(tmp_path / cell, cell) for cell in ("feedforward", "simple_rnn")]
     out = tmp_path / "out"
-    found = explained(tokens, models, out, sentence="água", steps=2, windows=(3,))["windows"]
+    windows = explained(tokens, models, out, sentence="água", steps=2, windows=(3,))["windows"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"figures", "explanation.json"}
     assert (tmp_path / "out" / "figures" / "windows.png").stat().st_size > 10_000
 
     np.save(tokens / "train.npy", np.load(tokens / "train.npy")[:320])
     options = {"cell": "simple_rnn", "window": 3, "batch_size": 10, "epochs": 3, "patience": 3}
     best = min(row["valid_perplexity"] for row in trained(tokens, tmp_path / "alone", **options))
-    assert found == {
+    assert windows == {
         "training_tokens": 320,
         "epochs": 3,
         "tokens_of_an_update": 30,
@@ -226,14 +217,14 @@ def test_windows_are_compared_in_trainings_of_equal_size(tokens, vocabulary, tmp
     ],
     ids=["empty", "long", "steps", "windows"],
 )
-def test_what_cannot_be_shown_is_refused(tokens, vocabulary, tmp_path, changes, message):
-    model = write_training(tmp_path / "model", vocabulary, "feedforward")
+def test_what_cannot_be_shown_is_refused(tokens, tmp_path, changes, message):
+    model = write_training(tmp_path / "model", "feedforward")
     with pytest.raises(InputError, match=message):
         explained(tokens, [model], tmp_path / "out", **changes)
 
 
-def test_models_that_do_not_fit_are_refused(tokens, vocabulary, tmp_path):
-    model = write_training(tmp_path / "model", vocabulary, "feedforward")
+def test_models_that_do_not_fit_are_refused(tokens, tmp_path):
+    model = write_training(tmp_path / "model", "feedforward")
     with pytest.raises(InputError, match="No trained model is described by"):
         explained(tokens, [tmp_path / "nothing"], tmp_path / "a")
     lines = (tokens / "vocabulary.tsv").read_text().splitlines()

@@ -5,7 +5,16 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, DISPLAYS, TOKENS, config
+from conftest import (
+    CELLS,
+    PIECES,
+    SUBWORDS,
+    TOKENS,
+    VOCABULARY,
+    ask,
+    random_model,
+    write_export,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,45 +22,13 @@ from pipeline import InputError
 from pipeline.export import beam
 from pipeline.export.export import export
 from pipeline.export.saved_model import NextWord
-from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.model.language_model import load_model
 from pipeline.predict import load, suggest
 from pipeline.text.tokenizer import Tokenizer, is_word
-from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
+from pipeline.text.vocabulary import MARK
 
 TEXTS = ["", "o cachorro bebeu", "Ela bebeu água e o cachorro", "O xadrez, Brasil. E\nEla"]
 K = 4
-VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
-# Pieces that close words and pieces that others follow: casa|s, brasil|eir|o.
-PIECES = dict(
-    zip(
-        "casa▁ cas a▁ s▁ brasil▁ brasil eiro▁ casa o▁ .▁ ▁ 1▁ eir b a s 1".split(),
-        [-3, -3.5, -2, -2.1, -5, -5.5, -4, -3.1, -2.2, -1.5, -2.5, -6, -4.5, -7, -7, -7, -7],
-        strict=True,
-    )
-)
-NOT_FIRST = ("eiro▁", "eir", "b")
-SHOWN = {"brasil▁": "Brasil"} | dict.fromkeys(NOT_FIRST, "")
-SUBWORDS = Vocabulary(
-    ("<unk>", "<s>", *PIECES, *BYTES),
-    ("<unk>", "<s>", *(SHOWN.get(p, p.removesuffix(MARK)) for p in PIECES), *[""] * 256),
-    [1] * (len(PIECES) + 258),
-    unit="subword",
-    scores=(0.0, 0.0, *PIECES.values(), *[0.0] * 256),
-)
-
-
-def write_training(folder, vocabulary, cell):
-    """A folder as `train` leaves it, with weights that no training has tamed."""
-    folder.mkdir()
-    model = build_model(config(cell, tied=False, vocabulary_size=len(vocabulary)))
-    random = np.random.default_rng(2)
-    for variable in model.trainable_variables:
-        variable.assign(random.normal(size=variable.shape))
-    model.config.save(folder / "model.json")
-    vocabulary.save(folder / "vocabulary.tsv")
-    manager = tf.train.CheckpointManager(weights(model), folder / "checkpoints", max_to_keep=1)
-    manager.save()
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +39,8 @@ def made(tmp_path_factory):
     def made(cell, unit="word"):
         vocabulary, suggestions = {"word": (VOCABULARY, K), "subword": (SUBWORDS, 3)}[unit]
         folder = tmp_path_factory.mktemp(cell)
-        training = write_training(folder / "training", vocabulary, cell)
-        (folder / "nextword").mkdir()
-        export(training=training, output=folder / "nextword", suggestions=suggestions)
-        return folder, load(folder / "nextword"), load_model(training)
+        saved = load(write_export(folder, cell, vocabulary, suggestions=suggestions))
+        return saved, load_model(folder / "training")
 
     return made
 
@@ -76,18 +51,14 @@ SLOW = [pytest.param(cell, marks=pytest.mark.slow) for cell in CELLS[1:3]]
 
 @pytest.fixture(scope="module", params=["lstm", *SLOW, "feedforward"])
 def exported(request, made):
-    return made(request.param)[1:]
+    return made(request.param)
 
 
 def probabilities(keras_model, text):
-    """What the Keras model says of the token after a text, all of V."""
+    """p of each token after each token of a text by the Keras model: (T, V)."""
     ids = Tokenizer(VOCABULARY)(tf.constant([text])).to_tensor()
     h, _ = keras_model.hidden(ids)
-    return tf.nn.softmax(keras_model.logits(keras_model.features(h)))[0].numpy()  # (T, V)
-
-
-def ask(saved, signature, **inputs):
-    return saved.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
+    return tf.nn.softmax(keras_model.logits(keras_model.features(h)))[0].numpy()
 
 
 def test_suggestions_equal_the_keras_model(exported):
@@ -98,7 +69,7 @@ def test_suggestions_equal_the_keras_model(exported):
     for text, shown, p in zip(TEXTS, answer["words"], answer["probabilities"], strict=True):
         expected = probabilities(keras_model, text)[-1]
         best = sorted(words, key=lambda i: -expected[i])[:K]
-        assert [w.decode().lower() for w in shown.numpy()] == [TOKENS[i] for i in best]
+        assert [w.decode().lower() for w in shown] == [TOKENS[i] for i in best]
         np.testing.assert_allclose(p, expected[best], rtol=1e-4)
 
 
@@ -124,7 +95,7 @@ def test_word_by_word_equals_the_whole_text(exported):
     # Reading nothing changes nothing.
     again = step(text=tf.constant([""]), state=answer["state"])
     np.testing.assert_array_equal(again["state"], answer["state"])
-    # Texts of a batch do not know of each other: one goes on, one begins.
+    # Texts of a batch are independent: one continues, one begins.
     state = tf.concat([answer["state"], tf.zeros((1, size))], axis=0)
     both = step(text=tf.constant(["e ela", text]), state=state)
     np.testing.assert_allclose(both["probabilities"][1], whole["probabilities"][0], rtol=1e-4)
@@ -148,7 +119,7 @@ def test_a_long_text_is_scored_in_pieces(exported):
     sentence = "o cachorro bebeu água . "
     text = sentence * 300  # 1500 tokens: three pieces
     answer = ask(saved, "score", text=[text, ""])
-    assert answer["tokens"].numpy().tolist() == [1500, 0]
+    assert answer["tokens"].tolist() == [1500, 0]
     assert float(answer["log_probability"][1]) == 0
     assert np.isfinite(answer["log_probability"][0])
 
@@ -184,7 +155,7 @@ def test_any_texts_get_words(texts, some_model):
 
 @pytest.fixture(scope="module")
 def some_model(made):
-    return made("lstm")[1]
+    return made("lstm")[0]
 
 
 def test_invalid_utf8_gets_words(some_model):
@@ -194,12 +165,12 @@ def test_invalid_utf8_gets_words(some_model):
 
 @pytest.fixture(scope="module")
 def of_pieces(made):
-    return made("gru", "subword")[1:]
+    return made("gru", "subword")
 
 
 @functools.cache
 def words_of_pieces(most: int) -> list[tuple[str, list[int]]]:
-    """Every word of at most so many pieces, and they."""
+    """Every word of at most `most` pieces, with its pieces."""
     letters = [i for i, p in enumerate(SUBWORDS.tokens) if p in PIECES]
     closes = SUBWORDS.closes()
     paths = [[i] for i in letters if SUBWORDS.displays[i]]
@@ -216,12 +187,12 @@ def words_of_pieces(most: int) -> list[tuple[str, list[int]]]:
 def spelled_words(keras_model, text: str) -> dict[str, float]:
     """Every word of at most `_MAX_PIECES` pieces with its probability after a text."""
     before = Tokenizer(SUBWORDS)(tf.constant([text]))[0].numpy().tolist()
-    found = words_of_pieces(beam._MAX_PIECES)
-    ids = tf.ragged.constant([before + path for _, path in found]).to_tensor()
+    spelled = words_of_pieces(beam._MAX_PIECES)
+    ids = tf.ragged.constant([before + path for _, path in spelled]).to_tensor()
     h, _ = keras_model.hidden(ids[:, :-1])
     log_p = tf.nn.log_softmax(keras_model.logits(keras_model.features(h))).numpy()
     words = {}
-    for row, (word, path) in enumerate(found):
+    for row, (word, path) in enumerate(spelled):
         places = range(len(before) - 1, len(before) - 1 + len(path))
         log_share = sum(log_p[row, t, i] for t, i in zip(places, path, strict=True))
         words[word] = float(np.exp(log_share))
@@ -261,7 +232,7 @@ def test_subwords_keep_the_contract_of_the_signatures(of_pieces):
     saved, keras_model = of_pieces
     text = "Brasileiro: 😀 casa.\nCasas"
     answer = ask(saved, "score", text=[text, ""])
-    assert answer["tokens"].numpy().tolist() == [7, 0]  # Brasileiro : 😀 casa . ¶ Casas
+    assert answer["tokens"].tolist() == [7, 0]  # Brasileiro : 😀 casa . ¶ Casas
     ids = Tokenizer(SUBWORDS)(tf.constant([text])).numpy()
     assert 0 not in ids
     h, _ = keras_model.hidden(ids)
@@ -275,7 +246,7 @@ def test_subwords_keep_the_contract_of_the_signatures(of_pieces):
         after = step(text=tf.constant([word]), state=state)
         state = after["state"]
     whole = ask(saved, "serving_default", text=[text])
-    assert after["words"].numpy().tolist() == whole["words"].numpy().tolist()
+    assert after["words"].numpy().tolist() == whole["words"].tolist()
     np.testing.assert_allclose(after["probabilities"], whole["probabilities"], rtol=1e-4)
 
 
@@ -287,9 +258,8 @@ def test_any_texts_get_words_of_pieces(texts, of_pieces):
         assert all(np.isfinite(p) and 0 <= p <= 1 for _, p in row)
 
 
-def test_k_is_at_most_the_number_of_words(tmp_path, vocabulary):
-    training = write_training(tmp_path / "training", vocabulary, "gru")
-    module = NextWord(load_model(training), vocabulary, suggestions=99)
+def test_k_is_at_most_the_number_of_words():
+    module = NextWord(random_model("gru"), VOCABULARY, suggestions=99)
     assert module.words.suggestions == 8
 
 

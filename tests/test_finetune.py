@@ -14,16 +14,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from click.testing import CliRunner
-from conftest import CELLS, TOKENS, config, digests, trained, wait_for_windows
+from conftest import (
+    CELLS,
+    TOKENS,
+    VOCABULARY,
+    config,
+    digests,
+    nextword,
+    random_model,
+    sentence_of,
+    trained,
+    vocabulary_of,
+    wait_for_windows,
+    write_training,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from test_tokenize import write_documents
+from texts import write_documents
 
 from pipeline import InputError
-from pipeline.cli import main
 from pipeline.manifest import digest
-from pipeline.model.language_model import LanguageModel, build_model, load_model, weights
+from pipeline.model.language_model import build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
@@ -95,10 +106,9 @@ TEXTS = {
 @pytest.fixture
 def trained_vocabulary(tmp_path):
     """A folder whose model knows a few words, as they are written, and numbers as one."""
-    known = ("<unk>", "<s>", "o", "O", ".", "riu", "<num>")
     folder = tmp_path / "model"
     folder.mkdir()
-    vocabulary = Vocabulary(known, known, (1,) * len(known), case="keep", numbers="class")
+    vocabulary = vocabulary_of("o", "O", ".", "riu", "<num>", case="keep", numbers="class")
     vocabulary.save(folder / "vocabulary.tsv")
     return folder
 
@@ -129,30 +139,19 @@ def test_words_are_listed_or_grown_but_not_both(trained_vocabulary, tmp_path):
 
 # The weights
 
-COUNTS = (3, 9, 9, 7, *range(len(TOKENS) - 4, 0, -1))
-BASE = Vocabulary(TOKENS, TOKENS, COUNTS)
 # Of what is unknown in the new text, 3 + 1 tokens stay so, 10 are pipoca, and 2 edu.
-GROWN = Vocabulary((*TOKENS, "pipoca", "edu"), (*TOKENS, "Pipoca", "Edu"), (6, *COUNTS[1:], 10, 2))
+GROWN = Vocabulary(
+    (*TOKENS, "pipoca", "edu"),
+    (*VOCABULARY.displays, "Pipoca", "Edu"),
+    (6, *VOCABULARY.counts[1:], 10, 2),
+)
 SHARES = np.array([4, 10, 2]) / 16
-
-
-def write_model(folder: Path, **changes) -> LanguageModel:
-    """A folder as `train` leaves it, with weights that no training has tamed."""
-    folder.mkdir()
-    model = build_model(config(**changes))
-    chance = np.random.default_rng(2)
-    for variable in model.trainable_variables:
-        variable.assign(chance.normal(size=variable.shape))
-    model.config.save(folder / "model.json")
-    BASE.save(folder / "vocabulary.tsv")
-    tf.train.CheckpointManager(weights(model), folder / "checkpoints", max_to_keep=1).save()
-    return model
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_new_words_share_the_probability_of_the_unknown(tmp_path, cell, tied):
-    old = write_model(tmp_path / "old", cell=cell, tied=tied)
+    old = load_model(write_training(tmp_path / "old", cell, tied=tied))
     bigger = dataclasses.replace(old.config, vocabulary_size=len(GROWN))
     values = initial_weights(tmp_path / "old", config=bigger, vocabulary=GROWN)
     new = build_model(bigger)
@@ -161,22 +160,22 @@ def test_new_words_share_the_probability_of_the_unknown(tmp_path, cell, tied):
     for before, after in zip(old.trainable_variables, new.trainable_variables, strict=True):
         before, after = before.numpy(), after.numpy()
         kept = after[: len(before)]
-        if before is old.output_bias or (len(before.shape) == 1 and len(before) == len(BASE)):
+        if before is old.output_bias or (len(before.shape) == 1 and len(before) == len(VOCABULARY)):
             kept, before = kept[1:], before[1:]
         np.testing.assert_array_equal(kept, before)
 
-    unknown = len(BASE)  # a new word is read as <unk> is
+    unknown = len(VOCABULARY)  # a new word is read as <unk> is
     before = tf.nn.softmax(old(tf.constant([[1, 4, 8, 0, 9, 0]]))).numpy()
     after = tf.nn.softmax(new(tf.constant([[1, 4, 8, unknown, 9, unknown + 1]]))).numpy()
-    np.testing.assert_allclose(after[..., 1 : len(BASE)], before[..., 1:], rtol=1e-4)
-    shared = after[..., [0, len(BASE), len(BASE) + 1]]
+    np.testing.assert_allclose(after[..., 1:unknown], before[..., 1:], rtol=1e-4)
+    shared = after[..., [0, unknown, unknown + 1]]
     np.testing.assert_allclose(shared, before[..., :1] * SHARES, rtol=1e-4)
 
 
 def test_without_new_words_nothing_changes(tmp_path):
     for softmax in ("full", "adaptive"):
-        old = write_model(tmp_path / softmax, softmax=softmax)
-        values = initial_weights(tmp_path / softmax, config=old.config, vocabulary=BASE)
+        old = load_model(write_training(tmp_path / softmax, softmax=softmax))
+        values = initial_weights(tmp_path / softmax, config=old.config, vocabulary=VOCABULARY)
         for variable, value in zip(old.trainable_variables, values, strict=True):
             np.testing.assert_array_equal(variable, value)
 
@@ -191,14 +190,14 @@ def test_without_new_words_nothing_changes(tmp_path):
     ],
 )
 def test_a_model_of_other_sizes_or_words_is_refused(tmp_path, model, changes, vocabulary, sentence):
-    write_model(tmp_path / "old", **model)
+    write_training(tmp_path / "old", tied=True, **model)
     wanted = config(**{"vocabulary_size": len(vocabulary), **changes})
     with pytest.raises(InputError, match=sentence):
         initial_weights(tmp_path / "old", config=wanted, vocabulary=vocabulary)
 
 
-def test_weights_are_interpolated(tmp_path):
-    model = write_model(tmp_path / "old")
+def test_weights_are_interpolated():
+    model = random_model()
     start = [variable.numpy() for variable in model.trainable_variables]
     interpolate_weights(model, [np.ones_like(value) for value in start], alpha=0.25)
     for variable, value in zip(model.trainable_variables, start, strict=True):
@@ -239,8 +238,10 @@ def test_fine_tuning_never_saves_a_worse_model(tokens, old, tmp_path, capsys):
 
 
 def test_fine_tuning_learns_new_words(old, tokens, tmp_path):
-    """Where the old text has cachorro, the new one has pipoca."""
-    grown = Vocabulary((*TOKENS, "pipoca"), (*TOKENS, "Pipoca"), (*BASE.counts, 60))
+    """The new text has pipoca where the old one has cachorro."""
+    grown = Vocabulary(
+        (*TOKENS, "pipoca"), (*VOCABULARY.displays, "Pipoca"), (*VOCABULARY.counts, 60)
+    )
     grown.save(tokens / "vocabulary.tsv")
     for split in ("train", "valid", "test"):
         stream = np.load(tokens / f"{split}.npy")
@@ -253,16 +254,6 @@ def test_fine_tuning_learns_new_words(old, tokens, tmp_path):
 
 
 # The command
-
-
-def nextword(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def sentence_of(result):
-    assert result.exit_code == 2, result.output
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    return line
 
 
 def write_texts(folder: Path, *, who: str, what: str) -> None:
@@ -412,7 +403,7 @@ def test_a_killed_fine_tuning_resumes_and_ends_with_the_same_weights(start, plac
     (process,) = start("killed", "--init", "base", "--resume")
     output, _ = process.communicate(timeout=400)
     assert process.returncode == 0, output
-    assert output.count("window\n") < 90, "it began anew"
+    assert output.count("window\n") < 90, "it started from scratch"
     for mine, theirs in zip(
         *(load_model(place / name).trainable_variables for name in ("killed", "whole")), strict=True
     ):

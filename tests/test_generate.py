@@ -3,22 +3,21 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import SUBWORDS, random_model, vocabulary_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_export import SUBWORDS
-from test_suggest import MARKS, WORDS, random_model
+from texts import MARKS, WORDS
 
 from pipeline.export.generate import Sampling, _draw, _without_repeats
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache
 from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
-from pipeline.text.vocabulary import NUMBER, Vocabulary
+from pipeline.text.vocabulary import NUMBER
 
 # Without abbreviations: a full stop behind one would make it another token.
-TOKENS = ("<unk>", "<s>", *MARKS, *(word for word in WORDS if word != "sr."))
-DISPLAYS = tuple("Brasil" if token == "brasil" else token for token in TOKENS)
-VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+NAMES = [*MARKS, *(word for word in WORDS if word != "sr.")]
+VOCABULARY = vocabulary_of(*NAMES, displays={"brasil": "Brasil"})
 TEXTS = ["Ela", "", "Você disse: “Avô", "O Brasil (", "E é. ", "Ela\n"]
 
 
@@ -40,9 +39,7 @@ def tokens(text):
 @pytest.fixture(scope="module")
 def module():
     # Flat enough that many things are written.
-    model = random_model(VOCABULARY)
-    for variable in model.trainable_variables:
-        variable.assign(variable / 3)
+    model = random_model(vocabulary=VOCABULARY, scale=1 / 3)
     return NextWord(model, VOCABULARY, suggestions=5)
 
 
@@ -59,11 +56,11 @@ def test_temperature_0_is_greedy(module, write):
             logits = module.reader.model.logits(module.reader.model.features(h))[0, -1].numpy()
             logits[[0, 1] if ids[0, -1] == 1 else [0]] = -np.inf  # no empty paragraph
             ids = tf.concat([ids, [[np.argmax(logits)]]], axis=1)
-        expected = [TOKENS[i].replace("<s>", "\x02") for i in ids.numpy()[0, -8:]]
+        expected = [VOCABULARY.tokens[i].replace("<s>", "\x02") for i in ids.numpy()[0, -8:]]
         for options in ({"temperature": 0.0}, {"top_p": 1e-9}):
-            (found,) = write([text], length=8, **options)
-            assert tokens((text + found).lower())[-8:] == expected
-        assert write([text], length=8, temperature=0.0, seed=1) == [found]
+            (written,) = write([text], length=8, **options)
+            assert tokens((text + written).lower())[-8:] == expected
+        assert write([text], length=8, temperature=0.0, seed=1) == [written]
 
 
 def test_the_same_seed_gives_the_same_text(write):
@@ -139,12 +136,12 @@ def test_joining_equals_detokenize(join, tokens):
 
 
 def repeated(ids, *, row=5, recent=200):
-    """How often `row` ids in a row stand again within the last `recent` ones."""
+    """How often `row` ids in a row are repeated within `recent` ids."""
     ids, last, count = [*ids], {}, 0
     for end in range(row, len(ids) + 1):
-        found = tuple(ids[end - row : end])
-        count += end - last.get(found, -recent) < recent - row + 2
-        last[found] = end
+        ngram = tuple(ids[end - row : end])
+        count += end - last.get(ngram, -recent) < recent - row + 2
+        last[ngram] = end
     return count
 
 
@@ -207,18 +204,15 @@ def test_the_nucleus_is_the_smallest_with_top_p():
 
 
 def test_the_number_class_is_not_generated():
-    names = (*TOKENS[:-1], NUMBER)
-    vocabulary = Vocabulary(names, names, [1] * len(names), numbers="class")
-    write = writer(NextWord(random_model(vocabulary), vocabulary, suggestions=3))
+    vocabulary = vocabulary_of(*NAMES[:-1], NUMBER, numbers="class")
+    write = writer(NextWord(random_model(vocabulary=vocabulary), vocabulary, suggestions=3))
     assert "<" not in "".join(write(TEXTS, length=60))
 
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_subwords_are_joined(cached):
     cache = Cache(size=6, theta=0.1, weight=0.5) if cached else None
-    model = random_model(SUBWORDS, "gru")
-    for variable in model.trainable_variables:
-        variable.assign(variable / 3)
+    model = random_model("gru", SUBWORDS, scale=1 / 3)
     module = NextWord(model, SUBWORDS, suggestions=3, cache=cache)
     write = writer(module)
     texts = ["Casas", "", "O brasileiro."]
@@ -233,5 +227,5 @@ def test_subwords_are_joined(cached):
 
 
 def test_displays_are_generated(write):
-    known = {d.lower() for d in DISPLAYS} | {"\x02"}
+    known = {d.lower() for d in VOCABULARY.displays} | {"\x02"}
     assert {token.lower() for text in write(TEXTS) for token in tokens(text)} <= known

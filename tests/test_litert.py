@@ -1,4 +1,4 @@
-"""The models for LiteRT, run by its interpreter, against the Keras model they were made from."""
+"""Models for LiteRT, run by its interpreter, against the Keras model."""
 
 import functools
 import json
@@ -6,18 +6,17 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import config
+from conftest import random_model, save_training, vocabulary_of
 
 from pipeline import InputError
 from pipeline.export.litert import export_litert
-from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.model.language_model import load_model
 from pipeline.text.vocabulary import Vocabulary
 
 Interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
 
 SIZE, EMBEDDING = 2_000, 64
-TOKENS = ("<unk>", "<s>", *(f"palavra{number}" for number in range(2, SIZE)))
-VOCABULARY = Vocabulary(TOKENS, TOKENS, (1,) * SIZE)
+VOCABULARY = vocabulary_of(*(f"palavra{number}" for number in range(2, SIZE)))
 IDS = np.random.default_rng(3).integers(SIZE, size=40)
 MODELS = {
     "lstm": {"mogrifier": 2},
@@ -35,27 +34,21 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in [*MODELS][1:]]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Models, each exported once, with what Keras says: p after each of `IDS`, (T, V)."""
+    """Models, each exported once, and p after each of `IDS` by Keras: (T, V)."""
 
     @functools.cache
     def made(name):
         folder = tmp_path_factory.mktemp("litert")
         cell = name if name in ("gru", "simple_rnn", "feedforward") else "lstm"
-        sizes = {"vocabulary_size": SIZE, "embedding": EMBEDDING, "units": 32}
+        options = {"embedding": EMBEDDING, "units": 32, "tied": True, **MODELS[name]}
         with pytest.MonkeyPatch.context() as patch:
             # Clusters in a vocabulary this small.
             patch.setattr("pipeline.model.adaptive_softmax._HEAD", 200)
-            model = build_model(config(cell, **sizes, **MODELS[name]))
-            random = np.random.default_rng(2)
+            model = random_model(cell, VOCABULARY, scale=0.3, **options)
             for variable in model.trainable_variables:
                 # What float16 can hold, so that it has nothing to lose.
-                values = random.normal(scale=0.3, size=variable.shape)
-                variable.assign(values.astype(np.float16))
-            (folder / "training").mkdir()
-            model.config.save(folder / "training" / "model.json")
-            VOCABULARY.save(folder / "training" / "vocabulary.tsv")
-            checkpoints = str(folder / "training" / "checkpoints")
-            tf.train.CheckpointManager(weights(model), checkpoints, max_to_keep=1).save()
+                variable.assign(variable.numpy().astype(np.float16))
+            save_training(folder / "training", model, VOCABULARY)
             (folder / "litert").mkdir()
             export_litert(training=folder / "training", output=folder / "litert")
             h, _ = load_model(folder / "training").hidden(tf.constant(IDS[None], tf.int32))
@@ -73,15 +66,15 @@ def read(path):
     step = open_step(path)
     tensors = json.loads((path.parent / "tensors.json").read_text())
     states = {name: np.zeros(of["shape"], of["type"]) for name, of in tensors["inputs"].items()}
-    token, found = states.pop("token"), []
+    token, rows = states.pop("token"), []
     for number in IDS:
         answer = step(token=np.full_like(token, number), **states)
         for name, of in tensors["outputs"].items():
             assert [*answer[name].shape] == of["shape"]
             assert answer[name].dtype == of["type"]
-        found.append(answer.pop("probabilities")[0])
+        rows.append(answer.pop("probabilities")[0])
         states = answer
-    return np.array(found)
+    return np.array(rows)
 
 
 @pytest.mark.parametrize("name", ["lstm", *SLOW])

@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, DISPLAYS, TOKENS, config
+from conftest import CELLS, TOKENS, VOCABULARY, config, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,13 +14,8 @@ from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter, perplexity
 from pipeline.text.spelling import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import is_word
-from pipeline.text.vocabulary import Vocabulary
 
 SIX = np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2])  # <unk>, <s>, ".", ",", "o", "a"
-
-
-def vocabulary_of(tokens, displays=None) -> Vocabulary:
-    return Vocabulary(tokens, displays or tokens, [0] * len(tokens))
 
 
 def meter_of(probabilities: np.ndarray, words: Completions | None = None) -> Meter:
@@ -34,7 +29,7 @@ def meter_of(probabilities: np.ndarray, words: Completions | None = None) -> Met
 
 
 def test_what_a_model_thought_by_hand():
-    meter = meter_of(SIX, Completions.of(vocabulary_of(TOKENS[:6])))
+    meter = meter_of(SIX, Completions.of(vocabulary_of(*TOKENS[2:6])))
     got = meter.measure(np.array([1, 4, 0, 2, 5, 3], np.int32), batch_size=1, window=2)
     np.testing.assert_array_equal(got.targets, [4, 0, 2, 5, 3])
     np.testing.assert_allclose(got.nats, -np.log([0.15, 0.3, 0.25, 0.2, 0.06]), rtol=1e-6)
@@ -118,15 +113,15 @@ def test_the_window_of_evaluation_does_not_matter():
 
 
 # Words that begin alike, words within others, accents, a name, an abbreviation, marks, a number.
-ALIKE = (
-    "<unk> <s> . , bebeu beber bebe be bebê b é e ela elas eis água agua brasil br sr. ( 12 "
-    "ação açaí aca acaba açúcar açude acúmulo época ele eles êxito"
-).split()
-SHOWN = ["Brasil" if token == "brasil" else token for token in ALIKE]
+ALIKE = vocabulary_of(
+    *". , bebeu beber bebe be bebê b é e ela elas eis água agua brasil br sr. ( 12 "
+    "ação açaí aca acaba açúcar açude acúmulo época ele eles êxito".split(),
+    displays={"brasil": "Brasil"},
+)
 
 
 def cost(typed: str, word: str) -> float:
-    """−ln p(typed | word), for ever where the word does not begin so."""
+    """−ln p(typed | word), infinite where the word does not begin so."""
     begins = word.lower()[: len(typed)]
     bare = ["".join(c for c in unicodedata.normalize("NFD", b) if c.isascii()) for b in begins]
     if len(begins) < len(typed) or any(
@@ -142,10 +137,11 @@ def type_word(target: int, logits: np.ndarray, words: np.ndarray) -> int:
     """A typist who looks at the three words suggested before each letter: letters typed, or −1."""
     if not words[target]:
         return -1
-    spelled = SHOWN[target].lower()
+    shown = ALIKE.displays
+    spelled = shown[target].lower()
     for typed in range(len(spelled)):
         scores = {
-            i: logits[i] - cost(spelled[:typed], SHOWN[i]) for i in np.flatnonzero(words).tolist()
+            i: logits[i] - cost(spelled[:typed], shown[i]) for i in np.flatnonzero(words).tolist()
         }
         best_first = sorted(scores, key=lambda i: (-scores[i], i))
         if target in best_first[:3]:
@@ -157,7 +153,7 @@ def type_word(target: int, logits: np.ndarray, words: np.ndarray) -> int:
 def bigrams():
     """Scores of every token after every other, to be set, and the meter of that model."""
     scores = tf.Variable(tf.zeros((len(ALIKE), len(ALIKE))))
-    words = Completions.of(vocabulary_of(ALIKE, SHOWN))
+    words = Completions.of(ALIKE)
     return scores, Meter(lambda ids: tf.gather(scores, ids), reset=lambda: None, find=words.find)
 
 
@@ -170,7 +166,7 @@ def test_suggestions_are_found_as_a_typist_finds_them(bigrams, seed, levels, len
     scores.assign(table)
     stream = random.integers(0, len(ALIKE), length, np.int32)
     got = meter.measure(stream, batch_size=2, window=5)
-    words = is_word(ALIKE).numpy()
+    words = is_word(ALIKE.tokens).numpy()
     for i, (before, target) in enumerate(itertools.pairwise(stream)):
         logits = table[before]
         assert got.typed[i] == type_word(target, logits, words)
@@ -179,10 +175,10 @@ def test_suggestions_are_found_as_a_typist_finds_them(bigrams, seed, levels, len
 
 
 def unaided_of(text: list[str]) -> list[int]:
-    tokens = ["<unk>", "<s>", *sorted({token for token in text if token != "<s>"})]
-    stream = np.array([1, *(tokens.index(token) for token in text)], np.int32)
+    vocabulary = vocabulary_of(*sorted({*text} - {"<s>"}))
+    stream = np.array([1, *(vocabulary.tokens.index(token) for token in text)], np.int32)
     letters = np.array([1, *(1 if token == "<s>" else len(token) for token in text)], np.int32)
-    return unaided_keys(stream, letters, vocabulary_of(tokens)).tolist()
+    return unaided_keys(stream, letters, vocabulary).tolist()
 
 
 def test_the_keys_of_a_text_are_its_characters():
@@ -204,10 +200,10 @@ def test_a_choice_is_a_key_and_brings_its_space():
     assert pressed_keys(np.array([1, 1]), np.array([1, 3])).tolist() == [1, 2]
 
 
-def test_the_form_that_is_shown_decides(vocabulary):
-    words = Completions.of(vocabulary)
+def test_the_display_decides():
+    words = Completions.of(VOCABULARY)
     spelled = ["".join(map(chr, row)).rstrip("\0") for row in words.letters]
     bare = ["".join(map(chr, row)).rstrip("\0") for row in words.bare]
-    shown = zip(DISPLAYS, words.is_word, strict=True)
+    shown = zip(VOCABULARY.displays, words.is_word, strict=True)
     assert spelled == [display.lower() if word else "" for display, word in shown]
     assert {s: b for s, b in zip(spelled, bare, strict=True) if s != b} == {"água": "agua"}

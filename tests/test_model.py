@@ -1,16 +1,14 @@
 """The models against the lecture: state, truncation, gradients."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, config, slopes
+from conftest import CELLS, config, save_training, slopes
 
 from pipeline import InputError
 from pipeline.model.config import ModelConfig
-from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.model.language_model import build_model, load_model
 
 
 def ids(*shape: int, seed: int = 0) -> tf.Tensor:
@@ -180,10 +178,7 @@ def test_tied_models_have_no_output_matrix():
 
 def test_weights_travel_through_a_folder(tmp_path):
     model = build_model(config(), batch_size=4)
-    model.config.save(tmp_path / "model.json")
-    manager = tf.train.CheckpointManager(weights(model), tmp_path / "checkpoints", max_to_keep=1)
-    manager.save()
-    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    moved = save_training(tmp_path / "training", model).rename(tmp_path / "moved")
     loaded = load_model(moved)
     for a, b in zip(loaded.trainable_variables, model.trainable_variables, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -192,9 +187,8 @@ def test_weights_travel_through_a_folder(tmp_path):
 @pytest.mark.parametrize("ending", ["data-00000-of-00001", "index"])
 @pytest.mark.parametrize("share", [0, 0.5])
 def test_weights_cut_short_are_refused(tmp_path, ending, share):
-    model = build_model(config())
-    model.config.save(tmp_path / "model.json")
-    path = Path(f"{weights(model).save(str(tmp_path / 'checkpoints' / 'ckpt'))}.{ending}")
+    save_training(tmp_path, build_model(config()))
+    (path,) = (tmp_path / "checkpoints").glob(f"*.{ending}")
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(InputError, match=r"The weights .* cannot be read"):
         load_model(tmp_path)

@@ -1,6 +1,5 @@
-"""The page must stand alone, and say what metrics.json says."""
+"""The report stands alone and shows the values of metrics.json."""
 
-import html.parser
 import itertools
 import json
 import math
@@ -12,10 +11,10 @@ import pandas as pd
 import pytest
 import rich
 import tensorflow as tf
-from conftest import TOKENS, config
+from conftest import TOKENS, predicted, random_model, write_training
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_evaluation import predicted, save_model
+from pages import Page
 
 from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
@@ -29,16 +28,14 @@ from pipeline.evaluation.report.table import columns_of, describe_text, print_ta
 from pipeline.evaluation.report.wording import chance, change, number, percent, power
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain
-from pipeline.model.language_model import build_model
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 
-# A word that would be a tag, if nobody took care.
+# A word that would be a tag, if it were not escaped.
 WORDS = (*TOKENS, "<i>")
 VOCABULARY = Vocabulary(WORDS, WORDS, [3, 9, 9, 7, *range(len(WORDS) - 4, 0, -1)])
 SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
 IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
 ABLATION = "change,options,train,valid,test,top_3,cpu\nquick,,9.5,10,11,0.25,1\n"
-VOID = {"meta", "link", "br"}
 LABELS = {
     "kneser_ney_3": "Kneser-Ney 3-gram",
     "lstm_and_kneser_ney_3": "lstm + Kneser-Ney 3-gram",
@@ -47,44 +44,6 @@ GRU = EvaluatedModel("gru", "gru", "network")
 NGRAMS = EvaluatedModel("kneser_ney_5", "Kneser-Ney 5-gram", "ngrams")
 UNIGRAM = EvaluatedModel("unigram", "unigram", "unigram")
 OTHER = "gru models/[old]"  # of two with the same cell
-
-
-class Page(html.parser.HTMLParser):
-    """What a page is made of; every element must be closed by its own end."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.elements: list[tuple[str, dict]] = []
-        self.headings: list[str] = []
-        self.tables: list[list[list[str]]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self._open.append(tag)
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(f"{tag} ")
-        if tag == "table":
-            self.tables.append([])
-        if tag in {"tr", "caption"}:
-            self.tables[-1].append([])
-        if tag in {"th", "td", "caption"}:
-            self.tables[-1][-1].append("")
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if any(re.fullmatch("h[1-6]", tag) for tag in self._open):
-            self.headings[-1] += data
-        if {"th", "td", "caption"} & {*self._open}:
-            self.tables[-1][-1][-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +58,7 @@ def folder(tmp_path_factory):
         np.save(tokens / f"{split}.letters.npy", np.tile(np.int32([1] * len(IDS)), repeats))
         np.save(tokens / f"{split}.documents.npy", np.array([1, 2, 3] * (repeats // 6), np.int32))
     for cell in ("lstm", "feedforward"):
-        save_model(root / cell, VOCABULARY, cell)
+        write_training(root / cell, cell, VOCABULARY, scale=0.5)
     (root / "ablation.csv").write_text(
         ABLATION + '"<no dropout>",--dropout 0,5,12,12.1,0.2,0.9\n', encoding="utf-8"
     )
@@ -231,19 +190,13 @@ def test_unreadable_inputs_are_refused_before_anything_slow(tmp_path):
 # Examples
 
 
-def dense(size):
+def both(vocabulary):
     """A stateful model of one lane, and the same without a state."""
-    models = [build_model(config(vocabulary_size=size), batch_size=b) for b in (1, None)]
-    random = np.random.default_rng(3)
-    for variables in zip(*(m.trainable_variables for m in models), strict=True):
-        value = random.normal(0, 0.7, variables[0].shape)
-        for variable in variables:
-            variable.assign(value)
-    return models
+    return [random_model(vocabulary=vocabulary, scale=0.7, batch_size=lanes) for lanes in (1, None)]
 
 
 def test_examples_are_what_the_model_predicts():
-    stateful, stateless = dense(len(WORDS))
+    stateful, stateless = both(VOCABULARY)
     stream = np.tile(IDS, 30)
     size = len(IDS)
     places = [(1, size, 4), (20 * size + 1, 21 * size, 20 * size + 2)]
@@ -273,7 +226,7 @@ def test_pieces_are_written_as_words():
         pieces, [""] * 8, [1] * 8, unit="subword", scores=(0.0,) * 8
     )  # fmt: skip
     stream = np.array([1, 7, 3, 4, 5, 6, 2], np.int32)
-    stateful, _ = dense(len(pieces))
+    stateful, _ = both(vocabulary)
     (example,) = read_examples(stateful, stream, vocabulary, [(1, 7, 3)])
     assert "".join(" " * t.space + t.text for t in example.tokens).strip() == "a cachorro bebeu."
     for token in example.tokens:
@@ -366,9 +319,9 @@ def test_trainings_of_different_length_are_mentioned():
 
 def test_the_best_and_the_worst_change_of_an_ablation():
     worse, better = {"change": "a", "test": 110.0}, {"change": "b", "test": 95.0}
-    said = conclusions.of_ablation([{"change": "none", "test": 100.0}, worse, better])
-    assert "“b” has the lowest (−5.0%)" in said
-    assert "“a” the highest (+10.0%)" in said
+    text = conclusions.of_ablation([{"change": "none", "test": 100.0}, worse, better])
+    assert "“b” has the lowest (−5.0%)" in text
+    assert "“a” the highest (+10.0%)" in text
     assert conclusions.of_ablation([worse]) == ""
 
 
@@ -404,9 +357,9 @@ def test_where_the_gradient_vanishes():
 def test_the_context_that_a_word_needs():
     context = {"words": ["ela", "bebeu", "água"], "place": 2}
     model = {"probabilities": [[0, 0, 0.01], [0, 0.2], [0.4]], "ranks": [[1, 1, 9], [1, 2], [1]]}
-    said = conclusions.of_context({**context, "models": {"lstm": model}})[0]
-    assert "«água» 1.0% after one token and 40.0% after all 3" in said
-    assert "once it reads 2 tokens" in said
+    text = conclusions.of_context({**context, "models": {"lstm": model}})[0]
+    assert "«água» 1.0% after one token and 40.0% after all 3" in text
+    assert "once it reads 2 tokens" in text
     never = {**model, "ranks": [[1, 1, 2], [1, 2], [7]]}
     assert "(rank 7)" in conclusions.of_context({**context, "models": {"lstm": never}})[0]
 

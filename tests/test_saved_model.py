@@ -12,8 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, config, write_tokens
-from test_export import VOCABULARY, write_training
+from conftest import (
+    CELLS,
+    ROOT,
+    TOKENS,
+    VOCABULARY,
+    config,
+    random_model,
+    write_tokens,
+    write_training,
+)
 
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
@@ -27,20 +35,17 @@ from pipeline.manifest import digest, run_stage
 from pipeline.model.cache import Cache
 from pipeline.model.language_model import build_model
 
-README = Path(__file__).parents[1] / "models" / "README.md"
+README = ROOT / "models" / "README.md"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, vocabulary):
+def project(tmp_path_factory):
     """A folder with models/nextword, exported twice as a stage is."""
     project = tmp_path_factory.mktemp("project")
-    training = write_training(project / "training", VOCABULARY, "lstm")
-    tokens = write_tokens(project / "tokens", vocabulary)
-    parameters = {
-        "training": training,
-        "evaluation": project / "evaluation",
-        "suggestions": 3,
-    }
+    training = write_training(project / "training")
+    tokens = write_tokens(project / "tokens")
+    evaluation = project / "evaluation"
+    parameters = {"training": training, "evaluation": evaluation, "suggestions": 3}
 
     def write(folder, stage, made, **asked):
         folder.mkdir(exist_ok=True)
@@ -50,12 +55,12 @@ def project(tmp_path_factory, vocabulary):
     write(project / "documents", "ingest", "2026-01-01", corpus=["data/sample"])
     write(tokens, "tokenize", "2026-01-01", documents=project / "documents")
     write(training, "train", "2026-01-02", tokens=tokens)
-    write(project / "evaluation", "evaluate", "2026-01-03", training=training)
+    write(evaluation, "evaluate", "2026-01-03", training=training)
     figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
     metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
-    (project / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+    (evaluation / "metrics.json").write_text(json.dumps(metrics))
     models = [{"name": "lstm", "kind": "network", "digest": digest([training])}]
-    (project / "evaluation" / "models.json").write_text(json.dumps(models))
+    (evaluation / "models.json").write_text(json.dumps(models))
     output = project / "models" / "nextword"
     for _ in range(2):
         assert run_stage(export, reads=[training], output=output, parameters=parameters, force=True)
@@ -76,14 +81,14 @@ def test_versions_for_tensorflow_serving_are_numbered(project):
     own = {path: file for path, file in files(folder).items() if path.parts[0] != "2"}
     assert set(own) == set(version)
     for path, file in own.items():
-        assert file.samefile(version[path])  # and take no room twice
+        assert file.samefile(version[path])  # and need no room of their own
 
 
 def test_files_are_copied_where_links_are_not_supported(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("no links here")
 
-    training = write_training(tmp_path / "training", VOCABULARY, "feedforward")
+    training = write_training(tmp_path / "training", "feedforward")
     monkeypatch.setattr(os, "link", refuse)
     export(training=training, output=tmp_path / "nextword", suggestions=3)
     copy = tmp_path / "nextword" / "1" / "saved_model.pb"
@@ -154,10 +159,9 @@ def card_of(project, folder):
 
 
 @pytest.mark.slow
-def test_the_card_shows_only_metrics_of_this_model(tmp_path, vocabulary):
-    training = write_training(tmp_path / "training", VOCABULARY, "feedforward")
-    (training / "history.csv").write_text("epoch,train_perplexity,valid_perplexity\n1,90,90\n")
-    tokens = write_tokens(tmp_path / "tokens", vocabulary)
+def test_the_card_shows_only_metrics_of_this_model(tmp_path):
+    training = write_training(tmp_path / "training", "feedforward")
+    tokens = write_tokens(tmp_path / "tokens")
     evaluation = tmp_path / "evaluation"
     config = EvaluationConfig(ngram_order=0, cache=20)
     given = {"training": training, "tokens": tokens, "config": config}
@@ -247,19 +251,16 @@ def test_saved_model_cli_runs_every_signature(project):
 @pytest.mark.parametrize("cell", [*CELLS, "mogrifier"])
 def test_packed_layers_equal_keras(cell):
     changes = {"mogrifier": 3} if cell == "mogrifier" else {}
-    model = build_model(config("lstm" if changes else cell, **changes))
-    random = np.random.default_rng(7)
-    for variable in model.trainable_variables:
-        variable.assign(random.normal(size=variable.shape))
-    ids = tf.constant(random.integers(len(TOKENS), size=(3, 6)), tf.int32)
+    model = random_model("lstm" if changes else cell, **changes)
+    ids = tf.constant(np.random.default_rng(7).integers(len(TOKENS), size=(3, 6)), tf.int32)
     _, before = model.hidden(ids[:, ::-1])
     for lengths in (tf.constant([6, 6, 6]), tf.constant([4, 0, 6])):
         counted = tf.sequence_mask(lengths, 6)
         expected, states = model.hidden(ids, states=before, mask=counted)
         packing = Packing.of(lengths, steps=tf.constant(6))
-        found, after = run_layers(model, packing.pack(ids), packing, states=before)
+        packed, after = run_layers(model, packing.pack(ids), packing, states=before)
         expected = tf.where(counted[..., None], expected, 0.0)
-        np.testing.assert_allclose(packing.unpack(found), expected, atol=1e-5)
+        np.testing.assert_allclose(packing.unpack(packed), expected, atol=1e-5)
         for mine, keras in zip(after, states, strict=True):
             for a, b in zip(mine, keras, strict=True):
                 np.testing.assert_allclose(a, b, atol=1e-5)
@@ -283,7 +284,7 @@ def test_the_input_is_projected_outside_the_loop(cell):
         for node in nodes
         if node.op in ("While", "StatelessWhile")
     ]
-    loops = [found for found in (count(body, "MatMul") for body in bodies) if found]
+    loops = [products for products in (count(body, "MatMul") for body in bodies) if products]
     assert loops == [1] * config(cell).layers
     # The projections of both layers, and the output.
     assert count(graph.node, "MatMul") >= 2 * config(cell).layers + 1

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,18 +18,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-import uvicorn
-from conftest import free_ports
+from conftest import ROOT, ask, free_ports, write_export
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
+from pages import Server
 from tensorflow.core.protobuf import saved_model_pb2
-from test_export import VOCABULARY, write_training
 
 from pipeline import InputError
-from pipeline.export.export import export
 from pipeline.tracking import registry, runs, served
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/serving.md").read_text()
 CODE = dict(zip(("mlflow", "grpc"), re.findall(r"```python\n(.*?)```", PAGE, re.S), strict=True))
 BODIES, CSV = (re.findall(rf"```{kind}\n(.*?)```", PAGE, re.S)[0] for kind in ("json", "csv"))
@@ -41,13 +37,8 @@ K = 5
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """models/nextword as `nextword export` leaves it, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("serving")
-    training = write_training(folder / "training", VOCABULARY, "feedforward")
-    output = folder / "models/nextword"
-    output.mkdir(parents=True)
-    export(training=training, output=output, suggestions=K)
-    return output
+    """models/nextword as `nextword export` leaves it."""
+    return write_export(tmp_path_factory.mktemp("serving"), "feedforward", suggestions=K)
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +62,10 @@ def saved(loaded):
 @pytest.fixture(scope="module")
 def address(loaded):
     """What `mlflow models serve` runs, without the process around it."""
-    (port,) = free_ports(1)
-    app = scoring_server.init(loaded)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    server = Server(scoring_server.init(loaded))
+    server.start()
+    yield server.url
+    server.stop()
 
 
 def post(url, body, kind="application/json"):
@@ -95,11 +80,6 @@ def post(url, body, kind="application/json"):
 
 def split(*rows, columns=("text",), **params):
     return {"dataframe_split": {"columns": columns, "data": rows}, "params": params}
-
-
-def ask(saved, signature, **inputs):
-    answer = saved.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
-    return {name: value.numpy() for name, value in answer.items()}
 
 
 def words(array):

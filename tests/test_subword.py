@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2 as protobuf
-from test_tokenize import TEXTS, stream_texts, write_documents
+from texts import TEXTS, stream_texts, write_documents
 
 from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
@@ -64,7 +64,7 @@ def trained():
 
 
 def test_words_are_cut_as_the_library_cuts_them(trained):
-    unseen = [
+    others = [
         "casamento",
         "CASA",
         "àquela",
@@ -76,7 +76,7 @@ def test_words_are_cut_as_the_library_cuts_them(trained):
         "<0x41>",
         "\u0301",
     ]
-    assert_same(trained, [*COUNTS, *unseen])
+    assert_same(trained, [*COUNTS, *others])
     cut = trained[0](tf.constant([*COUNTS]))
     assert cut.row_lengths().numpy().max() > 1
     assert cut.row_lengths().numpy().min() == 1
@@ -210,9 +210,9 @@ def test_the_vocabulary_comes_back_from_its_file(vocabulary, tmp_path):
         "\n".join([*lines[:-1], lines[-1] + "x"]) + "\n": f"Line {len(lines)} ",
         "\n".join([*lines[:-1], lines[-1].rpartition("\t")[0]]) + "\n": f"Line {len(lines)} ",
     }
-    for text, told in damaged.items():
+    for text, message in damaged.items():
         path.write_text(text, "utf-8")
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             Vocabulary.load(path)
     vocabulary.save(path)
     choices = choices_path(path).read_text("utf-8")

@@ -1,21 +1,20 @@
 """Capitals, and words that are completed: what a person sees of a model's words."""
 
+import dataclasses
 import itertools
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import config, trained
+from conftest import SAMPLE, SUBWORDS, random_model, trained, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_export import SUBWORDS
-from test_tokenize import write_documents
+from texts import MARKS, WORDS, write_documents
 
 from pipeline.evaluation.keystrokes import Completions
 from pipeline.export.saved_model import NextWord
-from pipeline.model.language_model import build_model, load_model
+from pipeline.model.language_model import load_model
 from pipeline.model.meter import Meter
 from pipeline.text.spelling import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
@@ -24,34 +23,19 @@ from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import ids_and_letters
 from pipeline.tokens.tokenize import tokenize as write_tokens
 
-MARKS = '. , ! ? … " — ( ) :'.split()
-WORDS = (
-    "a ação acabou acaba acabam acabar aço açúcar e é ela ele época já janela você vocês "
-    "brasil d'água água avó avô avança sr. o"
-).split()
-TOKENS = ("<unk>", "<s>", *MARKS, *WORDS)
-DISPLAYS = tuple({"brasil": "Brasil", "sr.": "Sr."}.get(token, token) for token in TOKENS)
-VOCABULARY = Vocabulary(TOKENS, DISPLAYS, [1] * len(TOKENS))
+VOCABULARY = vocabulary_of(*MARKS, *WORDS, displays={"brasil": "Brasil", "sr.": "Sr."})
 SHOWN = {*WORDS, "Brasil", "Sr."} - {"brasil", "sr."}
-
-
-def random_model(vocabulary, cell="lstm"):
-    model = build_model(config(cell, tied=False, vocabulary_size=len(vocabulary)))
-    random = np.random.default_rng(3)
-    for variable in model.trainable_variables:
-        variable.assign(random.normal(size=variable.shape))
-    return model
 
 
 @pytest.fixture(scope="module")
 def module():
-    return NextWord(random_model(VOCABULARY), VOCABULARY, suggestions=5)
+    return NextWord(random_model(vocabulary=VOCABULARY), VOCABULARY, suggestions=5)
 
 
 @pytest.fixture(scope="module")
 def all_words():
     """Completes with every word that fits."""
-    return NextWord(random_model(VOCABULARY), VOCABULARY, suggestions=99)
+    return NextWord(random_model(vocabulary=VOCABULARY), VOCABULARY, suggestions=99)
 
 
 def rows(answer):
@@ -156,12 +140,9 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def by_hand():
-    """A model that expects what it is told, with three suggestions: text after «ela»."""
-    tokens = ("<unk>", "<s>", ".", *EXPECTED)
-    vocabulary = Vocabulary(tokens, tokens, [1] * len(tokens))
-    model = build_model(config("simple_rnn", tied=False, vocabulary_size=len(tokens)))
-    for variable in model.trainable_variables:
-        variable.assign(tf.zeros_like(variable))
+    """Three completions after «ela» by a model of given probabilities."""
+    vocabulary = vocabulary_of(".", *EXPECTED)
+    model = random_model("simple_rnn", vocabulary, scale=0.0)
     module = NextWord(model, vocabulary, suggestions=3)
 
     def after(prefix, probabilities):
@@ -185,9 +166,9 @@ def by_hand():
     ],
 )
 def test_probable_words_that_fit_come_first(by_hand, prefix, expected):
-    found = by_hand(prefix, EXPECTED.values())
-    assert [*found] == expected
-    assert found == {word: pytest.approx(EXPECTED[word], rel=1e-4) for word in expected}
+    words = by_hand(prefix, EXPECTED.values())
+    assert [*words] == expected
+    assert words == {word: pytest.approx(EXPECTED[word], rel=1e-4) for word in expected}
 
 
 def bare(word):
@@ -239,9 +220,8 @@ def test_suggestions_begin_with_what_is_typed(texts, module):
 
 def test_capitals_do_not_duplicate_words():
     words = ("ela", "Ela", "ELA", "rio", "Rio", "a", "A")
-    tokens = ("<unk>", "<s>", ".", *words)
-    vocabulary = Vocabulary(tokens, tokens, [1] * len(tokens), case="keep")
-    module = NextWord(random_model(vocabulary), vocabulary, suggestions=99)
+    vocabulary = vocabulary_of(".", *words, case="keep")
+    module = NextWord(random_model(vocabulary=vocabulary), vocabulary, suggestions=99)
     assert module.words.suggestions == 3
     (inside,) = rows(module.suggest(tf.constant(["ela a"])))
     assert set(inside) <= set(words)
@@ -253,11 +233,8 @@ def test_capitals_do_not_duplicate_words():
 
 @pytest.mark.parametrize("case", ["fold", "keep"])
 def test_subwords_are_completed(case):
-    vocabulary = SUBWORDS if case == "fold" else Vocabulary(
-        SUBWORDS.tokens, SUBWORDS.displays, SUBWORDS.counts, case="keep", unit="subword",
-        scores=SUBWORDS.scores,
-    )  # fmt: skip
-    module = NextWord(random_model(vocabulary, "gru"), vocabulary, suggestions=3)
+    vocabulary = dataclasses.replace(SUBWORDS, case=case)
+    module = NextWord(random_model("gru", vocabulary), vocabulary, suggestions=3)
     shares = {}
     for prefix in ("casas", "brasile", "ca", "Bras", "BRASILEIRO", "cá", "x", ""):
         (found,) = rows(module.complete(tf.constant(["casa do"]), tf.constant([prefix])))
@@ -271,7 +248,7 @@ def test_subwords_are_completed(case):
     assert complete(module, "casa", "á") == []
 
 
-CHATS = sorted((Path(__file__).parents[1] / "data" / "sample" / "conversas").glob("*.txt"))
+CHATS = sorted((SAMPLE / "conversas").glob("*.txt"))
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import tensorflow as tf
+from conftest import CHOICES, ask, write_export
 from hypothesis import given
 from hypothesis import strategies as st
-from test_export import write_training
+from texts import TEXTS, stream_texts, write_documents
+from tokenizer_cases import CASES
 
 from pipeline import InputError
-from pipeline.export.export import export
 from pipeline.model.language_model import load_model
 from pipeline.parallel import side_by_side
 from pipeline.predict import load
@@ -26,29 +27,6 @@ from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import StreamWriter
 from pipeline.tokens.tokenize import tokenize as write_tokens
 from pipeline.tokens.windows import open_stream
-
-TEXTS = {
-    "train": [
-        "O cachorro bebeu água.\nEla foi ao Brasil em 1822, às 14h30.",
-        "Um copo d’água… e o Brasil bebeu 50% dele.\nO Sr. José bebeu água em 1888.",
-        "A água é do Brasil.\u2028Foi-se tudo em 1822.",
-        "Dê-lhe água. Água!",
-    ],
-    "valid": ["O cachorro do Sr. José custa R$ 1.234,56.", "Água do Chile."],
-    "test": ["Ela bebeu 3 copos.\nO copo caiu."],
-}
-CHOICES = [{"case": c, "numbers": n} for c in ("fold", "keep") for n in ("keep", "class")]
-
-
-def write_documents(folder, texts=TEXTS, **options):
-    folder.mkdir(exist_ok=True)
-    rows = [{"split": split, "text": text} for split, found in texts.items() for text in found]
-    rows = rows[::2] + rows[1::2]  # splits lie mixed
-    table = pyarrow.Table.from_pylist(
-        rows, pyarrow.schema([("split", "string"), ("text", "string")])
-    )
-    pyarrow.parquet.write_table(table, folder / "documents.parquet", **options)
-    return folder
 
 
 @pytest.fixture
@@ -64,12 +42,6 @@ def run(tmp_path):
         return vocabulary, {split: np.load(output / f"{split}.npy") for split in TEXTS}
 
     return run
-
-
-def stream_texts(split):
-    """Texts of a split in the order of `write_documents`."""
-    rows = [(s, text) for s, found in TEXTS.items() for text in found]
-    return [text for s, text in rows[::2] + rows[1::2] if s == split]
 
 
 @pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: "-".join(choices.values()))
@@ -177,8 +149,6 @@ def test_a_vocabulary_that_was_written_can_be_read_again(run, tmp_path, caplog, 
 
 
 def test_folded_tokens_of_every_kind_can_be_listed(run, tmp_path, caplog):
-    from test_tokenizer import CASES
-
     tokens = tokenize(tf.constant([text for text, _ in CASES])).values.numpy()
     folded = {token.decode().lower() for token in tokens} - {"\x02"}
     (tmp_path / "listed.tsv").write_text("".join(f"{token}\tx\t1\n" for token in folded), "utf-8")
@@ -199,7 +169,7 @@ def test_a_list_that_holds_no_tokens_is_refused(run, tmp_path, content):
     assert str(path) in str(raised.value)
 
 
-def test_documents_that_cannot_be_used_are_told_in_one_sentence(run, tmp_path):
+def test_unusable_documents_are_refused_in_one_sentence(run, tmp_path):
     folder = tmp_path / "documents"
     folder.mkdir()
     with pytest.raises(InputError, match="nextword ingest"):
@@ -226,13 +196,10 @@ def test_an_empty_split_is_an_empty_stream(run, tmp_path):
 
 def test_an_exported_model_reads_the_ids_of_the_streams(run, tmp_path):
     vocabulary, written = run(vocabulary_size=12, case="keep", numbers="class")
-    training = write_training(tmp_path / "training", vocabulary, "feedforward")
-    (tmp_path / "nextword").mkdir()
-    export(training=training, output=tmp_path / "nextword", suggestions=2)
+    saved = load(write_export(tmp_path, "feedforward", vocabulary, suggestions=2))
     text = "\u2028 \n".join(stream_texts("train"))
-    signatures = load(tmp_path / "nextword").signatures
-    answer = signatures["score"](text=tf.constant([text]))
-    model, ids = load_model(training), written["train"]
+    answer = ask(saved, "score", text=[text])
+    model, ids = load_model(tmp_path / "training"), written["train"]
     h, _ = model.hidden(tf.constant(ids[None, :-1]))
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(
         ids[1:], model.logits(model.features(h))[0]
@@ -240,9 +207,9 @@ def test_an_exported_model_reads_the_ids_of_the_streams(run, tmp_path):
     assert int(answer["tokens"][0]) == len(ids) - 1
     assert float(answer["log_probability"][0]) == pytest.approx(-float(sum(nats)), rel=1e-4)
 
-    # What nobody sees before a text begins no paragraph more.
-    texts = tf.constant(["Ela", "\u2028Ela", "\u200b\n\u00a0Ela", "\x02\x85 Ela"])
-    shares = signatures["serving_default"](text=texts)["probabilities"].numpy()
+    # Invisible characters before a text begin no paragraph.
+    texts = ["Ela", "\u2028Ela", "\u200b\n\u00a0Ela", "\x02\x85 Ela"]
+    shares = ask(saved, "serving_default", text=texts)["probabilities"]
     assert (shares == shares[0]).all()
 
 

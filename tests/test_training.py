@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, TRAINING, trained
+from conftest import CELLS, TOKENS, TRAINING, VOCABULARY, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -326,9 +326,9 @@ def test_too_little_text_is_refused(tokens, tmp_path):
         trained(tokens, tmp_path / "third", window="full")
 
 
-def test_evaluation_refuses_a_model_of_another_vocabulary(tokens, tmp_path, vocabulary):
+def test_evaluation_refuses_a_model_of_another_vocabulary(tokens, tmp_path):
     trained(tokens, tmp_path / "lstm", epochs=1)
-    other = dataclasses.replace(vocabulary, tokens=(*vocabulary.tokens[:-1], "ele"))
+    other = dataclasses.replace(VOCABULARY, tokens=(*TOKENS[:-1], "ele"))
     other.save(tokens / "vocabulary.tsv")
     with pytest.raises(InputError, match="another vocabulary"):
         evaluate(tmp_path / "lstm", tokens, tmp_path, config=EvaluationConfig())

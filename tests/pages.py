@@ -1,0 +1,69 @@
+"""The pages that the report and the demo are: a parser, and a server."""
+
+import html.parser
+import re
+import threading
+import time
+
+import uvicorn
+from conftest import free_ports
+
+VOID = {"meta", "link", "br"}
+
+
+class Page(html.parser.HTMLParser):
+    """What a page is made of; every element must be closed by its own end."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.headings: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(f"{tag} ")
+        if tag == "table":
+            self.tables.append([])
+        if tag in {"tr", "caption"}:
+            self.tables[-1].append([])
+        if tag in {"th", "td", "caption"}:
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if any(re.fullmatch("h[1-6]", tag) for tag in self._open):
+            self.headings[-1] += data
+        if {"th", "td", "caption"} & {*self._open}:
+            self.tables[-1][-1][-1] += data
+
+
+class Server:
+    """An application on a port of its own; it can stop and start again."""
+
+    def __init__(self, app):
+        self._app, self._port = app, free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def start(self):
+        config = uvicorn.Config(self._app, port=self._port, log_level="error", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self):
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
