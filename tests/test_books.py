@@ -3,15 +3,13 @@
 import itertools
 import re
 import textwrap
-from pathlib import Path
 
 import pytest
+from conftest import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.corpus.books import paragraphs
-
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 PROSE = [
     "A casa ficava no fim da rua, depois da ponte, e quem passava por ali à tarde ouvia sempre "

@@ -18,8 +18,7 @@ import pandas as pd
 import pytest
 import requests
 import tensorflow as tf
-from click.testing import CliRunner
-from conftest import config, free_ports, physical_gpu
+from conftest import ROOT, config, free_ports, nextword, physical_gpu, sentence_of
 from mlflow.projects import utils as projects
 from mlflow.projects._project_spec import load_project
 
@@ -30,7 +29,6 @@ from pipeline.cli.options import values_of
 from pipeline.cli.stages import require_corpus
 from pipeline.corpus import catalog
 
-ROOT = Path(__file__).parents[1]
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
 SMALL = "--embedding 16 --units 16 --window 10 --batch-size 8 --epochs 2".split()
 
@@ -44,20 +42,6 @@ def tracked(store):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def nextword(*arguments, stdin=None):
-    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
-
-
-def sentence_of(result):
-    """The one sentence that a refused input gets."""
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 # Help

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, config, physical_gpu, trained
+from conftest import CELLS, ROOT, config, physical_gpu, save_training, trained
 
 from pipeline import InputError
-from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.model.language_model import build_model, load_model
 from pipeline.tracking.served import Served
 from pipeline.training import device_check, devices
 from pipeline.training.device_check import Comparison, Step, check_devices, print_check
@@ -26,7 +26,6 @@ from pipeline.training.devices import (
     find_devices,
 )
 
-ROOT = Path(__file__).parents[1]
 GROWTH = "TF_FORCE_GPU_ALLOW_GROWTH"
 NO_GPU = "TensorFlow sees no GPU."
 MIXED = ("mixed_float16", "mixed_bfloat16")
@@ -356,10 +355,7 @@ def test_mixed_precision_learns_nearly_the_same(cell, precision, softmax):
 
 def test_a_model_trained_in_mixed_precision_is_loaded_in_float32(tmp_path):
     mixed = build_model(config(), batch_size=3, precision="mixed_float16")
-    mixed.config.save(tmp_path / "model.json")
-    manager = tf.train.CheckpointManager(weights(mixed), tmp_path / "checkpoints", max_to_keep=1)
-    manager.save()
-    loaded = load_model(tmp_path)
+    loaded = load_model(save_training(tmp_path, mixed))
     assert loaded(tf.zeros((1, 2), tf.int32)).dtype == tf.float32
     for layer in loaded.recurrent:
         assert layer.compute_dtype == "float32"

@@ -1,6 +1,5 @@
 """The same training on one device, on two, and on several machines (processes on loopback)."""
 
-import csv
 import functools
 import json
 import os
@@ -10,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import WORKER, config, digests, wait_for_windows
+from conftest import ROOT, config, digests, history, wait_for_windows
 
 from pipeline import InputError
 from pipeline.model.language_model import load_model
@@ -41,15 +40,12 @@ def several(start, place):
     return several
 
 
-def history(folder):
-    with (folder / "history.csv").open() as file:
-        return [
-            (float(row["train_loss"]), float(row["valid_loss"])) for row in csv.DictReader(file)
-        ]
+def losses(folder):
+    return [(row["train_loss"], row["valid_loss"]) for row in history(folder)]
 
 
 def assert_same_training(folder, other):
-    np.testing.assert_allclose(history(folder), history(other), rtol=1e-5)
+    np.testing.assert_allclose(losses(folder), losses(other), rtol=1e-5)
     mine, theirs = (load_model(path).trainable_variables for path in (folder, other))
     for one, another in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(one, another, atol=1e-5)
@@ -124,10 +120,10 @@ def test_what_one_worker_refuses_all_refuse(start, place, options, sentence, how
     for process in processes:
         outputs.append(process.communicate(timeout=400)[0])
         assert process.returncode == 2, outputs
-    told = [[line for line in out.splitlines() if "Error: " in line] for out in outputs]
-    assert sentence in told[0][0]
-    assert told[0] == told[1]
-    assert len(told[0]) == 1
+    errors = [[line for line in out.splitlines() if "Error: " in line] for out in outputs]
+    assert sentence in errors[0][0]
+    assert errors[0] == errors[1]
+    assert len(errors[0]) == 1
 
 
 @pytest.mark.parametrize("command", ["run", "explain --windows 5"])
@@ -136,7 +132,7 @@ def test_a_run_of_all_stages_is_refused_on_several_machines(tmp_path, command):
     result = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *command.split()],
         cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": str(WORKER.parents[1])},
+        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert result.returncode == 2
     assert "`nextword train` on all" in result.stderr

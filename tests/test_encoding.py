@@ -7,12 +7,11 @@ from pathlib import Path
 
 import ftfy.badness
 import pytest
+from conftest import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.corpus.encoding import count_mojibake, decode
-
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 
 def test_decode_reads_utf8_with_and_without_bom() -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from conftest import ROOT
 
 from pipeline import InputError
 from pipeline.cli import main
@@ -177,7 +178,7 @@ def start(tmp_path: Path, hub_server: Hub, store: str) -> Iterator[Callable[...,
         "HF_HOME": str(tmp_path / "hf"),
         "NO_PROXY": "127.0.0.1",
         "MLFLOW_TRACKING_URI": store,
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": str(ROOT),
     }
     code = "import sys\nfor line in sys.stdin:\n    exec(line)\n    print('END', flush=True)"
     processes: list[subprocess.Popen[str]] = []
@@ -318,10 +319,9 @@ def test_names(name: str, parts: tuple[str | None, ...]) -> None:
 def test_without_the_library(tmp_path: Path) -> None:
     (tmp_path / "datasets.py").write_text("raise ImportError('not installed')\n", encoding="utf-8")
     code = "from pipeline.corpus import hub; next(hub.read_dataset('hf:a/b', text_column='text'))"
-    root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONPATH": f"{tmp_path}:{root}"},
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
         capture_output=True,
         text=True,
     )

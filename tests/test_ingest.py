@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import SAMPLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,8 +25,6 @@ from pipeline.corpus.documents import list_parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest, read_files
 from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, SplitPlanner, Splits
 from pipeline.manifest import run_stage
-
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 # From files to documents.parquet
 

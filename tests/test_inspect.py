@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import SAMPLE
 
 from pipeline import InputError
 from pipeline.corpus.ingest import ingest
 from pipeline.corpus.inspect import inspect, print_inspection
-
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 
 SPANISH = (
     "La casa de mi abuela está en un pueblo pequeño cerca del mar. Cada verano los niños iban a "

@@ -3,16 +3,14 @@
 import json
 import re
 import shlex
-from pathlib import Path
 
 import kubernetes_validate
 import yaml
+from conftest import ROOT
 
 from pipeline.cli import main
 
-OBJECTS = list(
-    yaml.safe_load_all(Path(__file__).parents[1].joinpath("docs/kubernetes.yaml").read_text())
-)
+OBJECTS = list(yaml.safe_load_all((ROOT / "docs/kubernetes.yaml").read_text()))
 
 
 def test_every_object_is_valid():

@@ -12,13 +12,13 @@ import click
 import pytest
 import yaml
 from click.core import ParameterSource
+from conftest import ROOT
 from mlflow.projects._project_spec import load_project
 from mlflow.utils.environment import _PythonEnv
 
 from pipeline.cli import main
 from pipeline.explain.config import ExplanationConfig
 
-ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 DOCUMENTS = sorted(p.relative_to(ROOT) for f in ("", "[a-z]*/") for p in ROOT.glob(f"{f}*.md"))
 IMPORT_ALL_AS_ON_WINDOWS = """

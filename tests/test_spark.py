@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyspark
 import pytest
+from conftest import SAMPLE
 from pyspark.sql import SparkSession
 
 from pipeline import InputError
@@ -32,7 +33,6 @@ from pipeline.tokens.windows import open_stream
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java 17")
 
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 VOCABULARY = VocabularyConfig(vocabulary_size=400, min_count=1)
 
 

@@ -6,12 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from conftest import free_ports
+from conftest import ROOT, free_ports
 
-ROOT = Path(__file__).parents[1]
 # A worker that reports why it fails, if it does, and prints the failure of any of them.
 WORKER = """
 import sys

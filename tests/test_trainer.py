@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, config
+from conftest import CELLS, ROOT, TOKENS, config
 
 from pipeline.model.dropout import Dropout
 from pipeline.model.language_model import build_model
@@ -234,7 +234,7 @@ def test_copied_weights_are_the_moving_averages():
 @pytest.mark.parametrize("cell", ["lstm", "feedforward"])
 def test_each_replica_drops_others_and_all_learn_the_same(cell):
     script = Path(__file__).with_name("replicas.py")
-    variables = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(
         [sys.executable, script, cell], env=variables, capture_output=True, text=True
     )

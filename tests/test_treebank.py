@@ -2,11 +2,11 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks/treebank.py"
+SCRIPT = ROOT / "benchmarks/treebank.py"
 
 
 @pytest.fixture(scope="module")

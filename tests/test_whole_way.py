@@ -12,8 +12,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
 pytestmark = pytest.mark.slow
 
