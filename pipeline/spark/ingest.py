@@ -96,8 +96,7 @@ def ingest(
         if deduplicate:
             again = _duplicates(documents).persist()
             for frame in in_order(again.orderBy("file", "document")):
-                pairs = zip(frame["source"], frame["found_in"], strict=True)
-                removed.writerows((source, "", first, "") for source, first in pairs)
+                removed.writerows(frame.assign(paragraph="", text="")[list(REMOVED)].to_numpy())
             documents = documents.join(again, ["file", "document"], "left_anti")
         documents = documents.orderBy("file", "document")
         # The planner counts paragraphs, for which the ends of lines are enough.
