@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.cli.defaults import FINE_TUNING, PRESETS
+from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.model.config import ModelConfig

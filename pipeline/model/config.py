@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pipeline import InputError
-from pipeline.option import option
+from pipeline.config import option
 
 Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
 Softmax = Literal["full", "adaptive"]

@@ -22,6 +22,7 @@ from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
+from pipeline.training.schedule import learning_rate
 from pipeline.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -39,17 +40,6 @@ _LOG_EVERY = 100
 _SPIKE = 2.0
 _RECENT, _USUAL = 5_000, 50_000
 _HALVINGS = 3
-
-
-def learning_rate(config: TrainingConfig, done: float) -> float:
-    """Return the learning rate when a share of the training is done."""
-    if done < config.warmup:
-        # Never zero: the first update must teach something.
-        return config.learning_rate * max(done / config.warmup, 1e-3)
-    left = (1 - done) / (1 - config.warmup)
-    if config.schedule == "cosine":
-        left = (1 - math.cos(math.pi * left)) / 2
-    return config.learning_rate * left
 
 
 class Diverged(Exception):
