@@ -210,9 +210,7 @@ class Loop:
             Interrupted: always.
         """
         kept = "the last checkpoint"
-        if (
-            strategies.workers() == 1
-        ):  # several workers may have got the signal at different windows
+        if strategies.workers() == 1:  # several may have got the signal at different windows
             self._save()
             kept = "it"
         raise Interrupted(
