@@ -195,7 +195,7 @@ def prepare(folder: Path) -> None:
     from pipeline.export.export import export
     from pipeline.model.kneser_ney import KneserNey
     from pipeline.model.language_model import weights
-    from pipeline.text.spelling import suggestible
+    from pipeline.text.suggestible import suggestible
     from pipeline.text.tokenizer import Tokenizer
     from pipeline.text.vocabulary import Vocabulary
     from pipeline.tokens.config import VocabularyConfig

@@ -41,7 +41,7 @@ _WITHOUT_EFFECT = frozenset(
         "pipeline.manifest",  # the digests that it computes are in each record
         "pipeline.progress",  # only what is shown
         # The values of options are in each record; their help changes nothing.
-        "pipeline.option",
+        "pipeline.config",
         *(f"pipeline.{room}.config" for room in "tokens model training evaluation explain".split()),
         *("rich", "psutil", "filelock"),
         *("pooch", "requests", "urllib3"),  # downloads are checked by their SHA-256

@@ -24,8 +24,8 @@ from mlflow.projects._project_spec import load_project
 
 from pipeline import InputError
 from pipeline.cli import PRESETS, main
-from pipeline.cli.defaults import FINE_TUNING
 from pipeline.cli.options import values_of
+from pipeline.cli.presets import FINE_TUNING
 from pipeline.cli.stages import require_corpus
 from pipeline.corpus import catalog
 

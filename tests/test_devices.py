@@ -204,7 +204,7 @@ def test_the_check_compares_the_gradient_of_the_loss():
     ids = np.random.default_rng(device_check._SEED).integers(12, size=shape, dtype=np.int32)
     with tf.GradientTape() as tape:
         h, _ = model.hidden(tf.constant(ids[:, :-1]))
-        loss = tf.reduce_mean(model.nats(h, tf.constant(ids[:, 1:])))
+        loss = tf.reduce_mean(model.negative_log_likelihood(h, tf.constant(ids[:, 1:])))
     assert step.loss == pytest.approx(float(loss), rel=1e-3)
     gradients = tape.gradient(loss, model.trainable_variables)
     for (_, found), expected in zip(step.gradients, gradients, strict=True):

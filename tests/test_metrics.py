@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.evaluation.keystrokes import Completions, pressed_keys, unaided_keys
 from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter, perplexity
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE
+from pipeline.text.suggestible import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import is_word
 
 SIX = np.array([0.3, 0.04, 0.25, 0.06, 0.15, 0.2])  # <unk>, <s>, ".", ",", "o", "a"

@@ -19,8 +19,8 @@ from pages import Page
 from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluated_model import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.held_out import open_split
-from pipeline.evaluation.models import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.report import conclusions
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.page import read_ablation, write_report

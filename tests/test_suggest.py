@@ -16,7 +16,7 @@ from pipeline.evaluation.keystrokes import Completions
 from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import Meter
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE
+from pipeline.text.suggestible import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig

@@ -20,7 +20,8 @@ from pipeline.text.vocabulary import BEGIN_ID
 from pipeline.tokens.windows import open_stream
 from pipeline.training.checkpoints import Position
 from pipeline.training.config import TrainingConfig
-from pipeline.training.loop import Diverged, learning_rate, watch
+from pipeline.training.loop import Diverged, watch
+from pipeline.training.schedule import learning_rate
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -4,6 +4,6 @@ TensorFlow and MLflow are imported inside the commands, so that --help answers a
 """
 
 from pipeline.cli.commands import main
-from pipeline.cli.defaults import PRESETS
+from pipeline.cli.presets import PRESETS
 
 __all__ = ["PRESETS", "main"]

@@ -16,18 +16,6 @@ import click
 from click.core import ParameterSource
 
 from pipeline import InputError
-from pipeline.cli.defaults import (
-    BASELINES,
-    DOCUMENTS,
-    EVALUATION,
-    EXPLANATION,
-    INSPECTION,
-    LITERT,
-    MODEL,
-    PERSONAL,
-    TOKENS,
-    TRAINING,
-)
 from pipeline.cli.options import (
     corpus_options,
     engine_options,
@@ -47,6 +35,18 @@ from pipeline.cli.options import (
     take_spark,
     training_options,
     vocabulary_option,
+)
+from pipeline.cli.presets import (
+    BASELINES,
+    DOCUMENTS,
+    EVALUATION,
+    EXPLANATION,
+    INSPECTION,
+    LITERT,
+    MODEL,
+    PERSONAL,
+    TOKENS,
+    TRAINING,
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (

@@ -1,4 +1,4 @@
-"""The options of the commands: from the fields of configurations, and in groups."""
+"""The options of the commands, most of them from the fields of configurations."""
 
 import dataclasses
 import types
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.cli.defaults import FINE_TUNING, PRESETS
+from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.model.config import ModelConfig
@@ -92,12 +92,12 @@ def _type_of(hint: Any, limits: dict[str, Any]) -> click.ParamType:
 
 
 def _fields(config: type) -> dict[str, dataclasses.Field]:
-    """The fields of a configuration that are options, by name."""
+    """Return the fields of a configuration that are options, by name."""
     return {field.name: field for field in dataclasses.fields(config) if field.metadata}
 
 
 def options_of(config: type, *names: str) -> Decorator:
-    """The options of the fields of a configuration, or of some of them."""
+    """Add the options of all fields of a configuration, or of some."""
     hints, fields = typing.get_type_hints(config), _fields(config)
     return all_of(
         *(
@@ -113,24 +113,24 @@ def options_of(config: type, *names: str) -> Decorator:
 
 
 def take(config: type[Config], options: dict[str, Any]) -> Config:
-    """Move what belongs to a configuration out of the options of a command."""
+    """Move the fields of a configuration out of the options of a command."""
     return config(**{name: options.pop(name) for name in _fields(config) if name in options})
 
 
 def values_of(*configs: Any) -> dict[str, Any]:
-    """What configurations set, by the names of their options."""
+    """Return the values of configurations by the names of their options."""
     return {name: getattr(config, name) for config in configs for name in _fields(type(config))}
 
 
 def _set_defaults(ctx: click.Context, param: click.Parameter, name: str) -> str:
-    """Let a preset decide the options that are not given, unless --init does."""
+    """Take the defaults of other options from a preset, unless --init sets them."""
     preset = PRESETS[name]
     ctx.default_map = {**values_of(preset.model, preset.training), **(ctx.default_map or {})}
     return name
 
 
 def _go_on_from(ctx: click.Context, param: click.Parameter, init: Path | None) -> Path | None:
-    """Let a trained model, and what fine-tuning takes, decide the options that are not given."""
+    """Take the defaults of other options from a trained model and from fine-tuning."""
     if init:
         require("train", init)
         model = ModelConfig.load(init / "model.json")
@@ -159,7 +159,7 @@ engine_options = all_of(
 
 
 def take_spark(options: dict[str, Any]) -> str | None:
-    """Move the engine out of the options of a command: the Spark master, or None for no Spark."""
+    """Move the engine out of the options of a command; return Spark's master, or None."""
     engine, master = options.pop("engine"), options.pop("spark_master")
     return master if engine == "spark" else None
 

@@ -1,4 +1,4 @@
-"""What a command does around its work: errors in one sentence, TensorFlow without greetings."""
+"""How a command fails, in one sentence, and how it imports TensorFlow, without its log lines."""
 
 import contextlib
 import ctypes
@@ -15,7 +15,7 @@ import click
 
 from pipeline import InputError, Interrupted
 
-# Modules whose OSErrors, and what is derived from them, are the network's.
+# Modules whose OSErrors, and classes derived from them, mean that the network failed.
 _OF_NETWORK = {"requests", "socket", "ssl", "urllib"}
 
 
@@ -26,7 +26,7 @@ class _Stop(click.ClickException):
 
 
 class Command(click.Command):
-    """Takes --batch_size for --batch-size: `mlflow run -P batch_size=32` passes it so."""
+    """Accept --batch_size for --batch-size, as `mlflow run -P batch_size=32` passes it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = [opt for p in self.params for opt in p.opts if opt.startswith("--")]
@@ -35,7 +35,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Turns what the user can mend into one sentence and exit code 2."""
+    """Turn errors that the user can fix into one sentence and exit code 2."""
 
     command_class = Command
 
@@ -49,7 +49,7 @@ class Group(click.Group):
             if ctx.params["debug"]:
                 traceback.print_exc()
             if ctx.invoked_subcommand == "train":
-                _tell_other_workers(error)
+                _abort_other_workers(error)
             raise
 
 
@@ -62,7 +62,7 @@ def _in_one_sentence() -> Iterator[None]:
     except Interrupted as error:
         raise _Stop(str(error), exit_code=128 + error.signal) from error
     except BrokenPipeError:
-        raise  # whoever was reading has enough, which click knows of
+        raise  # the reader of a pipe has closed it; click handles this
     except OSError as error:
         reason = textwrap.shorten(str(error.strerror or error), 400).rstrip(".")
         if isinstance(error, ConnectionError | TimeoutError) or any(
@@ -75,8 +75,8 @@ def _in_one_sentence() -> Iterator[None]:
         raise _Stop(f"{error.filename or 'A file'} cannot be used: {reason}.") from error
 
 
-def _tell_other_workers(error: Exception) -> None:
-    """Of several machines that train, none waits for one that has failed."""
+def _abort_other_workers(error: Exception) -> None:
+    """Let no machine that trains wait for one that has failed."""
     from pipeline.training import strategies
 
     with contextlib.suppress(InputError):  # of a TF_CONFIG that cannot be read
@@ -85,19 +85,19 @@ def _tell_other_workers(error: Exception) -> None:
         if not isinstance(error, click.ClickException):
             strategies.abort_workers(f"Another worker failed ({type(error).__name__}: {error}).")
             return
-        error.show()  # now: to be heard by all may take a minute
+        error.show()  # now, since to reach all workers may take a minute
         strategies.abort_workers(error.format_message())
         sys.exit(error.exit_code)
 
 
-# Of glibc's malloc.h.
+# From glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what TensorFlow frees: the next window asks for as much again.
+    """Let glibc keep the memory that TensorFlow frees: the next window needs as much again.
 
-    What goes back to the kernel comes back page by page, each zeroed anew.
+    Memory that returns to the kernel comes back page by page, each zeroed.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -107,7 +107,7 @@ def _keep_freed_memory() -> None:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without its greetings, which no setting of its own silences."""
+    """Import TensorFlow without the lines it logs at start, which no setting of its own silences."""
     _keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Take GPU memory as it is needed. `set_memory_growth` would do the same, but raises an error
@@ -117,17 +117,17 @@ def import_tensorflow() -> None:
     # AVX2 they are faster as well (benchmarks/README.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as greetings:
-        os.dup2(greetings.fileno(), 2)
+    with tempfile.TemporaryFile() as log_lines:
+        os.dup2(log_lines.fileno(), 2)
         try:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
-            # Models of many shapes in one process are compiled anew for each, as they must be.
+            # Ignore warnings of retracing: models of several shapes must be traced for each.
             tf.get_logger().setLevel(logging.ERROR)
         except BaseException:
-            greetings.seek(0)
-            os.write(terminal, greetings.read())
+            log_lines.seek(0)
+            os.write(terminal, log_lines.read())
             raise
         finally:
             os.dup2(terminal, 2)

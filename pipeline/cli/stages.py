@@ -1,4 +1,4 @@
-"""Each stage, run or skipped, and what it leaves in MLflow."""
+"""Run or skip each stage, and log it to MLflow."""
 
 import contextlib
 import functools
@@ -45,7 +45,7 @@ def run_or_skip(
 
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-# What a stage has written for certain, and how one says that it is not there.
+# A file that each stage always writes, and the beginning of the error if it is missing.
 _WRITTEN = {
     "ingest": ("documents.parquet", "No documents can be read from"),
     "tokenize": ("vocabulary.tsv", "No vocabulary can be read from"),
@@ -55,10 +55,10 @@ _WRITTEN = {
 
 
 def require(stage: str, *folders: Path | None) -> None:
-    """Refuse folders that a stage has not written, before TensorFlow is imported for them.
+    """Check that a stage has written some folders, before TensorFlow is imported.
 
     Raises:
-        InputError: there is one.
+        InputError: a folder lacks what the stage writes.
     """
     name, cannot = _WRITTEN[stage]
     for folder in folders:
@@ -70,10 +70,10 @@ def require(stage: str, *folders: Path | None) -> None:
 
 
 def require_files(**options: Path | None) -> None:
-    """Refuse options that name what does not exist.
+    """Check that options name existing files.
 
     Raises:
-        InputError: there is one.
+        InputError: one does not exist.
     """
     for name, place in options.items():
         if place and not place.exists():
@@ -81,10 +81,10 @@ def require_files(**options: Path | None) -> None:
 
 
 def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
-    """Refuse a corpus that is not there, or whose first table has no such column.
+    """Check that a corpus exists and that its first table has the column.
 
     Raises:
-        InputError: as `find_files` and `read_file` do.
+        InputError: it does not.
     """
     from pipeline.corpus import catalog, hub
     from pipeline.corpus.files import find_files, suffixes
@@ -105,20 +105,20 @@ def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
         except InputError:
             raise
         except (ValueError, OSError):
-            return  # ingest tells of what it skips
+            return  # ingest reports what it skips
 
 
 def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
-    """Open an MLflow run named after the command, with its options as they are used as parameters.
+    """Start an MLflow run named after the command; log the options that it uses.
 
     Args:
-        used: what options that were not given stand for.
+        used: values of options that were not given.
     """
     from pipeline.tracking.runs import start_run
 
     context = click.get_current_context()
     options = {**context.params, **used}
-    left_out = {"force"}  # and what other options put out of use
+    left_out = {"force"}  # and options that others overrule
     if options.get("init"):
         left_out |= {"preset", "vocabulary_size", "unit", "case", "numbers"}
     else:

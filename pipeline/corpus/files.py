@@ -1,4 +1,4 @@
-"""Find the files of a corpus, and tell their formats from their names."""
+"""Find the files of a corpus; their names say what format they have."""
 
 import glob
 import itertools

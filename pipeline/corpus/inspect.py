@@ -39,9 +39,9 @@ _PORTUGUESE = frozenset(
     "pelas ele ela eles elas você vocês seu sua seus suas meu minha isso isto está estava muito "
     "já também até então quando nem sem depois eu lhe tem".split()
 )
-# From so many tokens, a document with a smaller share of these words is suspicious.
+# A document of at least this many tokens with a smaller share of these words is suspicious.
 _MIN_TOKENS, _MIN_PORTUGUESE = 50, 0.05
-# A paragraph with so many letters, in so many documents, is boilerplate.
+# A paragraph of at least this many letters, in this many documents, is boilerplate.
 _MIN_LETTERS, _MIN_DOCUMENTS = 20, 3
 # Rows of each list, and characters shown of a text.
 _MAX_ROWS, _EXCERPT = 10, 100

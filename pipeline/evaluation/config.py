@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from pipeline.option import option
+from pipeline.config import option
 
 
 @dataclasses.dataclass(frozen=True)

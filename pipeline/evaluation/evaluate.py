@@ -10,10 +10,10 @@ import numpy as np
 from pipeline import InputError
 from pipeline.corpus.overlap import NGRAM
 from pipeline.evaluation.config import EvaluationConfig
+from pipeline.evaluation.evaluated_model import EvaluatedModel, save_models
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
 from pipeline.evaluation.intervals import FEW
-from pipeline.evaluation.models import EvaluatedModel, save_models
 from pipeline.evaluation.report.explanation import Explanation
 from pipeline.evaluation.report.page import read_ablation, write_report
 from pipeline.manifest import digest

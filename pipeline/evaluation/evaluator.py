@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
-from pipeline.evaluation.models import EvaluatedModel
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache, CachedModel, tune
 from pipeline.model.interpolation import Mixture, find_weights

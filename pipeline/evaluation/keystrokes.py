@@ -6,7 +6,7 @@ with the usual spacing; a letter, a mark, a space and the end of a paragraph tak
     without                                                       Ela_bebeu_água.↵    16 keys
     with «bebeu» suggested after "b" and «água» before any key    Ela_b●●.↵            9 keys
 
-Suggestions ignore case. The typist writes accents, but as in an exported model (`spelling`) words
+Suggestions ignore case. The typist writes accents, but as in an exported model words
 that only fit without accents are suggested too. Tokens that are not words of the vocabulary are
 typed in full.
 """
@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.text.spacing import spaces, spacing_kinds
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE, strip_accent, suggestible
+from pipeline.text.suggestible import MISSING_ACCENT, WHOLE, strip_accent, suggestible
 from pipeline.text.tokenizer import BREAK
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 

@@ -13,7 +13,7 @@ from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import METRICS, SUMS, jackknife
 from pipeline.evaluation.keystrokes import pressed_keys, unaided_keys
 from pipeline.model.meter import Predictions, perplexity
-from pipeline.text.spelling import suggestible
+from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 TOP = (1, 3, 5)

@@ -2,8 +2,8 @@
 
 import dataclasses
 
+from pipeline.config import option
 from pipeline.model.config import ModelConfig
-from pipeline.option import option
 from pipeline.training.config import TrainingConfig
 
 

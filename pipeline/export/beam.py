@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from pipeline.export.prefixes import Letters, Typed
 from pipeline.export.reader import Reader
-from pipeline.text.spelling import suggestible
+from pipeline.text.suggestible import suggestible
 from pipeline.text.tokenizer import is_word
 from pipeline.text.vocabulary import MARK, Vocabulary
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipeline.text.spelling import strip_accent
+from pipeline.text.suggestible import strip_accent
 from pipeline.text.tokenizer import tokenize
 
 _CAPITAL = r"(?s:\p{Lu}.*)"

@@ -8,7 +8,7 @@ from pipeline.export.beam import Beam
 from pipeline.export.capitals import capitalise
 from pipeline.export.prefixes import Letters, Typed, read_prefix
 from pipeline.export.reader import Reader
-from pipeline.text.spelling import MISSING_ACCENT, WHOLE, suggestible
+from pipeline.text.suggestible import MISSING_ACCENT, WHOLE, suggestible
 from pipeline.text.vocabulary import Vocabulary
 
 Suggestions = dict[str, tf.Tensor]
@@ -43,8 +43,8 @@ class Words(tf.Module):
     def complete(self, state: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
         """Return the k best words after state (B, S) that begin with a prefix (B,).
 
-        They are ranked by p(word | text) · p(typed | word); see `spelling`. A row with fewer words
-        is filled up with "" and probability 0.
+        They are ranked by p(word | text) · p(typed | word); see `text.suggestible`. A row with
+        fewer words is filled up with "" and probability 0.
         """
         typed, capital, capitals = read_prefix(prefix)
         first = self._reader.starts(state) | capital
@@ -81,7 +81,7 @@ class Words(tf.Module):
 
 
 def _likelihood(same: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
-    """Return p(typed | word), up to a factor, of words that fit what is typed; see `spelling`.
+    """Return p(typed | word), up to a factor, of words that fit what is typed; see `suggestible`.
 
     Args:
         same: whether the word has the accents of what is typed, bool.

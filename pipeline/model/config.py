@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pipeline import InputError
-from pipeline.option import option
+from pipeline.config import option
 
 Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
 Softmax = Literal["full", "adaptive"]
@@ -67,8 +67,11 @@ class ModelConfig:
             InputError: there is no such model.
         """
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values.keys() != {field.name for field in dataclasses.fields(cls)}:
+                raise ValueError("another nextword wrote it")
+            return cls(**values)
+        except (OSError, ValueError, AttributeError) as error:
             raise InputError(
                 f"No trained model is described by {path}: run `nextword train` first."
             ) from error

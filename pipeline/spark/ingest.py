@@ -36,8 +36,8 @@ if TYPE_CHECKING:  # it imports TensorFlow, which reading files does not need
     from pipeline.corpus.overlap import HeldOut
 
 # Columns of `collect_file_stats`, of split documents, of `_ngrams` and of removed.csv.
-_TOLD = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
-_TOLD |= dict.fromkeys(("source", "encoding", "note"), "str")
+_STATS = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
+_STATS |= dict.fromkeys(("source", "encoding", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
 _NGRAMS = dict.fromkeys(("hash", "file", "document", "part", "owner"), "int64")
 _PLACE = ("file", "document", "part")
@@ -84,8 +84,8 @@ def ingest(
 
         step("reading")
         documents = _read(spark, files, text_column=text_column, strict=strict).persist()
-        told = map_frames(documents, _tell, _TOLD).toPandas()
-        files = report_files(files, [told], corpus)
+        stats = map_frames(documents, _file_stats, _STATS).toPandas()
+        files = report_files(files, [stats], corpus)
 
         step("comparing documents")
         partitions = max(
@@ -96,8 +96,7 @@ def ingest(
         if deduplicate:
             again = _duplicates(documents).persist()
             for frame in in_order(again.orderBy("file", "document")):
-                pairs = zip(frame["source"], frame["found_in"], strict=True)
-                removed.writerows((source, "", first, "") for source, first in pairs)
+                removed.writerows(frame.assign(paragraph="", text="")[list(REMOVED)].to_numpy())
             documents = documents.join(again, ["file", "document"], "left_anti")
         documents = documents.orderBy("file", "document")
         # The planner counts paragraphs, for which the ends of lines are enough.
@@ -136,10 +135,10 @@ def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame
     return map_frames(tasks, read_some, READ)
 
 
-def _tell(frames: Frames) -> Iterator[pd.DataFrame]:
-    told: list[pd.DataFrame] = []
-    for _ in collect_file_stats(frames, told):
-        yield told.pop()
+def _file_stats(frames: Frames) -> Iterator[pd.DataFrame]:
+    stats: list[pd.DataFrame] = []
+    for _ in collect_file_stats(frames, stats):
+        yield stats.pop()
 
 
 def _duplicates(documents: DataFrame) -> DataFrame:

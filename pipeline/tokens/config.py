@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from pipeline.option import option
+from pipeline.config import option
 from pipeline.text.vocabulary import Case, Numbers, Unit
 
 

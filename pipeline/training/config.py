@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from pipeline.config import option
 from pipeline.model.config import Precision
-from pipeline.option import option
 
 Reset = Literal["never", "document"]
 Schedule = Literal["linear", "cosine"]

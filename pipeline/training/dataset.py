@@ -21,12 +21,12 @@ from pipeline.training.config import TrainingConfig
 
 
 class Text:
-    """What an epoch reads, in which windows.
+    """The windows of each epoch of the training split.
 
     Args:
         tokens: folder that `tokenize` wrote.
-        config: its window and stride, and where states are reset, decide the windows; its seed,
-            the order of whole paragraphs and documents.
+        config: window, stride and reset determine the windows; the seed, the order of whole
+            paragraphs and documents.
 
     Attributes:
         windows: number of windows in an epoch.

@@ -1,4 +1,4 @@
-"""The loop over windows and epochs: it watches the loss, saves, stops and goes back."""
+"""The loop over windows and epochs: check the loss, save, stop, go back."""
 
 import contextlib
 import itertools
@@ -22,6 +22,7 @@ from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
+from pipeline.training.schedule import learning_rate
 from pipeline.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -41,26 +42,15 @@ _RECENT, _USUAL = 5_000, 50_000
 _HALVINGS = 3
 
 
-def learning_rate(config: TrainingConfig, done: float) -> float:
-    """Return the learning rate when a share of the training is done."""
-    if done < config.warmup:
-        # Never zero: the first update must teach something.
-        return config.learning_rate * max(done / config.warmup, 1e-3)
-    left = (1 - done) / (1 - config.warmup)
-    if config.schedule == "cosine":
-        left = (1 - math.cos(math.pi * left)) / 2
-    return config.learning_rate * left
-
-
 class Diverged(Exception):
-    """The loss is not finite any more, or far above what it was."""
+    """The loss is no longer finite, or has risen far."""
 
 
 def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
     """Accumulate losses and check for divergence.
 
     Args:
-        position: what it is added to.
+        position: where they are added up.
         windows: Σ nats, number of targets and gradient norm of each.
 
     Raises:
@@ -81,9 +71,9 @@ def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
 
 
 class Loop:
-    """The epochs of a training from any position: yields a row of history.csv for each.
+    """Iterate over the epochs of a training from any position; yield a row of history.csv each.
 
-    Whoever iterates measures the weights and ends the epoch with `end_epoch`.
+    Measure the weights after each epoch and add the results to its row, then call `end_epoch`.
 
     Attributes:
         position: where the training is.
@@ -131,7 +121,7 @@ class Loop:
             yield row
 
     def _epoch(self) -> dict[str, float]:
-        """Learn from what is left of an epoch."""
+        """Train on the rest of an epoch; return its row of history.csv."""
         position, waiting = self.position, []
         self._progress.update(
             self._bar, description=f"epoch {position.epoch}/{self._config.epochs}"
@@ -156,7 +146,7 @@ class Loop:
         return {"epoch": position.epoch, **self._figures()}
 
     def _look(self, waiting: list[tuple[tf.Tensor, ...]], *, since: float) -> float:
-        """Watch the loss, and report; returns what time it is."""
+        """Check the losses and report them; return the time."""
         watch(self.position, waiting)
         now = time.perf_counter()
         self.position.seconds += now - since
@@ -187,7 +177,7 @@ class Loop:
             self._on_windows(self._done, figures)
 
     def _check_weights(self) -> None:
-        # A loss tells of the weights before its window, not of what the window made of them.
+        # A loss is that of the weights before an update, not after it.
         if not math.isfinite(tf.linalg.global_norm(self._trainer.model.trainable_variables)):
             raise Diverged("The weights are no longer finite")
 
@@ -214,13 +204,13 @@ class Loop:
             self._stop()
 
     def _stop(self) -> None:
-        """Save and leave.
+        """Save and stop.
 
         Raises:
             Interrupted: always.
         """
         kept = "the last checkpoint"
-        if strategies.workers() == 1:  # of several workers each may have been told elsewhere
+        if strategies.workers() == 1:  # several may have got the signal at different windows
             self._save()
             kept = "it"
         raise Interrupted(
@@ -252,7 +242,7 @@ class Loop:
 
 @contextlib.contextmanager
 def signals_to_stop() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM received so far; a second one stops at once."""
+    """Collect SIGINT and SIGTERM; a second one stops at once."""
     received: list[int] = []
     before: dict[int, Any] = {}
 

@@ -1,4 +1,4 @@
-"""The stage that trains a model: one loop for one device, several, and many machines."""
+"""Train a model, on one device, several, or several machines."""
 
 import csv
 import dataclasses
@@ -40,16 +40,16 @@ def train(
 ) -> None:
     """Train a model; write model.json, the vocabulary, checkpoints/ and history.csv.
 
-    In resume/ is all that is needed to go on: called with the same arguments and such a folder,
-    it ends with the same weights as if it had never stopped.
+    resume/ holds what an interrupted training needs to resume: called again with the same
+    arguments, it ends with the same weights as if it had never stopped.
 
     Args:
         tokens: folder that `tokenize` wrote.
         output: folder to write into.
         model: what is trained; its vocabulary is that of `tokens`.
-        training: how. On a CPU the seed fixes the result bit for bit.
-        init: folder of a trained model to go on from, whose vocabulary that of `tokens` extends;
-            None for fresh weights. What is saved is never worse on the validation split.
+        training: how it is trained. On a CPU the seed determines the result bit for bit.
+        init: folder of a trained model to start from, whose vocabulary that of `tokens` extends;
+            None for random weights. The saved model is never worse on the validation split.
         retain: α; with `init`, the weights (1 − α) θ + α θ_init are validated and saved, so that
             less is forgotten (WiSE-FT; Wortsman et al. 2022, §3).
         on_windows: called every hundred windows with their number and the figures so far.
@@ -140,13 +140,13 @@ def _held_out(tokens: Path) -> np.ndarray:
 
 
 class _Best:
-    """Measures weights on the validation split and saves the best ones.
+    """Measure weights on the validation split and save the best.
 
-    The split is read in lanes of its own, so that the loss does not depend on batch and devices.
+    The batch size is fixed, so that the loss does not depend on that of training or on devices.
 
     Attributes:
-        model: holds the weights to be measured.
-        loss: the least so far, nats per token.
+        model: holds the weights to measure.
+        loss: the lowest so far, nats per token.
     """
 
     def __init__(self, config: ModelConfig, stream: np.ndarray, folder: Path, *, writes: bool):
@@ -156,11 +156,11 @@ class _Best:
         self._manager = tf.train.CheckpointManager(weights(self.model), str(folder), max_to_keep=1)
 
     def measure(self) -> float:
-        """Return the loss of the weights in `model`, nats per token."""
+        """Return the loss of the weights in `model`, in nats per token."""
         return float(self._meter.negative_log_likelihood(self._stream).mean(dtype=np.float64))
 
     def keep(self, loss: float, epoch: float, *, write: bool = True) -> bool:
-        """Save the weights in `model` if their loss is the least so far; returns whether it is."""
+        """Save the weights in `model` if their loss is the lowest so far; return whether it is."""
         if loss > self.loss:
             return False
         self.loss = loss

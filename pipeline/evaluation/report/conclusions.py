@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.evaluation.models import EvaluatedModel
+from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.report.explanation import by_context
 from pipeline.evaluation.report.wording import chance, change, number, percent, power
 

@@ -12,7 +12,7 @@ from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Predictions
 from pipeline.text.sentences import SENTENCE_ENDS
 from pipeline.text.spacing import spaces, spacing_kinds
-from pipeline.text.spelling import suggestible
+from pipeline.text.suggestible import suggestible
 from pipeline.text.tokenizer import BREAK
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline import InputError
+from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
-from pipeline.evaluation.models import EvaluatedModel
 from pipeline.evaluation.report import conclusions, figures, wording
 from pipeline.evaluation.report.drawing import Looks, looks, save_png, to_svg
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples

@@ -10,7 +10,7 @@ import rich.box
 import rich.table
 from rich.markup import escape
 
-from pipeline.evaluation.models import load_models
+from pipeline.evaluation.evaluated_model import load_models
 from pipeline.evaluation.report.wording import number, percent
 
 # Name or label → metric → value, on one split.

@@ -1,6 +1,6 @@
-"""What a person types of an intended word: p(typed | word) of a noisy channel.
+"""Which words may be suggested, and how well they fit what is typed.
 
-Accents may be missing, but typed accents are meant:
+p(typed | word) is a noisy channel. Accents may be missing, but typed accents are meant:
 
     typed    a   c   a                     typed    v   ó
     acabou   a   c   a   b   o   u   1     vó       v   ó   0.1, it is complete
