@@ -173,7 +173,7 @@ def test_a_line_too_long_for_the_page_swallows_nothing_once_it_ends_a_sentence()
     ]
 
 
-def test_an_unfinished_sentence_goes_on_in_a_name() -> None:
+def test_an_unfinished_sentence_continues_in_a_name() -> None:
     line = "Naquela manhã de maio veio outra vez à nossa porta pela rua a velha"
     text = f"{wrapped(PROSE[0], 77)}\n{line}\nMarta e sorriu.\n"
     assert len(f"{line} Marta") < 75
@@ -224,7 +224,7 @@ def typeset(paragraphs: list[str], width: int) -> tuple[list[str], set[str]]:
 
 
 @pytest.mark.parametrize("width", [28_000, 34_000, 40_000])
-def test_paragraphs_of_the_sample_are_found_again_in_print(width: int) -> None:
+def test_paragraphs_of_the_sample_are_recovered_from_print(width: int) -> None:
     lost = total = 0
     for path in SAMPLE.rglob("*.txt"):
         found = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
@@ -241,7 +241,7 @@ def test_a_dash_inside_a_sentence_opens_no_paragraph() -> None:
     assert paragraphs(text)[1] == f"{sentence} — diziam — maior dos avarentos, sorriu."
 
 
-def test_a_line_that_goes_on_in_lower_case_is_joined_though_it_is_not_full() -> None:
+def test_a_short_line_that_continues_in_lower_case_is_joined() -> None:
     text = f"{wrapped(PROSE[0])}\n\nNaquela manhã o homem veio outra vez com o seu pão\ne partiu.\n"
     assert paragraphs(text)[1] == ("Naquela manhã o homem veio outra vez com o seu pão e partiu.")
 
@@ -509,7 +509,7 @@ START: FULL LICENSE
     ],
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_what_gutenberg_wrote_around_a_book_is_cut(start: str, line_end: str) -> None:
+def test_text_of_gutenberg_around_a_book_is_removed(start: str, line_end: str) -> None:
     text = f"{HEADER}{start}A RUA NOVA\n\nEra em maio.\n\nChovia.{FOOTER}"
     assert paragraphs(text.replace("\n", line_end)) == ["A RUA NOVA", "Era em maio.", "Chovia."]
 
@@ -520,7 +520,7 @@ def test_every_book_of_a_collection_is_kept() -> None:
     assert paragraphs(text) == ["Livro 0.", "Livro 1.", "Livro 2."]
 
 
-def test_a_marker_far_inside_a_text_is_quoted_there_and_cuts_nothing_before_it() -> None:
+def test_a_marker_far_inside_a_text_is_a_quotation_and_removes_nothing() -> None:
     lines = [f"A vizinha contou {n} vezes a mesma história." for n in range(2000)]
     text = "\n".join([*lines, "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "Fim."])
     assert paragraphs(text) == [*lines, "Fim."]

@@ -148,7 +148,7 @@ def test_a_changed_list_leaves_nothing_of_the_old_one(server: Server, tmp_path: 
     assert set(texts_in(fetch(new, cache=tmp_path))) == {MANHA}
 
 
-def test_a_broken_connection_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+def test_a_broken_download_resumes_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.behaviour[MANHA] = "truncate"
     with pytest.raises(InputError, match=r"contos/manhã\.txt .* the connection broke off"):
         fetch(corpus(server.url), cache=tmp_path, retries=0)
@@ -159,7 +159,7 @@ def test_a_broken_connection_goes_on_where_it_stopped(server: Server, tmp_path: 
     assert went_on(server)
 
 
-def test_goes_on_by_itself(server: Server, tmp_path: Path) -> None:
+def test_a_download_is_retried(server: Server, tmp_path: Path) -> None:
     server.behaviour = {MANHA: "truncate once", "leia.txt": "500 once"}
     assert texts_in(fetch(corpus(server.url), cache=tmp_path, retries=1)) == TEXTS
     assert went_on(server)

@@ -58,7 +58,7 @@ def test_help_needs_neither_tensorflow_nor_mlflow():
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
-def test_help_tells_every_default(command):
+def test_help_shows_every_default(command):
     shown = " ".join(nextword(command, "--help").output.split())
     for parameter in main.commands[command].params:
         if parameter.param_type_name == "option" and not parameter.is_flag:
@@ -133,7 +133,7 @@ def test_a_second_run_skips_all(in_walked):
     assert "Wrote " not in again.output
 
 
-def test_a_run_can_be_gone_on_with_stage_by_stage(in_walked):
+def test_a_run_can_be_continued_stage_by_stage(in_walked):
     """What `run` has trained is what `train` would, so that --resume may go on from either."""
     assert "Skipped models/training" in nextword("train", *SMALL, "--resume").output
 
@@ -168,9 +168,9 @@ def test_predict_reads_standard_input(in_walked):
 def test_predict_reads_what_ingest_reads(in_walked):
     """Text in an old encoding, from a pipe or as an argument, is the same text."""
     texts = ["A água é", "O avô não", "Bom"]
-    told = nextword("predict", "-", stdin="\n".join(texts)).output
-    assert nextword("predict", "-", stdin="\n".join(texts).encode("cp1252")).output == told
-    assert nextword("predict", "-", stdin="\r\n".join(texts).encode("cp850")).output == told
+    suggested = nextword("predict", "-", stdin="\n".join(texts)).output
+    assert nextword("predict", "-", stdin="\n".join(texts).encode("cp1252")).output == suggested
+    assert nextword("predict", "-", stdin="\r\n".join(texts).encode("cp850")).output == suggested
     argument = texts[0].encode("cp1252").decode("utf-8", errors="surrogateescape")
     assert nextword("predict", argument).output == nextword("predict", texts[0]).output
 
@@ -185,9 +185,9 @@ def test_predict_reads_what_ingest_reads(in_walked):
     ],
 )
 def test_predict_refuses_bytes_that_are_no_text(in_walked, text, stdin, what):
-    said = sentence_of(nextword("predict", "--", text, stdin=stdin))
-    assert said.startswith(f"Error: {what} ")
-    assert said.endswith("write it in UTF-8.")
+    sentence = sentence_of(nextword("predict", "--", text, stdin=stdin))
+    assert sentence.startswith(f"Error: {what} ")
+    assert sentence.endswith("write it in UTF-8.")
 
 
 @pytest.mark.parametrize("text", ["", "-"])
@@ -440,9 +440,9 @@ def test_a_vocabulary_larger_than_the_corpus_is_as_large_as_it_can_be(here):
     ],
 )
 def test_a_missing_earlier_stage(here, command, missing):
-    said = sentence_of(nextword(*command.split()))
-    assert missing in said
-    assert "nextword " in said
+    sentence = sentence_of(nextword(*command.split()))
+    assert missing in sentence
+    assert "nextword " in sentence
 
 
 def test_a_wrong_savedmodel_folder(here):
@@ -461,8 +461,8 @@ def test_a_folder_of_somebody_else_is_not_replaced(here):
 
 def test_a_failed_training_keeps_the_model_that_was_there(in_walked):
     before = Path("models/training/history.csv").read_text()
-    said = sentence_of(nextword("train", *SMALL, "--learning-rate", 1e38))
-    assert "with an eighth of the learning rate too: lower --learning-rate" in said
+    sentence = sentence_of(nextword("train", *SMALL, "--learning-rate", 1e38))
+    assert "with an eighth of the learning rate too: lower --learning-rate" in sentence
     assert Path("models/training/history.csv").read_text() == before
     assert nextword("predict", "Bom").exit_code == 0
 
@@ -485,8 +485,8 @@ def test_a_folder_that_cannot_be_written(in_walked, tmp_path):
     corpus = "data/sample/animais"
     for command in (["ingest", "--corpus", corpus], ["train", *SMALL]):
         for place, named in ((file, file), (closed, f"{closed}/made.partial.lock")):
-            said = sentence_of(nextword(*command, "--output", place / "made"))
-            assert f"{named} cannot be used: " in said
+            sentence = sentence_of(nextword(*command, "--output", place / "made"))
+            assert f"{named} cannot be used: " in sentence
 
 
 WRONG_NAMES = {
@@ -507,23 +507,23 @@ WRONG_NAMES = {
     "predict olá --model nowhere": "nowhere",
     "demo --model nowhere": "nowhere",
 }
-# Told before what takes seconds to import.
+# These are refused before slow imports.
 WITHOUT_TENSORFLOW = """
 import contextlib, io, json, sys
 from pipeline.cli import main
 for command, wrong in json.loads(sys.argv[1]).items():
-    with contextlib.redirect_stderr(io.StringIO()) as told:
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
             main(command.split())
         except SystemExit as end:
             assert end.code == 2, command
-    assert told.getvalue().startswith("Error: "), command
-    assert wrong in told.getvalue(), (command, told.getvalue())
+    assert errors.getvalue().startswith("Error: "), command
+    assert wrong in errors.getvalue(), (command, errors.getvalue())
     assert not {"tensorflow", "keras", "mlflow"} & set(sys.modules), command
 """
 
 
-def test_a_wrong_name_is_told_before_tensorflow_is_imported(here):
+def test_a_wrong_name_is_refused_before_tensorflow_is_imported(here):
     write(here / "table.csv", "texto,ano\nO gato bebeu leite.,1999\n")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, json.dumps(WRONG_NAMES)],
@@ -572,18 +572,18 @@ def test_a_network_that_fails_is_not_called_a_file(failing):
     (port,) = free_ports(1)
     for error in (*failures_of_a_server(f"127.0.0.1:{port}"), TimeoutError("timed out")):
         failing(error)
-        said = sentence_of(nextword("corpora"))
-        assert said.startswith("Error: The network failed (")
-        assert "check the connection" in said
-        assert "file" not in said
+        sentence = sentence_of(nextword("corpora"))
+        assert sentence.startswith("Error: The network failed (")
+        assert "check the connection" in sentence
+        assert "file" not in sentence
     failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert "A file cannot be used: No space left" in sentence_of(nextword("corpora"))
 
 
 def test_debug_shows_the_traceback_beside_the_sentence(failing):
     failing(InputError("Nothing works: try again."))
-    said = nextword("--debug", "corpora")
-    assert said.exit_code == 2
-    assert "in fail\n" in said.stderr
-    assert said.stderr.endswith("Error: Nothing works: try again.\n")
+    result = nextword("--debug", "corpora")
+    assert result.exit_code == 2
+    assert "in fail\n" in result.stderr
+    assert result.stderr.endswith("Error: Nothing works: try again.\n")
     assert "Traceback" not in nextword("corpora").stderr

@@ -65,7 +65,7 @@ def test_a_difference_on_which_documents_disagree_may_be_noise(tmp_path, rates):
 
 
 @pytest.mark.parametrize("documents", [6, 8])
-def test_two_equal_models_are_not_told_apart_more_often_than_allowed(documents):
+def test_equal_models_differ_significantly_no_more_often_than_allowed(documents):
     """Each is better on half of the documents, by chance: «not noise» in 5 of 100 at most."""
     random = np.random.default_rng(documents)
     sure = []

@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_read_is_not_left_out(
         find_files([str(tmp_path)])
 
 
-def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, os.fsdecode(b"cap\xedtulo.txt"))
     with pytest.raises(InputError, match=r"cap\\udcedtulo\.txt.*rename it"):
         find_files([str(tmp_path)])

@@ -316,7 +316,7 @@ def test_the_command_as_typed_leaves_a_model_beside_the_old_one(in_walked, walke
     assert (described["cell"], described["units"]) == ("gru", 24)
 
 
-def test_mlflow_shows_what_the_model_that_goes_on_was_trained_with(in_walked):
+def test_mlflow_shows_the_parameters_of_fine_tuning(in_walked):
     (run,) = mlflow.search_runs(
         filter_string="run_name = 'train' and params.output = 'models/personal'",
         output_format="list",

@@ -94,12 +94,12 @@ def test_a_local_dataset_that_changes_is_read_again(
     mlflow.set_tracking_uri(store)
     Path("cartas").mkdir()
     rows = [{"text": f"Carta número {n}."} for n in range(60)]
-    for told in ("Wrote", "Skipped", "Wrote"):
-        if told == "Wrote":
+    for outcome in ("Wrote", "Skipped", "Wrote"):
+        if outcome == "Wrote":
             rows.append({"text": f"Mais uma, que faz {len(rows)}."})
             write_jsonl(Path("cartas/train.jsonl"), rows)
         result = CliRunner().invoke(main, ["ingest", "--corpus", "hf:./cartas"])
-        assert f"{told} data/documents" in result.output, result.output
+        assert f"{outcome} data/documents" in result.output, result.output
 
 
 # A hub
@@ -195,12 +195,12 @@ def start(tmp_path: Path, hub_server: Hub, store: str) -> Iterator[Callable[...,
             assert process.stdin
             assert process.stdout
             print(line, file=process.stdin, flush=True)
-            told = ""
-            while not told.endswith("END\n"):
+            output = ""
+            while not output.endswith("END\n"):
                 printed = process.stdout.readline()
-                assert printed, told  # else it has ended with an error
-                told += printed
-            return told.removesuffix("END\n")
+                assert printed, output  # else it has ended with an error
+                output += printed
+            return output.removesuffix("END\n")
 
         return run
 

@@ -190,7 +190,7 @@ def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -
         before = after
 
 
-def test_a_document_that_fills_a_split_is_told_and_leaves_it_for_a_glob(
+def test_a_document_that_fills_a_split_is_reported_and_leaves_it_for_a_glob(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write(tmp_path / "corpus", {f"{n}.txt": document(n, 1) for n in range(3)})
@@ -368,7 +368,7 @@ def test_the_sample_becomes_documents(caplog: pytest.LogCaptureFixture, tmp_path
     assert not caplog.records
 
 
-def test_training_text_that_stands_again_in_held_out_text_is_removed_and_told(tmp_path: Path):
+def test_training_text_repeated_in_held_out_text_is_removed_and_reported(tmp_path: Path):
     again = "Ninguém sabia ao certo quem tocava o piano à tarde, nem mesmo o médico da rua."
     passage = f"Ele escreveu: «{again}»"
     texts = {f"{n:02}.txt": document(n, lines=5) for n in range(FEW_DOCUMENTS + 5)}
@@ -402,8 +402,8 @@ def test_a_corpus_of_many_formats(tmp_path: Path):
     table = ingested(folder, text_column="texto")
     assert len(table) == 3 + 30 + 30
     files = pd.read_csv(tmp_path / "documents" / "files.csv", keep_default_na=False)
-    told = {Path(p).name: tuple(r) for p, *r in files[["path", "encoding", "documents"]].values}
-    assert told == {
+    rows = {Path(p).name: tuple(r) for p, *r in files[["path", "encoding", "documents"]].values}
+    assert rows == {
         "a.txt": ("utf-8", 1),
         "b.txt.gz": ("cp1252", 1),
         "c.csv": ("utf-8", 30),

@@ -173,7 +173,7 @@ def test_contexts_end_where_a_paragraph_begins():
     assert not np.allclose(one, longer)
 
 
-def test_a_longer_context_tells_more():
+def test_a_longer_context_predicts_better():
     # What follows "a b" depends on the token before it.
     stream = np.array([BEGIN, C, A, B, C, BEGIN, D, A, B, D] * 20)
     losses = losses_of(KneserNey.fit(stream, order=4, vocabulary_size=V), stream)

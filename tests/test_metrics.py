@@ -28,7 +28,7 @@ def meter_of(probabilities: np.ndarray, words: Completions | None = None) -> Met
     )
 
 
-def test_what_a_model_thought_by_hand():
+def test_measurements_by_hand():
     meter = meter_of(SIX, Completions.of(vocabulary_of(*TOKENS[2:6])))
     got = meter.measure(np.array([1, 4, 0, 2, 5, 3], np.int32), batch_size=1, window=2)
     np.testing.assert_array_equal(got.targets, [4, 0, 2, 5, 3])
@@ -159,7 +159,7 @@ def bigrams():
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), levels=st.integers(1, 30), length=st.integers(2, 60))
-def test_suggestions_are_found_as_a_typist_finds_them(bigrams, seed, levels, length):
+def test_suggestions_are_chosen_as_by_a_typist(bigrams, seed, levels, length):
     scores, meter = bigrams
     random = np.random.default_rng(seed)
     table = random.integers(0, levels, scores.shape)  # with few levels, ties happen

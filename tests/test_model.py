@@ -186,7 +186,7 @@ def test_weights_travel_through_a_folder(tmp_path):
 
 @pytest.mark.parametrize("ending", ["data-00000-of-00001", "index"])
 @pytest.mark.parametrize("share", [0, 0.5])
-def test_weights_cut_short_are_refused(tmp_path, ending, share):
+def test_truncated_weights_are_refused(tmp_path, ending, share):
     save_training(tmp_path, build_model(config()))
     (path,) = (tmp_path / "checkpoints").glob(f"*.{ending}")
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])

@@ -204,7 +204,7 @@ def test_nothing_is_held_out():
     assert dropped(("train", text([1] * 20))) == [(text([1] * 20), [])]
 
 
-def test_held_out_13_grams_are_told_once_and_by_the_document_that_has_them_first():
+def test_held_out_13_grams_are_reported_once_with_the_first_document_that_has_them():
     words = [f"palavra{i}" for i in range(20)]
     texts = [" ".join(words), " ".join(words[3:]), " ".join(["outra", *words])]
     frames = [

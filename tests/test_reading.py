@@ -153,7 +153,7 @@ def test_compressed_files_put_one_after_the_other_are_read_to_the_end(tmp_path: 
 
 @pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
 @pytest.mark.parametrize("damage", ["cut", "wrong", "inside"])
-def test_damaged_compression_is_told(tmp_path: Path, compression: str, damage: str) -> None:
+def test_damaged_compression_is_reported(tmp_path: Path, compression: str, damage: str) -> None:
     data = COMPRESSORS[compression]("".join(f"Linha {n}.\n" for n in range(20_000)).encode())
     half = len(data) // 2
     data = {

@@ -44,7 +44,7 @@ def assert_it_resumes(train, whole, place):
     def assert_it_resumes(name):
         code, out = train(name, "--resume")
         assert code == 0, out
-        assert out.count("window\n") < 90, "it began anew"
+        assert out.count("window\n") < 90, "it started from scratch"
         for mine, theirs in zip(weights(place / name), whole, strict=True):
             np.testing.assert_array_equal(mine, theirs)
         assert not (place / name / "resume").exists()
@@ -91,7 +91,7 @@ def test_training_resumes_only_on_request_and_with_the_same_options(start, train
     assert "--dropout changed since it began" in out
 
 
-def test_a_checkpoint_cut_short_is_passed_over(start, train, assert_it_resumes, place):
+def test_a_truncated_checkpoint_is_skipped(start, train, assert_it_resumes, place):
     stop(start, "cut", after=40)
     partial = place / "cut.partial"
     resume = partial / "resume"

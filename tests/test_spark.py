@@ -54,7 +54,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 # Before a session is there: Spark would give that one.
-def test_a_master_that_is_none_is_told() -> None:
+def test_an_invalid_master_is_refused() -> None:
     with (
         pytest.raises(InputError, match=r"Master must .* name a --spark-master"),
         session("sol", "test"),
@@ -83,7 +83,7 @@ def write_corpus(folder: Path) -> Path:
     texts["05.txt"] += f"Ele escreveu: «{AGAIN}» E calou-se.\n"
     texts["07.txt"] = f"{AGAIN}\n"  # nothing is left of it
     texts["prova.txt"] = f"{document(99)}{AGAIN}\n"
-    texts["revista.txt"] = f"{AGAIN}\n{document(98)}"  # held out too: the first of both is told
+    texts["revista.txt"] = f"{AGAIN}\n{document(98)}"  # held out too: only the first is reported
     texts["repetido.txt"] = texts["03.txt"].replace("\n", "\r\n\r\n")
     texts["vazio.txt"] = "\n"
     for name, text in texts.items():
@@ -167,20 +167,20 @@ def test_documents_and_streams_equal_those_of_one_machine(
 
 
 @pytest.mark.slow
-def test_what_a_worker_refuses_is_told_in_the_same_sentence(here: None, tmp_path: Path) -> None:
+def test_errors_of_a_worker_have_the_same_sentence(here: None, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
-    told = []
+    messages = []
     for engine, function in (("local", ingest), ("spark", spark_ingest.ingest)):
         documents, _ = folders(tmp_path / engine)
         where = {"master": ""} if engine == "spark" else {}
         with pytest.raises(InputError) as raised:
             function(corpus=[str(corpus)], output=documents, text_column="texto", **where)
-        told.append(str(raised.value))
-    assert told[0] == told[1]
-    assert "tabela.csv has no column 'texto'" in told[0]
+        messages.append(str(raised.value))
+    assert messages[0] == messages[1]
+    assert "tabela.csv has no column 'texto'" in messages[0]
 
 
-def test_what_the_driver_refuses_is_told(here: None, tmp_path: Path) -> None:
+def test_errors_of_the_driver_are_reported(here: None, tmp_path: Path) -> None:
     documents, tokens = folders(tmp_path)
     (tmp_path / "vazio.txt").write_text("\n")
     with pytest.raises(InputError, match="holds readable text"):
@@ -189,14 +189,14 @@ def test_what_the_driver_refuses_is_told(here: None, tmp_path: Path) -> None:
         spark_tokenize.tokenize(tokens, tokens, config=VOCABULARY, master="")
 
 
-def test_without_pyspark_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyspark_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.delitem(sys.modules, "pipeline.spark")
     with pytest.raises(InputError, match=r"pip install nextword-pt\[spark\]"):
         importlib.import_module("pipeline.spark")
 
 
-def test_without_java_the_way_to_it_is_told() -> None:
+def test_without_java_the_error_says_how_to_install_it() -> None:
     code = (
         "from pipeline import InputError\nfrom pipeline.spark.session import session\n"
         "try:\n    with session('local[1]', 'test'): pass\n"

@@ -63,7 +63,7 @@ def trained():
     return both(train_pieces(COUNTS, size=400))
 
 
-def test_words_are_cut_as_the_library_cuts_them(trained):
+def test_words_are_segmented_as_by_sentencepiece(trained):
     others = [
         "casamento",
         "CASA",
@@ -92,13 +92,13 @@ def test_words_are_cut_as_the_library_cuts_them(trained):
         max_size=8,
     )
 )
-def test_any_words_are_cut_as_the_library_cuts_them(trained, words):
+def test_any_words_are_segmented_as_by_sentencepiece(trained, words):
     assert_same(trained, words)
 
 
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 10**6))
-def test_ties_are_cut_as_the_library_cuts_them(seed):
+def test_ties_are_broken_as_by_sentencepiece(seed):
     """Few letters and few scores, of which many sums are equal, or would be without rounding."""
     chance = random.Random(seed)
     spelled = {"".join(chance.choices("ab", k=chance.randint(1, 4))) for _ in range(12)}
@@ -112,14 +112,14 @@ def test_ties_are_cut_as_the_library_cuts_them(seed):
         tf.config.run_functions_eagerly(False)
 
 
-def test_long_words_are_cut_as_the_library_cuts_them(trained):
+def test_long_words_are_segmented_as_by_sentencepiece(trained):
     """The library begins sums at zero again when they grow too far."""
     chance = random.Random(1)
     long = "".join(chance.choices("casodá中", k=9_000))
     assert_same(trained, [long, "o", "中" * 5_000, "casas", "ab" * 3_000])
 
 
-def test_a_word_is_cut_the_same_in_any_company(trained):
+def test_segmentation_does_not_depend_on_the_batch(trained):
     segment, _ = trained
     words = [*COUNTS][:40]
     alone = [segment(tf.constant([word])).to_list()[0] for word in words]
@@ -191,7 +191,7 @@ def test_the_vocabulary_counts_pieces(vocabulary):
     assert sum(closes.values()) < len(vocabulary)
 
 
-def test_any_number_of_words_is_cut(trained, monkeypatch):
+def test_any_number_of_words_is_segmented(trained, monkeypatch):
     segment, _ = trained
     whole = in_batches(segment, [*COUNTS]).to_list()
     monkeypatch.setattr(subword, "_BATCH", 7)

@@ -134,7 +134,7 @@ def letters(text: str) -> str:
 
 @quick
 @given(st.binary() | ANY_TEXT)
-def test_anything_is_cut_into_tokens_without_white_space(text):
+def test_tokens_have_no_white_space(text):
     [tokens] = cut(text)
     assert all(token and not any(map(str.isspace, token)) for token in tokens)
 
@@ -163,7 +163,7 @@ def test_tokenizing_again_changes_nothing(text):
 
 @quick
 @given(ANY_TEXT)
-def test_tokens_between_spaces_are_cut_alike(text):
+def test_tokens_between_spaces_are_stable(text):
     [tokens] = cut(text)
     assert cut(" ".join(tokens).replace(BREAK, "\n")) == [tokens]
 
@@ -187,7 +187,7 @@ def test_composed_and_decomposed_latin_are_the_same(text):
 
 @settings(quick, max_examples=50)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=3))
-def test_a_graph_cuts_as_eager_code_does(texts):
+def test_tokens_are_the_same_eagerly_and_in_a_graph(texts):
     eager = tokenize(tf.constant(texts))
     assert decoded(eager) == cut(*texts)
     assert detokenize(eager).numpy().tolist() == detokenize_in_graph(eager).numpy().tolist()
@@ -375,14 +375,14 @@ def test_special_tokens_typed_by_a_person_are_plain_tokens():
     ]
 
 
-def test_ids_of_a_text_that_goes_on_are_those_of_the_whole():
+def test_ids_of_a_continued_text_are_those_of_the_whole():
     to_ids = Tokenizer(vocabulary_of("água", "boa", "."))
     first, then = to_ids(tf.constant(["Água"])), to_ids.ids(tf.constant(["\nBoa."]))
     assert [*first[0].numpy(), *then[0].numpy()] == to_ids(tf.constant(["Água\nBoa."])).to_list()[0]
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n", "\u2028", "\u00a0\t\r\n\u200b", "\x02\ufeff\x85"])
-def test_what_nobody_sees_at_the_ends_is_skipped(blank):
+def test_invisible_characters_at_the_ends_are_skipped(blank):
     text = tf.constant([f"{blank}Um\u2028dois.{blank}", blank])
     assert skip_blank(text).numpy().tolist() == [f"Um\u2028dois.{blank}".encode(), b""]
     assert open_paragraph(text).numpy().tolist() == ["\nUm\u2028dois.".encode(), b"\n"]

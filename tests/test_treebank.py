@@ -53,7 +53,7 @@ def test_line_ends_of_windows_and_blank_lines_and_comments_make_no_sentence(tree
 
 
 @pytest.mark.parametrize("row", ["Era uma vez", "um\tgato\t_", "1", "1-x\tdo\t_"])
-def test_another_file_is_told_with_its_line(treebank, row):
+def test_another_format_is_reported_with_its_line(treebank, row):
     with pytest.raises(SystemExit, match=r"^x\.txt, line 2 is no row of CoNLL-U"):
         list(treebank.read(["# text = Era uma vez", row], name="x.txt"))
 
@@ -69,7 +69,7 @@ def test_another_file_is_told_with_its_line(treebank, row):
         ("", ["da"], None),
     ],
 )
-def test_tokens_are_found_in_the_text(treebank, text, forms, found):
+def test_tokens_are_located_in_the_text(treebank, text, forms, found):
     assert treebank.locate(text, forms) == found
 
 
@@ -119,7 +119,7 @@ def test_the_whole_command(treebank, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None, b""])
-def test_a_file_with_nothing_to_compare_is_told(treebank, tmp_path, monkeypatch, content):
+def test_a_file_with_nothing_to_compare_is_refused(treebank, tmp_path, monkeypatch, content):
     file = tmp_path / "x.conllu"
     if content is not None:
         file.write_bytes(content)
