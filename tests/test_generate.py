@@ -1,5 +1,7 @@
 """The text that a model writes by itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -203,8 +205,22 @@ def test_the_nucleus_is_the_smallest_with_top_p():
     np.testing.assert_allclose(frequencies(0.0, 1.0), [0, 1, 0, 0, 0])
 
 
-def test_the_number_class_is_not_generated():
-    vocabulary = vocabulary_of(*NAMES[:-1], NUMBER, numbers="class")
+def with_numbers(names):
+    return tuple(name.replace("1", NUMBER) if name in ("1", "1▁") else name for name in names)
+
+
+OF_PIECES = {"tokens": with_numbers(SUBWORDS.tokens), "displays": with_numbers(SUBWORDS.displays)}
+
+
+@pytest.mark.parametrize(
+    "vocabulary",
+    [
+        vocabulary_of(*NAMES[:-1], NUMBER, numbers="class"),
+        replace(SUBWORDS, numbers="class", **OF_PIECES),
+    ],
+    ids=["words", "subwords"],
+)
+def test_the_number_class_is_not_generated(vocabulary):
     write = writer(NextWord(random_model(vocabulary=vocabulary), vocabulary, suggestions=3))
     assert "<" not in "".join(write(TEXTS, length=60))
 

@@ -297,7 +297,7 @@ def test_the_peak_of_memory_is_in_megabytes_and_falls_no_more(tokens, tmp_path):
 def test_nothing_needs_what_windows_lacks():
     for folder in ("pipeline", "benchmarks"):
         for path in (Path(__file__).parents[1] / folder).rglob("*.py"):
-            missing = r"^ *import (resource|fcntl)|^ *from (resource|fcntl) |os\.getuid"
+            missing = r"^ *import (resource|fcntl)|^ *from (resource|fcntl) |os\.(getuid|sysconf)"
             assert not re.search(missing, path.read_text("utf-8"), re.MULTILINE), path
 
 

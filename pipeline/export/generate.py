@@ -64,10 +64,10 @@ class Writer(tf.Module):
     def __init__(self, reader: Reader, vocabulary: Vocabulary):
         super().__init__(name="writer")
         self._reader = reader
+        closes, spellings = vocabulary.closes(), vocabulary.spellings()
         # Bytes might not spell a character.
         excluded = {vocabulary.tokens[UNKNOWN_ID], NUMBER, *BYTES}
-        self._allowed = tf.constant([token not in excluded for token in vocabulary.tokens])
-        closes, spellings = vocabulary.closes(), vocabulary.spellings()
+        self._allowed = tf.constant([spelling not in excluded for spelling in spellings])
         self._closes = tf.constant(closes)
         self._begins = tf.range(len(closes)) == BEGIN_ID
         first = [d or s for d, s in zip(vocabulary.displays, spellings, strict=True)]

@@ -68,10 +68,9 @@ class ModelConfig:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            if values.keys() != {field.name for field in dataclasses.fields(cls)}:
-                raise ValueError("another nextword wrote it")
-            return cls(**values)
-        except (OSError, ValueError, AttributeError) as error:
+            # An earlier nextword left out what its models did not have.
+            return cls(**{"mogrifier": 0, **values, "vocabulary_size": values["vocabulary_size"]})
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(
                 f"No trained model is described by {path}: run `nextword train` first."
             ) from error

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 import keras
+import psutil
 import rich
 import tensorflow as tf
 from rich.table import Table
@@ -67,7 +68,7 @@ def find_devices() -> tuple[Device, ...]:
     from tensorflow.python.client import device_lib
 
     cpus, gpus = (tf.config.list_physical_devices(kind) for kind in ("CPU", "GPU"))
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = psutil.virtual_memory().total
     found = [Device(_name(cpu), f"{os.cpu_count()} cores", memory, None) for cpu in cpus]
     limits = {device.name: device.memory_limit for device in device_lib.list_local_devices()}
     for gpu in gpus:
