@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,11 @@ from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
 
 
-def run_or_skip(
-    function: Callable[..., None],
-    *,
-    reads: Iterable[Path | str],
-    output: Path,
-    parameters: dict[str, Any],
-    force: bool,
-    resume: bool | None = None,
-    **callbacks: Callable[..., None],
-) -> bool:
+def run_or_skip(function: Callable[..., None], *, output: Path, **arguments: Any) -> bool:
+    """Run a stage as `run_stage` does, and print whether it ran."""
     from pipeline.manifest import run_stage
 
-    ran = run_stage(
-        function,
-        reads=reads,
-        output=output,
-        parameters=parameters,
-        force=force,
-        resume=resume,
-        **callbacks,
-    )
+    ran = run_stage(function, output=output, **arguments)
     click.echo(f"Wrote {output}." if ran else f"Skipped {output}: nothing has changed.")
     return ran
 
