@@ -244,7 +244,10 @@ def write_arpa(ngrams: Any, tokens: Sequence[str], path: Path) -> None:
         for n, length in enumerate(lengths, start=1):
             contexts, last = length.keys // size, length.keys % size
             names = [f"{names[i]} {tokens[j]}".strip() for i, j in zip(contexts, last, strict=True)]
-            shorter = ngrams._find(lengths[n - 2], shorter[contexts], last) if n > 1 else 0 * last
+            if n > 1:
+                shorter = np.searchsorted(lengths[n - 2].keys, shorter[contexts] * size + last)
+            else:
+                shorter = np.zeros_like(last)
             p = length.shares + length.backoff[contexts] * p[shorter]
             backoff = lengths[n].backoff if n < len(lengths) else np.ones(len(p))
             file.write(f"\n\\{n}-grams:\n" + ("-99\t</s>\n" if n == 1 else ""))
