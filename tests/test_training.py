@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
-from conftest import CELLS, TOKENS, TRAINING, VOCABULARY, trained
+from conftest import CELLS, TOKENS, TRAINING, VOCABULARY, config, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from pipeline.training.checkpoints import Position
 from pipeline.training.config import TrainingConfig
 from pipeline.training.loop import Diverged, watch
 from pipeline.training.schedule import learning_rate
+from pipeline.training.train import _Best
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -314,6 +315,14 @@ def test_the_best_weights_survive_a_loss_that_diverges_again_and_again(
     with pytest.raises(InputError, match=r"best weights so far are kept in .*checkpoints"):
         trained(tokens, tmp_path / "out", on_windows=spoil)
     assert all(np.isfinite(w).all() for w in load_model(tmp_path / "out").get_weights())
+
+
+def test_weights_with_a_loss_of_nan_are_never_the_best(tokens, tmp_path):
+    best = _Best(config(), open_stream(tokens / "valid.npy"), tmp_path / "best", writes=True)
+    losses = [math.nan, 3.0, math.nan, 3.5, 3.0, 2.0]
+    assert [best.keep(loss, epoch) for epoch, loss in enumerate(losses)] == [0, 1, 0, 0, 1, 1]
+    assert best.loss == 2.0
+    assert best.in_words().endswith("ckpt-5")
 
 
 def test_too_little_text_is_refused(tokens, tmp_path):

@@ -161,7 +161,7 @@ class _Best:
 
     def keep(self, loss: float, epoch: float, *, write: bool = True) -> bool:
         """Save the weights in `model` if their loss is the lowest so far; return whether it is."""
-        if loss > self.loss:
+        if not loss <= self.loss:  # NaN is not
             return False
         self.loss = loss
         if write and self._writes:
