@@ -28,6 +28,7 @@ from pipeline.cli.options import (
     ngram_option,
     option,
     options_of,
+    path,
     positive,
     precision_option,
     resume_option,
@@ -247,7 +248,7 @@ def devices(preset: str, precision: Any, check: bool, **sizes: Any) -> None:
 @folder("--training", TRAINING, "Folder of the model to evaluate.")
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
-    "--baseline", "baselines", multiple=True, type=click.Path(path_type=Path),
+    "--baseline", "baselines", multiple=True, type=path,
     help="Folder of another trained model to compare with; may be repeated.  [default: none]",
 )  # fmt: skip
 @options_of(EvaluationConfig)
@@ -277,7 +278,7 @@ def evaluate(
 @main.command()
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
-    "--model", "models", multiple=True, type=click.Path(path_type=Path),
+    "--model", "models", multiple=True, type=path,
     default=lambda: [f for f in (TRAINING, *BASELINES.values()) if f.is_dir()],
     help="Folder of a trained model; may be repeated.  "
     "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",

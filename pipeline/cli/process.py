@@ -76,7 +76,7 @@ def _in_one_sentence() -> Iterator[None]:
 
 
 def _abort_other_workers(error: Exception) -> None:
-    """Let no machine that trains wait for one that has failed."""
+    """Stop the other workers, so that none waits for one that has failed."""
     from pipeline.training import strategies
 
     with contextlib.suppress(InputError):  # of a TF_CONFIG that cannot be read

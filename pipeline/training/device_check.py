@@ -7,8 +7,8 @@ roundoff u of the factors of matrix products: 4 u for the loss, 64 u for a varia
     mixed_float16   u = 2⁻¹¹
     mixed_bfloat16  u = 2⁻⁸
 
-The gradient is what tells: swapped gates, a lost bias or other weights change it by about its own
-norm, while the loss of fresh weights is close to ln V in any case.
+The gradient is the sensitive test: swapped gates, a missing bias or wrong weights change it by
+about its own norm, while the loss of random weights is close to ln V in any case.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from pipeline.model.config import ModelConfig, Precision
 from pipeline.model.language_model import build_model
 from pipeline.tokens.windows import Window, distribute
 from pipeline.training.devices import cudnn_obstacles
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, scale_losses
 
 _LANES, _STEPS, _SEED = 32, 35, 1
 _TIMED_WINDOWS = 5
@@ -172,10 +172,8 @@ def measure_step(
         if "GPU" not in device:
             for layer in model.recurrent:
                 layer.use_cudnn = False  # TensorFlow would move the kernel to a GPU
-        adam = optimizer = keras.optimizers.Adam()
-        if precision == "mixed_float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(adam)
-        trainer = Trainer(model, optimizer, clip_norm=1e9)
+        adam = keras.optimizers.Adam()
+        trainer = Trainer(model, scale_losses(adam, precision), clip_norm=1e9)
     ids = np.random.default_rng(_SEED).integers(
         config.vocabulary_size, size=(_LANES, _STEPS + 1), dtype=np.int32
     )

@@ -24,7 +24,7 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
 from pipeline.training.finetune import initial_weights, interpolate_weights
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
-from pipeline.training.trainer import Trainer
+from pipeline.training.trainer import Trainer, scale_losses
 
 
 def train(
@@ -176,14 +176,12 @@ class _Best:
 def _build_trainer(config: ModelConfig, training: TrainingConfig, *, lanes: int) -> Trainer:
     """Build the model and its optimizer, in the scope of a strategy."""
     model = build_model(config, batch_size=lanes, precision=training.precision)
-    optimizer: keras.Optimizer = keras.optimizers.Adam(
+    optimizer = keras.optimizers.Adam(
         training.learning_rate, use_ema=training.averaging > 0, ema_momentum=training.averaging
     )
-    if training.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return Trainer(
         model,
-        optimizer,
+        scale_losses(optimizer, training.precision),
         clip_norm=training.clip_norm,
         stride=training.stride,
         activation_regularization=training.activation_regularization,

@@ -10,8 +10,16 @@ update is the truncated sum at one step t,
 import keras
 import tensorflow as tf
 
+from pipeline.model.config import Precision
 from pipeline.model.language_model import LanguageModel
 from pipeline.tokens.windows import NO_TARGET
+
+
+def scale_losses(optimizer: keras.Optimizer, precision: Precision) -> keras.Optimizer:
+    """Return an optimizer that scales the loss where gradients would underflow in float16."""
+    if precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
 
 
 class Trainer:
