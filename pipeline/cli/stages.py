@@ -201,7 +201,7 @@ def tokenize_stage(
         stage, grown = on_spark.tokenize, {"master": spark}
     known = [vocabulary] if vocabulary else []
     if init:
-        known += [init / "vocabulary.tsv", init / "tokenizer.json"]
+        known += [init / name for name in ("vocabulary.tsv", "tokenizer.json", "rare.tsv")]
     run_or_skip(
         stage,
         reads=[documents, *known],

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,6 +15,7 @@ from pipeline.manifest import place_of
 from pipeline.model.cache import Cache, tune
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES
+from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import Vocabulary, check_same_ids, choices_path
 from pipeline.tokens.windows import open_stream
 
@@ -23,6 +26,7 @@ def export(
     output: Path,
     suggestions: int,
     cache: int = 0,
+    lexicon: Sequence[str] = (),
     tokens: Path | None = None,
     evaluation: Path | None = None,
 ) -> None:
@@ -36,23 +40,32 @@ def export(
         output: folder to write into.
         suggestions: k, words to suggest.
         cache: N, tokens that a continuous cache remembers; 0 for no cache.
+        lexicon: names of word lists, as `WordList.read` takes them. The words of the training text
+            that are too rare for the vocabulary are always suggested, too.
         tokens: folder that `tokenize` wrote; the cache is tuned on its validation split.
         evaluation: folder that `evaluate` wrote, for the model card.
 
     Raises:
-        InputError: there is no trained model, no word in its vocabulary, or no text to tune on.
+        InputError: there is no trained model, no word to suggest, no text to tune on, or no list in
+            a file of the lexicon.
     """
     model = load_model(training)
     path = training / "vocabulary.tsv"
     vocabulary = Vocabulary.load(path)
+    words = Lexicon.load(training, vocabulary, lexicon)
     tuned = _tune_cache(training, tokens, size=cache) if cache else None
-    module = NextWord(model, vocabulary, suggestions=suggestions, cache=tuned)
+    module = NextWord(model, vocabulary, suggestions=suggestions, cache=tuned, lexicon=words)
     if not module.words.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
-    module.assets = [tf.saved_model.Asset(str(p)) for p in (path, choices_path(path))]
     versions = [int(p.name) for p in place_of(output).glob("*") if p.name.isdecimal()]
     version = output / str(1 + max(versions, default=0))
-    tf.saved_model.save(module, str(version), signatures=module.signatures())
+    with tempfile.TemporaryDirectory() as folder:
+        files = [path, choices_path(path)]
+        if words:
+            files.append(Path(folder, "lexicon.tsv"))
+            words.save(files[-1])
+        module.assets = [tf.saved_model.Asset(str(file)) for file in files]
+        tf.saved_model.save(module, str(version), signatures=module.signatures())
     write_model_card(folder=version, training=training, evaluation=evaluation, cache=tuned)
     shutil.copytree(version, output, copy_function=_link, dirs_exist_ok=True)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pipeline.text.suggestible import strip_accent
+from pipeline.text.suggestible import MISSING_ACCENT, WHOLE, strip_accent
 from pipeline.text.tokenizer import tokenize
 
 _CAPITAL = r"(?s:\p{Lu}.*)"
@@ -54,14 +54,25 @@ def read_prefix(prefix: tf.Tensor) -> tuple[Typed, tf.Tensor, tf.Tensor]:
         and no small letter: bool (B,).
     """
     prefix = tf.strings.reduce_join(tokenize(prefix), axis=1)
-    codes, text = _codes(prefix), tf.strings.lower(prefix, encoding="utf-8")
+    codes, text = codes_of(prefix), tf.strings.lower(prefix, encoding="utf-8")
     typed = Typed(text, codes.to_tensor(), tf.cast(codes.row_lengths(), tf.int32))
     capital = tf.strings.regex_full_match(prefix, _CAPITAL)
     return typed, capital, tf.strings.regex_full_match(prefix, _CAPITALS)
 
 
-def _codes(words: tf.Tensor) -> tf.RaggedTensor:
+def codes_of(words: tf.Tensor) -> tf.RaggedTensor:
+    """Return the code points of words (N,) in lower case, int32 (N, None)."""
     return tf.strings.unicode_decode(tf.strings.lower(words, encoding="utf-8"), "UTF-8")
+
+
+def likelihood(same: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
+    """Return p(typed | word), up to a factor, of words that fit what is typed; see `suggestible`.
+
+    Args:
+        same: whether the word has the accents of what is typed, bool.
+        more: letters that the word has more, int32.
+    """
+    return tf.where(same, tf.where(tf.equal(more, 0), WHOLE, 1.0), MISSING_ACCENT)
 
 
 class Letters(tf.Module):
@@ -69,7 +80,7 @@ class Letters(tf.Module):
 
     def __init__(self, words: Sequence[str]):
         super().__init__(name="letters")
-        codes = _codes(tf.constant(list(words)))
+        codes = codes_of(tf.constant(list(words)))
         without_accents = [ord(strip_accent(chr(code))) for code in codes.values.numpy()]
         self._letters = tf.transpose(codes.to_tensor())  # (L, V)
         self._bare = tf.transpose(codes.with_values(tf.constant(without_accents)).to_tensor())

@@ -8,6 +8,7 @@ from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
 from pipeline.model.cache import Cache, target_losses
 from pipeline.model.language_model import LanguageModel
+from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import Vocabulary
 
 # Positions whose logits `score` holds at once.
@@ -24,7 +25,7 @@ _SAMPLING = Sampling(
 
 
 class NextWord(tf.Module):
-    """A stateless model with its vocabulary: text in, k suggestions out.
+    """A stateless model with its vocabulary, and a lexicon of other words: text in, k words out.
 
     It consists of core TensorFlow operations, so `tf.saved_model.load` needs nothing of this
     project.
@@ -37,10 +38,11 @@ class NextWord(tf.Module):
         *,
         suggestions: int,
         cache: Cache | None = None,
+        lexicon: Lexicon | None = None,
     ):
         super().__init__(name="nextword")
         self.reader = Reader(model, vocabulary, cache=cache)
-        self.words = Words(self.reader, vocabulary, suggestions=suggestions)
+        self.words = Words(self.reader, lexicon or Lexicon(vocabulary), suggestions=suggestions)
         self.writer = Writer(self.reader, vocabulary)
         self._closes = tf.constant(vocabulary.closes())
 

@@ -6,10 +6,12 @@ import tensorflow as tf
 
 from pipeline.export.beam import Beam
 from pipeline.export.capitals import capitalise
-from pipeline.export.prefixes import Letters, Typed, read_prefix
+from pipeline.export.outside import OutsideWords
+from pipeline.export.prefixes import Letters, Typed, likelihood, read_prefix
 from pipeline.export.reader import Reader
-from pipeline.text.suggestible import MISSING_ACCENT, WHOLE, suggestible
-from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.lexicon import Lexicon
+from pipeline.text.suggestible import suggestible
+from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 Suggestions = dict[str, tf.Tensor]
 
@@ -17,21 +19,24 @@ Suggestions = dict[str, tf.Tensor]
 class Words(tf.Module):
     """Suggestions after a state of a reader: only words, but p is over the whole vocabulary.
 
-    `suggestions` is k, lowered to the number of words in the vocabulary.
+    A word of the lexicon, which the vocabulary lacks, has its share of p(<unk>). `suggestions` is
+    k, lowered to the number of words in both.
     """
 
-    def __init__(self, reader: Reader, vocabulary: Vocabulary, *, suggestions: int):
+    def __init__(self, reader: Reader, lexicon: Lexicon, *, suggestions: int):
         super().__init__(name="words")
-        self._reader = reader
+        self._reader, vocabulary = reader, lexicon.vocabulary
         self._displays = tf.constant(list(vocabulary.displays))
         spellings = vocabulary.spellings()
         whole = suggestible(vocabulary) & vocabulary.closes()
         self._suggestible = tf.constant(whole)
         words = [word.lower() for word, is_whole in zip(spellings, whole, strict=True) if is_whole]
+        words += [word.lower() for word in lexicon.words]
         # "ele" and "Ele" are the same suggestion where a sentence begins.
         self._variants = max(collections.Counter(words).values(), default=1)
         self.suggestions = min(suggestions, len(set(words)))
         self._letters = Letters(spellings)
+        self._outside = OutsideWords(lexicon) if lexicon else None
         self._beam = None
         if vocabulary.unit == "subword":
             self._beam = Beam(reader, vocabulary, letters=self._letters)
@@ -60,18 +65,26 @@ class Words(tf.Module):
             begins, same = self._letters.compare(typed)
             more = self._letters.length - typed.length[:, None]
             fits &= begins & (more >= 0)
-            weights = _likelihood(same, more)
-        count = min(self.suggestions * self._variants, len(self._displays))
+            weights = likelihood(same, more)
+        wanted = self.suggestions * self._variants
+        count = min(wanted, len(self._displays))
         scores, ids = tf.math.top_k(tf.where(fits, probabilities * weights, -1.0), count)
         words, p = tf.gather(self._displays, ids), tf.gather(probabilities, ids, batch_dims=1)
         if self._beam:
             longer, longer_p = self._beam.search(state, probabilities, typed)
-            weights = _likelihood(*_compare(longer, typed)) if typed else tf.constant(1.0)
+            weights = likelihood(*_compare(longer, typed)) if typed else tf.constant(1.0)
             words = tf.concat([words, longer], axis=1)
             p = tf.concat([p, longer_p], axis=1)
             scores = tf.concat([scores, longer_p * weights], axis=1)
+        if self._outside:
+            unknown = probabilities[:, UNKNOWN_ID, None]
+            count = min(wanted, len(self._outside.displays))
+            places, shares = self._outside.best(typed, tf.shape(unknown)[0], count=count)
+            words = tf.concat([words, tf.gather(self._outside.displays, places)], axis=1)
+            p = tf.concat([p, unknown * tf.gather(self._outside.f, places)], axis=1)
+            scores = tf.concat([scores, tf.where(shares < 0, -1.0, unknown * shares)], axis=1)
         words = capitalise(words, first=first, every=every)
-        if self._variants > 1 or self._beam:
+        if self._variants > 1 or self._beam or self._outside:
             words, p, scores = _sort_unique(words, p, scores)
         words, p, scores = (part[:, : self.suggestions] for part in (words, p, scores))
         return {
@@ -80,18 +93,8 @@ class Words(tf.Module):
         }
 
 
-def _likelihood(same: tf.Tensor, more: tf.Tensor) -> tf.Tensor:
-    """Return p(typed | word), up to a factor, of words that fit what is typed; see `suggestible`.
-
-    Args:
-        same: whether the word has the accents of what is typed, bool.
-        more: letters that the word has more, int32.
-    """
-    return tf.where(same, tf.where(tf.equal(more, 0), WHOLE, 1.0), MISSING_ACCENT)
-
-
 def _compare(words: tf.Tensor, typed: Typed) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the arguments of `_likelihood` for words (B, N) as strings."""
+    """Return the arguments of `likelihood` for words (B, N) as strings."""
     lowered, length = tf.strings.lower(words, encoding="utf-8"), typed.length[:, None]
     begins = tf.strings.substr(lowered, tf.zeros_like(length), length, unit="UTF8_CHAR")
     more = tf.strings.length(lowered, unit="UTF8_CHAR") - length

@@ -41,7 +41,13 @@ def tokenize(
     Raises:
         InputError: as there, or Spark does not start.
     """
-    from pipeline.tokens.counting import TokenCounts, build_vocabulary, read_listed
+    from pipeline.tokens.counting import (
+        SeenTokens,
+        TokenCounts,
+        build_vocabulary,
+        read_listed,
+        save_rare,
+    )
     from pipeline.tokens.tokenize import row_groups
 
     path = documents / "documents.parquet"
@@ -59,8 +65,10 @@ def tokenize(
         table = shard_counts.groupBy("token").agg(*sums).toPandas()
         counted = TokenCounts()
         counted.add(table["token"].tolist(), table[["total", "inside"]].to_numpy(np.int64).T)
-        known = build_vocabulary(counted, documents=path, config=config, listed=listed)
+        seen = SeenTokens.of(counted, config)
+        known = build_vocabulary(seen, documents=path, config=config, listed=listed)
         known.save(output / "vocabulary.tsv")
+        save_rare(seen, known, output)
 
         step("writing streams")
         write = functools.partial(
@@ -112,26 +120,29 @@ def _write_shards(
     one_thread()
     from pipeline.parallel import side_by_side
     from pipeline.text.tokenizer import Tokenizer
-    from pipeline.tokens.tokenize import HELD_OUT, StreamWriter, batches, ids_and_letters
+    from pipeline.tokens.tokenize import HELD_OUT, Encoded, StreamWriter, batches, write_lines
 
     tokenizer = Tokenizer(vocabulary)
     names = [*SPLITS, *(f"{split}.documents" for split in SPLITS)]
-    if vocabulary.unit == "word":
-        names += [f"{split}.letters" for split in HELD_OUT]
+    of_words = HELD_OUT if vocabulary.unit == "word" else ()
+    names += [f"{split}.letters" for split in of_words]
 
-    def encode(batch: tuple[str, list[bytes]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return ids_and_letters(tokenizer, batch[1])
+    def encode(batch: tuple[str, list[bytes]]) -> Encoded:
+        return Encoded.of(tokenizer, batch[1])
 
     for shard in itertools.chain.from_iterable(frame["id"] for frame in frames):
         with contextlib.ExitStack() as stack:
-            streams = {}
+            streams, lines = {}, {}
             for name in names:
                 path = stack.enter_context(beside(folder / f"{name}-{shard:05}.npy"))
                 streams[name] = stack.enter_context(StreamWriter(path))
-            encoded = side_by_side(encode, batches(shards.value[shard]))
-            for (split, _), (ids, letters, paragraphs) in encoded:
-                streams[split].append(ids)
-                streams[f"{split}.documents"].append(paragraphs)
-                if f"{split}.letters" in streams:
-                    streams[f"{split}.letters"].append(letters)
+            for split in of_words:
+                path = stack.enter_context(beside(folder / f"{split}.unknown-{shard:05}.txt"))
+                lines[split] = stack.enter_context(path.open("wb"))
+            for (split, _), encoded in side_by_side(encode, batches(shards.value[shard])):
+                streams[split].append(encoded.ids)
+                streams[f"{split}.documents"].append(encoded.paragraphs)
+                if split in lines:
+                    streams[f"{split}.letters"].append(encoded.letters)
+                    write_lines(lines[split], encoded.unknown)
         yield pd.DataFrame({"shard": [shard]})

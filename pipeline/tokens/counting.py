@@ -1,15 +1,17 @@
 """Count the tokens of a training split and choose the vocabulary."""
 
+import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.text.tokenizer import BREAK, normalise, tokenize
+from pipeline.text.tokenizer import BREAK, is_word, normalise, tokenize
 from pipeline.text.vocabulary import BEGIN, NUMBER, UNKNOWN, Vocabulary
+from pipeline.text.word_lists import MOST, WordList
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.pieces import piece_vocabulary
 
@@ -84,8 +86,42 @@ def read_listed(path: Path, config: VocabularyConfig) -> set[bytes]:
     return listed
 
 
+@dataclasses.dataclass(frozen=True)
+class SeenTokens:
+    """The tokens of a training split as the model sees them.
+
+    Attributes:
+        counts: token → occurrences.
+        written: token → how often it has its commonest form inside sentences, and that form.
+    """
+
+    counts: Mapping[bytes, int]
+    written: Mapping[bytes, tuple[int, bytes]]
+
+    @classmethod
+    def of(cls, counted: TokenCounts, config: VocabularyConfig) -> "SeenTokens":
+        """Normalise the tokens that were counted."""
+        case, numbers = config.case, config.numbers
+        totals: dict[bytes, int] = {}
+        forms: dict[bytes, tuple[int, bytes]] = {}
+        batches = counted.map(lambda batch: normalise(batch, case=case, numbers=numbers))
+        tokens = (token for batch in batches for token in batch)
+        counts = counted.counts[:, : len(counted.index)].tolist()
+        for written, token, total, inside in zip(counted.index, tokens, *counts, strict=True):
+            totals[token] = totals.get(token, 0) + total
+            if case == "fold" and token != NUMBER.encode():
+                # Lower case, which is greater in code points, wins a tie.
+                forms[token] = max(forms.get(token, (0, token)), (inside, written))
+        return cls(totals, forms)
+
+    def display(self, token: bytes, *, least: int = 2) -> str:
+        """Return the form of a token if it occurs at least so often inside sentences, or itself."""
+        inside, written = self.written.get(token, (0, token))
+        return (written if inside >= least else token).decode()
+
+
 def build_vocabulary(
-    counted: TokenCounts,
+    seen: SeenTokens,
     *,
     documents: Path,
     config: VocabularyConfig,
@@ -97,17 +133,7 @@ def build_vocabulary(
     most often written inside a sentence, or in lower case if it occurs there at most once. For
     subwords the vocabulary is the pieces of all tokens.
     """
-    case, numbers = config.case, config.numbers
-    totals = dict.fromkeys(listed or (), 0)
-    displays: dict[bytes, tuple[int, bytes]] = {}
-    batches = counted.map(lambda batch: normalise(batch, case=case, numbers=numbers))
-    tokens = (token for batch in batches for token in batch)
-    counts = counted.counts[:, : len(counted.index)].tolist()
-    for written, token, total, inside in zip(counted.index, tokens, *counts, strict=True):
-        totals[token] = totals.get(token, 0) + total
-        if case == "fold" and token != NUMBER.encode():
-            # Lower case, which is greater in code points, wins a tie.
-            displays[token] = max(displays.get(token, (1, token)), (inside, written))
+    totals = {**dict.fromkeys(listed or (), 0), **seen.counts}
     paragraphs = totals.pop(BREAK.encode(), 0)
     occurrences = sum(totals.values())
     if not occurrences:
@@ -115,7 +141,7 @@ def build_vocabulary(
     if config.unit == "subword":
         return piece_vocabulary(
             {token.decode(): count for token, count in totals.items() if count},
-            displays={token.decode(): best.decode() for token, (_, best) in displays.items()},
+            displays={token.decode(): seen.display(token) for token in seen.written},
             paragraphs=paragraphs,
             config=config,
         )
@@ -131,8 +157,51 @@ def build_vocabulary(
     unknown = occurrences - sum(totals[token] for token in kept)
     return Vocabulary(
         (UNKNOWN, BEGIN, *(token.decode() for token in kept)),
-        (UNKNOWN, BEGIN, *(displays.get(token, (0, token))[1].decode() for token in kept)),
+        (UNKNOWN, BEGIN, *map(seen.display, kept)),
         (unknown, paragraphs, *(totals[token] for token in kept)),
-        case,
-        numbers,
+        config.case,
+        config.numbers,
     )
+
+
+def save_rare(
+    seen: SeenTokens, vocabulary: Vocabulary, folder: Path, *, init: Path | None = None
+) -> None:
+    """Write rare.tsv: the words of the training split that the vocabulary lacks.
+
+    Each line is a word as the model sees it, as people write it, and its count; the most frequent
+    100,000, sorted as a vocabulary is. A word needs but one place inside a sentence to be displayed
+    as it is written there. For subwords nothing is written.
+
+    Args:
+        seen: of the training split.
+        vocabulary: chosen from it.
+        folder: to write into.
+        init: folder of a trained model, whose rare words are counted, too.
+    """
+    if vocabulary.unit == "subword":
+        return
+    known = {token.encode() for token in vocabulary.tokens}
+    rare = {token: n for token, n in seen.counts.items() if n and token not in known}
+    displays = {token: seen.display(token, least=1) for token in rare}
+    before = WordList.load_rare(init) if init else WordList((), ())
+    tokens = normalise(
+        tf.constant([*before.words], tf.string), case=vocabulary.case, numbers=vocabulary.numbers
+    )
+    for token, display, count in zip(
+        tokens.numpy().tolist(), before.words, before.counts, strict=True
+    ):
+        if token not in known:
+            rare[token] = rare.get(token, 0) + int(count)
+            displays[token] = display
+    words = [token for token, is_one in _are_words([*rare]) if is_one]
+    kept = sorted(words, key=lambda token: (-rare[token], token))[:MOST]
+    with (folder / "rare.tsv").open("w", encoding="utf-8", newline="") as file:
+        for token in kept:
+            file.write(f"{token.decode()}\t{displays[token]}\t{rare[token]}\n")
+
+
+def _are_words(tokens: list[bytes]) -> Iterator[tuple[bytes, bool]]:
+    for start in range(0, len(tokens), _BATCH):
+        batch = tokens[start : start + _BATCH]
+        yield from zip(batch, is_word(tf.constant(batch)).numpy().tolist(), strict=True)

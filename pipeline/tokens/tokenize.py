@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow.parquet
@@ -28,9 +29,15 @@ from pipeline.text.tokenizer import (
     open_paragraph,
     tokenize_unique,
 )
-from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
+from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
-from pipeline.tokens.counting import TokenCounts, build_vocabulary, read_listed
+from pipeline.tokens.counting import (
+    SeenTokens,
+    TokenCounts,
+    build_vocabulary,
+    read_listed,
+    save_rare,
+)
 
 # Bytes of text tokenized at once: enough for chunks to repeat, and few enough that several batches
 # fit in memory.
@@ -122,24 +129,38 @@ def count_batch(batch: tuple[str, list[bytes]]) -> list[np.ndarray]:
     return [part.numpy() for part in _count(tf.constant(batch[1]))]
 
 
-def ids_and_letters(
-    tokenizer: Tokenizer, texts: list[bytes]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Encode texts.
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Texts as ids, one after the other.
 
-    Returns:
-        The ids of all texts; the number of letters of each token as it is written, 1 for `<s>`,
-        and empty for subwords; and the number of paragraphs in each text.
+    Attributes:
+        ids: int32, (tokens,).
+        letters: int32, (tokens,), letters of each token as it is written, 1 for `<s>`; empty for
+            subwords.
+        paragraphs: int32, (texts,), number of paragraphs in each text.
+        unknown: each `<unk>` as it is written; empty for subwords.
     """
-    letters = tf.zeros((0,), tf.int32)
-    if tokenizer.unit == "word":
-        tokens, inverse = tokenize_unique(open_paragraph(tf.constant(texts)))
-        letters = expand(tokens.with_values(_letters(tokens.values)), inverse).values
-        ids = tokenizer.ids_of_unique(tokens, inverse)
-    else:
-        ids = tokenizer(tf.constant(texts))
-    begins = tf.cast(tf.equal(ids, BEGIN_ID), tf.int32)
-    return ids.values.numpy(), letters.numpy(), tf.reduce_sum(begins, axis=1).numpy()
+
+    ids: np.ndarray
+    letters: np.ndarray
+    paragraphs: np.ndarray
+    unknown: list[bytes]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, texts: list[bytes]) -> "Encoded":
+        """Encode texts."""
+        letters, unknown = tf.zeros((0,), tf.int32), tf.zeros((0,), tf.string)
+        if tokenizer.unit == "word":
+            tokens, inverse = tokenize_unique(open_paragraph(tf.constant(texts)))
+            letters = expand(tokens.with_values(_letters(tokens.values)), inverse).values
+            ids = tokenizer.ids_of_unique(tokens, inverse)
+            written = expand(tokens, inverse).values
+            unknown = tf.boolean_mask(written, tf.equal(ids.values, UNKNOWN_ID))
+        else:
+            ids = tokenizer(tf.constant(texts))
+        paragraphs = tf.reduce_sum(tf.cast(tf.equal(ids, BEGIN_ID), tf.int32), axis=1)
+        arrays = (part.numpy() for part in (ids.values, letters, paragraphs))
+        return cls(*arrays, unknown.numpy().tolist())
 
 
 def _letters(tokens: tf.Tensor) -> tf.Tensor:
@@ -160,7 +181,9 @@ def tokenize(
     A stream is int32 ids of shape (tokens,). Beside it, train.documents.npy and the like hold the
     number of paragraphs in each document, int32 of shape (documents,), and for words
     valid.letters.npy and test.letters.npy the number of letters of each token as it is written,
-    int32 of shape (tokens,). Memory holds the unique tokens and a few megabytes of text.
+    int32 of shape (tokens,), valid.unknown.txt and test.unknown.txt each `<unk>` as it is written,
+    one a line, and rare.tsv the words of the training split that the vocabulary lacks. Memory holds
+    the unique tokens and a few megabytes of text.
 
     Args:
         documents: folder that `ingest` wrote.
@@ -190,15 +213,17 @@ def tokenize(
             )
         listed = read_listed(vocabulary, config)
     counted = _write_indices(groups, output)
+    seen = SeenTokens.of(counted, config)
     if base:
         everything = dataclasses.replace(
             config, vocabulary_size=len(counted.index) + 2, min_count=1, unit="word"
         )
-        known = build_vocabulary(counted, documents=path, config=everything)
+        known = build_vocabulary(seen, documents=path, config=everything)
         known = base.grown(known, new_words=new_words, min_count=config.min_count)
     else:
-        known = build_vocabulary(counted, documents=path, config=config, listed=listed)
+        known = build_vocabulary(seen, documents=path, config=config, listed=listed)
     known.save(output / "vocabulary.tsv")
+    save_rare(seen, known, output, init=init)
     _write_ids(known, counted, output)
 
 
@@ -226,7 +251,7 @@ def _write_indices(groups: Sequence[RowGroup], output: Path) -> TokenCounts:
 
 
 def _write_ids(vocabulary: Vocabulary, counted: TokenCounts, output: Path) -> None:
-    """Replace the indices in the splits by the ids of a vocabulary, and write the letters."""
+    """Replace the indices in the splits by ids, and write the letters and the unknown tokens."""
     tokenizer = Tokenizer(vocabulary)
     if vocabulary.unit == "subword":
         pieces = in_batches(tokenizer.pieces, [*counted.index])
@@ -235,11 +260,20 @@ def _write_ids(vocabulary: Vocabulary, counted: TokenCounts, output: Path) -> No
         return
     letters = np.concatenate([*counted.map(_letters)])
     ids = np.concatenate([*counted.map(tokenizer.lookup)])
+    tokens = [*counted.index]
     for split in SPLITS:
         path = output / f"{split}.npy"
         if split in HELD_OUT:
             _write(path.with_suffix(".letters.npy"), (letters[i] for i in _read_stream(path)))
+            with path.with_suffix(".unknown.txt").open("wb") as file:
+                for i in _read_stream(path):
+                    write_lines(file, (tokens[j] for j in i[ids[i] == UNKNOWN_ID]))
         _rewrite(path, lambda i: ids[i])
+
+
+def write_lines(file: BinaryIO, tokens: Iterable[bytes]) -> None:
+    """Write tokens, none of which has a line break, one a line."""
+    file.writelines(token + b"\n" for token in tokens)
 
 
 def _read_stream(path: Path) -> Iterator[np.ndarray]:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def train(
     on_windows: Callable[[int, dict[str, float]], None] = lambda number, row: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> None:
-    """Train a model; write model.json, the vocabulary, checkpoints/ and history.csv.
+    """Train a model; write model.json, the vocabulary and rare words, checkpoints/, history.csv.
 
     resume/ holds what an interrupted training needs to resume: called again with the same
     arguments, it ends with the same weights as if it had never stopped.
@@ -80,6 +81,8 @@ def train(
     if chief:
         config.save(output / "model.json")
         vocabulary.save(output / "vocabulary.tsv")
+        if (tokens / "rare.tsv").exists():
+            shutil.copy(tokens / "rare.tsv", output)
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:

@@ -1,0 +1,181 @@
+"""The words behind `<unk>`: which an unknown word may be.
+
+A model gives p(<unk> | text), and a lexicon says which word that is:
+
+    p(w | text) = p(<unk> | text) · f(w)        for a word w outside the vocabulary
+
+f is the mean of its sources' distributions: the words of the training text that were too rare for
+the vocabulary, and lists that were named. So a short list of one's own has its full share.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.text.tokenizer import is_word, normalise, tokenize
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.word_lists import LONGEST, MOST, WORDFREQ, WordList
+
+log = logging.getLogger(__name__)
+
+# Words tokenized at once.
+_BATCH = 2**16
+
+# Token → its count and the form it is most often written in.
+Entries = dict[str, tuple[float, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lexicon:
+    """Words outside a vocabulary, most frequent first, at most 100,000.
+
+    Attributes:
+        vocabulary: whose `<unk>` they share.
+        words: as people write them in mid-sentence, (N,).
+        probabilities: f, float32 (N,); the sum is 1.
+        frequencies: of each word of the vocabulary and the lexicon, as the model sees it: its share
+            of all words of the lists that were named, or of the training text if no list has it.
+    """
+
+    vocabulary: Vocabulary
+    words: Sequence[str] = ()
+    probabilities: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    frequencies: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @classmethod
+    def load(cls, training: Path, vocabulary: Vocabulary, names: Sequence[str] = ()) -> Self:
+        """Make the lexicon of a trained model.
+
+        Args:
+            training: folder that `train` wrote.
+            vocabulary: of that model; of words, or the lexicon is empty.
+            names: of lists, as `WordList.read` takes them.
+
+        Raises:
+            InputError: a list cannot be used, or the vocabulary is of subwords, which has no use
+                for one.
+        """
+        if vocabulary.unit == "subword":
+            if names:
+                raise InputError(
+                    f"The model in {training} is of subwords, to which no word is unknown: leave "
+                    "out --lexicon."
+                )
+            return cls(vocabulary)
+        lists = []
+        for name in names:
+            read = WordList.read(name)
+            entries = _entries(read, vocabulary)
+            if not entries:
+                raise InputError(f"{name} holds no word: name another file.")
+            skipped = sum(len(word) <= LONGEST for word in read.words) - len(entries)
+            if name != WORDFREQ and skipped > 0:
+                message = "Skipped %d of the %d words in %s, which repeat others or are no words."
+                log.warning(message, skipped, len(read), name)
+            lists.append(entries)
+        return cls.of(vocabulary, _entries(WordList.load_rare(training), vocabulary), lists)
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, rare: Entries, lists: Sequence[Entries]) -> Self:
+        """Make a lexicon of the rare words of a training text, and of other lists."""
+        known, displays = {*vocabulary.tokens}, dict[str, str]()
+        f: dict[str, float] = {}
+        outside = [
+            {token: count for token, (count, _) in entries.items() if token not in known}
+            for entries in (*lists, rare)
+        ]
+        sources = [counts for counts in outside if counts]
+        for counts in sources:
+            total = sum(counts.values()) * len(sources)
+            for token, count in counts.items():
+                f[token] = f.get(token, 0.0) + count / total
+        for entries in (*lists, rare):
+            for token, (_, written) in entries.items():
+                if displays.get(token, token) == token:  # a form with capitals knows more
+                    displays[token] = written
+        tokens = sorted(f, key=lambda token: (-f[token], token))[:MOST]
+        shares = np.array([f[token] for token in tokens])
+        return cls(
+            vocabulary,
+            tuple(displays[token] for token in tokens),
+            (shares / shares.sum()).astype(np.float32),
+            _frequencies([*vocabulary.tokens, *tokens], vocabulary, rare, lists),
+        )
+
+    def numbers(self, tokens: Sequence[str]) -> np.ndarray:
+        """Return the place of each token in `words`, as it may be written; −1 for none; (n,)."""
+        places = {token: i for i, token in enumerate(self._normalise(self.words))}
+        return np.array([places.get(token, -1) for token in self._normalise(tokens)], np.int32)
+
+    def frequencies_of(self, words: Sequence[str]) -> np.ndarray:
+        """Return `frequencies` of words as they may be written; 0 of others; float64 (n,)."""
+        return np.array([self.frequencies.get(w, 0.0) for w in self._normalise(words)], np.float64)
+
+    def save(self, path: Path) -> None:
+        """Write a lexicon.tsv: a word and its f a line."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            for word, share in zip(self.words, self.probabilities.tolist(), strict=True):
+                file.write(f"{word}\t{share:.6g}\n")
+
+    def _normalise(self, words: Sequence[str]) -> list[str]:
+        return _normalise(words, self.vocabulary)
+
+
+def _normalise(words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    tokens = normalise(
+        tf.constant([*words], tf.string), case=vocabulary.case, numbers=vocabulary.numbers
+    )
+    return [token.decode() for token in tokens.numpy().tolist()]
+
+
+def _entries(listed: WordList, vocabulary: Vocabulary) -> Entries:
+    """Return what is a word, and is one token, of a list, as the model sees it."""
+    entries: Entries = {}
+    most: dict[str, float] = {}
+    for token, written, count in _single_tokens(listed, vocabulary):
+        total, best = entries.get(token, (0.0, written))
+        if count > most.get(token, 0.0):
+            most[token], best = count, written
+        entries[token] = total + count, best
+    return entries
+
+
+def _single_tokens(listed: WordList, vocabulary: Vocabulary) -> Iterator[tuple[str, str, float]]:
+    for start in range(0, len(listed), _BATCH):
+        rows = tokenize(tf.constant([*listed.words[start : start + _BATCH]]))
+        single = np.flatnonzero(rows.row_lengths().numpy() == 1)
+        written = [w.decode() for w in tf.gather(rows, single).values.numpy().tolist()]
+        tokens = _normalise(written, vocabulary)
+        words = is_word(tf.constant(tokens, tf.string)).numpy().tolist()
+        for place, token, form, is_one in zip(
+            (single + start).tolist(), tokens, written, words, strict=True
+        ):
+            if is_one and len(token) <= LONGEST:
+                yield token, form, listed.counts[place]
+
+
+def _frequencies(
+    tokens: Sequence[str], vocabulary: Vocabulary, rare: Entries, lists: Sequence[Entries]
+) -> dict[str, float]:
+    counts = dict(zip(vocabulary.tokens, vocabulary.counts, strict=True))
+    total = max(sum(counts.values()), 1)
+    counts |= {token: int(count) for token, (count, _) in rare.items()}
+    sums = [sum(count for count, _ in entries.values()) for entries in lists]
+    frequencies = {}
+    for token in tokens:
+        shares = [
+            entries[token][0] / whole
+            for entries, whole in zip(lists, sums, strict=True)
+            if token in entries
+        ]
+        frequencies[token] = sum(shares) / len(lists) if shares else counts.get(token, 0) / total
+    return frequencies
