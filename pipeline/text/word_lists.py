@@ -65,7 +65,9 @@ class WordList:
             return cls((), ())
         try:
             lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-            rows = [(display, int(count)) for _, display, count in (row.split("\t") for row in lines)]
+            rows = [
+                (display, int(count)) for _, display, count in (row.split("\t") for row in lines)
+            ]
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} is not a list of words, their displays and their counts: run the stage "

@@ -1,0 +1,129 @@
+"""How many spelling errors a model mends, and how many right words it alters."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.evaluation.intervals import jackknife
+from pipeline.progress import progress_bar
+
+_COLUMNS = ("sentence", "typed", "right", "error")
+# Words corrected at once.
+_BATCH = 32
+
+# Maps texts (B,) and the words typed after them (B,) to the first correction of each (B,), and
+# whether it is sure (B,).
+Correct = Callable[[tf.Tensor, tf.Tensor], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TypedWord:
+    """A word of a corpus of errors.
+
+    Attributes:
+        sentence: number of the sentence.
+        text: what was typed before it in the sentence, with all errors.
+        typed: the word as it was typed.
+        right: what was meant; "" if the corpus does not say.
+        error: kind of error; "" for none.
+    """
+
+    sentence: str
+    text: str
+    typed: str
+    right: str
+    error: str
+
+
+def read_spelling(path: Path) -> list[TypedWord]:
+    """Read a table of tokens as they were typed, in order, separated by tabs.
+
+    Columns are `sentence`, its number; `typed`; `error`, a kind of error, empty for none; and
+    `right`, what was meant where there is an error. Other columns are ignored.
+
+    Raises:
+        InputError: it is no such table, or marks no error.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: name a table in UTF-8.") from error
+    if not rows or not {*_COLUMNS} <= {*rows[0]}:
+        raise InputError(
+            f"{path} does not have the columns {', '.join(_COLUMNS)}, separated by tabs: name a "
+            "table of typed words."
+        )
+    words, before = [], ""
+    for number, row in enumerate(rows, start=2):
+        if any(row[column] is None for column in _COLUMNS):
+            raise InputError(f"Line {number} of {path} has too few columns: repair it.")
+        if not words or words[-1].sentence != row["sentence"]:
+            before = ""
+        sentence, typed, right, error = (row[column] for column in _COLUMNS)
+        words.append(TypedWord(sentence, before, typed, right if error else typed, error))
+        before = f"{before} {typed}"
+    if not any(word.error and word.right for word in words):
+        raise InputError(f"{path} marks no error: name a table that has some.")
+    return words
+
+
+def correct_all(words: Sequence[TypedWord], correct: Correct) -> pd.DataFrame:
+    """Correct every word, whatever stands after it.
+
+    Returns:
+        Columns `sentence`, `typed`, `right`, `error`; `first`, the most probable word; `sure`.
+    """
+    first: list[str] = []
+    sure: list[bool] = []
+    with progress_bar() as progress:
+        bar = progress.add_task("spelling", total=len(words), report="")
+        for start in range(0, len(words), _BATCH):
+            batch = words[start : start + _BATCH]
+            texts, typed = ([getattr(word, name) for word in batch] for name in ("text", "typed"))
+            answer, is_sure = correct(tf.constant(texts), tf.constant(typed))
+            first += [word.decode() for word in answer.tolist()]
+            sure += is_sure.tolist()
+            progress.update(bar, advance=len(batch))
+    table = pd.DataFrame([dataclasses.asdict(word) for word in words]).drop(columns="text")
+    return table.assign(first=first, sure=sure)
+
+
+def spelling_metrics(table: pd.DataFrame) -> pd.DataFrame:
+    """Count what was mended, by kind of error.
+
+    An error is mended if the correction is sure and is what was meant, in any case. Errors whose
+    right form the corpus does not give cannot be counted.
+
+    Args:
+        table: as `correct_all` returns it.
+
+    Returns:
+        A row for each kind, most frequent first, for "all" errors, and for "false alarms", right
+        words that were altered: `kind`, `words`, `counted`, `share`, and its 95 % interval `low`
+        to `high` over sentences.
+    """
+    right = table["first"].str.lower() == table["right"].str.lower()
+    wrong = table["error"] != ""
+    mended = table["sure"] & right & wrong
+    counted = wrong & (table["right"] != "")
+    kinds = table["error"][counted].value_counts().index
+    rows = [(kind, counted & (table["error"] == kind), mended) for kind in kinds]
+    rows += [("all", counted, mended), ("false alarms", ~wrong, table["sure"])]
+    return pd.DataFrame(
+        [(kind, *_share(table["sentence"], of, yes)) for kind, of, yes in rows],
+        columns=["kind", "words", "counted", "share", "low", "high"],
+    )
+
+
+def _share(sentences: pd.Series, of: pd.Series, yes: pd.Series) -> Iterator[float]:
+    sums = pd.DataFrame({"of": of, "yes": of & yes}).groupby(sentences).sum().to_numpy(float)
+    sums = sums[sums[:, 0] > 0]
+    ends = jackknife(sums, lambda s: (s[..., 1] / s[..., 0])[..., None])[:, 0]
+    yield from (int(of.sum()), int((of & yes).sum()), ends[0], *np.clip(ends[1:], 0, 1))
