@@ -46,11 +46,11 @@ class Weights:
         sure: the least probability that replaces a word without being asked.
     """
 
-    context: float = 0.38
-    frequency: float = 0.58
-    right: float = 1.0
-    name: float = 3.0
-    unlisted: float = -19.0
+    context: float = 0.40
+    frequency: float = 0.63
+    right: float = 1.18
+    name: float = 2.33
+    unlisted: float = -21.18
     sure: float = 0.5
 
 
@@ -61,9 +61,9 @@ class TypedWords(NamedTuple):
     """Words as they are typed.
 
     Attributes:
-        text: normalised as the tokenizer does, (B,).
-        lowered: in lower case, (B,).
-        letters: symbols of `channel.encode`, int32 (B, P); none if the word is left alone.
+        text: in valid UTF-8, (B,).
+        lowered: as the tokenizer reads them, in lower case; "" if left alone, (B,).
+        letters: symbols of `channel.encode`, int32 (B, P).
         capital: whether it begins with a capital, bool (B,).
     """
 
@@ -76,13 +76,13 @@ class TypedWords(NamedTuple):
 def read_words(words: tf.Tensor) -> TypedWords:
     """Normalise typed words, UTF-8 of any kind (B,)."""
     tokens = tokenize(words)
-    text = tf.strings.reduce_join(tokens, axis=1)
+    clean = tf.strings.reduce_join(tokens, axis=1)
     matches = tf.strings.regex_full_match
-    fits = matches(text, _WORD) & ~matches(text, _CAPITALS) & tf.equal(tokens.row_lengths(), 1)
-    fits &= tf.strings.length(text, unit="UTF8_CHAR") <= _LONGEST
-    lowered = tf.strings.lower(text, encoding="utf-8")
-    letters = encode(tf.where(fits, lowered, "")).to_tensor()
-    return TypedWords(text, lowered, letters, matches(text, _CAPITAL))
+    fits = matches(clean, _WORD) & ~matches(clean, _CAPITALS) & tf.equal(tokens.row_lengths(), 1)
+    fits &= tf.strings.length(clean, unit="UTF8_CHAR") <= _LONGEST
+    valid = tf.strings.unicode_transcode(words, "UTF-8", "UTF-8", errors="replace")
+    lowered = tf.where(fits, tf.strings.lower(clean, encoding="utf-8"), "")
+    return TypedWords(valid, lowered, encode(lowered).to_tensor(), matches(clean, _CAPITAL))
 
 
 class Corrector(tf.Module):
@@ -142,30 +142,36 @@ class Corrector(tf.Module):
         context = self.in_context(logits, rows, meant)
         scores = self.score(typed, rows, meant, context)
         same = self.same(typed, rows, meant)
-        count = tf.size(words)
-        own = tf.math.unsorted_segment_max(tf.where(same, scores, _IMPOSSIBLE), rows, count)
+        own = tf.math.unsorted_segment_max(
+            tf.where(same, scores, _IMPOSSIBLE), rows, tf.size(words)
+        )
         unlisted = self._weights.context * logits[:, UNKNOWN_ID] + self._weights.unlisted
         own = tf.where(own > _IMPOSSIBLE, own, unlisted) + self._weights.right
         own += tf.where(typed.capital & ~self._reader.starts(state), self._weights.name, 0.0)
-        table = tf.tensor_scatter_nd_update(
-            tf.fill([count, self._sets.shape[0]], _IMPOSSIBLE),
-            tf.stack([rows, meant], axis=1),
-            tf.where(same, _IMPOSSIBLE, scores),
+        others = tf.RaggedTensor.from_value_rowids(
+            tf.where(same, _IMPOSSIBLE, scores), rows, tf.size(words)
         )
-        return self._rank(table, own, typed)
+        return self._rank(others, others.with_values(meant), own, typed)
 
-    def _rank(self, scores: tf.Tensor, own: tf.Tensor, typed: TypedWords) -> dict[str, tf.Tensor]:
-        """Return the best words by scores (B, W), and what is typed by its own score (B,)."""
-        total = tf.reduce_logsumexp(tf.concat([scores, own[:, None]], axis=1), axis=1)
-        scores, places = tf.math.top_k(scores, self.suggestions - 1)
-        words = capitalise(
-            tf.gather(self._displays, places), first=typed.capital, every=tf.constant([False])
-        )
-        words = tf.concat([words, typed.text[:, None]], axis=1)
-        scores, order = tf.math.top_k(tf.concat([scores, own[:, None]], axis=1), self.suggestions)
-        p = tf.exp(scores - total[:, None])
-        words = tf.where(scores > _IMPOSSIBLE, tf.gather(words, order, batch_dims=1), "")
-        sure = (p[:, 0] >= self._weights.sure) & tf.not_equal(words[:, 0], typed.text)
+    def _rank(
+        self, scores: tf.RaggedTensor, meant: tf.RaggedTensor, own: tf.Tensor, typed: TypedWords
+    ) -> dict[str, tf.Tensor]:
+        """Return the best words of those with scores (B, None), and of what is typed, (B,)."""
+        # A column for each word that is returned, even if there are fewer.
+        padding = [[0, 0], [1, self.suggestions - 1]]
+        scores = tf.pad(scores.to_tensor(_IMPOSSIBLE), padding, constant_values=_IMPOSSIBLE)
+        scores = tf.concat([own[:, None], scores[:, 1:]], axis=1)
+        meant = tf.pad(meant.to_tensor(), padding)
+        total = tf.reduce_logsumexp(scores, axis=1, keepdims=True)
+        # What is typed is always among them.
+        best, places = tf.math.top_k(scores[:, 1:], self.suggestions - 1)
+        words = tf.gather(self._displays, tf.gather(meant[:, 1:], places, batch_dims=1))
+        words = capitalise(words, first=typed.capital, every=tf.constant([False]))
+        words = tf.concat([typed.text[:, None], words], axis=1)
+        best, order = tf.math.top_k(tf.concat([own[:, None], best], axis=1), self.suggestions)
+        words = tf.where(best > _IMPOSSIBLE, tf.gather(words, order, batch_dims=1), "")
+        p = tf.exp(best - total)
+        sure = (order[:, 0] > 0) & (p[:, 0] >= self._weights.sure)
         return {"words": words, "probabilities": p, "sure": sure}
 
     def candidates(self, typed: TypedWords) -> tuple[tf.Tensor, tf.Tensor]:

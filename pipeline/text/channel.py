@@ -67,29 +67,29 @@ class Costs:
         first: on top of any edit of the first letter.
     """
 
-    accent: float = 2.0
-    tilde: float = 2.0
-    cedilla: float = 2.0
-    added_accent: float = 4.0
-    other_accent: float = 3.0
-    sound: float = 3.5
-    vowel: float = 4.0
-    key: float = 4.5
-    other_vowel: float = 5.5
-    letter: float = 6.5
-    doubled: float = 4.0
-    added_key: float = 4.5
-    added_vowel: float = 5.0
-    added: float = 5.5
-    single: float = 3.0
-    silent: float = 3.5
-    lost_vowel: float = 4.5
-    lost: float = 4.5
-    hyphen: float = 2.0
-    swapped: float = 4.0
-    cluster: float = 3.5
-    spelled_out: float = 4.0
-    first: float = 2.0
+    accent: float = -1.96
+    tilde: float = -1.14
+    cedilla: float = 1.76
+    added_accent: float = 4.54
+    other_accent: float = 1.04
+    sound: float = 2.37
+    vowel: float = 3.55
+    key: float = 6.77
+    other_vowel: float = 6.10
+    letter: float = 8.54
+    doubled: float = 3.94
+    added_key: float = 5.83
+    added_vowel: float = 4.83
+    added: float = 6.86
+    single: float = 3.29
+    silent: float = 4.47
+    lost_vowel: float = 3.30
+    lost: float = 3.40
+    hyphen: float = 6.99
+    swapped: float = 4.69
+    cluster: float = 2.51
+    spelled_out: float = 4.34
+    first: float = 1.55
 
 
 COSTS = Costs()
@@ -181,7 +181,7 @@ def encode(words: tf.Tensor) -> tf.RaggedTensor:
 
 
 def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
-    """Return which letters, without accents, words (N, L) of symbols have: bits, int64 (N,).
+    """Return which letters, without accents, words (N, L) of symbols have: bits, int32 (N,).
 
     Hyphens and apostrophes do not count.
     """
@@ -191,7 +191,7 @@ def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
         if letter not in "'-":
             bits[i + 1, ord(strip_accent(letter)) - ord("a")] = True
     has = tf.reduce_any(tf.gather(bits, symbols), axis=1)  # (N, bits)
-    return tf.reduce_sum(tf.where(has, 2 ** np.arange(_BITS, dtype=np.int64), 0), axis=1)
+    return tf.reduce_sum(tf.where(has, 2 ** np.arange(_BITS, dtype=np.int32), 0), axis=1)
 
 
 class Channel(tf.Module):
