@@ -20,7 +20,7 @@ from pipeline.text.suggestible import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
-from pipeline.tokens.tokenize import ids_and_letters
+from pipeline.tokens.tokenize import Encoded
 from pipeline.tokens.tokenize import tokenize as write_tokens
 
 VOCABULARY = vocabulary_of(*MARKS, *WORDS, displays={"brasil": "Brasil", "sr.": "Sr."})
@@ -267,7 +267,7 @@ def chats(tmp_path_factory):
 def test_typing_with_the_exported_model_takes_the_keystrokes_measured(chats):
     text = CHATS[6].read_text(encoding="utf-8")[:2000].strip()
     vocabulary = Vocabulary.load(chats / "vocabulary.tsv")
-    ids, _, _ = ids_and_letters(Tokenizer(vocabulary), [text.encode()])
+    ids = Encoded.of(Tokenizer(vocabulary), [text.encode()]).ids
     model = load_model(chats, batch_size=1)
     meter = Meter(model, reset=model.reset_states, find=Completions.of(vocabulary).find)
     typed = meter.measure(ids, batch_size=1).typed

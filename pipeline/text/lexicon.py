@@ -71,17 +71,7 @@ class Lexicon:
                     "out --lexicon."
                 )
             return cls(vocabulary)
-        lists = []
-        for name in names:
-            read = WordList.read(name)
-            entries = _entries(read, vocabulary)
-            if not entries:
-                raise InputError(f"{name} holds no word: name another file.")
-            skipped = sum(len(word) <= LONGEST for word in read.words) - len(entries)
-            if name != WORDFREQ and skipped > 0:
-                message = "Skipped %d of the %d words in %s, which repeat others or are no words."
-                log.warning(message, skipped, len(read), name)
-            lists.append(entries)
+        lists = [_load_list(name, vocabulary) for name in names]
         return cls.of(vocabulary, _entries(WordList.load_rare(training), vocabulary), lists)
 
     @classmethod
@@ -135,6 +125,20 @@ def _normalise(words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
         tf.constant([*words], tf.string), case=vocabulary.case, numbers=vocabulary.numbers
     )
     return [token.decode() for token in tokens.numpy().tolist()]
+
+
+def _load_list(name: str, vocabulary: Vocabulary) -> Entries:
+    listed = WordList.read(name)
+    if name == WORDFREQ:
+        return _entries(listed, vocabulary)
+    listed = listed.trimmed(name)
+    entries = _entries(listed, vocabulary)
+    if not entries:
+        raise InputError(f"{name} holds no word: write one a line, or name another file.")
+    if skipped := len(listed) - len(entries):
+        message = "Skipped %d of the %d words in %s, which are no words, or others in another form."
+        log.warning(message, skipped, len(listed), name)
+    return entries
 
 
 def _entries(listed: WordList, vocabulary: Vocabulary) -> Entries:

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 # The name of the library's list (Speer 2022, doi:10.5281/zenodo.7199437).
 WORDFREQ = "wordfreq"
-# Words of a file that are kept, the most frequent ones; and letters of the longest word.
+# Words of a file that are kept, the most frequent ones, and letters of the longest.
 MOST, LONGEST = 100_000, 50
 
 
@@ -39,19 +39,23 @@ class WordList:
         """
         if name == WORDFREQ:
             return cls(*_wordfreq())
-        path = Path(name)
-        words = _read_file(path)
-        if skipped := [word for word in words if len(word) > LONGEST]:
-            message = "Skipped %d of the %d words in %s, which have more than %d letters."
-            log.warning(message, len(skipped), len(words), path, LONGEST)
-            words = {word: count for word, count in words.items() if len(word) <= LONGEST}
-        if len(words) > MOST:
-            message = "%s has %s words: the %s most frequent are kept."
-            log.warning(message, path, f"{len(words):,}", f"{MOST:,}")
-            words = dict(heapq.nlargest(MOST, words.items(), key=lambda item: item[1]))
+        words = _read_file(Path(name))
         if not words:
-            raise InputError(f"{path} holds no word: write one a line, or name another file.")
+            raise InputError(f"{name} holds no word: write one a line, or name another file.")
         return cls(tuple(words), tuple(words.values()))
+
+    def trimmed(self, name: str) -> "WordList":
+        """Return the most frequent words that are not too long, and say what was left out."""
+        rows = zip(self.words, self.counts, strict=True)
+        kept = [(word, count) for word, count in rows if len(word) <= LONGEST]
+        if skipped := len(self) - len(kept):
+            message = "Skipped %d of the %d words in %s, which have more than %d letters."
+            log.warning(message, skipped, len(self), name, LONGEST)
+        if len(kept) > MOST:
+            message = "%s has %s words: the %s most frequent are kept."
+            log.warning(message, name, f"{len(kept):,}", f"{MOST:,}")
+            kept = heapq.nlargest(MOST, kept, key=lambda row: row[1])
+        return WordList(*zip(*kept, strict=True)) if kept else WordList((), ())
 
     @classmethod
     def load_rare(cls, folder: Path) -> Self:
@@ -65,7 +69,9 @@ class WordList:
             return cls((), ())
         try:
             lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-            rows = [(display, int(count)) for _, display, count in (row.split("\t") for row in lines)]
+            rows = [
+                (display, int(count)) for _, display, count in (row.split("\t") for row in lines)
+            ]
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} is not a list of words, their displays and their counts: run the stage "

@@ -154,13 +154,14 @@ class Encoded:
             tokens, inverse = tokenize_unique(open_paragraph(tf.constant(texts)))
             letters = expand(tokens.with_values(_letters(tokens.values)), inverse).values
             ids = tokenizer.ids_of_unique(tokens, inverse)
-            written = expand(tokens, inverse).values
-            unknown = tf.boolean_mask(written, tf.equal(ids.values, UNKNOWN_ID))
+            unknown = tf.boolean_mask(
+                expand(tokens, inverse).values, tf.equal(ids.values, UNKNOWN_ID)
+            )
         else:
             ids = tokenizer(tf.constant(texts))
         paragraphs = tf.reduce_sum(tf.cast(tf.equal(ids, BEGIN_ID), tf.int32), axis=1)
-        arrays = (part.numpy() for part in (ids.values, letters, paragraphs))
-        return cls(*arrays, unknown.numpy().tolist())
+        written = unknown.numpy().tolist()
+        return cls(ids.values.numpy(), letters.numpy(), paragraphs.numpy(), written)
 
 
 def _letters(tokens: tf.Tensor) -> tf.Tensor:
