@@ -98,13 +98,13 @@ def check_lexicon(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InputError: one is no list of words.
     """
-    from pipeline.text.word_lists import WordList
+    from pipeline.text.word_lists import read_list
 
     given = tuple(filter(None, names))  # `mlflow run -P lexicon=` passes an empty one
     for file in _files_of(given):
         require_files(lexicon=file)
     for name in given:
-        WordList.read(name)
+        read_list(name)
     return given
 
 

@@ -54,7 +54,7 @@ class Evaluator:
         self.predictions: dict[EvaluatedModel, dict[str, Predictions]] = {}
         self.constants: dict[EvaluatedModel, dict[str, float]] = {}
         self._texts, self._vocabulary = texts, vocabulary
-        self._lexicon = lexicon or Lexicon(vocabulary)
+        self._lexicon = lexicon or Lexicon.of(vocabulary)
         places = [self._lexicon.numbers(text.unknown) for text in texts]
         targets = np.unique(np.concatenate(places))
         targets = targets[targets >= 0]
