@@ -20,7 +20,7 @@ from pipeline.text.suggestible import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
-from pipeline.tokens.tokenize import Encoded
+from pipeline.tokens.encoded import Encoded
 from pipeline.tokens.tokenize import tokenize as write_tokens
 
 VOCABULARY = vocabulary_of(*MARKS, *WORDS, displays={"brasil": "Brasil", "sr.": "Sr."})

@@ -12,7 +12,7 @@ from pipeline.corpus.overlap import NGRAM, Tokens, look_up
 from pipeline.corpus.reading import read_file
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
-from pipeline.tokens.tokenize import Encoded
+from pipeline.tokens.encoded import Encoded
 from pipeline.tokens.windows import document_spans, open_stream, paragraph_spans
 
 # Blocks that a single document is divided into, each taken for a document.

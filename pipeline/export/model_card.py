@@ -23,10 +23,12 @@ from pipeline.text.word_lists import WORDFREQ
 # The corpus that ships; its licence is CC0.
 _SAMPLE = ("data", "sample")
 _WORDFREQ = """\
-- The lexicon has words, and their shares of `<unk>`, from the Portuguese list of wordfreq {version}:
-  Robyn Speer (2022), https://doi.org/10.5281/zenodo.7199437, CC BY-SA 4.0
+- The lexicon has words and their frequencies from the Portuguese list of wordfreq {version}: Robyn
+  Speer (2022), https://doi.org/10.5281/zenodo.7199437, CC BY-SA 4.0
   (https://creativecommons.org/licenses/by-sa/4.0/). Left out are words of the vocabulary and what
   is no word; the most frequent are kept."""
+# What a model without and with a lexicon cannot suggest.
+_LACKS = ("its vocabulary lacks", "neither its vocabulary nor its lexicon has")
 # Metrics that a card shows.
 _METRICS = {
     "perplexity": "{:.1f}",
@@ -117,9 +119,7 @@ def write_model_card(
         metrics="metrics:\n- perplexity\n- accuracy\n" if figures else "",
         corpus=_corpus(corpora, lexicon, tokens),
         model="\n".join([_model(config, vocabulary, cache), *_lexicon(words)]),
-        lacks="neither its vocabulary nor its lexicon has"
-        if words.exists()
-        else "its vocabulary lacks",
+        lacks=_LACKS[words.exists()],
         measured=_measured(figures),
         origin=_origin(folder),
     )
