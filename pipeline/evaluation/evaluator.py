@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
-from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions
+from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions, mark_outside
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache, CachedModel, tune
@@ -23,8 +23,7 @@ from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES, Meter, Predictions
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.tokenizer import is_word, normalise
-from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
-from pipeline.tokens.windows import NO_TARGET
+from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 
 # Training tokens that n-grams are counted in, each of which takes about 170 bytes, and the number
 # of blocks that they are taken from if there are more.
@@ -58,15 +57,10 @@ class Evaluator:
         places = [self._lexicon.numbers(text.unknown) for text in texts]
         targets = np.unique(np.concatenate(places))
         targets = targets[targets >= 0]
-        # What is predicted: words of the lexicon have ids of their own, see `Completions`.
-        self._streams = {}
-        for text, found in zip(texts, places, strict=True):
-            stream = text.stream
-            if (found >= 0).any():
-                stream = np.array(stream[:])
-                own_ids = NO_TARGET - 1 - np.searchsorted(targets, found)
-                stream[stream == UNKNOWN_ID] = np.where(found < 0, UNKNOWN_ID, own_ids)
-            self._streams[text.name] = stream
+        self._streams = {
+            text.name: mark_outside(text.stream, found, targets)
+            for text, found in zip(texts, places, strict=True)
+        }
         self._find = None
         if vocabulary.unit == "word":
             self._find = Completions.of(vocabulary, self._lexicon, targets.tolist()).find

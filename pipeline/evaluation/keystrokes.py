@@ -183,6 +183,22 @@ class Outside:
         return tf.math.count_nonzero(scores > own[:, None, None], axis=-1, dtype=tf.int32)
 
 
+def mark_outside(stream: np.ndarray, places: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Give the words of a lexicon in a stream their ids of `Completions`.
+
+    Args:
+        stream: int32 ids, (tokens,).
+        places: of each `<unk>` of the stream in the lexicon, -1 where it is not there, (n,).
+        targets: the places that `Completions` was made of, rising.
+    """
+    if not (places >= 0).any():
+        return stream
+    marked = np.array(stream[:])
+    own_ids = NO_TARGET - 1 - np.searchsorted(targets, places)
+    marked[marked == UNKNOWN_ID] = np.where(places < 0, UNKNOWN_ID, own_ids)
+    return marked
+
+
 def _suggested(lexicon: Lexicon, letters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return what the lexicon suggests when 1, 2, … letters of each of some words are typed.
 
