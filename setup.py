@@ -5,6 +5,7 @@ from setuptools import find_packages, setup
 HUB = ["datasets>=5,<6"]
 SUBWORD = ["sentencepiece>=0.2.3"]
 SPARK = ["pyspark>=4,<5"]
+LEXICON = ["wordfreq>=3.1"]
 LITERT = ["ai-edge-litert>=2.1"]
 
 setup(
@@ -47,11 +48,12 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "hub": HUB,
         "subword": SUBWORD,
+        "lexicon": LEXICON,
         "spark": SPARK,
         "litert": LITERT,
         "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
         "dev": [
-            *[*HUB, *SUBWORD, *SPARK, *LITERT],
+            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT],
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],

@@ -100,7 +100,7 @@ def test_run_leaves_what_the_design_names(walked):
     for made in """
         data/documents/documents.parquet data/tokens/vocabulary.tsv data/tokens/train.npy
         data/tokens/valid.npy data/tokens/test.npy models/training/model.json
-        models/training/vocabulary.tsv models/training/checkpoints
+        models/training/vocabulary.tsv models/training/rare.tsv models/training/checkpoints
         models/training/history.csv models/evaluation/report.html
         models/evaluation/metrics.json models/evaluation/figures/learning_curves.png
         models/nextword/saved_model.pb
@@ -496,6 +496,9 @@ WRONG_NAMES = {
     "run --corpus table.csv --text-column corpo": "no column 'corpo'",
     "run --corpus nowhere": "nowhere",
     "run --corpus table.csv --text-column texto --vocabulary nowhere": "--vocabulary",
+    "run --corpus table.csv --text-column texto --lexicon nowhere": "--lexicon",
+    "run --corpus table.csv --text-column texto --lexicon table.csv": "Line 2 of table.csv",
+    "run --corpus table.csv --text-column texto --lexicon words.txt --unit subword": "leave out",
     "inspect --documents nowhere": "nowhere",
     "tokenize --documents nowhere": "nowhere",
     "train --tokens nowhere": "nowhere",
@@ -525,6 +528,7 @@ for command, wrong in json.loads(sys.argv[1]).items():
 
 def test_a_wrong_name_is_refused_before_tensorflow_is_imported(here):
     write(here / "table.csv", "texto,ano\nO gato bebeu leite.,1999\n")
+    write(here / "words.txt", "guaraná\t3\n")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, json.dumps(WRONG_NAMES)],
         cwd=here, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},

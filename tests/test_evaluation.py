@@ -24,6 +24,7 @@ from pipeline.model.interpolation import Mixture, find_weights, interpolate
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter, Predictions
+from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
@@ -400,7 +401,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, monkeypatch):
 
     monkeypatch.setattr(NextWord, "step_function", step_function)
     monkeypatch.setattr("pipeline.evaluation.evaluator._TIMED", 5)
-    assert step_latency(tmp_path / "lstm", VOCABULARY, STREAM) > 20
+    assert step_latency(tmp_path / "lstm", Lexicon.of(VOCABULARY), STREAM) > 20
     texts, states, answers = zip(*called, strict=True)
     assert texts[:6] == ("o", ".", "a", ",", "o", ".")
     assert answers[0]["words"].shape == (1, 3)

@@ -110,6 +110,7 @@ def trained_vocabulary(tmp_path):
     folder.mkdir()
     vocabulary = vocabulary_of("o", "O", ".", "riu", "<num>", case="keep", numbers="class")
     vocabulary.save(folder / "vocabulary.tsv")
+    (folder / "rare.tsv").write_text("Zé\tZé\t3\nEdu\tEdu\t2\nrio\trio\t1\n", encoding="utf-8")
     return folder
 
 
@@ -125,6 +126,10 @@ def test_streams_have_the_ids_of_the_model(trained_vocabulary, tmp_path):
     assert (grown.case, grown.numbers) == ("keep", "class")
     assert np.load(output / "valid.npy").tolist() == [1, 3, 7, 5, 4]
     assert np.load(output / "valid.letters.npy").tolist() == [1, 1, 3, 3, 1]
+    # The rare words are those of both texts, without what the vocabulary knows now.
+    rows = (output / "rare.tsv").read_text(encoding="utf-8").splitlines()
+    words = [("Zé", 4), *((word, 1) for word in "A a e em riram rio viu".split())]
+    assert rows == [f"{word}\t{word}\t{count}" for word, count in words]
 
 
 def test_words_are_listed_or_grown_but_not_both(trained_vocabulary, tmp_path):

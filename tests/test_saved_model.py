@@ -43,6 +43,7 @@ def project(tmp_path_factory):
     """A folder with models/nextword, exported twice as a stage is."""
     project = tmp_path_factory.mktemp("project")
     training = write_training(project / "training")
+    (training / "rare.tsv").write_text("gato\tgato\t2\nlisboa\tLisboa\t1\n", encoding="utf-8")
     tokens = write_tokens(project / "tokens")
     evaluation = project / "evaluation"
     parameters = {"training": training, "evaluation": evaluation, "suggestions": 3}
@@ -107,6 +108,7 @@ def test_the_card_describes_the_model(project):
     assert "| train | 30 | 600 |" in card
     assert "| perplexity | 81.2 | 81.2 |" in card
     assert "| top_3 | 34.5% | 34.5% |" in card
+    assert "- 2 other words" in card
     assert "not been measured" not in card
     assert str(project) not in card
     path, digest = re.search(r"SHA-256 of (variables/.*): ([0-9a-f]{64})", card).groups()
@@ -135,6 +137,21 @@ def test_licences_are_those_of_the_corpus(project, tmp_path, corpus, expected):
     assert "/home" not in card
 
 
+@pytest.mark.parametrize(
+    ("lexicon", "licence"),
+    [([], "cc0-1.0"), (["wordfreq"], "cc-by-sa-4.0"), (["wordfreq", "/home/ana/a.txt"], "unknown")],
+)
+def test_licences_are_those_of_the_lexicon_too(project, tmp_path, lexicon, licence):
+    card = card_of(project, tmp_path, lexicon)
+    assert f"\nlicense: {licence}\n" in card
+    assert ("https://creativecommons.org/licenses/by-sa/4.0/" in card) == ("wordfreq" in lexicon)
+    assert ("Speer (2022)" in " ".join(card.split())) == ("wordfreq" in lexicon)
+    assert ("- a.txt, a list of words for the lexicon: licence not known." in card) == (
+        len(lexicon) > 1
+    )
+    assert "/home" not in card
+
+
 def test_the_card_omits_text_that_was_made_again_after_training(project, tmp_path):
     path = project / "tokens" / "manifest.json"
     before = path.read_text()
@@ -148,11 +165,13 @@ def test_the_card_omits_text_that_was_made_again_after_training(project, tmp_pat
     assert "| train |" not in card
 
 
-def card_of(project, folder):
+def card_of(project, folder, lexicon=()):
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "vocabulary.tsv").touch()
     cache = Cache(size=20, theta=0.5, weight=0.25)
-    write_model_card(folder=folder, training=project / "training", evaluation=None, cache=cache)
+    write_model_card(
+        folder=folder, training=project / "training", evaluation=None, cache=cache, lexicon=lexicon
+    )
     card = (folder / "assets" / "model_card.md").read_text(encoding="utf-8")
     assert "a continuous cache of 20 tokens, θ = 0.5, λ = 0.25" in card
     return card

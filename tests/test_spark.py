@@ -117,7 +117,8 @@ def assert_equal(
     spark_tokenize.tokenize(far_documents, far_tokens, config=config, master=master)
     for name in ("files.csv", "removed.csv", "splits.json"):
         assert (far_documents / name).read_bytes() == (documents / name).read_bytes()
-    for name in ("vocabulary.tsv", "tokenizer.json"):
+    names = ["vocabulary.tsv", "tokenizer.json"]
+    for name in [*names, "rare.tsv"] if unit == "word" else names:
         assert (far_tokens / name).read_bytes() == (tokens / name).read_bytes()
     pd.testing.assert_frame_equal(
         pd.read_parquet(far_documents / "documents.parquet"),
@@ -135,6 +136,8 @@ def assert_equal(
         if written:
             letters = open_stream(far_tokens / f"{split}.letters.npy")[:]
             np.testing.assert_array_equal(letters, np.load(tokens / f"{split}.letters.npy"))
+            lines = [p.read_bytes() for p in sorted(far_tokens.glob(f"{split}.unknown-*.txt"))]
+            assert b"".join(lines) == (tokens / f"{split}.unknown.txt").read_bytes()
     left = [path for folder in (far_documents, far_tokens) for path in folder.rglob(".*")]
     assert not left
     return far_documents, far_tokens

@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from texts import MARKS, WORDS, write_documents
 
-from pipeline.evaluation.keystrokes import Completions
+from pipeline.evaluation.keystrokes import Completions, mark_outside
 from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import Meter
+from pipeline.text.lexicon import Lexicon
 from pipeline.text.suggestible import MISSING_ACCENT, WHOLE
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
-from pipeline.tokens.tokenize import ids_and_letters
+from pipeline.tokens.encoded import Encoded
 from pipeline.tokens.tokenize import tokenize as write_tokens
 
 VOCABULARY = vocabulary_of(*MARKS, *WORDS, displays={"brasil": "Brasil", "sr.": "Sr."})
@@ -249,6 +250,16 @@ def test_subwords_are_completed(case):
 
 
 CHATS = sorted((SAMPLE / "conversas").glob("*.txt"))
+# Words that begin as others do, some in the text, with ties.
+LISTED = """
+    acaso acabado açude agora-agora amanhecer bolsa bolsão bola combinado combinada combinar
+    demorar demorado difícil dificilmente entendi entender entendido esperança espera falou
+    falaram fazendo fazenda feira festa gente-boa horário horas importante imprimir jeitinho
+    joia levando levantar mandei mandando mensagem mercado mercadoria nervosa nenhuma ótimas
+    pagamento pagar papelada perdão perder perto picanha prometo quase receita reunião sábado
+    sabão segunda-feira sério sorte tarde tardinha terça trabalhando trânsito última vizinha
+    vizinho zelador
+""".split()
 
 
 @pytest.fixture(scope="module")
@@ -257,22 +268,33 @@ def chats(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chats")
     texts = [path.read_text(encoding="utf-8") for path in CHATS[:6]]
     documents = write_documents(folder, {"train": texts, "valid": texts[:1], "test": texts[:1]})
-    write_tokens(documents, folder, config=VocabularyConfig(vocabulary_size=1500, min_count=1))
+    write_tokens(documents, folder, config=VocabularyConfig(vocabulary_size=500, min_count=1))
     # The cell that compiles fastest.
     options = {"cell": "feedforward", "embedding": 32, "units": 32, "window": 20, "epochs": 2}
     trained(folder, folder / "training", **options)
     return folder / "training"
 
 
-def test_typing_with_the_exported_model_takes_the_keystrokes_measured(chats):
+@pytest.mark.parametrize("lists", [None, [], [LISTED]], ids=["vocabulary", "rare", "listed"])
+def test_typing_with_the_exported_model_takes_the_keystrokes_measured(chats, tmp_path, lists):
     text = CHATS[6].read_text(encoding="utf-8")[:2000].strip()
     vocabulary = Vocabulary.load(chats / "vocabulary.tsv")
-    ids, _, _ = ids_and_letters(Tokenizer(vocabulary), [text.encode()])
+    lexicon = Lexicon.of(vocabulary)
+    if lists is not None:
+        for words in lists:
+            lines = [f"{word}\t{n % 7 + 1}\n" for n, word in enumerate(words)]
+            (tmp_path / "words.txt").write_text("".join(lines), encoding="utf-8")
+        lexicon = Lexicon.load(chats, vocabulary, [str(tmp_path / "words.txt")] * len(lists))
+    encoded = Encoded.of(Tokenizer(vocabulary), [text.encode()])
+    places = lexicon.numbers([token.decode() for token in encoded.unknown])
+    targets = np.unique(places[places >= 0])
     model = load_model(chats, batch_size=1)
-    meter = Meter(model, reset=model.reset_states, find=Completions.of(vocabulary).find)
-    typed = meter.measure(ids, batch_size=1).typed
+    words = Completions.of(vocabulary, lexicon, targets.tolist())
+    meter = Meter(model, reset=model.reset_states, find=words.find)
+    got = meter.measure(mark_outside(encoded.ids, places, targets), batch_size=1)
+    typed = got.typed
 
-    module = NextWord(load_model(chats), vocabulary, suggestions=3)
+    module = NextWord(load_model(chats), vocabulary, suggestions=3, lexicon=lexicon)
     written = [token.decode() for token in tokenize(tf.constant([text])).values.numpy()]
     before = [" ".join(written[:i]).replace(BREAK, "\n") for i in range(len(written))]
     pressed = np.full(len(written), -1)
@@ -289,3 +311,7 @@ def test_typing_with_the_exported_model_takes_the_keystrokes_measured(chats):
     assert np.count_nonzero(pressed == 0) > 20
     assert np.count_nonzero(pressed > 0) > 100
     np.testing.assert_array_equal(pressed, typed)
+    # More than a few of the words that the vocabulary lacks are among them.
+    assert np.count_nonzero(got.outside & (pressed >= 0)) >= (20 if lexicon else 0)
+    assert got.outside.any() == bool(lexicon)
+    np.testing.assert_array_equal(pressed == 0, (got.word_rank < 3) & (typed >= 0))

@@ -19,7 +19,7 @@ from pipeline import InputError
 from pipeline.model.language_model import load_model
 from pipeline.parallel import side_by_side
 from pipeline.predict import load
-from pipeline.text.tokenizer import Tokenizer, tokenize
+from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens import counting
 from pipeline.tokens import tokenize as stage
@@ -55,6 +55,35 @@ def test_streams_hold_the_ids_of_the_tokenizer(run, choices):
         np.testing.assert_array_equal(ids, expected)
     counted = np.bincount(written["train"], minlength=len(vocabulary))
     assert counted.tolist() == list(vocabulary.counts)
+
+
+@pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: "-".join(choices.values()))
+def test_what_the_vocabulary_lacks_is_kept_as_it_is_written(run, tmp_path, choices):
+    vocabulary, written = run(**choices, min_count=2)
+    output = next(path for path in tmp_path.iterdir() if (path / "rare.tsv").exists())
+    known, folded = {*vocabulary.tokens}, choices["case"] == "fold"
+    for split in ("valid", "test"):
+        tokens = tokenize(tf.constant(stream_texts(split))).values.numpy()
+        shown = (output / f"{split}.unknown.txt").read_text(encoding="utf-8").splitlines()
+        assert len(shown) == np.count_nonzero(written[split] == 0)
+        places = np.flatnonzero(written[split][written[split] != 1] == 0)
+        assert shown == [tokens[tokens != BREAK.encode()][i].decode() for i in places]
+    counts = collections.Counter(
+        token.decode().lower() if folded else token.decode()
+        for token in tokenize(tf.constant(stream_texts("train"))).values.numpy()
+    )
+    rows = [line.split("\t") for line in (output / "rare.tsv").read_text("utf-8").splitlines()]
+    words = {word: int(count) for word, _, count in rows}
+    assert words == {
+        token: count
+        for token, count in counts.items()
+        if token not in known and is_word(token.lower())
+    }
+    assert [word for word, _, _ in rows] == sorted(words, key=lambda word: (-words[word], word))
+    assert all(display.lower() == word.lower() for word, display, _ in rows)
+    # A name inside a sentence, but once.
+    assert ["josé" if folded else "José", "José", "1"] in rows
+    assert vocabulary.counts[0] >= sum(words.values())
 
 
 def test_the_size_of_batches_and_row_groups_changes_nothing(run, tmp_path, monkeypatch):

@@ -51,6 +51,7 @@ from pipeline.cli.presets import (
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
+    check_lexicon,
     evaluate_stage,
     explain_stage,
     export_stage,
@@ -269,6 +270,7 @@ def evaluate(
     """
     require("train", training, *baselines)
     require("tokenize", tokens)
+    options["lexicon"] = check_lexicon(options["lexicon"])
     config = take(EvaluationConfig, options)
     require_files(text=config.text, explanation=config.explanation, ablation=config.ablation)
     with mlflow_run():
@@ -353,8 +355,10 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     TensorFlow Serving looks for.
     """
     require("train", training)
-    if options["cache"] and format == "saved_model":
-        require("tokenize", options["tokens"])
+    if format == "saved_model":
+        options["lexicon"] = check_lexicon(options["lexicon"])
+        if options["cache"]:
+            require("tokenize", options["tokens"])
     output = output or (LITERT if format == "litert" else MODEL)
     with mlflow_run(output=output):
         _check_register(options["register"])
@@ -471,6 +475,9 @@ def run(
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     explanation = take(ExplanationConfig, options)
     cache, order = options.pop("cache"), options.pop("ngram_order")
+    lexicon = check_lexicon(options.pop("lexicon"))
+    if lexicon and words.unit == "subword":
+        raise InputError("To subwords no word is unknown: leave out --lexicon or --unit.")
     spark = take_spark(options)
 
     with mlflow_run():
@@ -492,9 +499,11 @@ def run(
                 baselines = (*baselines, folder)
         models = (TRAINING, *baselines)
         explain_stage(TOKENS, EXPLANATION, models=models, config=explanation, force=force)
-        shown = EvaluationConfig(ngram_order=order, cache=cache, explanation=EXPLANATION)
+        shown = EvaluationConfig(
+            ngram_order=order, cache=cache, lexicon=lexicon, explanation=EXPLANATION
+        )
         evaluate_stage(TRAINING, TOKENS, EVALUATION, baselines=baselines, config=shown, force=force)
         export_stage(
             TRAINING, TOKENS, EVALUATION, MODEL,
-            suggestions=suggestions, cache=cache, register=register, force=force,
+            suggestions=suggestions, cache=cache, lexicon=lexicon, register=register, force=force,
         )  # fmt: skip

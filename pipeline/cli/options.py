@@ -73,9 +73,15 @@ class _Numbers(click.ParamType):
         return tuple(self._number.convert(word, param, ctx) for word in value.split())
 
 
+# Of a field whose option may be repeated.
+_TEXTS = tuple[str, ...]
+
+
 def _type_of(hint: Any, limits: dict[str, Any]) -> click.ParamType:
     """Return the type of the option of a field."""
     kinds = typing.get_args(hint)
+    if hint == _TEXTS:
+        return click.STRING
     if typing.get_origin(hint) is typing.Literal:
         return click.Choice(kinds)
     if typing.get_origin(hint) is tuple:
@@ -106,6 +112,7 @@ def options_of(config: type, *names: str) -> Decorator:
                 fields[name].default,
                 fields[name].metadata["help"],
                 type=_type_of(hints[name], fields[name].metadata["limits"]),
+                multiple=hints[name] == _TEXTS,
             )
             for name in names or fields
         )
@@ -181,10 +188,9 @@ init_options = all_of(
     option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),
 )  # fmt: skip
 
-cache_option = options_of(EvaluationConfig, "cache")
 ngram_option = options_of(EvaluationConfig, "ngram_order")
 export_options = all_of(
     option("--suggestions", 5, "Words suggested.", type=positive),
-    cache_option,
+    options_of(EvaluationConfig, "cache", "lexicon"),
     option("--register", None, "Name in MLflow's registry, where the model becomes the next version."),
 )  # fmt: skip

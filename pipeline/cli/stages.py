@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,28 @@ def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
             return  # ingest reports what it skips
 
 
+def check_lexicon(names: Sequence[str]) -> tuple[str, ...]:
+    """Read the word lists that --lexicon names, before anything slow; return those names.
+
+    Raises:
+        InputError: one is no list of words.
+    """
+    from pipeline.text.word_lists import read_list
+
+    given = tuple(filter(None, names))  # `mlflow run -P lexicon=` passes an empty one
+    for file in _files_of(given):
+        require_files(lexicon=file)
+    for name in given:
+        read_list(name)
+    return given
+
+
+def _files_of(lexicon: Sequence[str]) -> list[Path]:
+    from pipeline.text.word_lists import WORDFREQ
+
+    return [Path(name) for name in lexicon if name != WORDFREQ]
+
+
 def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     """Start an MLflow run named after the command; log the options that it uses.
 
@@ -114,7 +136,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     if options.get("vocabulary"):
         left_out |= {"vocabulary_size", "min_count"}
     if options.get("format") == "litert":
-        left_out |= {"tokens", "evaluation", "suggestions", "cache", "register"}
+        left_out |= {"tokens", "evaluation", "suggestions", "cache", "lexicon", "register"}
     if "stride" in options:
         options["stride"] = options["stride"] or options["window"]
     if options.get("cell", "lstm") != "lstm":
@@ -274,9 +296,10 @@ def evaluate_stage(
     from pipeline.tracking.runs import log_evaluation
 
     shown = (config.text, config.explanation, config.ablation)
+    lists = _files_of(config.lexicon)
     run_or_skip(
         evaluate,
-        reads=[training, tokens, *baselines, *filter(None, shown)],
+        reads=[training, tokens, *baselines, *filter(None, shown), *lists],
         output=output,
         parameters={
             "training": training,
@@ -299,6 +322,7 @@ def export_stage(
     *,
     suggestions: int,
     cache: int,
+    lexicon: tuple[str, ...],
     register: str | None,
     force: bool,
 ) -> None:
@@ -308,14 +332,16 @@ def export_stage(
 
     # What there is of an evaluation stands in the model card.
     measured = evaluation if (evaluation / "metrics.json").is_file() else None
+    others = [*([tokens] if cache else []), *([measured] if measured else [])]
     run_or_skip(
         export,
-        reads=[training, *([tokens] if cache else []), *([measured] if measured else [])],
+        reads=[training, *others, *_files_of(lexicon)],
         output=output,
         parameters={
             "training": training,
             "suggestions": suggestions,
             "cache": cache,
+            "lexicon": lexicon,
             "tokens": tokens if cache else None,
             "evaluation": measured,
         },

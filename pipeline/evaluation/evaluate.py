@@ -18,6 +18,7 @@ from pipeline.evaluation.report.explanation import Explanation
 from pipeline.evaluation.report.page import read_ablation, write_report
 from pipeline.manifest import digest
 from pipeline.model.language_model import named_models
+from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import Vocabulary, check_same_ids
 from pipeline.tokens.windows import open_stream
 
@@ -52,8 +53,8 @@ def evaluate(
         config: what else is measured and shown.
 
     Raises:
-        InputError: a folder lacks its files, a model knows another vocabulary, or there is no text
-            to predict.
+        InputError: a folder lacks its files, a model knows another vocabulary, there is no text
+            to predict, or a list of the lexicon is none.
     """
     explained = None if config.explanation is None else Explanation.load(config.explanation)
     changes = read_ablation(config.ablation) if config.ablation else ()
@@ -67,8 +68,9 @@ def evaluate(
         _check_explained(explained, evaluated, config.explanation)
     for folder in models.values():
         check_same_ids(vocabulary, folder, tokens)
+    lexicon = Lexicon.load(training, vocabulary, config.lexicon)
 
-    evaluator = Evaluator(texts, vocabulary)
+    evaluator = Evaluator(texts, vocabulary, lexicon)
     for name, folder in models.items():
         model = EvaluatedModel(name, name, "network", digest=evaluated[name])
         evaluator.add_network(model, folder)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
-from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions
+from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions, mark_outside
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache, CachedModel, tune
@@ -21,6 +21,8 @@ from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES, Meter, Predictions
+from pipeline.text.lexicon import Lexicon
+from pipeline.text.tokenizer import is_word, normalise
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 
 # Training tokens that n-grams are counted in, each of which takes about 170 bytes, and the number
@@ -38,17 +40,30 @@ class Evaluator:
     Args:
         texts: the validation split first; caches and mixtures are tuned on it.
         vocabulary: of all texts and models.
+        lexicon: of words that all models suggest besides.
 
     Attributes:
         predictions: model → name of the text → its predictions.
         constants: model → metrics that are the same on all texts.
     """
 
-    def __init__(self, texts: Sequence[HeldOutText], vocabulary: Vocabulary):
+    def __init__(
+        self, texts: Sequence[HeldOutText], vocabulary: Vocabulary, lexicon: Lexicon | None = None
+    ):
         self.predictions: dict[EvaluatedModel, dict[str, Predictions]] = {}
         self.constants: dict[EvaluatedModel, dict[str, float]] = {}
         self._texts, self._vocabulary = texts, vocabulary
-        self._find = Completions.of(vocabulary).find if vocabulary.unit == "word" else None
+        self._lexicon = lexicon or Lexicon.of(vocabulary)
+        places = [self._lexicon.numbers(text.unknown) for text in texts]
+        targets = np.unique(np.concatenate(places))
+        targets = targets[targets >= 0]
+        self._streams = {
+            text.name: mark_outside(text.stream, found, targets)
+            for text, found in zip(texts, places, strict=True)
+        }
+        self._find = None
+        if vocabulary.unit == "word":
+            self._find = Completions.of(vocabulary, self._lexicon, targets.tolist()).find
         # The evaluated network, without and with a cache, which n-grams are mixed with.
         self._networks: dict[EvaluatedModel, Any] = {}
 
@@ -56,7 +71,7 @@ class Evaluator:
         """Measure a trained network."""
         network = load_model(folder, batch_size=LANES)
         self._networks = self._networks or {model: network}
-        ms = step_latency(folder, self._vocabulary, self._texts[0].stream)
+        ms = step_latency(folder, self._lexicon, self._texts[0].stream)
         self._add(model, network, latency_ms=ms)
 
     def add_cache(self, folder: Path, *, size: int) -> None:
@@ -67,7 +82,7 @@ class Evaluator:
         name = f"{model.name}_cache"
         described = EvaluatedModel(name, name, "cache", (model.name,))
         cached = self._networks[described] = CachedModel(network, cache)
-        ms = step_latency(folder, self._vocabulary, stream, cache=cache)
+        ms = step_latency(folder, self._lexicon, stream, cache=cache)
         numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight}
         self._add(described, cached, **numbers, latency_ms=ms)
 
@@ -101,7 +116,7 @@ class Evaluator:
         """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed."""
         reset = getattr(logits, "reset_states", lambda: None)
         meter = Meter(logits, reset=reset, find=self._find)
-        self.predictions[model] = {text.name: meter.measure(text.stream) for text in self._texts}
+        self.predictions[model] = {name: meter.measure(s) for name, s in self._streams.items()}
         self.constants[model] = constants
 
     def results(
@@ -117,6 +132,7 @@ class Evaluator:
                 metrics[text.name][model.name] = {
                     **score(predictions, text, vocabulary=self._vocabulary),
                     **self.constants[model],
+                    **_coverage(text, self._lexicon),
                     **(overlap if text.name == "text" else {}),
                 }
                 for name, rows in {
@@ -131,6 +147,15 @@ class Evaluator:
         return metrics, {name: pd.concat(rows).convert_dtypes() for name, rows in tables.items()}
 
 
+def _coverage(text: HeldOutText, lexicon: Lexicon) -> dict[str, float]:
+    """Compute the share of the unknown words of a text that a lexicon has, if there are both."""
+    lowered = normalise(tf.constant([*text.unknown], tf.string), case="fold", numbers="keep")
+    words = is_word(lowered).numpy()
+    if not lexicon or not words.any():
+        return {}
+    return {"lexicon_coverage": float((lexicon.numbers(text.unknown)[words] >= 0).mean())}
+
+
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
     """Compute ln p of every token by its count in training, with add-one smoothing; (V,)."""
     counts = np.array(vocabulary.counts, np.float64) + 1
@@ -138,14 +163,17 @@ def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
 
 
 def step_latency(
-    folder: Path, vocabulary: Vocabulary, stream: np.ndarray, *, cache: Cache | None = None
+    folder: Path, lexicon: Lexicon, stream: np.ndarray, *, cache: Cache | None = None
 ) -> float:
     """Measure the median milliseconds of a call of the exported `step` on this machine.
 
     A call reads one word of one text after a state, and returns three suggestions and the new
     state. It is called in this process, so the time of a server is not included.
     """
-    module = NextWord(load_model(folder), vocabulary, suggestions=SUGGESTIONS, cache=cache)
+    vocabulary = lexicon.vocabulary
+    module = NextWord(
+        load_model(folder), vocabulary, suggestions=SUGGESTIONS, cache=cache, lexicon=lexicon
+    )
     step = module.step_function()
     spellings = vocabulary.spellings()
     words = [spellings[i] for i in stream[: _WARMUP + _TIMED] if i > BEGIN_ID] or ["."]

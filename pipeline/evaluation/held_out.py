@@ -1,6 +1,7 @@
 """Held-out text as ids, with what a measurement needs to know about it."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,8 +11,8 @@ from pipeline import InputError
 from pipeline.corpus.overlap import NGRAM, Tokens, look_up
 from pipeline.corpus.reading import read_file
 from pipeline.text.tokenizer import Tokenizer
-from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
-from pipeline.tokens.tokenize import ids_and_letters
+from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+from pipeline.tokens.encoded import Encoded
 from pipeline.tokens.windows import document_spans, open_stream, paragraph_spans
 
 # Blocks that a single document is divided into, each taken for a document.
@@ -31,21 +32,28 @@ class HeldOutText:
             pieces of words.
         documents: int64, (D + 1,), index of each document's first target, and last the number of
             targets.
+        unknown: each `<unk>` of the stream as it was written; empty where tokens are pieces.
     """
 
     name: str
     stream: np.ndarray
     letters: np.ndarray | None
     documents: np.ndarray
+    unknown: Sequence[str] = ()
 
     @classmethod
     def of(
-        cls, name: str, stream: np.ndarray, letters: np.ndarray | None, counts: np.ndarray
+        cls,
+        name: str,
+        stream: np.ndarray,
+        letters: np.ndarray | None,
+        counts: np.ndarray,
+        unknown: Sequence[str] = (),
     ) -> Self:
         """Create a text from the number of paragraphs in each document, (D,)."""
         # The first token of a span is not a target.
         ends = [end - 1 for _, end in document_spans(stream, counts.tolist())]
-        return cls(name, stream, letters, np.array([0, *ends], np.int64))
+        return cls(name, stream, letters, np.array([0, *ends], np.int64), unknown)
 
     def units(self) -> tuple[str, np.ndarray]:
         """Return "document", or "block" of a single document, and the bounds of each.
@@ -70,18 +78,28 @@ def open_split(tokens: Path, split: str, vocabulary: Vocabulary) -> HeldOutText:
     if len(stream) < 2:
         raise InputError(f"The {split} split in {tokens} has no text to predict.")
     counts = open_stream(tokens / f"{split}.documents.npy")[:]
-    letters = None
+    letters, unknown = None, list[str]()
+    together = True
     if vocabulary.unit == "word":
         letters = open_stream(tokens / f"{split}.letters.npy")
-    text = HeldOutText.of(split, stream, letters, counts)
-    if text.documents[-1] != len(stream) - 1 or (
-        letters is not None and len(letters) != len(stream)
-    ):
+        unknown = _read_unknown(tokens, split)
+        together = len(letters) == len(stream)
+        together &= len(unknown) == np.count_nonzero(stream[:] == UNKNOWN_ID)
+    text = HeldOutText.of(split, stream, letters, counts, unknown)
+    if text.documents[-1] != len(stream) - 1 or not together:
         raise InputError(
             f"The files of the {split} split in {tokens} do not belong together: run `nextword "
             "tokenize` again."
         )
     return text
+
+
+def _read_unknown(tokens: Path, split: str) -> list[str]:
+    """Read what `tokenize` wrote of the unknown tokens, in one file or in Spark's shards."""
+    whole = tokens / f"{split}.unknown.txt"
+    paths = [whole] if whole.exists() else sorted(tokens.glob(f"{split}.unknown-*.txt"))
+    texts = (path.read_bytes().decode(errors="replace") for path in paths)
+    return [token for text in texts for token in text.split("\n")[:-1]]
 
 
 def read_text(path: Path, vocabulary: Vocabulary, *, text_column: str) -> HeldOutText:
@@ -100,13 +118,18 @@ def read_text(path: Path, vocabulary: Vocabulary, *, text_column: str) -> HeldOu
         ) from error
     tokenizer = Tokenizer(vocabulary)
     parts = [
-        ids_and_letters(tokenizer, texts[first : first + _BATCH])
+        Encoded.of(tokenizer, texts[first : first + _BATCH])
         for first in range(0, len(texts), _BATCH)
     ]
-    if sum(len(ids) for ids, _, _ in parts) < 2:
+    if sum(len(part.ids) for part in parts) < 2:
         raise InputError(f"{path} has no text to predict: name another file.")
-    ids, letters, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return HeldOutText.of("text", ids, letters if vocabulary.unit == "word" else None, counts)
+    ids, letters, counts = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ids", "letters", "paragraphs")
+    )
+    unknown = [token.decode() for part in parts for token in part.unknown]
+    of_words = vocabulary.unit == "word"
+    return HeldOutText.of("text", ids, letters if of_words else None, counts, unknown)
 
 
 def training_overlap(text: HeldOutText, train: np.ndarray) -> float:

@@ -59,6 +59,8 @@ def score(
     if predictions.word_rank is not None:
         word = suggestible(vocabulary)[predictions.targets]
         count = max((word | ~known).sum(), 1)
+        if predictions.outside is not None:
+            word |= predictions.outside
         for k in TOP:
             metrics[f"top_{k}_words"] = (word & (predictions.word_rank < k)).sum() / count
     sums = by_unit(predictions, text, vocabulary=vocabulary)[[*SUMS]].to_numpy()

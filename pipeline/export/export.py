@@ -40,8 +40,8 @@ def export(
         output: folder to write into.
         suggestions: k, words to suggest.
         cache: N, tokens that a continuous cache remembers; 0 for no cache.
-        lexicon: names of word lists, as `WordList.read` takes them. The words of the training text
-            that are too rare for the vocabulary are always suggested, too.
+        lexicon: names of word lists, as `text.word_lists.read_list` takes them. The words of the
+            training text that are too rare for the vocabulary are always suggested, too.
         tokens: folder that `tokenize` wrote; the cache is tuned on its validation split.
         evaluation: folder that `evaluate` wrote, for the model card.
 
@@ -66,7 +66,9 @@ def export(
             words.save(files[-1])
         module.assets = [tf.saved_model.Asset(str(file)) for file in files]
         tf.saved_model.save(module, str(version), signatures=module.signatures())
-    write_model_card(folder=version, training=training, evaluation=evaluation, cache=tuned)
+    write_model_card(
+        folder=version, training=training, evaluation=evaluation, cache=tuned, lexicon=lexicon
+    )
     shutil.copytree(version, output, copy_function=_link, dirs_exist_ok=True)
 
 

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,17 @@ from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig
 from pipeline.text.vocabulary import Vocabulary
+from pipeline.text.word_lists import WORDFREQ
 
 # The corpus that ships; its licence is CC0.
 _SAMPLE = ("data", "sample")
+_WORDFREQ = """\
+- The lexicon has words and their frequencies from the Portuguese list of wordfreq {version}: Robyn
+  Speer (2022), https://doi.org/10.5281/zenodo.7199437, CC BY-SA 4.0
+  (https://creativecommons.org/licenses/by-sa/4.0/). Left out are words of the vocabulary and what
+  is no word; the most frequent are kept."""
+# What a model without and with a lexicon cannot suggest.
+_LACKS = ("its vocabulary lacks", "neither its vocabulary nor its lexicon has")
 # Metrics that a card shows.
 _METRICS = {
     "perplexity": "{:.1f}",
@@ -29,6 +38,7 @@ _METRICS = {
     "top_3": "{:.1%}",
     "top_3_words": "{:.1%}",
     "keystroke_savings": "{:.1%}",
+    "lexicon_coverage": "{:.1%}",
     "tokens": "{:,}",
 }
 _CARD = """\
@@ -66,7 +76,8 @@ goes on writing. Made by nextword-pt; its README documents the signatures.
   reads like its corpus and means nothing. Do not rely on it, and do not pass it off as a person's.
 - It repeats its corpus: names, prejudices and secrets in it can come out again. Do not give away a
   model of private text.
-- It never suggests a word that its vocabulary lacks, and predicts poorly in a text full of them.
+- It never suggests a word that {lacks}, and predicts poorly in a text
+  full of words that its vocabulary lacks.
 
 ## Origin
 
@@ -75,7 +86,12 @@ goes on writing. Made by nextword-pt; its README documents the signatures.
 
 
 def write_model_card(
-    *, folder: Path, training: Path, evaluation: Path | None, cache: Cache | None
+    *,
+    folder: Path,
+    training: Path,
+    evaluation: Path | None,
+    cache: Cache | None,
+    lexicon: Sequence[str] = (),
 ) -> None:
     """Write assets/model_card.md into the folder of a SavedModel.
 
@@ -84,34 +100,41 @@ def write_model_card(
     Args:
         folder: of the SavedModel.
         training: folder that `train` wrote.
-        evaluation: folder that `evaluate` wrote; figures of another model, another training or
-            another cache are left out.
+        evaluation: folder that `evaluate` wrote; figures of another model, another training,
+            another cache or another lexicon are left out.
         cache: of the model, if any.
+        lexicon: names of its word lists.
     """
     config = ModelConfig.load(training / "model.json")
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
     tokens = _input_of(training, "tokens")
     documents = _input_of(tokens, "documents") if tokens else None
     corpora = _parameters(documents).get("corpus", []) if documents else []
-    figures = _figures(evaluation, training, cache) if evaluation else {}
+    same = evaluation and _parameters(evaluation).get("lexicon", []) == [*lexicon]
+    figures = _figures(evaluation, training, cache) if evaluation and same else {}
+    words = folder / "assets" / "lexicon.tsv"
     card = _CARD.format(
-        licence=_licence(corpora),
+        licence=_licence(corpora, lexicon),
         cell=config.cell,
         metrics="metrics:\n- perplexity\n- accuracy\n" if figures else "",
-        corpus=_corpus(corpora, tokens),
-        model=_model(config, vocabulary, cache),
+        corpus=_corpus(corpora, lexicon, tokens),
+        model="\n".join([_model(config, vocabulary, cache), *_lexicon(words)]),
+        lacks=_LACKS[words.exists()],
         measured=_measured(figures),
         origin=_origin(folder),
     )
     (folder / "assets" / "model_card.md").write_text(card, encoding="utf-8")
 
 
-def _licence(corpora: list[str]) -> str:
+def _licence(corpora: list[str], lexicon: Sequence[str]) -> str:
+    if not {*lexicon} <= {WORDFREQ}:
+        return "license: unknown"
     if corpora and all(map(_is_sample, corpora)):
-        return "license: cc0-1.0"
+        return "license: cc-by-sa-4.0" if lexicon else "license: cc0-1.0"
     found = [catalog.find(name) for name in corpora]
     if found and all(found):
         licences = dict.fromkeys(corpus.licence for corpus in found if corpus)
+        licences |= {f"CC BY-SA 4.0 ({WORDFREQ})": None} if lexicon else {}
         return f"license: other\nlicense_name: {json.dumps('; '.join(licences))}"
     return "license: unknown"
 
@@ -120,8 +143,14 @@ def _is_sample(name: str) -> bool:
     return Path(name).parts[-2:] == _SAMPLE
 
 
-def _corpus(corpora: list[str], tokens: Path | None) -> str:
+def _corpus(corpora: list[str], lexicon: Sequence[str], tokens: Path | None) -> str:
     lines = [_describe(name) for name in corpora] or ["- Not known."]
+    lines += [
+        _WORDFREQ.format(version=_version(WORDFREQ))
+        if name == WORDFREQ
+        else f"- {Path(name).name}, a list of words for the lexicon: licence not known."
+        for name in lexicon
+    ]
     if tokens and (tokens / "train.documents.npy").exists():
         lines += ["", "| split | documents | tokens |", "|---|---|---|"]
         for split in ("train", "valid", "test"):
@@ -157,6 +186,14 @@ def _model(config: ModelConfig, vocabulary: Vocabulary, cache: Cache | None) -> 
         weights = f"θ = {cache.theta:g}, λ = {cache.weight:g}"
         lines.append(f"- a continuous cache of {cache.size} tokens, {weights}")
     return "\n".join(lines)
+
+
+def _lexicon(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        count = sum(1 for _ in file)
+    return [f"- {count:,} other words, each of which has its share of p(`<unk>`): the lexicon"]
 
 
 def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str, dict[str, float]]:

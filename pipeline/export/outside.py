@@ -23,13 +23,13 @@ class OutsideWords(tf.Module):
     """The best words of a lexicon; they share p(<unk> | text) by f, see `Lexicon`.
 
     Attributes:
-        displays: words in the order of the keys, (N,).
-        f: their share of `<unk>`, (N,).
+        displays: the words of the lexicon, (N,).
+        f: their shares of `<unk>`, (N,).
     """
 
     def __init__(self, lexicon: Lexicon):
         super().__init__(name="outside_words")
-        words = codes_of(tf.constant(list(lexicon.words)))
+        words = codes_of(tf.constant(list(lexicon.words)))  # (N, None)
         letters = words.values.numpy()
         bare = {code: ord(strip_accent(chr(code))) for code in np.unique(letters).tolist()}
         alphabet = np.array(sorted({*bare, *bare.values()}), np.int32)
@@ -43,9 +43,8 @@ class OutsideWords(tf.Module):
         # Of words with the same key, the most frequent first.
         order = np.argsort(keys, kind="stable")
         self._keys = tf.constant(keys[order])
-        self.displays = tf.gather(tf.constant(list(lexicon.words)), order)
-        self.f = tf.constant(lexicon.probabilities[order])
-        self._most_frequent = tf.constant(np.argsort(order), tf.int32)
+        self._order = tf.constant(order, tf.int32)
+        self.displays, self.f = tf.constant(list(lexicon.words)), tf.constant(lexicon.probabilities)
         sorted_words = tf.gather(words.with_values(tf.constant(numbers, tf.int16)), order)
         self._letters, self._bare_of = sorted_words.values, tf.constant(bare_of, tf.int32)
         self._starts = tf.cast(sorted_words.row_starts(), tf.int32)
@@ -66,16 +65,16 @@ class OutsideWords(tf.Module):
             count: K ≤ N, words to find.
 
         Returns:
-            Places of the words in `displays`, int32 (B, K), and f · p(typed | word), float32
+            Places of the words in the lexicon, int32 (B, K), and f · p(typed | word), float32
             (B, K); -1 where there are fewer words.
         """
-        frequent = tf.repeat(self._most_frequent[None, :count], rows, axis=0)
+        frequent = tf.repeat(tf.range(count)[None], rows, axis=0)
+        f = tf.gather(self.f, frequent)
         if typed is None:
-            return frequent, tf.gather(self.f, frequent)
+            return frequent, f
         places, scores = self._best_of_range(typed, count)
         nothing = tf.equal(typed.length, 0)[:, None]  # every word fits
-        places = tf.where(nothing, frequent, places)
-        return places, tf.where(nothing, tf.gather(self.f, frequent), scores)
+        return tf.where(nothing, frequent, places), tf.where(nothing, f, scores)
 
     def _best_of_range(self, typed: Typed, count: int) -> tuple[tf.Tensor, tf.Tensor]:
         letters, first, end = self._range(typed)
@@ -96,11 +95,13 @@ class OutsideWords(tf.Module):
         _, fits, same = tf.while_loop(
             lambda i, *_: i < longest, body, (tf.constant(0), more >= 0, yes)
         )
-        scores = tf.where(fits, tf.gather(self.f, word) * likelihood(same, more), -1.0)
+        f = tf.gather(self.f, tf.gather(self._order, word))
+        scores = tf.where(fits, f * likelihood(same, more), -1.0)
         padded = ranges.with_values(scores).to_tensor(-1.0)
         padded = tf.pad(padded, [[0, 0], [0, count]], constant_values=-1.0)
         scores, places = tf.math.top_k(padded, count)
-        return tf.minimum(first[:, None] + places, tf.size(self._keys) - 1), scores
+        places = tf.minimum(first[:, None] + places, tf.size(self._order) - 1)
+        return tf.gather(self._order, places), scores
 
     def _range(self, typed: Typed) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the letters typed as numbers in the alphabet, (B, P), and the ranges of words.

@@ -42,7 +42,8 @@ class NextWord(tf.Module):
     ):
         super().__init__(name="nextword")
         self.reader = Reader(model, vocabulary, cache=cache)
-        self.words = Words(self.reader, lexicon or Lexicon(vocabulary), suggestions=suggestions)
+        lexicon = lexicon or Lexicon.of(vocabulary)
+        self.words = Words(self.reader, lexicon, suggestions=suggestions)
         self.writer = Writer(self.reader, vocabulary)
         self._closes = tf.constant(vocabulary.closes())
 

@@ -11,7 +11,7 @@ from pipeline.export.prefixes import Letters, Typed, likelihood, read_prefix
 from pipeline.export.reader import Reader
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.suggestible import suggestible
-from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
+from pipeline.text.vocabulary import UNKNOWN_ID
 
 Suggestions = dict[str, tf.Tensor]
 

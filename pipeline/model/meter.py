@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.text.vocabulary import UNKNOWN_ID
-from pipeline.tokens.windows import paragraph_lanes, windows
+from pipeline.tokens.windows import NO_TARGET, paragraph_lanes, windows
 
-# Maps logits (B, T, V), whether each is above the target's (B, T, V), and targets (B, T) to
-# `word_rank` and `typed` of `Predictions`, (B, T) each.
+# Maps logits (B, T, V), whether each is above the target's (B, T, V), and targets (B, T), those
+# of other words included, to `word_rank` and `typed` of `Predictions`, (B, T) each.
 Find = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
 # Lanes that a stream is read in. Each begins without context: fewer lanes are more exact, more
@@ -32,7 +32,8 @@ class Predictions:
         confidence: float32, p of the most probable token.
         word_rank: int32, number of words that are more probable.
         typed: int32, letters of the target typed before it is suggested; −1 if it is not suggested
-            before its last letter, or is not a word of the vocabulary.
+            before its last letter, or is not a word of the vocabulary or the lexicon.
+        outside: bool, which targets are `<unk>`, but words of the lexicon.
     """
 
     targets: np.ndarray
@@ -41,6 +42,7 @@ class Predictions:
     confidence: np.ndarray
     word_rank: np.ndarray | None = None
     typed: np.ndarray | None = None
+    outside: np.ndarray | None = None
 
     @property
     def known(self) -> np.ndarray:
@@ -77,9 +79,22 @@ class Meter:
     def measure(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
     ) -> Predictions:
-        """Predict every token of a stream but the first, read in `batch_size` lanes."""
-        columns = self._read(self._rank, stream, batch_size=batch_size, window=window)
-        return Predictions(stream[1:], *columns)
+        """Predict every token of a stream but the first, read in `batch_size` lanes.
+
+        An id below `NO_TARGET` is `<unk>` to the model, and a word of a lexicon to `find`.
+        """
+        nats, rank, confidence, *of_words = self._read(
+            self._rank, stream, batch_size=batch_size, window=window
+        )
+        targets = stream[1:]
+        word_rank, typed = of_words or (None, None)
+        return Predictions(
+            np.maximum(targets, UNKNOWN_ID),
+            *(nats, rank, confidence),
+            word_rank=word_rank,
+            typed=typed,
+            outside=targets < NO_TARGET,
+        )
 
     def negative_log_likelihood(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
@@ -101,7 +116,7 @@ class Meter:
         lengths = [sum(end - 1 - first for first, end in lane) for lane in lanes]
         self._reset()
         parts = [
-            [values.numpy() for values in step(batch.x, np.maximum(batch.y, 0))]
+            [values.numpy() for values in step(np.maximum(batch.x, UNKNOWN_ID), batch.y)]
             for batch in windows(stream, lanes, window=window, stride=window)
         ]
         self._reset()
@@ -113,13 +128,14 @@ class Meter:
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
     def _negative_log_likelihood(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor]:
-        *_, nats, _ = self._score(x, target)
+        *_, nats, _ = self._score(x, tf.maximum(target, UNKNOWN_ID))
         return (nats,)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
     def _rank(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        logits, own, nats, confidence = self._score(x, target)
-        before = tf.range(tf.shape(logits)[-1]) < target[..., None]
+        known = tf.maximum(target, UNKNOWN_ID)
+        logits, own, nats, confidence = self._score(x, known)
+        before = tf.range(tf.shape(logits)[-1]) < known[..., None]
         # tf.math.top_k breaks ties in the same way.
         better = (logits > own) | (tf.equal(logits, own) & before)
         rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)

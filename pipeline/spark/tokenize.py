@@ -120,7 +120,8 @@ def _write_shards(
     one_thread()
     from pipeline.parallel import side_by_side
     from pipeline.text.tokenizer import Tokenizer
-    from pipeline.tokens.tokenize import HELD_OUT, Encoded, StreamWriter, batches, write_lines
+    from pipeline.tokens.encoded import Encoded
+    from pipeline.tokens.tokenize import HELD_OUT, StreamWriter, batches, write_lines
 
     tokenizer = Tokenizer(vocabulary)
     names = [*SPLITS, *(f"{split}.documents" for split in SPLITS)]

@@ -18,9 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.text.rare_words import MOST, WordList, load_rare
 from pipeline.text.tokenizer import is_word, normalise, tokenize
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.text.word_lists import LONGEST, MOST, WORDFREQ, WordList
+from pipeline.text.word_lists import LONGEST, WORDFREQ, read_list, trim
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class Lexicon:
     """
 
     vocabulary: Vocabulary
-    words: Sequence[str] = ()
-    probabilities: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
-    frequencies: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    words: Sequence[str]
+    probabilities: np.ndarray
+    frequencies: Mapping[str, float]
 
     def __len__(self) -> int:
         return len(self.words)
@@ -58,7 +59,7 @@ class Lexicon:
         Args:
             training: folder that `train` wrote.
             vocabulary: of that model; of words, or the lexicon is empty.
-            names: of lists, as `WordList.read` takes them.
+            names: of lists, as `read_list` takes them.
 
         Raises:
             InputError: a list cannot be used, or the vocabulary is of subwords, which has no use
@@ -70,23 +71,16 @@ class Lexicon:
                     f"The model in {training} is of subwords, to which no word is unknown: leave "
                     "out --lexicon."
                 )
-            return cls(vocabulary)
-        lists = []
-        for name in names:
-            read = WordList.read(name)
-            entries = _entries(read, vocabulary)
-            if not entries:
-                raise InputError(f"{name} holds no word: name another file.")
-            skipped = sum(len(word) <= LONGEST for word in read.words) - len(entries)
-            if name != WORDFREQ and skipped > 0:
-                message = "Skipped %d of the %d words in %s, which repeat others or are no words."
-                log.warning(message, skipped, len(read), name)
-            lists.append(entries)
-        return cls.of(vocabulary, _entries(WordList.load_rare(training), vocabulary), lists)
+            return cls.of(vocabulary)
+        lists = [_load_list(name, vocabulary) for name in names]
+        return cls.of(vocabulary, _entries(load_rare(training), vocabulary), lists)
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, rare: Entries, lists: Sequence[Entries]) -> Self:
+    def of(
+        cls, vocabulary: Vocabulary, rare: Entries | None = None, lists: Sequence[Entries] = ()
+    ) -> Self:
         """Make a lexicon of the rare words of a training text, and of other lists."""
+        rare = rare or {}
         known, displays = {*vocabulary.tokens}, dict[str, str]()
         f: dict[str, float] = {}
         outside = [
@@ -135,6 +129,20 @@ def _normalise(words: Sequence[str], vocabulary: Vocabulary) -> list[str]:
         tf.constant([*words], tf.string), case=vocabulary.case, numbers=vocabulary.numbers
     )
     return [token.decode() for token in tokens.numpy().tolist()]
+
+
+def _load_list(name: str, vocabulary: Vocabulary) -> Entries:
+    listed = read_list(name)
+    if name == WORDFREQ:
+        return _entries(listed, vocabulary)
+    listed = trim(listed, name)
+    entries = _entries(listed, vocabulary)
+    if not entries:
+        raise InputError(f"{name} holds no word: write one a line, or name another file.")
+    if skipped := len(listed) - len(entries):
+        message = "Skipped %d of the %d words in %s, which are no words, or others in another form."
+        log.warning(message, skipped, len(listed), name)
+    return entries
 
 
 def _entries(listed: WordList, vocabulary: Vocabulary) -> Entries:

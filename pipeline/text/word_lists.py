@@ -1,82 +1,52 @@
-"""Lists of words with their counts: the library wordfreq's, a file's, and a training text's."""
+"""Lists of words with their counts: that of the library wordfreq, or a file."""
 
-import dataclasses
 import heapq
 import logging
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from pipeline import InputError
+from pipeline.text.rare_words import MOST, WordList
 
 log = logging.getLogger(__name__)
 
 # The name of the library's list (Speer 2022, doi:10.5281/zenodo.7199437).
 WORDFREQ = "wordfreq"
-# Words of a file that are kept, the most frequent ones; and letters of the longest word.
-MOST, LONGEST = 100_000, 50
+# Letters of the longest word that is kept.
+LONGEST = 50
 
 
-@dataclasses.dataclass(frozen=True)
-class WordList:
-    """Words as they are written, with a count, or a frequency, each."""
+def read_list(name: str) -> WordList:
+    """Read the Portuguese list of `WORDFREQ`, or a file of that name.
 
-    words: Sequence[str]
-    counts: Sequence[float]
+    A file has a word a line, or a word, a tab and its count, and is in UTF-8.
 
-    def __len__(self) -> int:
-        return len(self.words)
-
-    @classmethod
-    def read(cls, name: str) -> Self:
-        """Read the Portuguese list of `WORDFREQ`, or a file of that name.
-
-        A file has a word a line, or a word, a tab and its count, and is in UTF-8.
-
-        Raises:
-            InputError: wordfreq is not installed, or the file is no list of words.
-        """
-        if name == WORDFREQ:
-            return cls(*_wordfreq())
-        path = Path(name)
-        words = _read_file(path)
-        if skipped := [word for word in words if len(word) > LONGEST]:
-            message = "Skipped %d of the %d words in %s, which have more than %d letters."
-            log.warning(message, len(skipped), len(words), path, LONGEST)
-            words = {word: count for word, count in words.items() if len(word) <= LONGEST}
-        if len(words) > MOST:
-            message = "%s has %s words: the %s most frequent are kept."
-            log.warning(message, path, f"{len(words):,}", f"{MOST:,}")
-            words = dict(heapq.nlargest(MOST, words.items(), key=lambda item: item[1]))
-        if not words:
-            raise InputError(f"{path} holds no word: write one a line, or name another file.")
-        return cls(tuple(words), tuple(words.values()))
-
-    @classmethod
-    def load_rare(cls, folder: Path) -> Self:
-        """Read the rare.tsv in a folder; empty if there is none.
-
-        Raises:
-            InputError: it is damaged.
-        """
-        path = folder / "rare.tsv"
-        if not path.exists():
-            return cls((), ())
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-            rows = [
-                (display, int(count)) for _, display, count in (row.split("\t") for row in lines)
-            ]
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} is not a list of words, their displays and their counts: run the stage "
-                "that writes it again."
-            ) from error
-        return cls(*zip(*rows, strict=True)) if rows else cls((), ())
+    Raises:
+        InputError: wordfreq is not installed, or the file is no list of words.
+    """
+    if name == WORDFREQ:
+        return _wordfreq()
+    words = _read_file(Path(name))
+    if not words:
+        raise InputError(f"{name} holds no word: write one a line, or name another file.")
+    return WordList(tuple(words), tuple(words.values()))
 
 
-def _wordfreq() -> tuple[Sequence[str], Sequence[float]]:
+def trim(listed: WordList, name: str) -> WordList:
+    """Return the most frequent words that are not too long, and log what was left out."""
+    rows = zip(listed.words, listed.counts, strict=True)
+    kept = [(word, count) for word, count in rows if len(word) <= LONGEST]
+    if skipped := len(listed) - len(kept):
+        message = "Skipped %d of the %d words in %s, which have more than %d letters."
+        log.warning(message, skipped, len(listed), name, LONGEST)
+    if len(kept) > MOST:
+        message = "%s has %s words: the %s most frequent are kept."
+        log.warning(message, name, f"{len(kept):,}", f"{MOST:,}")
+        kept = heapq.nlargest(MOST, kept, key=lambda row: row[1])
+    return WordList(*zip(*kept, strict=True)) if kept else WordList()
+
+
+def _wordfreq() -> WordList:
     try:
         import wordfreq
     except ImportError as error:
@@ -85,7 +55,7 @@ def _wordfreq() -> tuple[Sequence[str], Sequence[float]]:
             "file of words."
         ) from error
     frequencies = wordfreq.get_frequency_dict("pt", "best")
-    return tuple(frequencies), tuple(frequencies.values())
+    return WordList(tuple(frequencies), tuple(frequencies.values()))
 
 
 def _read_file(path: Path) -> dict[str, float]:

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.text.rare_words import MOST, WordList, load_rare
 from pipeline.text.tokenizer import BREAK, is_word, normalise, tokenize
 from pipeline.text.vocabulary import BEGIN, NUMBER, UNKNOWN, Vocabulary
-from pipeline.text.word_lists import MOST, WordList
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.pieces import piece_vocabulary
 
@@ -184,7 +184,7 @@ def save_rare(
     known = {token.encode() for token in vocabulary.tokens}
     rare = {token: n for token, n in seen.counts.items() if n and token not in known}
     displays = {token: seen.display(token, least=1) for token in rare}
-    before = WordList.load_rare(init) if init else WordList((), ())
+    before = load_rare(init) if init else WordList()
     tokens = normalise(
         tf.constant([*before.words], tf.string), case=vocabulary.case, numbers=vocabulary.numbers
     )

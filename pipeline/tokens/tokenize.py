@@ -29,7 +29,7 @@ from pipeline.text.tokenizer import (
     open_paragraph,
     tokenize_unique,
 )
-from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.counting import (
     SeenTokens,
@@ -38,6 +38,7 @@ from pipeline.tokens.counting import (
     read_listed,
     save_rare,
 )
+from pipeline.tokens.encoded import count_letters
 
 # Bytes of text tokenized at once: enough for chunks to repeat, and few enough that several batches
 # fit in memory.
@@ -127,44 +128,6 @@ def count_batch(batch: tuple[str, list[bytes]]) -> list[np.ndarray]:
         count of each token, (U,); and how often its case is not due to its position, (U,).
     """
     return [part.numpy() for part in _count(tf.constant(batch[1]))]
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """Texts as ids, one after the other.
-
-    Attributes:
-        ids: int32, (tokens,).
-        letters: int32, (tokens,), letters of each token as it is written, 1 for `<s>`; empty for
-            subwords.
-        paragraphs: int32, (texts,), number of paragraphs in each text.
-        unknown: each `<unk>` as it is written; empty for subwords.
-    """
-
-    ids: np.ndarray
-    letters: np.ndarray
-    paragraphs: np.ndarray
-    unknown: list[bytes]
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer, texts: list[bytes]) -> "Encoded":
-        """Encode texts."""
-        letters, unknown = tf.zeros((0,), tf.int32), tf.zeros((0,), tf.string)
-        if tokenizer.unit == "word":
-            tokens, inverse = tokenize_unique(open_paragraph(tf.constant(texts)))
-            letters = expand(tokens.with_values(_letters(tokens.values)), inverse).values
-            ids = tokenizer.ids_of_unique(tokens, inverse)
-            written = expand(tokens, inverse).values
-            unknown = tf.boolean_mask(written, tf.equal(ids.values, UNKNOWN_ID))
-        else:
-            ids = tokenizer(tf.constant(texts))
-        paragraphs = tf.reduce_sum(tf.cast(tf.equal(ids, BEGIN_ID), tf.int32), axis=1)
-        arrays = (part.numpy() for part in (ids.values, letters, paragraphs))
-        return cls(*arrays, unknown.numpy().tolist())
-
-
-def _letters(tokens: tf.Tensor) -> tf.Tensor:
-    return tf.strings.length(tokens, unit="UTF8_CHAR")
 
 
 def tokenize(
@@ -258,7 +221,7 @@ def _write_ids(vocabulary: Vocabulary, counted: TokenCounts, output: Path) -> No
         for split in SPLITS:
             _rewrite(output / f"{split}.npy", lambda i: tf.gather(pieces, i).values.numpy())
         return
-    letters = np.concatenate([*counted.map(_letters)])
+    letters = np.concatenate([*counted.map(count_letters)])
     ids = np.concatenate([*counted.map(tokenizer.lookup)])
     tokens = [*counted.index]
     for split in SPLITS:
