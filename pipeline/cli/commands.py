@@ -272,7 +272,8 @@ def evaluate(
     require("tokenize", tokens)
     options["lexicon"] = check_lexicon(options["lexicon"])
     config = take(EvaluationConfig, options)
-    require_files(text=config.text, explanation=config.explanation, ablation=config.ablation)
+    shown = ("text", "explanation", "ablation", "spelling")
+    require_files(**{name: getattr(config, name) for name in shown})
     with mlflow_run():
         evaluate_stage(training, tokens, output, baselines=baselines, config=config, force=force)
 

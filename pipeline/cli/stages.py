@@ -293,9 +293,10 @@ def evaluate_stage(
     import_tensorflow()
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.evaluation.report.table import print_table
+    from pipeline.evaluation.spelling import print_spelling
     from pipeline.tracking.runs import log_evaluation
 
-    shown = (config.text, config.explanation, config.ablation)
+    shown = (config.text, config.explanation, config.ablation, config.spelling)
     lists = _files_of(config.lexicon)
     run_or_skip(
         evaluate,
@@ -311,6 +312,8 @@ def evaluate_stage(
     )
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     print_table(output)
+    if config.spelling:
+        print_spelling(output)
     log_evaluation(output, metrics)
 
 

@@ -24,3 +24,7 @@ class EvaluationConfig:
     ablation: Path | None = option(
         None, "Table that benchmarks/ablation.py wrote, to show in the report."
     )
+    spelling: Path | None = option(
+        None,
+        "Table of typed words with their errors, to see which the model corrects: columns sentence, typed, right and error, separated by tabs.",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from pipeline import InputError
 from pipeline.corpus.overlap import NGRAM
@@ -14,10 +15,13 @@ from pipeline.evaluation.evaluated_model import EvaluatedModel, save_models
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
 from pipeline.evaluation.intervals import FEW
+from pipeline.evaluation.keystrokes import SUGGESTIONS
 from pipeline.evaluation.report.explanation import Explanation
 from pipeline.evaluation.report.page import read_ablation, write_report
+from pipeline.evaluation.spelling import correct_all, read_spelling, spelling_metrics
+from pipeline.export.saved_model import NextWord
 from pipeline.manifest import digest
-from pipeline.model.language_model import named_models
+from pipeline.model.language_model import load_model, named_models
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import Vocabulary, check_same_ids
 from pipeline.tokens.windows import open_stream
@@ -41,6 +45,7 @@ def evaluate(
     - frequency.csv: perplexity and top-3 by how frequent the target is in training;
     - positions.csv: the same by fifths of a document;
     - calibration.csv: how often the most probable token is right, by tenths of its p;
+    - spelling.csv: which typing errors are corrected, see `spelling_metrics`;
     - documents.csv: sums over each document, or over blocks of paragraphs where there is but one;
       intervals are made from them, and `nextword compare` reads them.
 
@@ -69,6 +74,7 @@ def evaluate(
     for folder in models.values():
         check_same_ids(vocabulary, folder, tokens)
     lexicon = Lexicon.load(training, vocabulary, config.lexicon)
+    spelling = _measure_spelling(training, lexicon, config.spelling) if config.spelling else None
 
     evaluator = Evaluator(texts, vocabulary, lexicon)
     for name, folder in models.items():
@@ -88,6 +94,8 @@ def evaluate(
     for name, table in tables.items():
         table.to_csv(output / f"{name}.csv", index=False)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    if spelling is not None:
+        spelling.to_csv(output / "spelling.csv", index=False)
     write_report(
         output,
         [*evaluator.predictions],
@@ -97,6 +105,7 @@ def evaluate(
         predictions=next(iter(evaluator.predictions.values()))["test"],
         explanation=explained,
         ablation=changes,
+        spelling=spelling,
     )
 
 
@@ -120,6 +129,18 @@ def _warn_of_few_documents(texts: Sequence[HeldOutText]) -> None:
             "Few documents make wide intervals: %s. With %d or more, they are narrower.",
             *(", ".join(few), FEW),
         )
+
+
+def _measure_spelling(training: Path, lexicon: Lexicon, path: Path) -> pd.DataFrame:
+    words = read_spelling(path)
+    if lexicon.vocabulary.unit == "subword":
+        raise InputError(
+            f"The model in {training} is of subwords, and corrects none: leave out --spelling."
+        )
+    module = NextWord(
+        load_model(training), lexicon.vocabulary, suggestions=SUGGESTIONS, lexicon=lexicon
+    )
+    return spelling_metrics(correct_all(words, module.correct))
 
 
 def _measure_overlap(text: HeldOutText, train: np.ndarray, path: Path) -> dict[str, float]:

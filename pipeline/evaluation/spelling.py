@@ -7,19 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import rich
+import rich.box
+import rich.table
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.evaluation.intervals import jackknife
+from pipeline.evaluation.report.wording import percent
 from pipeline.progress import progress_bar
 
 _COLUMNS = ("sentence", "typed", "right", "error")
 # Words corrected at once.
 _BATCH = 32
 
-# Maps texts (B,) and the words typed after them (B,) to the first correction of each (B,), and
-# whether it is sure (B,).
-Correct = Callable[[tf.Tensor, tf.Tensor], tuple[np.ndarray, np.ndarray]]
+# The signature `correct` of an exported model.
+Correct = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +63,15 @@ def read_spelling(path: Path) -> list[TypedWord]:
             f"{path} does not have the columns {', '.join(_COLUMNS)}, separated by tabs: name a "
             "table of typed words."
         )
-    words, before = [], ""
+    words: list[TypedWord] = []
+    before = ""
     for number, row in enumerate(rows, start=2):
         if any(row[column] is None for column in _COLUMNS):
             raise InputError(f"Line {number} of {path} has too few columns: repair it.")
         if not words or words[-1].sentence != row["sentence"]:
             before = ""
-        sentence, typed, right, error = (row[column] for column in _COLUMNS)
-        words.append(TypedWord(sentence, before, typed, right if error else typed, error))
+        sentence, typed, right, kind = (row[column] for column in _COLUMNS)
+        words.append(TypedWord(sentence, before, typed, right if kind else typed, kind))
         before = f"{before} {typed}"
     if not any(word.error and word.right for word in words):
         raise InputError(f"{path} marks no error: name a table that has some.")
@@ -87,9 +91,9 @@ def correct_all(words: Sequence[TypedWord], correct: Correct) -> pd.DataFrame:
         for start in range(0, len(words), _BATCH):
             batch = words[start : start + _BATCH]
             texts, typed = ([getattr(word, name) for word in batch] for name in ("text", "typed"))
-            answer, is_sure = correct(tf.constant(texts), tf.constant(typed))
-            first += [word.decode() for word in answer.tolist()]
-            sure += is_sure.tolist()
+            answer = correct(tf.constant(texts), tf.constant(typed))
+            first += [word.decode() for word in answer["words"][:, 0].numpy().tolist()]
+            sure += answer["sure"].numpy().tolist()
             progress.update(bar, advance=len(batch))
     table = pd.DataFrame([dataclasses.asdict(word) for word in words]).drop(columns="text")
     return table.assign(first=first, sure=sure)
@@ -127,3 +131,21 @@ def _share(sentences: pd.Series, of: pd.Series, yes: pd.Series) -> Iterator[floa
     sums = sums[sums[:, 0] > 0]
     ends = jackknife(sums, lambda s: (s[..., 1] / s[..., 0])[..., None])[:, 0]
     yield from (int(of.sum()), int((of & yes).sum()), ends[0], *np.clip(ends[1:], 0, 1))
+
+
+def print_spelling(evaluation: Path) -> None:
+    """Print the spelling.csv in a folder that `evaluate` wrote."""
+    printed = rich.table.Table(
+        title="Typing errors corrected, and right words altered", title_justify="left",
+        box=rich.box.SIMPLE_HEAD, padding=0,
+    )  # fmt: skip
+    printed.add_column("error")
+    for heading in ("words", "corrected", "share", "95% interval"):
+        printed.add_column(f" {heading}", justify="right")
+    for row in pd.read_csv(evaluation / "spelling.csv").to_dict("records"):
+        interval = f"{percent(row['low'])}–{percent(row['high'])}"
+        printed.add_row(
+            *(row["kind"], f"{row['words']:,}", f"{row['counted']:,}", percent(row["share"])),
+            interval,
+        )
+    rich.print(printed)

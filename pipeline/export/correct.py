@@ -28,9 +28,14 @@ _LONGEST = 24
 # least as near as this to what is meant in 99 % of the errors that costs are fitted on.
 _DIFFERENT, _LONGER = 2, 2
 _IMPOSSIBLE = -1e9
+# With fewer words in all lists too many right words are in none, so no correction is sure.
+_ENOUGH = 50_000
 # Words with digits are left alone, and so are words in capitals.
 _WORD = r"\p{L}[\p{L}\p{M}'-]*"
 _CAPITAL, _CAPITALS = r"\p{Lu}.*", r".*\p{Lu}.*\p{Lu}.*"
+
+
+Corrections = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,13 +120,13 @@ class Corrector(tf.Module):
         self._reader, self._channel = reader, Channel.of(costs)
         self._weights = weights
         vocabulary = lexicon.vocabulary
-        whole = np.flatnonzero(suggestible(vocabulary) & vocabulary.closes())
+        whole = np.flatnonzero(suggestible(vocabulary) & vocabulary.closes()).tolist()
         displays = [*(vocabulary.displays[i] for i in whole), *lexicon.words]
         ids = np.append(whole, np.full(len(lexicon), UNKNOWN_ID))
         shares = np.append(np.ones(len(whole)), lexicon.probabilities)
         # One of "ele" and "Ele" is enough: the first, which is more frequent.
         first = {displays[i].lower(): i for i in reversed(range(len(displays)))}
-        kept = sorted(i for word, i in first.items() if len(word) <= _LONGEST)
+        kept: list[int] = sorted(i for word, i in first.items() if len(word) <= _LONGEST)
         displays = [displays[i] for i in kept]
         self._displays = tf.constant(displays)
         self.lowered = tf.constant([word.lower() for word in displays])
@@ -134,7 +139,7 @@ class Corrector(tf.Module):
         self._sets = letter_sets(self.letters)
         self.suggestions = min(suggestions, len(displays) + 1)
 
-    def correct(self, state: tf.Tensor, words: tf.Tensor) -> dict[str, tf.Tensor]:
+    def correct(self, state: tf.Tensor, words: tf.Tensor) -> Corrections:
         """Return what was meant by words (B,) after state (B, S); see `models/README.md`."""
         typed = read_words(words)
         logits = tf.math.log(self._reader.probabilities(state))
@@ -155,7 +160,7 @@ class Corrector(tf.Module):
 
     def _rank(
         self, scores: tf.RaggedTensor, meant: tf.RaggedTensor, own: tf.Tensor, typed: TypedWords
-    ) -> dict[str, tf.Tensor]:
+    ) -> Corrections:
         """Return the best words of those with scores (B, None), and of what is typed, (B,)."""
         # A column for each word that is returned, even if there are fewer.
         padding = [[0, 0], [1, self.suggestions - 1]]
@@ -172,6 +177,7 @@ class Corrector(tf.Module):
         words = tf.where(best > _IMPOSSIBLE, tf.gather(words, order, batch_dims=1), "")
         p = tf.exp(best - total)
         sure = (order[:, 0] > 0) & (p[:, 0] >= self._weights.sure)
+        sure &= self._displays.shape[0] >= _ENOUGH
         return {"words": words, "probabilities": p, "sure": sure}
 
     def candidates(self, typed: TypedWords) -> tuple[tf.Tensor, tf.Tensor]:

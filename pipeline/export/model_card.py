@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.corpus import catalog
+from pipeline.export.correct import WEIGHTS
 from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig
@@ -193,7 +194,10 @@ def _lexicon(path: Path) -> list[str]:
         return []
     with path.open("rb") as file:
         count = sum(1 for _ in file)
-    return [f"- {count:,} other words, each of which has its share of p(`<unk>`): the lexicon"]
+    return [
+        f"- {count:,} other words, each of which has its share of p(`<unk>`): the lexicon",
+        f"- `correct` is sure of a word from a probability of {WEIGHTS.sure} on",
+    ]
 
 
 def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str, dict[str, float]]:

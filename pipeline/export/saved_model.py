@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from pipeline.export.correct import Corrections, Corrector
 from pipeline.export.generate import Sampling, Writer
 from pipeline.export.packing import Packing
 from pipeline.export.reader import Reader
@@ -16,6 +17,7 @@ _CHUNK = 512
 
 _TEXT = tf.TensorSpec((None,), tf.string, name="text")
 _PREFIX = tf.TensorSpec((None,), tf.string, name="prefix")
+_WORD = tf.TensorSpec((None,), tf.string, name="word")
 _SAMPLING = Sampling(
     tf.TensorSpec((), tf.int32, name="length"),
     tf.TensorSpec((), tf.float32, name="temperature"),
@@ -44,6 +46,12 @@ class NextWord(tf.Module):
         self.reader = Reader(model, vocabulary, cache=cache)
         lexicon = lexicon or Lexicon.of(vocabulary)
         self.words = Words(self.reader, lexicon, suggestions=suggestions)
+        # Any other word is pieces, not one of a list that a typed word could be compared with.
+        self.corrector = (
+            Corrector(self.reader, lexicon, suggestions=suggestions)
+            if vocabulary.unit == "word"
+            else None
+        )
         self.writer = Writer(self.reader, vocabulary)
         self._closes = tf.constant(vocabulary.closes())
 
@@ -55,6 +63,7 @@ class NextWord(tf.Module):
             "step": self.step_function(),
             "score": self.score,
             "generate": self.generate,
+            **({"correct": self.correct} if self.corrector else {}),
         }
 
     @tf.function(input_signature=[_TEXT], autograph=False)
@@ -64,6 +73,11 @@ class NextWord(tf.Module):
     @tf.function(input_signature=[_TEXT, _PREFIX], autograph=False)
     def complete(self, text: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
         return self.words.complete(self.reader.read(text), prefix)
+
+    @tf.function(input_signature=[_TEXT, _WORD], autograph=False)
+    def correct(self, text: tf.Tensor, word: tf.Tensor) -> Corrections:
+        assert self.corrector  # see `signatures`
+        return self.corrector.correct(self.reader.read(text), word)
 
     def step_function(self) -> tf.types.experimental.PolymorphicFunction:
         state = tf.TensorSpec((None, self.reader.state_size), tf.float32, name="state")

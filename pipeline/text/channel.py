@@ -24,6 +24,8 @@ from pipeline.text.suggestible import strip_accent
 _SYMBOLS = "abcdefghijklmnopqrstuvwxyzàáâãäçèéêíïñóôõöúüû'-"
 _OTHER = len(_SYMBOLS) + 1
 _SIZE = _OTHER + 1
+# Nats of what never happens.
+_INFINITE = 1e4
 # Of `letter_sets`: a to z, and all other letters.
 _BITS = 27
 _VOWELS = "aeiou"
@@ -109,7 +111,7 @@ def _neighbours() -> set[tuple[str, str]]:
 
 
 @functools.cache
-def _tables() -> dict[str, np.ndarray]:
+def _kinds() -> dict[str, np.ndarray]:
     """Return the kind of every edit, by the symbols that it has: int32."""
     symbols = {letter: i + 1 for i, letter in enumerate(_SYMBOLS)}
     bare = {letter: strip_accent(letter) for letter in _SYMBOLS}
@@ -163,12 +165,19 @@ def _tables() -> dict[str, np.ndarray]:
         tables["insert"][i, 0] = kind[insertion(a, "")]
         tables["delete"][i, 0] = kind[deletion(a, "")]
     np.fill_diagonal(tables["substitute"], _FREE)
-    tables["merge"] = np.full((_SIZE, _SIZE, _SIZE), _NEVER, np.int32)
-    for pair, singles in _CLUSTERS.items():
-        for single in singles:
-            tables["merge"][symbols[pair[0]], symbols[pair[1]], symbols[single]] = kind["cluster"]
+    tables["merge"] = np.full((len(_CLUSTERS) + 1, _SIZE), _NEVER, np.int32)
+    for number, singles in enumerate(_CLUSTERS.values(), start=1):
+        tables["merge"][number, [symbols[single] for single in singles]] = kind["cluster"]
     tables["split"] = np.where(tables["merge"] == _NEVER, _NEVER, kind["spelled_out"])
     return tables
+
+
+def _cluster_numbers() -> np.ndarray:
+    """Return the number of the cluster that two symbols are, 0 for none: int32, (S, S)."""
+    numbers = np.zeros((_SIZE, _SIZE), np.int32)
+    for number, (first, second) in enumerate(_CLUSTERS, start=1):
+        numbers[_SYMBOLS.index(first) + 1, _SYMBOLS.index(second) + 1] = number
+    return numbers
 
 
 def encode(words: tf.Tensor) -> tf.RaggedTensor:
@@ -203,8 +212,10 @@ class Channel(tf.Module):
 
     def __init__(self, costs: tf.Tensor):
         super().__init__(name="channel")
-        self._costs = costs
-        self._kinds = {name: tf.constant(table.ravel()) for name, table in _tables().items()}
+        values = tf.concat([costs, [0.0, _INFINITE]], axis=0)
+        self._tables = {name: tf.gather(values, kinds.ravel()) for name, kinds in _kinds().items()}
+        self._clusters = tf.constant(_cluster_numbers().ravel())
+        self._first, self._swapped = (costs[_KINDS.index(name)] for name in ("first", "swapped"))
 
     @classmethod
     def of(cls, costs: Costs) -> Self:
@@ -220,17 +231,16 @@ class Channel(tf.Module):
         Returns:
             Nats for the first 0, 1, …, L letters that are meant, float32 (N, L + 1).
         """
-        values = tf.concat([self._costs, [0.0, 1e4]], axis=0)
-        tables = {name: tf.gather(values, kinds) for name, kinds in self._kinds.items()}
-        first = self._costs[_KINDS.index("first")]
+        tables, first = self._tables, self._first
         before = tf.pad(meant[:, :-1], [[0, 0], [1, 0]])
+        clusters = tf.gather(self._clusters, before * _SIZE + meant)
         size = tf.shape(meant)[1]
         at_first = tf.cast(tf.equal(tf.range(size), 0), tf.float32)  # (L,)
         lost = tf.gather(tables["delete"], meant * _SIZE + before) + first * at_first
         lost = tf.pad(tf.cumsum(lost, axis=1), [[0, 0], [1, 0]])  # (N, L + 1)
 
         def shift(row: tf.Tensor, by: int) -> tf.Tensor:
-            return tf.pad(row[:, :-by], [[0, 0], [by, 0]], constant_values=1e4)
+            return tf.pad(row[:, :-by], [[0, 0], [by, 0]], constant_values=_INFINITE)
 
         def body(i: tf.Tensor, last: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, ...]:
             letter, previous = typed[:, i, None], typed[:, tf.maximum(i - 1, 0), None]
@@ -239,17 +249,18 @@ class Channel(tf.Module):
             substitute += first * begins * at_first * tf.cast(letter != meant, tf.float32)
             insert = tf.gather(tables["insert"], letter * _SIZE + tf.pad(meant, [[0, 0], [1, 0]]))
             insert += begins * first
-            merge = tf.gather(tables["merge"], (before * _SIZE + meant) * _SIZE + letter)
-            split = tf.gather(tables["split"], (previous * _SIZE + letter) * _SIZE + meant)
+            merge = tf.gather(tables["merge"], clusters * _SIZE + letter)
+            pair = tf.gather(self._clusters, previous * _SIZE + letter)
+            split = tf.gather(tables["split"], pair * _SIZE + meant)
             swaps = tf.equal(letter, before) & tf.equal(previous, meant) & (i > 0)
-            swap = tf.where(swaps, self._costs[_KINDS.index("swapped")], 1e4)
+            swap = tf.where(swaps, self._swapped, _INFINITE)
             one = [[0, 0], [1, 0]]
             row = tf.reduce_min(
                 [
                     last + insert,
                     shift(last, 1) + tf.pad(substitute, one),
                     shift(last, 2) + tf.pad(merge, one),
-                    shift(second, 1) + tf.pad(split, one) + tf.where(i > 0, 0.0, 1e4),
+                    shift(second, 1) + tf.pad(split, one) + tf.where(i > 0, 0.0, _INFINITE),
                     shift(second, 2) + tf.pad(swap, one),
                 ],
                 axis=0,
@@ -257,7 +268,9 @@ class Channel(tf.Module):
             # Letters may be left out in a row: row[j] = min over k ≤ j of row[k] + lost[k … j].
             row -= lost
             for by in (1, 2, 4, 8, 16):
-                row = tf.minimum(row, tf.pad(row, [[0, 0], [by, 0]], constant_values=1e4)[:, :-by])
+                row = tf.minimum(
+                    row, tf.pad(row, [[0, 0], [by, 0]], constant_values=_INFINITE)[:, :-by]
+                )
             row += lost
             going = letter > 0
             return i + 1, tf.where(going, row, last), tf.where(going, last, second)
@@ -267,7 +280,7 @@ class Channel(tf.Module):
         _, row, _ = tf.while_loop(
             lambda i, *_: i < steps,
             body,
-            (tf.constant(0), lost, tf.fill(tf.shape(lost), 1e4)),
+            (tf.constant(0), lost, tf.fill(tf.shape(lost), _INFINITE)),
             shape_invariants=(tf.TensorShape([]), shape, shape),
         )
         return row

@@ -42,6 +42,7 @@ def write_report(
     predictions: Predictions,
     explanation: Explanation | None = None,
     ablation: Sequence[Mapping[str, Any]] = (),
+    spelling: pd.DataFrame | None = None,
 ) -> None:
     """Write report.html, a page that needs no other file, and its charts as figures/*.png.
 
@@ -52,7 +53,7 @@ def write_report(
         tokens: folder that `tokenize` wrote.
         text: the split that charts and examples are about.
         predictions: the first model's.
-        explanation, ablation: shown if given.
+        explanation, ablation, spelling: shown if given.
     """
     split, main = text.name, models[0]
     labels = {model.name: model.label for model in models}
@@ -82,6 +83,7 @@ def write_report(
         sentences={name: sentences for name, (_, sentences) in charts.items()},
         corpus=_describe_corpus(tokens, vocabulary),
         ablation=ablation,
+        spelling=[] if spelling is None else spelling.to_dict("records"),
         explanation=explanation,
         tables=tables,
         charts={name: to_svg(f, name=name, alt=" ".join(s)) for name, (f, s) in charts.items()},
