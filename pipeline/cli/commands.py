@@ -194,6 +194,7 @@ def train(
     `nextword train --init models/training --corpus my-notes/` fine-tunes a trained model on
     other text: it runs ingest, tokenize and train, and leaves the first model as it is.
     """
+    from pipeline.training import new_words as learned
     from pipeline.training import strategies
 
     corpus = tuple(filter(None, corpus))
@@ -225,6 +226,37 @@ def train(
         model, training = take(ModelConfig, options), take(TrainingConfig, options)
         fine_tuning: dict[str, Any] = {"init": init, "retain": retain} if init else {}
         train_stage(tokens, output, model=model, training=training, **fine_tuning, **options)
+        if init and strategies.is_chief():
+            learned.print_new_words(output)
+
+
+@main.command()
+@folder("--training", PERSONAL, "Folder that `nextword train --init` wrote.")
+@option("--forget", (), "New word to take out of the model; may be repeated.", multiple=True)
+def personal(training: Path, forget: tuple[str, ...]) -> None:
+    """List the new words that fine-tuning has learned, most frequent first, or forget some.
+
+    On a terminal, a table of the first ones; elsewhere, all as rows of token, display and count.
+    The model that fine-tuning began with is never changed.
+    """
+    from pipeline.training import new_words
+
+    require("train", training)
+    new_words.load_new_words(training)  # or an InputError
+    if not forget:
+        new_words.print_new_words(training, everything=not sys.stdout.isatty())
+        return
+    import_tensorflow()
+    from pipeline.manifest import edit_output
+    from pipeline.training import finetune
+
+    edit_output(
+        finetune.forget, output=training, what=f"words forgotten: {len(forget)}", words=forget
+    )
+    click.echo(
+        f"Forgot {', '.join(forget)} in {training}: export it again. A text that has a forgotten "
+        "word teaches it again."
+    )
 
 
 @main.command()

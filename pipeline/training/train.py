@@ -24,6 +24,7 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
 from pipeline.training.finetune import initial_weights, interpolate_weights
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
+from pipeline.training.new_words import first_new_id, save_new_words
 from pipeline.training.trainer import Trainer, scale_losses
 
 
@@ -39,6 +40,9 @@ def train(
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> None:
     """Train a model; write model.json, the vocabulary, checkpoints/ and history.csv.
+
+    With `init` also new_words.tsv: the words that its vocabulary lacks, and those that fine-tuning
+    had added to it.
 
     resume/ holds what an interrupted training needs to resume: called again with the same
     arguments, it ends with the same weights as if it had never stopped.
@@ -80,6 +84,8 @@ def train(
     if chief:
         config.save(output / "model.json")
         vocabulary.save(output / "vocabulary.tsv")
+        if init:
+            save_new_words(output, vocabulary, first=first_new_id(init))
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:
