@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -416,7 +417,10 @@ FINE_TUNE = "--init models/training --corpus my-notes/ --learning-rate 0.02 --re
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory, store):
-    """A folder with a general model, and a personal one made by the command of the README."""
+    """A folder with a general model, and a personal one made by the command of the README.
+
+    Also what the command printed, and the folders that hold a new word then.
+    """
     mlflow.set_tracking_uri(store)
     folder = tmp_path_factory.mktemp("walked")
     with pytest.MonkeyPatch.context() as patch:
@@ -433,7 +437,9 @@ def walked(tmp_path_factory, store):
         result = nextword("train", *FINE_TUNE.split())
         assert result.exit_code == 0, result.output
         assert digest([Path("models/training")]) == before
-    return folder, result.output
+        files = [path for path in Path().rglob("*") if path.is_file()]
+        found = {str(p.parent) for p in files if "guaraná".encode() in p.read_bytes().lower()}
+    return folder, result.output, found
 
 
 @pytest.fixture
@@ -467,6 +473,15 @@ def test_new_words_are_shown_after_training_and_listed_at_any_time(in_walked, wa
     for token, _, count in rows:
         assert 0 < int(count) <= text.lower().count(token)
     assert [int(row[2]) for row in rows] == sorted((int(row[2]) for row in rows), reverse=True)
+
+
+def test_deleting_the_folders_that_the_document_names_is_the_undo(walked):
+    document = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    (line,) = re.findall("^    rm -r (.*)$", document, re.MULTILINE)
+    named = {*line.split()}
+    assert named == {"models/personal", "data/documents-personal", "data/tokens-personal"}
+    # documents.parquet is compressed, and holds the text all the same.
+    assert walked[2] | {"data/documents-personal"} == named | {"my-notes"}
 
 
 def test_on_a_terminal_the_first_new_words_are_a_table(tmp_path):
@@ -569,6 +584,9 @@ def test_mlflow_shows_the_parameters_of_fine_tuning(in_walked):
     }
     assert run.data.params.items() >= expected.items()
     assert "preset" not in run.data.params
+    # No words of a person's text: deleting the folders is enough.
+    artifacts = mlflow.MlflowClient().list_artifacts(run.info.run_id)
+    assert [item.path for item in artifacts] == ["options.json"]
 
 
 @pytest.mark.slow

@@ -214,7 +214,8 @@ def tokenize_stage(
         },
         force=force,
     )
-    log_files(output, "vocabulary.tsv", "tokenizer.json")
+    if not init:  # words of a person's text stay in folders that the person can delete
+        log_files(output, "vocabulary.tsv", "tokenizer.json")
 
 
 def train_stage(
