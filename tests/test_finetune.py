@@ -39,18 +39,15 @@ from hypothesis import strategies as st
 from texts import write_documents
 
 from pipeline import InputError
+from pipeline.cli.stages import print_new_words
 from pipeline.manifest import digest
 from pipeline.model.language_model import build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.training.finetune import forget, initial_weights, interpolate_weights
-from pipeline.training.new_words import (
-    first_new_id,
-    load_new_words,
-    print_new_words,
-    save_new_words,
-)
+from pipeline.training.finetune import initial_weights, interpolate_weights
+from pipeline.training.forget import forget
+from pipeline.training.new_words import first_new_id, load_new_words, save_new_words
 
 # The vocabulary
 

@@ -57,6 +57,7 @@ from pipeline.cli.stages import (
     ingest_stage,
     litert_stage,
     mlflow_run,
+    print_new_words,
     require,
     require_corpus,
     require_files,
@@ -194,7 +195,6 @@ def train(
     `nextword train --init models/training --corpus my-notes/` fine-tunes a trained model on
     other text: it runs ingest, tokenize and train, and leaves the first model as it is.
     """
-    from pipeline.training import new_words as learned
     from pipeline.training import strategies
 
     corpus = tuple(filter(None, corpus))
@@ -227,7 +227,7 @@ def train(
         fine_tuning: dict[str, Any] = {"init": init, "retain": retain} if init else {}
         train_stage(tokens, output, model=model, training=training, **fine_tuning, **options)
         if init and strategies.is_chief():
-            learned.print_new_words(output)
+            print_new_words(output)
 
 
 @main.command()
@@ -239,20 +239,18 @@ def personal(training: Path, forget: tuple[str, ...]) -> None:
     On a terminal, a table of the first ones; elsewhere, all as rows of token, display and count.
     The model that fine-tuning began with is never changed.
     """
-    from pipeline.training import new_words
+    from pipeline.training.new_words import load_new_words
 
     require("train", training)
-    new_words.load_new_words(training)  # or an InputError
+    load_new_words(training)  # or an InputError, before TensorFlow is imported
     if not forget:
-        new_words.print_new_words(training, everything=not sys.stdout.isatty())
+        print_new_words(training, everything=not sys.stdout.isatty())
         return
     import_tensorflow()
     from pipeline.manifest import edit_output
-    from pipeline.training import finetune
+    from pipeline.training.forget import forget as forget_words
 
-    edit_output(
-        finetune.forget, output=training, what=f"words forgotten: {len(forget)}", words=forget
-    )
+    edit_output(forget_words, output=training, what=f"words forgotten: {len(forget)}", words=forget)
     click.echo(
         f"Forgot {', '.join(forget)} in {training}: export it again. A text that has a forgotten "
         "word teaches it again."

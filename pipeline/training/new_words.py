@@ -2,17 +2,11 @@
 
 from pathlib import Path
 
-import rich
-from rich.markup import escape
-from rich.table import Table
-
 from pipeline import InputError
 from pipeline.text.vocabulary import Vocabulary
 
 # Written by every training that goes on from a trained model.
 NEW_WORDS = "new_words.tsv"
-# Rows of the table that is printed.
-_SHOWN = 20
 
 
 def save_new_words(folder: Path, vocabulary: Vocabulary, *, first: int) -> None:
@@ -60,21 +54,3 @@ def first_new_id(folder: Path) -> int:
     """Return the id of the first word that fine-tuning has added to a model; V if none has."""
     new = len(load_new_words(folder)) if (folder / NEW_WORDS).exists() else 0
     return len(Vocabulary.load(folder / "vocabulary.tsv")) - new
-
-
-def print_new_words(folder: Path, *, everything: bool = False) -> None:
-    """Print the first new words as a table and how many more there are, or all rows as they are."""
-    rows = load_new_words(folder)
-    if everything:
-        for row in rows:
-            print(*row, sep="\t")
-        return
-    title = f"{len(rows):,} new words" if len(rows) != 1 else "1 new word"
-    table = Table("word", title=title, title_justify="left", box=None)
-    table.columns[0].overflow = "fold"
-    table.add_column("count", justify="right", no_wrap=True)
-    for _, display, count in rows[:_SHOWN]:
-        table.add_row(escape(display), f"{count:,}")
-    rich.print(table if rows else "No new words.")
-    if len(rows) > _SHOWN:
-        print(f"… and {len(rows) - _SHOWN:,} more in {folder / NEW_WORDS}")
