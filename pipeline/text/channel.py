@@ -175,8 +175,8 @@ def _kinds() -> dict[str, np.ndarray]:
 def _cluster_numbers() -> np.ndarray:
     """Return the number of the cluster that two symbols are, 0 for none: int32, (S, S)."""
     numbers = np.zeros((_SIZE, _SIZE), np.int32)
-    for number, (first, second) in enumerate(_CLUSTERS, start=1):
-        numbers[_SYMBOLS.index(first) + 1, _SYMBOLS.index(second) + 1] = number
+    for number, pair in enumerate(_CLUSTERS, start=1):
+        numbers[_SYMBOLS.index(pair[0]) + 1, _SYMBOLS.index(pair[1]) + 1] = number
     return numbers
 
 
