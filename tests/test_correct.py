@@ -110,7 +110,8 @@ def test_a_capital_inside_a_sentence_speaks_for_a_name(sure):
 def test_what_is_no_plain_word_is_left_alone(sure, word):
     words, p, is_sure = answer(sure, "o cachorro", word)
     assert words == [word, "", "", ""]
-    assert p[word] == pytest.approx(1) and not is_sure
+    assert p[word] == pytest.approx(1)
+    assert not is_sure
 
 
 @settings(deadline=None, max_examples=60)
@@ -155,4 +156,5 @@ def test_case_is_kept_where_the_vocabulary_keeps_it():
                    displays=(*VOCABULARY.displays[:-1], "O"))  # fmt: skip
     module = NextWord(random_model(vocabulary=kept), kept, suggestions=9)
     words, p, _ = answer(module.correct_function(), "", "O")
-    assert words.count("O") == 1 and p["O"] > 0
+    assert words.count("O") == 1
+    assert p["O"] > 0
