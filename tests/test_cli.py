@@ -574,14 +574,14 @@ def failing(monkeypatch):
 
 def failures_of_a_server(address):
     """What asking nobody at an address fails with, by three libraries."""
-    for ask in (
+    for call in (
         lambda: requests.get(f"http://{address}", timeout=9),
         lambda: urllib.request.urlopen(f"http://{address}", timeout=9),
         lambda: socket.create_connection(tuple(address.split(":")), timeout=9),
         lambda: socket.create_connection(("name.invalid", 80), timeout=9),
     ):
         with pytest.raises(OSError) as caught:  # noqa: PT011
-            ask()
+            call()
         yield caught.value
 
 
