@@ -215,6 +215,45 @@ def run_stage(
         return True
 
 
+def edit_output(
+    function: Callable[..., None], *, output: Path, what: str, **parameters: Any
+) -> None:
+    """Change what a stage has made, all at once; the stage counts it as current as before.
+
+    Args:
+        function: called with `parameters` and `output`, a copy to change.
+        output: the folder that the stage wrote.
+        what: line for the `edits` of the manifest.
+
+    Raises:
+        InputError: `output` was not made by a stage, another process is writing it, or there is an
+            interrupted run, which would replace it.
+    """
+    output = output.resolve()
+    with _only_writer(output):
+        partial = partial_of(output)
+        _recover(output, partial)
+        manifest = _read(output / MANIFEST)
+        if manifest is None:
+            raise InputError(f"{output} was not made by nextword and will not be changed.")
+        if (partial / _STARTED).exists():
+            raise InputError(
+                f"{partial} holds an interrupted run, which would undo this: continue it with "
+                "--resume first, or delete that folder."
+            )
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            # Without a manifest the copy is not taken for a finished one.
+            shutil.copytree(output, partial, ignore=shutil.ignore_patterns(MANIFEST))
+            function(output=partial, **parameters)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        edits = [*manifest.get("edits", ()), what]
+        _write(partial / MANIFEST, {**manifest, "outputs": digest([partial]), "edits": edits})
+        _replace(output, partial)
+
+
 def _check_replaceable(output: Path, stage: str) -> None:
     made = _read(output / MANIFEST)
     if made is None and output.exists() and (not output.is_dir() or any(output.iterdir())):

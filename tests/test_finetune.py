@@ -3,9 +3,14 @@
 import dataclasses
 import itertools
 import json
+import os
+import pty
 import random
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +21,7 @@ import pytest
 import tensorflow as tf
 from conftest import (
     CELLS,
+    ROOT,
     TOKENS,
     VOCABULARY,
     config,
@@ -33,12 +39,15 @@ from hypothesis import strategies as st
 from texts import write_documents
 
 from pipeline import InputError
+from pipeline.cli.stages import print_new_words
 from pipeline.manifest import digest
 from pipeline.model.language_model import build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
 from pipeline.training.finetune import initial_weights, interpolate_weights
+from pipeline.training.forget import forget
+from pipeline.training.new_words import first_new_id, load_new_words, save_new_words
 
 # The vocabulary
 
@@ -89,6 +98,21 @@ def test_a_vocabulary_extends_what_it_begins_with():
     assert not OLD.extends(OLD.grown(NEW, new_words=2, min_count=1))
     assert not NEW.extends(OLD)
     assert not dataclasses.replace(OLD, case="keep").extends(OLD)
+
+
+def test_a_word_that_leaves_counts_as_unknown():
+    left = NEW.without([2, 5])
+    assert left.tokens == ("<unk>", "<s>", "a", "edu", "oi")
+    assert left.displays == ("<unk>", "<s>", "A", "Edu", "oi")
+    assert left.counts == (7, 4, 3, 2, 1)
+
+
+@given(COUNTED, COUNTED, st.integers(0, 9))
+def test_without_its_new_words_a_vocabulary_is_the_old_one(old, new, most):
+    old, new = counted(old), counted(new)
+    grown = old.grown(new, new_words=most, min_count=1)
+    again = grown.without(range(len(old), len(grown)))
+    assert again == old.grown(new, new_words=0, min_count=1)
 
 
 def test_pieces_of_words_need_no_growth():
@@ -209,6 +233,109 @@ def test_weights_are_interpolated():
         np.testing.assert_allclose(variable, 0.75 * value + 0.25, rtol=1e-5, atol=1e-6)
 
 
+# What was learned, and how it is forgotten
+
+
+def write_fine_tuned(folder: Path, cell: str = "lstm", vocabulary=GROWN, **changes) -> Path:
+    """A random model of a vocabulary whose words after `TOKENS` are new."""
+    write_training(folder, cell, vocabulary, **changes)
+    save_new_words(folder, vocabulary, first=len(TOKENS))
+    return folder
+
+
+def words_of(*pairs: tuple[str, int]) -> Vocabulary:
+    """`VOCABULARY` and new words with their counts."""
+    tokens = tuple(word for word, _ in pairs)
+    return Vocabulary(
+        (*TOKENS, *(token.lower() for token in tokens)),
+        (*VOCABULARY.displays, *tokens),
+        (*VOCABULARY.counts, *(count for _, count in pairs)),
+    )
+
+
+def test_new_words_are_listed_most_frequent_first(tmp_path):
+    vocabulary = words_of(("Pipoca", 10), ("edu", 2), ("Zé", 7), ("oi", 2))
+    save_new_words(tmp_path, vocabulary, first=len(TOKENS))
+    vocabulary.save(tmp_path / "vocabulary.tsv")
+    text = "pipoca\tPipoca\t10\nzé\tZé\t7\nedu\tedu\t2\noi\toi\t2\n"
+    assert (tmp_path / "new_words.tsv").read_text(encoding="utf-8") == text
+    assert load_new_words(tmp_path)[0] == ("pipoca", "Pipoca", 10)
+    assert first_new_id(tmp_path) == len(TOKENS)
+
+
+def test_the_first_twenty_are_printed_and_how_many_more_there_are(tmp_path, capsys):
+    vocabulary = words_of(*((f"[b]n{i}", 1_000 + i) for i in range(23)))
+    vocabulary.save(tmp_path / "vocabulary.tsv")
+    save_new_words(tmp_path, vocabulary, first=len(TOKENS))
+    print_new_words(tmp_path)
+    title, head, *rows, more = map(str.strip, capsys.readouterr().out.splitlines())
+    assert (title, head.split()) == ("23 new words", ["word", "count"])
+    assert [row.split() for row in rows] == [[f"[b]n{i}", f"1,0{i:02}"] for i in range(22, 2, -1)]
+    assert more == f"… and 3 more in {tmp_path / 'new_words.tsv'}"
+    save_new_words(tmp_path, vocabulary, first=len(vocabulary))
+    print_new_words(tmp_path)
+    assert capsys.readouterr().out == "No new words.\n"
+
+
+@pytest.mark.parametrize(("cell", "tied"), [("lstm", True), ("lstm", False), ("feedforward", True)])
+def test_other_words_keep_their_logits_when_one_is_forgotten(tmp_path, cell, tied):
+    folder = write_fine_tuned(tmp_path / "new", cell, tied=tied)
+    before, gone = load_model(folder), GROWN.tokens.index("pipoca")
+    forget(["Pipoca"], output=folder)
+    after = load_model(folder)
+    for old, new in zip(before.trainable_variables, after.trainable_variables, strict=True):
+        by_word = old.shape[0] == len(GROWN)
+        np.testing.assert_array_equal(np.delete(old, gone, axis=0) if by_word else old, new)
+    # "edu" had the id after: as an input and as an output it has moved up.
+    edu, moved = gone + 1, gone
+    old = before(tf.constant([[1, 4, edu, 0, 9, edu]])).numpy()
+    new = after(tf.constant([[1, 4, moved, 0, 9, moved]])).numpy()
+    np.testing.assert_allclose(new, np.delete(old, gone, axis=-1), rtol=1e-5, atol=1e-6)
+    probabilities = np.delete(tf.nn.softmax(old), gone, axis=-1)
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(tf.nn.softmax(new), probabilities, rtol=1e-4, atol=1e-7)
+
+    vocabulary = Vocabulary.load(folder / "vocabulary.tsv")
+    assert vocabulary.same_ids(GROWN.without([gone]))
+    assert vocabulary.counts[0] == GROWN.counts[0] + 10
+    assert load_new_words(folder) == [("edu", "Edu", 2)]
+
+
+def test_words_are_forgotten_as_they_are_written(tmp_path):
+    vocabulary = words_of(("Pipoca", 10), ("edu", 2), ("ézio", 1), ("Zé", 1))
+    folder = write_fine_tuned(tmp_path, vocabulary=vocabulary)
+    forget(["PIPOCA", "Zé", "pipoca", "e\u0301zio"], output=folder)
+    assert load_new_words(folder) == [("edu", "edu", 2)]
+    assert Vocabulary.load(folder / "vocabulary.tsv").counts[0] == VOCABULARY.counts[0] + 12
+    assert load_model(folder).config.vocabulary_size == len(TOKENS) + 1
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("Brasil", "'Brasil' is a word of the first model and stays in it"),
+        ("<unk>", "first model"),
+        ("pipocas", "'pipocas' is not in the vocabulary: `nextword personal` lists new words"),
+        ("", "'' is not in the vocabulary"),
+        ("pip\udce9", r"'pip\\udce9' is not in the vocabulary"),
+    ],
+)
+def test_only_new_words_can_be_forgotten(tmp_path, word, sentence):
+    folder = write_fine_tuned(tmp_path)
+    before = digest([folder])
+    with pytest.raises(InputError, match=sentence):
+        forget(["pipoca", word], output=folder)
+    assert digest([folder]) == before
+
+
+@pytest.mark.parametrize("text", ["pipoca\tPipoca\t10\n", "pipoca\n", "edu\tEdu\tmany\n"])
+def test_a_list_of_other_words_is_refused(tmp_path, text):
+    folder = write_fine_tuned(tmp_path)
+    (folder / "new_words.tsv").write_text(text)
+    with pytest.raises(InputError, match="does not list the last words"):
+        first_new_id(folder)
+
+
 # The training
 
 
@@ -256,6 +383,16 @@ def test_fine_tuning_learns_new_words(old, tokens, tmp_path):
     ids = tf.constant([[TOKENS.index(word) for word in ("<s>", "o")]])
     assert int(tf.argmax(load_model(tmp_path / "new")(ids)[0, -1])) == len(TOKENS)
     assert int(tf.argmax(load_model(old)(ids)[0, -1])) == TOKENS.index("cachorro")
+    assert load_new_words(tmp_path / "new") == [("pipoca", "Pipoca", 60)]
+
+
+def test_what_was_new_once_stays_new_when_fine_tuning_goes_on(tokens, tmp_path):
+    sizes = {"embedding": 8, "units": 8, "layers": 1, "tied": True}
+    first = write_fine_tuned(tmp_path / "first", vocabulary=words_of(("Pipoca", 3)), **sizes)
+    words_of(("Pipoca", 4), ("Edu", 8)).save(tokens / "vocabulary.tsv")
+    fine_tune(tokens, first, tmp_path / "second", retain=1.0, epochs=1)
+    assert load_new_words(tmp_path / "second") == [("edu", "Edu", 8), ("pipoca", "Pipoca", 4)]
+    assert load_new_words(first) == [("pipoca", "Pipoca", 3)]
 
 
 # The command
@@ -282,7 +419,10 @@ FINE_TUNE = "--init models/training --corpus my-notes/ --learning-rate 0.02 --re
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory, store):
-    """A folder with a general model, and a personal one made by the command of the README."""
+    """A folder with a general model, and a personal one made by the command of the README.
+
+    Also what the command printed, and the folders that hold a new word then.
+    """
     mlflow.set_tracking_uri(store)
     folder = tmp_path_factory.mktemp("walked")
     with pytest.MonkeyPatch.context() as patch:
@@ -299,7 +439,9 @@ def walked(tmp_path_factory, store):
         result = nextword("train", *FINE_TUNE.split())
         assert result.exit_code == 0, result.output
         assert digest([Path("models/training")]) == before
-    return folder, result.output
+        files = [path for path in Path().rglob("*") if path.is_file()]
+        found = {str(p.parent) for p in files if "guaraná".encode() in p.read_bytes().lower()}
+    return folder, result.output, found
 
 
 @pytest.fixture
@@ -319,6 +461,109 @@ def test_the_command_as_typed_leaves_a_model_beside_the_old_one(in_walked, walke
     assert {"Pipoca", "guaraná"} <= set(new.displays) - set(old.displays)
     described = json.loads(Path("models/personal/model.json").read_text())
     assert (described["cell"], described["units"]) == ("gru", 24)
+
+
+def test_new_words_are_shown_after_training_and_listed_at_any_time(in_walked, walked):
+    shown = [line.split() for line in walked[1].splitlines()[-3:]]
+    assert shown == [["word", "count"], ["guaraná", "64"], ["Pipoca", "64"]]
+    listed = nextword("personal")
+    assert listed.exit_code == 0, listed.output
+    assert listed.output == Path("models/personal/new_words.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in listed.output.splitlines()]
+    text = Path("my-notes/texto.txt").read_text(encoding="utf-8")
+    assert ["pipoca", "Pipoca"] in [row[:2] for row in rows]
+    for token, _, count in rows:
+        assert 0 < int(count) <= text.lower().count(token)
+    assert [int(row[2]) for row in rows] == sorted((int(row[2]) for row in rows), reverse=True)
+
+
+def test_deleting_the_folders_that_the_document_names_is_the_undo(walked):
+    document = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    (line,) = re.findall("^    rm -r (.*)$", document, re.MULTILINE)
+    named = {*line.split()}
+    assert named == {"models/personal", "data/documents-personal", "data/tokens-personal"}
+    # documents.parquet is compressed, and holds the text all the same.
+    assert walked[2] | {"data/documents-personal"} == named | {"my-notes"}
+
+
+def test_on_a_terminal_the_first_new_words_are_a_table(tmp_path):
+    folder = write_fine_tuned(tmp_path, vocabulary=words_of(*((f"n{i}", 9) for i in range(25))))
+    screen, terminal = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "personal", "--training", folder],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}, stdout=terminal, check=True,
+    )  # fmt: skip
+    shown = os.read(screen, 10_000).decode()
+    assert "25 new words" in shown
+    assert "… and 5 more" in shown
+    assert "\t" not in shown
+
+
+@pytest.fixture
+def own(in_walked):
+    """models/personal, as fine-tuning left it, again when a test is over."""
+    shutil.copytree("models/personal", "kept")
+    yield Path("models/personal")
+    shutil.rmtree("models/personal")
+    Path("kept").rename("models/personal")
+
+
+def test_a_forgotten_word_does_not_come_back_by_itself(own):
+    first, before = digest([Path("models/training")]), digest([own])
+    result = nextword("personal", "--forget", "Pipoca", "--forget", "guaraná")
+    assert result.output.startswith(f"Forgot Pipoca, guaraná in {own}: export it again.")
+    assert digest([own]) != before  # so a stage that reads it runs again
+    vocabulary = Vocabulary.load(own / "vocabulary.tsv")
+    assert not {"pipoca", "guaraná"} & {*vocabulary.tokens}
+    assert "pipoca" not in nextword("personal").output
+    for options in ([], ["--resume"]):
+        again = nextword("train", *FINE_TUNE.split(), *options)
+        assert again.output.count("nothing has changed") == 3
+    assert Vocabulary.load(own / "vocabulary.tsv") == vocabulary
+    assert digest([Path("models/training")]) == first
+    assert list(Path("models").glob("personal*")) == [own]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--forget leite", "'leite' is a word of the first model"),
+        ("--forget Pipoca --forget nada", "'nada' is not in the vocabulary"),
+        ("--training models/training", "The model in models/training was not fine-tuned"),
+        ("--training models/training --forget leite", "was not fine-tuned"),
+        ("--training nowhere", "No trained model is described by nowhere"),
+    ],
+)
+def test_what_cannot_be_forgotten_is_said_in_one_sentence(in_walked, arguments, sentence):
+    before = digest([Path("models")])
+    assert sentence in sentence_of(nextword("personal", *arguments.split()))
+    assert digest([Path("models")]) == before
+
+
+def test_an_interrupted_training_is_not_forgotten_into(own):
+    partial = own.with_name("personal.partial")
+    partial.mkdir()
+    shutil.copy(own / "manifest.json", partial / "started.json")
+    assert "interrupted run" in sentence_of(nextword("personal", "--forget", "Pipoca"))
+    assert "pipoca" in nextword("personal").output
+    shutil.rmtree(partial)
+
+
+@pytest.mark.slow
+def test_an_export_knows_no_forgotten_word_and_the_first_model_none_at_all(own):
+    first = digest([Path("models/training")])
+    export = ["export", "--training", own, "--output", "models/mine"]
+    assert nextword(*export).exit_code == 0
+    assert "nothing has changed" in nextword(*export).output
+    assert "Pipoca" in nextword("predict", "De manhã a", "--model", "models/mine").output
+    assert nextword("personal", "--forget", "Pipoca").exit_code == 0
+    assert "Wrote models/mine" in nextword(*export).output
+    suggested = nextword("predict", "De manhã a", "--model", "models/mine")
+    assert suggested.exit_code == 0
+    assert "Pipoca" not in suggested.output
+    for path in Path("models/mine").rglob("*"):
+        assert path.is_dir() or b"pipoca" not in path.read_bytes().lower(), path
+    assert digest([Path("models/training")]) == first
 
 
 def test_mlflow_shows_the_parameters_of_fine_tuning(in_walked):
@@ -341,6 +586,9 @@ def test_mlflow_shows_the_parameters_of_fine_tuning(in_walked):
     }
     assert run.data.params.items() >= expected.items()
     assert "preset" not in run.data.params
+    # No words of a person's text: deleting the folders is enough.
+    artifacts = mlflow.MlflowClient().list_artifacts(run.info.run_id)
+    assert [item.path for item in artifacts] == ["options.json"]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from conftest import wait_for_windows
 
 import pipeline
 from pipeline import InputError
-from pipeline.manifest import MANIFEST, RESUME, code_version, digest, run_stage
+from pipeline.manifest import MANIFEST, RESUME, code_version, digest, edit_output, run_stage
 
 
 def copy(*, source: Path, output: Path, times: int = 1) -> None:
@@ -255,6 +255,104 @@ def test_a_run_that_died_before_the_second_rename_gives_the_old_folder_back(
     output.with_name("output.partial").mkdir()
     assert not run(source, output)
     assert read(output) == "ab"
+
+
+# Edits of what a stage has made
+
+
+def edit(*, output: Path, text: str = "edited", error: type[BaseException] | None = None) -> None:
+    (output / "deep" / "text.txt").write_text(text)
+    if error:
+        raise error("the edit failed")
+
+
+def test_an_edited_folder_is_current_and_tells_of_it(source: Path, output: Path) -> None:
+    run(source, output)
+    for text in ("first", "second"):
+        before = digest([output])
+        edit_output(edit, output=output, what=text, text=text)
+        assert read(output) == text
+        assert digest([output]) != before  # a stage that reads the folder runs again
+        assert not run(source, output)
+    assert json.loads((output / MANIFEST).read_text())["edits"] == ["first", "second"]
+    assert beside(output) == ["output"]
+    assert run(source, output, force=True)
+    assert read(output) == "ab"
+    assert "edits" not in json.loads((output / MANIFEST).read_text())
+
+
+def test_an_edit_that_fails_changes_nothing(source: Path, output: Path) -> None:
+    run(source, output)
+    for error in (InputError, KeyboardInterrupt):
+        with pytest.raises(error, match="the edit failed"):
+            edit_output(edit, output=output, what="edit", error=error)
+        assert beside(output) == ["output"]
+        assert not run(source, output)
+        assert read(output) == "ab"
+
+
+def test_an_interrupted_run_is_not_edited_away(source: Path, output: Path) -> None:
+    run(source, output)
+    run_failing(source, output, KeyboardInterrupt, half=True)
+    with pytest.raises(InputError, match="interrupted run, which would undo this"):
+        edit_output(edit, output=output, what="edit")
+    assert beside(output) == ["output", "output.partial"]
+    assert read(output) == "ab"
+
+
+def test_a_folder_made_by_others_is_not_edited(source: Path) -> None:
+    with pytest.raises(InputError, match="was not made by nextword and will not be changed"):
+        edit_output(edit, output=source, what="edit")
+
+
+# Edits copies of a folder in processes that die at their first, second, … operation on files.
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from pipeline.manifest import edit_output
+
+def edit(*, output):
+    (output / "deep" / "text.txt").write_text("edited")
+
+def deadly(operations):
+    left = iter(range(operations))
+    def hook(event, _):
+        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"):
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return hook
+
+place, status = Path(sys.argv[1]), 1
+while status:
+    copy = place.with_name(str(len(list(place.parent.iterdir())) - 1))
+    shutil.copytree(place, copy / "output")
+    if not (child := os.fork()):
+        sys.addaudithook(deadly(int(copy.name)))
+        edit_output(edit, output=copy / "output", what="edit")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+"""
+
+
+def test_an_edit_killed_at_any_moment_loses_nothing(source: Path, output: Path) -> None:
+    run(source, output)
+    subprocess.run(
+        [sys.executable, "-c", KILLED, output],
+        env={**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parents[1])},
+        check=True,
+        timeout=60,
+    )
+    found = []
+    for copy in sorted(output.parent.glob("[0-9]*"), key=lambda folder: int(folder.name)):
+        assert not run(source, copy / "output"), "what is there must be whole"
+        found.append(read(copy / "output"))
+        edit_output(edit, output=copy / "output", what="again", text="again")
+        assert beside(copy / "output") == ["output"]
+        assert read(copy / "output") == "again"
+    assert found == sorted(found), "the old folder, and from some moment on the new one"
+    assert found[0] == "ab"
+    assert found[-1] == "edited"
+    assert len(found) > 10
 
 
 @pytest.mark.parametrize("force", [True, False])

@@ -58,6 +58,7 @@ from pipeline.cli.stages import (
     ingest_stage,
     litert_stage,
     mlflow_run,
+    print_new_words,
     require,
     require_corpus,
     require_files,
@@ -226,6 +227,35 @@ def train(
         model, training = take(ModelConfig, options), take(TrainingConfig, options)
         fine_tuning: dict[str, Any] = {"init": init, "retain": retain} if init else {}
         train_stage(tokens, output, model=model, training=training, **fine_tuning, **options)
+        if init and strategies.is_chief():
+            print_new_words(output)
+
+
+@main.command()
+@folder("--training", PERSONAL, "Folder that `nextword train --init` wrote.")
+@option("--forget", (), "New word to take out of the model; may be repeated.", multiple=True)
+def personal(training: Path, forget: tuple[str, ...]) -> None:
+    """List the new words that fine-tuning has learned, most frequent first, or forget some.
+
+    On a terminal, a table of the first ones; elsewhere, all as rows of token, display and count.
+    The model that fine-tuning began with is never changed.
+    """
+    from pipeline.training.new_words import load_new_words
+
+    require("train", training)
+    load_new_words(training)  # or an InputError, before TensorFlow is imported
+    if not forget:
+        print_new_words(training, everything=not sys.stdout.isatty())
+        return
+    import_tensorflow()
+    from pipeline.manifest import edit_output
+    from pipeline.training.forget import forget as forget_words
+
+    edit_output(forget_words, output=training, what=f"words forgotten: {len(forget)}", words=forget)
+    click.echo(
+        f"Forgot {', '.join(forget)} in {training}: export it again. A text that has a forgotten "
+        "word teaches it again."
+    )
 
 
 @main.command()

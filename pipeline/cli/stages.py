@@ -28,6 +28,8 @@ def run_or_skip(function: Callable[..., None], *, output: Path, **arguments: Any
     return ran
 
 
+# Rows of a table of new words.
+_SHOWN = 20
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 # A file that each stage always writes, and the beginning of the error if it is missing.
 _WRITTEN = {
@@ -236,7 +238,8 @@ def tokenize_stage(
         },
         force=force,
     )
-    log_files(output, "vocabulary.tsv", "tokenizer.json")
+    if not init:  # words of a person's text stay in folders that the person can delete
+        log_files(output, "vocabulary.tsv", "tokenizer.json")
 
 
 def train_stage(
@@ -279,6 +282,30 @@ def train_stage(
     )
     if not ran:
         log_history(output, prefix)
+
+
+def print_new_words(training: Path, *, everything: bool = False) -> None:
+    """Print the first new words as a table and how many more there are, or all rows as they are."""
+    import rich
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pipeline.training.new_words import NEW_WORDS, load_new_words
+
+    rows = load_new_words(training)
+    if everything:
+        for row in rows:
+            click.echo("\t".join(map(str, row)))
+        return
+    title = f"{len(rows):,} new words" if len(rows) != 1 else "1 new word"
+    table = Table("word", title=title, title_justify="left", box=None)
+    table.columns[0].overflow = "fold"
+    table.add_column("count", justify="right", no_wrap=True)
+    for _, display, count in rows[:_SHOWN]:
+        table.add_row(escape(display), f"{count:,}")
+    rich.print(table if rows else "No new words.")
+    if len(rows) > _SHOWN:
+        click.echo(f"… and {len(rows) - _SHOWN:,} more in {training / NEW_WORDS}")
 
 
 def evaluate_stage(

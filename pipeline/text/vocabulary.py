@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -88,6 +88,18 @@ class Vocabulary:
                 counts[UNKNOWN_ID] += count
         return dataclasses.replace(
             self, tokens=tuple(tokens), displays=tuple(displays), counts=tuple(counts)
+        )
+
+    def without(self, ids: Collection[int]) -> "Vocabulary":
+        """Return this vocabulary without some words, which count as `<unk>`; later ids move up."""
+        kept = [i for i in range(len(self)) if i not in ids]
+        counts = [*self.counts]
+        counts[UNKNOWN_ID] += sum(counts[i] for i in ids)
+        return dataclasses.replace(
+            self,
+            tokens=tuple(self.tokens[i] for i in kept),
+            displays=tuple(self.displays[i] for i in kept),
+            counts=tuple(counts[i] for i in kept),
         )
 
     def closes(self) -> list[bool]:

@@ -25,6 +25,7 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
 from pipeline.training.finetune import initial_weights, interpolate_weights
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
+from pipeline.training.new_words import first_new_id, save_new_words
 from pipeline.training.trainer import Trainer, scale_losses
 
 
@@ -40,6 +41,9 @@ def train(
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> None:
     """Train a model; write model.json, the vocabulary and rare words, checkpoints/, history.csv.
+
+    With `init` also new_words.tsv: the words that its vocabulary lacks, and those that fine-tuning
+    had added to it.
 
     resume/ holds what an interrupted training needs to resume: called again with the same
     arguments, it ends with the same weights as if it had never stopped.
@@ -83,6 +87,8 @@ def train(
         vocabulary.save(output / "vocabulary.tsv")
         if (tokens / "rare.tsv").exists():
             shutil.copy(tokens / "rare.tsv", output)
+        if init:
+            save_new_words(output, vocabulary, first=first_new_id(init))
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:

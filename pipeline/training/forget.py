@@ -1,0 +1,62 @@
+"""Take words that fine-tuning has added out of a model; all others keep their logits."""
+
+import dataclasses
+import shutil
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.text.tokenizer import normalise
+from pipeline.text.vocabulary import Vocabulary
+from pipeline.training.checkpoints import save_checkpoint
+from pipeline.training.finetune import interpolate_weights
+from pipeline.training.new_words import first_new_id, save_new_words
+
+
+def forget(words: Sequence[str], *, output: Path) -> None:
+    """Take new words out of a fine-tuned model, with their rows of weights; later ids move up.
+
+    Args:
+        words: as they are written, in any case if the model folds it.
+        output: folder that `train` wrote, to change.
+
+    Raises:
+        InputError: a word is not one that fine-tuning has added.
+    """
+    vocabulary = Vocabulary.load(output / "vocabulary.tsv")
+    first = first_new_id(output)
+    ids = sorted({_new_id(word, vocabulary, first=first) for word in words})
+    model = load_model(output)
+    by_word = (model.embed.embeddings, model.output_weights, model.output_bias)
+    values = [
+        np.delete(v.numpy(), ids, axis=0) if any(v is one for one in by_word) else v.numpy()
+        for v in model.trainable_variables
+    ]
+    vocabulary = vocabulary.without(ids)
+    config = dataclasses.replace(model.config, vocabulary_size=len(vocabulary))
+    smaller = build_model(config)
+    interpolate_weights(smaller, values, alpha=1.0)
+    config.save(output / "model.json")
+    vocabulary.save(output / "vocabulary.tsv")
+    save_new_words(output, vocabulary, first=first)
+    shutil.rmtree(output / "checkpoints")
+    save_checkpoint(tf.train.CheckpointManager(weights(smaller), output / "checkpoints", 1))
+
+
+def _new_id(word: str, vocabulary: Vocabulary, *, first: int) -> int:
+    written = unicodedata.normalize("NFC", word).encode(errors="replace")
+    read = normalise(tf.constant(written), case=vocabulary.case, numbers=vocabulary.numbers)
+    token = read.numpy().decode()
+    if token not in vocabulary.tokens:
+        raise InputError(f"{word!r} is not in the vocabulary: `nextword personal` lists new words.")
+    if (i := vocabulary.tokens.index(token)) < first:
+        raise InputError(
+            f"{word!r} is a word of the first model and stays in it: keep it out of suggestions "
+            "with `nextword export --never-suggest`."
+        )
+    return i
