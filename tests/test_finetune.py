@@ -301,6 +301,21 @@ def test_other_words_keep_their_logits_when_one_is_forgotten(tmp_path, cell, tie
     assert load_new_words(folder) == [("edu", "Edu", 2)]
 
 
+def test_rare_words_are_forgotten_too(tmp_path):
+    folder = write_fine_tuned(tmp_path)
+    forget(["Pipoca"], output=folder)  # there are none
+    (folder / "rare.tsv").write_text("pé\tPé\t2\nsegredo\tsegredo\t1\n", encoding="utf-8")
+    before = load_model(folder)
+    forget(["Segredo"], output=folder)
+    assert (folder / "rare.tsv").read_text(encoding="utf-8") == "pé\tPé\t2\n"
+    for old, new in zip(
+        before.trainable_variables, load_model(folder).trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(InputError, match="'Segredo' is not in the vocabulary"):
+        forget(["Segredo"], output=folder)
+
+
 def test_words_are_forgotten_as_they_are_written(tmp_path):
     vocabulary = words_of(("Pipoca", 10), ("edu", 2), ("ézio", 1), ("Zé", 1))
     folder = write_fine_tuned(tmp_path, vocabulary=vocabulary)
