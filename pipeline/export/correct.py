@@ -51,12 +51,12 @@ class Weights:
         sure: the least probability that replaces a word without being asked.
     """
 
-    context: float = 0.40
-    frequency: float = 0.63
-    right: float = 1.18
-    name: float = 2.33
-    unlisted: float = -21.18
-    sure: float = 0.5
+    context: float = 0.38
+    frequency: float = 0.65
+    right: float = 1.12
+    name: float = 2.62
+    unlisted: float = -21.46
+    sure: float = 0.50
 
 
 WEIGHTS = Weights()
