@@ -18,6 +18,7 @@ from pipeline.export.capitals import capitalise
 from pipeline.export.reader import Reader
 from pipeline.text.channel import COSTS, Channel, Costs, encode, letter_sets
 from pipeline.text.lexicon import Lexicon
+from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.tokenizer import tokenize
 from pipeline.text.vocabulary import UNKNOWN_ID
@@ -34,6 +35,10 @@ _ENOUGH = 50_000
 _WORD = r"\p{L}[\p{L}\p{M}'-]*"
 _CAPITAL, _CAPITALS = r"\p{Lu}.*", r".*\p{Lu}.*\p{Lu}.*"
 
+
+# Of words that begin nearly as what is typed: letters that are typed at least, nats of the channel
+# at most, and how many letters of a word more or fewer may be meant by those that are typed.
+_LEAST, _DEAREST, _OFF = 3, 9.0, 2
 
 Corrections = dict[str, tf.Tensor]
 
@@ -78,13 +83,13 @@ class TypedWords(NamedTuple):
     capital: tf.Tensor
 
 
-def read_words(words: tf.Tensor) -> TypedWords:
-    """Normalise typed words, UTF-8 of any kind (B,)."""
+def read_words(words: tf.Tensor, never: NeverSuggested = NeverSuggested()) -> TypedWords:
+    """Normalise typed words, UTF-8 of any kind (B,); those that `never` covers are left alone."""
     tokens = tokenize(words)
     clean = tf.strings.reduce_join(tokens, axis=1)
     matches = tf.strings.regex_full_match
     fits = matches(clean, _WORD) & ~matches(clean, _CAPITALS) & tf.equal(tokens.row_lengths(), 1)
-    fits &= tf.strings.length(clean, unit="UTF8_CHAR") <= _LONGEST
+    fits &= (tf.strings.length(clean, unit="UTF8_CHAR") <= _LONGEST) & ~never.covers(clean)
     valid = tf.strings.unicode_transcode(words, "UTF-8", "UTF-8", errors="replace")
     lowered = tf.where(fits, tf.strings.lower(clean, encoding="utf-8"), "")
     return TypedWords(valid, lowered, encode(lowered).to_tensor(), matches(clean, _CAPITAL))
@@ -97,6 +102,8 @@ class Corrector(tf.Module):
         reader: of the text before.
         lexicon: of the reader's vocabulary.
         suggestions: k, words to return.
+        never: words that are no corrections, and are not corrected. They keep their share of the
+            probability: with it no other word is sure where one of them is meant.
 
     Attributes:
         lowered: W words in lower case.
@@ -113,12 +120,13 @@ class Corrector(tf.Module):
         lexicon: Lexicon,
         *,
         suggestions: int,
+        never: NeverSuggested = NeverSuggested(),
         costs: Costs = COSTS,
         weights: Weights = WEIGHTS,
     ):
         super().__init__(name="corrector")
         self._reader, self._channel = reader, Channel.of(costs)
-        self._weights = weights
+        self._weights, self._never = weights, never
         vocabulary = lexicon.vocabulary
         whole = np.flatnonzero(suggestible(vocabulary) & vocabulary.closes()).tolist()
         displays = [*(vocabulary.displays[i] for i in whole), *lexicon.words]
@@ -130,6 +138,7 @@ class Corrector(tf.Module):
         displays = [displays[i] for i in kept]
         self._displays = tf.constant(displays)
         self.lowered = tf.constant([word.lower() for word in displays])
+        self._excluded = tf.constant(never.covers(self.lowered).numpy())
         self.ids = tf.constant(ids[kept], tf.int32)
         self.shares = tf.constant(np.log(shares[kept]), tf.float32)
         frequencies = np.maximum(lexicon.frequencies_of(displays), 1e-9)
@@ -137,11 +146,12 @@ class Corrector(tf.Module):
         self.letters = encode(self.lowered).to_tensor()
         self.lengths = tf.math.count_nonzero(self.letters, axis=1, dtype=tf.int32)
         self._sets = letter_sets(self.letters)
+        self._first, self._first_two = (letter_sets(self.letters[:, :n]) for n in (1, 2))
         self.suggestions = min(suggestions, len(displays) + 1)
 
     def correct(self, state: tf.Tensor, words: tf.Tensor) -> Corrections:
         """Return what was meant by words (B,) after state (B, S); see `models/README.md`."""
-        typed = read_words(words)
+        typed = read_words(words, self._never)
         logits = tf.math.log(self._reader.probabilities(state))
         rows, meant = self.candidates(typed)
         context = self.in_context(logits, rows, meant)
@@ -169,7 +179,8 @@ class Corrector(tf.Module):
         meant = tf.pad(meant.to_tensor(), padding)
         total = tf.reduce_logsumexp(scores, axis=1, keepdims=True)
         # What is typed is always among them.
-        best, places = tf.math.top_k(scores[:, 1:], self.suggestions - 1)
+        allowed = self._allow(scores[:, 1:], meant[:, 1:])
+        best, places = tf.math.top_k(allowed, self.suggestions - 1)
         words = tf.gather(self._displays, tf.gather(meant[:, 1:], places, batch_dims=1))
         words = capitalise(words, first=typed.capital, every=tf.constant([False]))
         words = tf.concat([typed.text[:, None], words], axis=1)
@@ -201,9 +212,74 @@ class Corrector(tf.Module):
         """Return ln p(meant | typed, text), up to a constant, of pairs; (N,)."""
         costs = self._channel.costs(tf.gather(typed.letters, rows), tf.gather(self.letters, meant))
         costs = tf.gather(costs, tf.gather(self.lengths, meant), batch_dims=1)
+        return self._weigh(context, meant) - costs
+
+    def _weigh(self, context: tf.Tensor, meant: tf.Tensor) -> tf.Tensor:
         frequency = self._weights.frequency * tf.gather(self.frequencies, meant)
-        return self._weights.context * context + frequency - costs
+        return self._weights.context * context + frequency
+
+    def _allow(self, scores: tf.Tensor, meant: tf.Tensor) -> tf.Tensor:
+        """Make words that are never suggested impossible."""
+        return tf.where(tf.gather(self._excluded, meant), _IMPOSSIBLE, scores)
 
     def same(self, typed: TypedWords, rows: tf.Tensor, meant: tf.Tensor) -> tf.Tensor:
         """Return in which pairs what is meant is what is typed, bool (N,)."""
         return tf.equal(tf.gather(self.lowered, meant), tf.gather(typed.lowered, rows))
+
+    def begin_nearly(
+        self, probabilities: tf.Tensor, typed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Find the words of which typed letters are the beginning, but for an error.
+
+        They are ranked by the same three terms as corrections; the channel takes as many of their
+        first letters as cost least.
+
+        Args:
+            probabilities: of each id after the text, (B, V).
+            typed: in lower case, UTF-8, (B,); fewer than three letters have no such words.
+
+        Returns:
+            Words as in mid-sentence and p(word | text), (B, k); "" and 0 where there are fewer.
+        """
+        letters = encode(typed).to_tensor()
+        lengths = tf.math.count_nonzero(letters, axis=1, dtype=tf.int32)
+        rows, meant = self._candidates_to_complete(letters, lengths)
+        first = tf.gather(self.letters, meant)[:, : tf.shape(letters)[1] + _OFF]
+        costs = self._channel.costs(tf.gather(letters, rows), first)
+        ends, length = tf.range(tf.shape(costs)[1]), tf.gather(lengths, rows)[:, None]
+        real = (ends >= length - _OFF) & (ends <= tf.gather(self.lengths, meant)[:, None])
+        cost = tf.reduce_min(tf.where(real, costs, -_IMPOSSIBLE), axis=1)
+        context = self.in_context(tf.math.log(probabilities), rows, meant)
+        scores = self._allow(self._weigh(context, meant) - cost, meant)
+        scores = tf.where(cost > _DEAREST, _IMPOSSIBLE, scores)
+        of_rows = tf.RaggedTensor.from_value_rowids(scores, rows, tf.size(typed))
+        columns = []
+        for values, nothing in ((scores, _IMPOSSIBLE), (meant, 0), (context, 0.0)):
+            padded = of_rows.with_values(values).to_tensor(nothing)
+            padding = [[0, 0], [0, self.suggestions]]
+            columns.append(tf.pad(padded, padding, constant_values=nothing))
+        best, places = tf.math.top_k(columns[0], self.suggestions)
+        meant, context = (tf.gather(part, places, batch_dims=1) for part in columns[1:])
+        found = best > _IMPOSSIBLE
+        words = tf.where(found, tf.gather(self._displays, meant), "")
+        return words, tf.where(found, tf.exp(context), 0.0)
+
+    def _candidates_to_complete(
+        self, letters: tf.Tensor, lengths: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Find words whose first letters are about those typed, as `candidates` does.
+
+        Of the first two letters one must be the same, since both are rarely wrong.
+        """
+        one, two = (letter_sets(letters[:, :n])[:, None] for n in (1, 2))
+        both = tf.bitwise.bitwise_and
+        begins = tf.not_equal(both(one, self._first_two) | both(two, self._first), 0)
+        begins &= (lengths >= _LEAST)[:, None]
+        rows, meant = tf.unstack(tf.cast(tf.where(begins), tf.int32), axis=1)
+        size = tf.shape(letters)[1]
+        within = tf.sequence_mask(tf.gather(lengths, rows), size, tf.int32)
+        sets = letter_sets(tf.gather(self.letters, meant)[:, :size] * within)
+        own = tf.gather(letter_sets(letters), rows)
+        different = tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(sets, own))
+        near = different <= _DIFFERENT
+        return tf.boolean_mask(rows, near), tf.boolean_mask(meant, near)
