@@ -39,6 +39,9 @@ _CAPITAL, _CAPITALS = r"\p{Lu}.*", r".*\p{Lu}.*\p{Lu}.*"
 # Of words that begin nearly as what is typed: letters that are typed at least, nats of the channel
 # at most, and how many letters of a word more or fewer may be meant by those that are typed.
 _LEAST, _DEAREST, _OFF = 3, 9.0, 2
+# Of the first letters the sets of so many are compared, and for so many words, the most probable
+# ones without what is typed, the channel is asked: that bounds the time that it takes.
+_FIRST, _CONSIDERED = 12, 200
 
 Corrections = dict[str, tf.Tensor]
 
@@ -107,7 +110,7 @@ class Corrector(tf.Module):
 
     Attributes:
         lowered: W words in lower case.
-        letters: symbols of each word, int32 (W, L).
+        letters: symbols of each word, int8 (W, L).
         lengths: their number, int32 (W,).
         ids: in the vocabulary, int32 (W,).
         shares: ln of the word's share of its id; 0 but for words of the lexicon, (W,).
@@ -143,10 +146,15 @@ class Corrector(tf.Module):
         self.shares = tf.constant(np.log(shares[kept]), tf.float32)
         frequencies = np.maximum(lexicon.frequencies_of(displays), 1e-9)
         self.frequencies = tf.constant(np.log(frequencies), tf.float32)
-        self.letters = encode(self.lowered).to_tensor()
-        self.lengths = tf.math.count_nonzero(self.letters, axis=1, dtype=tf.int32)
-        self._sets = letter_sets(self.letters)
-        self._first, self._first_two = (letter_sets(self.letters[:, :n]) for n in (1, 2))
+        letters = encode(self.lowered).to_tensor()
+        self.letters = tf.cast(letters, tf.int8)
+        self.lengths = tf.math.count_nonzero(letters, axis=1, dtype=tf.int32)
+        self._sets = letter_sets(letters)
+        firsts = [letter_sets(letters[:, :n]) for n in range(_FIRST + 1)]
+        self._first_sets = tf.stack(firsts[_LEAST:])
+        # An h that begins a word may be missing, since it is silent.
+        silent = tf.equal(firsts[1], letter_sets(encode(tf.constant(["h"])).to_tensor()))
+        self._first_letter = tf.where(silent, firsts[2], firsts[1])
         self.suggestions = min(suggestions, len(displays) + 1)
 
     def correct(self, state: tf.Tensor, words: tf.Tensor) -> Corrections:
@@ -210,7 +218,7 @@ class Corrector(tf.Module):
         self, typed: TypedWords, rows: tf.Tensor, meant: tf.Tensor, context: tf.Tensor
     ) -> tf.Tensor:
         """Return ln p(meant | typed, text), up to a constant, of pairs; (N,)."""
-        costs = self._channel.costs(tf.gather(typed.letters, rows), tf.gather(self.letters, meant))
+        costs = self._channel.costs(tf.gather(typed.letters, rows), self._letters_of(meant))
         costs = tf.gather(costs, tf.gather(self.lengths, meant), batch_dims=1)
         return self._weigh(context, meant) - costs
 
@@ -243,43 +251,45 @@ class Corrector(tf.Module):
         """
         letters = encode(typed).to_tensor()
         lengths = tf.math.count_nonzero(letters, axis=1, dtype=tf.int32)
-        rows, meant = self._candidates_to_complete(letters, lengths)
-        first = tf.gather(self.letters, meant)[:, : tf.shape(letters)[1] + _OFF]
-        costs = self._channel.costs(tf.gather(letters, rows), first)
-        ends, length = tf.range(tf.shape(costs)[1]), tf.gather(lengths, rows)[:, None]
-        real = (ends >= length - _OFF) & (ends <= tf.gather(self.lengths, meant)[:, None])
-        cost = tf.reduce_min(tf.where(real, costs, -_IMPOSSIBLE), axis=1)
-        context = self.in_context(tf.math.log(probabilities), rows, meant)
-        scores = self._allow(self._weigh(context, meant) - cost, meant)
-        scores = tf.where(cost > _DEAREST, _IMPOSSIBLE, scores)
-        of_rows = tf.RaggedTensor.from_value_rowids(scores, rows, tf.size(typed))
-        columns = []
-        for values, nothing in ((scores, _IMPOSSIBLE), (meant, 0), (context, 0.0)):
-            padded = of_rows.with_values(values).to_tensor(nothing)
-            padding = [[0, 0], [0, self.suggestions]]
-            columns.append(tf.pad(padded, padding, constant_values=nothing))
-        best, places = tf.math.top_k(columns[0], self.suggestions)
-        meant, context = (tf.gather(part, places, batch_dims=1) for part in columns[1:])
-        found = best > _IMPOSSIBLE
-        words = tf.where(found, tf.gather(self._displays, meant), "")
-        return words, tf.where(found, tf.exp(context), 0.0)
+        prior, meant, context = self._likely_beginnings(tf.math.log(probabilities), letters)
+        costs = self._channel.costs(
+            tf.repeat(letters, _CONSIDERED, axis=0),
+            self._letters_of(tf.reshape(meant, [-1]))[:, : tf.shape(letters)[1] + _OFF],
+        )
+        costs = tf.reshape(costs, [-1, _CONSIDERED, tf.shape(costs)[1]])
+        ends, length = tf.range(tf.shape(costs)[2]), lengths[:, None, None]
+        real = (ends >= length - _OFF) & (ends <= tf.gather(self.lengths, meant)[..., None])
+        cost = tf.reduce_min(tf.where(real, costs, -_IMPOSSIBLE), axis=2)
+        scores = tf.where(cost > _DEAREST, _IMPOSSIBLE, prior - cost)
+        best, places = tf.math.top_k(scores, min(self.suggestions, _CONSIDERED))
+        found = best > _IMPOSSIBLE / 2
+        words = tf.gather(self._displays, tf.gather(meant, places, batch_dims=1))
+        p = tf.exp(tf.gather(context, places, batch_dims=1))
+        return tf.where(found, words, ""), tf.where(found, p, 0.0)
 
-    def _candidates_to_complete(
-        self, letters: tf.Tensor, lengths: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Find words whose first letters are about those typed, as `candidates` does.
+    def _likely_beginnings(self, logits: tf.Tensor, letters: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Find the words whose first letters are about those typed, (B, P), as `candidates` does.
 
-        Of the first two letters one must be the same, since both are rarely wrong.
+        Returns:
+            The best K by what `_weigh` says, which it is, the words, and ln p(word | text), (B, K).
         """
-        one, two = (letter_sets(letters[:, :n])[:, None] for n in (1, 2))
-        both = tf.bitwise.bitwise_and
-        begins = tf.not_equal(both(one, self._first_two) | both(two, self._first), 0)
-        begins &= (lengths >= _LEAST)[:, None]
-        rows, meant = tf.unstack(tf.cast(tf.where(begins), tf.int32), axis=1)
-        size = tf.shape(letters)[1]
-        within = tf.sequence_mask(tf.gather(lengths, rows), size, tf.int32)
-        sets = letter_sets(tf.gather(self.letters, meant)[:, :size] * within)
-        own = tf.gather(letter_sets(letters), rows)
-        different = tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(sets, own))
-        near = different <= _DIFFERENT
-        return tf.boolean_mask(rows, near), tf.boolean_mask(meant, near)
+        lengths = tf.math.count_nonzero(letters, axis=1, dtype=tf.int32)
+        of_first = tf.gather(self._first_sets, tf.clip_by_value(lengths, _LEAST, _FIRST) - _LEAST)
+        own, two = (letter_sets(letters[:, :n])[:, None] for n in (_FIRST, 2))
+        different = tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(own, of_first))
+        near = (different <= _DIFFERENT) & (lengths >= _LEAST)[:, None]
+        near &= tf.not_equal(tf.bitwise.bitwise_and(two, self._first_letter), 0)
+        rows, meant = tf.unstack(tf.cast(tf.where(near), tf.int32), axis=1)
+        context = self.in_context(logits, rows, meant)
+        prior = self._allow(self._weigh(context, meant), meant)
+        by_row = tf.RaggedTensor.from_value_rowids(prior, rows, tf.size(lengths))
+        parts = []
+        for values, nothing in ((prior, _IMPOSSIBLE), (meant, 0), (context, 0.0)):
+            padded, padding = by_row.with_values(values).to_tensor(nothing), [[0, 0], [0, _CONSIDERED]]
+            parts.append(tf.pad(padded, padding, constant_values=nothing))
+        prior, places = tf.math.top_k(parts[0], _CONSIDERED)
+        meant, context = (tf.gather(part, places, batch_dims=1) for part in parts[1:])
+        return prior, meant, context
+
+    def _letters_of(self, meant: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self.letters, meant), tf.int32)
