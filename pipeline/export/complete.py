@@ -1,10 +1,10 @@
 """Completions of what is typed, and what fills the places that they leave.
 
-    text    Eu                         text    Hoje fui ao
-    typed   vou                        typed   mercdo
-            vou                                mercado   begins nearly so
-            para                               mercados
-            ao     follow «Eu vou»
+text    Eu                         text    Hoje fui ao
+typed   vou                        typed   mercdo
+        vou                                mercado   begins nearly so
+        para                               mercados
+        ao     follow «Eu vou»
 """
 
 from collections.abc import Callable

@@ -285,7 +285,10 @@ class Corrector(tf.Module):
         by_row = tf.RaggedTensor.from_value_rowids(prior, rows, tf.size(lengths))
         parts = []
         for values, nothing in ((prior, _IMPOSSIBLE), (meant, 0), (context, 0.0)):
-            padded, padding = by_row.with_values(values).to_tensor(nothing), [[0, 0], [0, _CONSIDERED]]
+            padded, padding = (
+                by_row.with_values(values).to_tensor(nothing),
+                [[0, 0], [0, _CONSIDERED]],
+            )
             parts.append(tf.pad(padded, padding, constant_values=nothing))
         prior, places = tf.math.top_k(parts[0], _CONSIDERED)
         meant, context = (tf.gather(part, places, batch_dims=1) for part in parts[1:])

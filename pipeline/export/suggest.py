@@ -98,7 +98,9 @@ class Words(tf.Module):
             words = tf.concat([words, tf.gather(self._outside.displays, places)], axis=1)
             p = tf.concat([p, unknown * tf.gather(self._outside.f, places)], axis=1)
             scores = tf.concat([scores, tf.where(shares < 0, -1.0, unknown * shares)], axis=1)
-        words = capitalise(words, first=first, every=tf.constant([False]) if every is None else every)
+        words = capitalise(
+            words, first=first, every=tf.constant([False]) if every is None else every
+        )
         if self._variants > 1 or self._beam or self._outside:
             words, p, scores = _sort_unique(words, p, scores)
         words, p, scores = (part[:, : self.suggestions] for part in (words, p, scores))

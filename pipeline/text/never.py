@@ -69,6 +69,9 @@ class NeverSuggested:
 
     patterns: Sequence[str] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
     @classmethod
     def load(cls, path: Path | None) -> Self:
         """Read a file, and log the lines that are skipped; None for no words.
