@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline.export.capitals import capitalise
 from pipeline.export.correct import Corrector
-from pipeline.export.prefixes import Typed, read_prefix
+from pipeline.export.prefixes import read_prefix
 from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
 from pipeline.text.suggestible import suggestible

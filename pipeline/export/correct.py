@@ -18,7 +18,7 @@ from pipeline.export.capitals import capitalise
 from pipeline.export.reader import Reader
 from pipeline.text.channel import COSTS, Channel, Costs, encode, letter_sets
 from pipeline.text.lexicon import Lexicon
-from pipeline.text.never import NeverSuggested
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.tokenizer import tokenize
 from pipeline.text.vocabulary import UNKNOWN_ID
@@ -86,7 +86,7 @@ class TypedWords(NamedTuple):
     capital: tf.Tensor
 
 
-def read_words(words: tf.Tensor, never: NeverSuggested = NeverSuggested()) -> TypedWords:
+def read_words(words: tf.Tensor, never: NeverSuggested = NO_WORDS) -> TypedWords:
     """Normalise typed words, UTF-8 of any kind (B,); those that `never` covers are left alone."""
     tokens = tokenize(words)
     clean = tf.strings.reduce_join(tokens, axis=1)
@@ -123,7 +123,7 @@ class Corrector(tf.Module):
         lexicon: Lexicon,
         *,
         suggestions: int,
-        never: NeverSuggested = NeverSuggested(),
+        never: NeverSuggested = NO_WORDS,
         costs: Costs = COSTS,
         weights: Weights = WEIGHTS,
     ):

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pipeline.export.capitals import capitalise, sentence_marks, sentence_starts
 from pipeline.export.reader import Reader
-from pipeline.text.never import NeverSuggested
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.tokenizer import BREAK, skip_blank, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
@@ -63,9 +63,7 @@ class Sampling(NamedTuple):
 class Writer(tf.Module):
     """Continues the texts of a reader."""
 
-    def __init__(
-        self, reader: Reader, vocabulary: Vocabulary, never: NeverSuggested = NeverSuggested()
-    ):
+    def __init__(self, reader: Reader, vocabulary: Vocabulary, never: NeverSuggested = NO_WORDS):
         super().__init__(name="writer")
         self._reader = reader
         closes, spellings = vocabulary.closes(), vocabulary.spellings()

@@ -19,7 +19,7 @@ from pipeline.export.correct import WEIGHTS
 from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig
-from pipeline.text.never import NeverSuggested
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.text.word_lists import WORDFREQ
 
@@ -95,7 +95,7 @@ def write_model_card(
     evaluation: Path | None,
     cache: Cache | None,
     lexicon: Sequence[str] = (),
-    never: NeverSuggested = NeverSuggested(),
+    never: NeverSuggested = NO_WORDS,
 ) -> None:
     """Write assets/model_card.md into the folder of a SavedModel.
 
@@ -199,7 +199,8 @@ def _lexicon(path: Path) -> list[str]:
     if not path.exists():
         return []
     return [
-        f"- {len(_words_of(path)):,} other words, each of which has its share of p(`<unk>`): the lexicon",
+        f"- {len(_words_of(path)):,} other words, each of which has its share of p(`<unk>`): the "
+        "lexicon",
         f"- `correct` is sure of a word from a probability of {WEIGHTS.sure} on",
     ]
 

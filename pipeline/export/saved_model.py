@@ -11,7 +11,7 @@ from pipeline.export.suggest import Suggestions, Words
 from pipeline.model.cache import Cache, target_losses
 from pipeline.model.language_model import LanguageModel
 from pipeline.text.lexicon import Lexicon
-from pipeline.text.never import NeverSuggested
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.vocabulary import Vocabulary
 
 # Positions whose logits `score` holds at once.
@@ -31,8 +31,8 @@ _SAMPLING = Sampling(
 class NextWord(tf.Module):
     """A stateless model with its vocabulary, and a lexicon of other words: text in, k words out.
 
-    Words that `never` covers do not come out; in subwords there may be none. It consists of core TensorFlow operations, so `tf.saved_model.load` needs nothing of this
-    project.
+    Words that `never` covers do not come out; with subwords there must be none. It consists of core
+    TensorFlow operations, so `tf.saved_model.load` needs nothing of this project.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class NextWord(tf.Module):
         suggestions: int,
         cache: Cache | None = None,
         lexicon: Lexicon | None = None,
-        never: NeverSuggested = NeverSuggested(),
+        never: NeverSuggested = NO_WORDS,
     ):
         super().__init__(name="nextword")
         self.reader = Reader(model, vocabulary, cache=cache)

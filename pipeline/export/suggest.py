@@ -10,7 +10,7 @@ from pipeline.export.outside import OutsideWords
 from pipeline.export.prefixes import Letters, Typed, likelihood
 from pipeline.export.reader import Reader
 from pipeline.text.lexicon import Lexicon
-from pipeline.text.never import NeverSuggested
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID
 
@@ -30,7 +30,7 @@ class Words(tf.Module):
         lexicon: Lexicon,
         *,
         suggestions: int,
-        never: NeverSuggested = NeverSuggested(),
+        never: NeverSuggested = NO_WORDS,
     ):
         super().__init__(name="words")
         lexicon = lexicon.without(never.covers(tf.constant(lexicon.words, tf.string)).numpy())

@@ -86,7 +86,9 @@ class NeverSuggested:
         if not words:
             raise InputError(f"{path} holds no word: write one a line, or leave out the option.")
         if skipped := len(lines) - len(words):
-            message = "Skipped %d of the %d lines in %s, which are not one word of at most %d letters."  # fmt: skip
+            message = (
+                "Skipped %d of the %d lines in %s: they are not one word of at most %d letters."
+            )
             log.warning(message, skipped, len(lines), path, LONGEST)
         patterns = [*dict.fromkeys(map(_pattern, words))]
         starts = range(0, len(patterns), _TOGETHER)
@@ -101,6 +103,9 @@ class NeverSuggested:
         for pattern in self.patterns:
             covered |= tf.strings.regex_full_match(lowered, pattern)
         return covered
+
+
+NO_WORDS = NeverSuggested()
 
 
 def _words(lines: Sequence[str]) -> list[str]:
