@@ -52,6 +52,7 @@ from pipeline.cli.presets import (
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
     check_lexicon,
+    check_never_suggest,
     evaluate_stage,
     explain_stage,
     export_stage,
@@ -388,6 +389,7 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     require("train", training)
     if format == "saved_model":
         options["lexicon"] = check_lexicon(options["lexicon"])
+        check_never_suggest(options["never_suggest"])
         if options["cache"]:
             require("tokenize", options["tokens"])
     output = output or (LITERT if format == "litert" else MODEL)
@@ -488,6 +490,7 @@ def run(
     preset: str,
     vocabulary: Path | None,
     suggestions: int,
+    never_suggest: Path | None,
     register: str | None,
     baseline_epochs: int,
     resume: bool,
@@ -509,6 +512,9 @@ def run(
     lexicon = check_lexicon(options.pop("lexicon"))
     if lexicon and words.unit == "subword":
         raise InputError("To subwords no word is unknown: leave out --lexicon or --unit.")
+    check_never_suggest(never_suggest)
+    if never_suggest and words.unit == "subword":
+        raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
     spark = take_spark(options)
 
     with mlflow_run():
@@ -536,5 +542,6 @@ def run(
         evaluate_stage(TRAINING, TOKENS, EVALUATION, baselines=baselines, config=shown, force=force)
         export_stage(
             TRAINING, TOKENS, EVALUATION, MODEL,
-            suggestions=suggestions, cache=cache, lexicon=lexicon, register=register, force=force,
+            suggestions=suggestions, cache=cache, lexicon=lexicon, never_suggest=never_suggest,
+            register=register, force=force,
         )  # fmt: skip

@@ -194,13 +194,13 @@ def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
 
     Hyphens and apostrophes do not count.
     """
-    bits = np.zeros((_SIZE, _BITS), bool)
-    bits[_OTHER, -1] = True
+    bits = np.zeros(_SIZE, np.int32)
+    bits[_OTHER] = 1 << (_BITS - 1)
     for i, letter in enumerate(_SYMBOLS):
         if letter not in "'-":
-            bits[i + 1, ord(strip_accent(letter)) - ord("a")] = True
-    has = tf.reduce_any(tf.gather(bits, symbols), axis=1)  # (N, bits)
-    return tf.reduce_sum(tf.where(has, 2 ** np.arange(_BITS, dtype=np.int32), 0), axis=1)
+            bits[i + 1] = 1 << (ord(strip_accent(letter)) - ord("a"))
+    columns = tf.transpose(tf.gather(tf.constant(bits), symbols))  # (L, N)
+    return tf.foldl(tf.bitwise.bitwise_or, columns, tf.zeros(tf.shape(symbols)[:1], tf.int32))
 
 
 class Channel(tf.Module):
