@@ -377,7 +377,7 @@ def _evaluation_of(name: str) -> Iterator[Path]:
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
 @folder("--output", None, "Folder to write.  [default: models/nextword; with litert models/litert]")
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time, and the options below do not apply.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; of the options below only --lexicon applies.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
 @export_options
 @force_option
 def export(training: Path, output: Path | None, format: str, force: bool, **options: Any) -> None:
@@ -387,8 +387,8 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     TensorFlow Serving looks for.
     """
     require("train", training)
+    options["lexicon"] = check_lexicon(options["lexicon"])
     if format == "saved_model":
-        options["lexicon"] = check_lexicon(options["lexicon"])
         check_never_suggest(options["never_suggest"])
         if options["cache"]:
             require("tokenize", options["tokens"])
@@ -396,7 +396,7 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     with mlflow_run(output=output):
         _check_register(options["register"])
         if format == "litert":
-            litert_stage(training, output, force=force)
+            litert_stage(training, output, lexicon=options["lexicon"], force=force)
         else:
             export_stage(training, output=output, force=force, **options)
 

@@ -152,7 +152,7 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     if options.get("vocabulary"):
         left_out |= {"vocabulary_size", "min_count"}
     if options.get("format") == "litert":
-        left_out |= {"tokens", "evaluation", "suggestions", "cache", "lexicon"}
+        left_out |= {"tokens", "evaluation", "suggestions", "cache"}
         left_out |= {"never_suggest", "register"}
     if "stride" in options:
         options["stride"] = options["stride"] or options["window"]
@@ -403,15 +403,15 @@ def export_stage(
         click.echo(f"Already logged as {uri}.")
 
 
-def litert_stage(training: Path, output: Path, *, force: bool) -> None:
+def litert_stage(training: Path, output: Path, *, lexicon: tuple[str, ...], force: bool) -> None:
     import_tensorflow()
     from pipeline.export.litert import export_litert
 
     run_or_skip(
         export_litert,
-        reads=[training],
+        reads=[training, *_files_of(lexicon)],
         output=output,
-        parameters={"training": training},
+        parameters={"training": training, "lexicon": lexicon},
         force=force,
     )
 

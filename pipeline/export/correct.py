@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.export.capitals import capitalise
+from pipeline.export.pronouns import VerbsWithPronouns
 from pipeline.export.reader import Reader
 from pipeline.text.channel import COSTS, Channel, Costs, encode, letter_sets
 from pipeline.text.lexicon import Lexicon
@@ -59,12 +60,12 @@ class Weights:
         sure: the least probability that replaces a word without being asked.
     """
 
-    context: float = 0.40
-    frequency: float = 0.63
-    right: float = 1.18
-    name: float = 2.33
-    unlisted: float = -21.18
-    sure: float = 0.5
+    context: float = 0.38
+    frequency: float = 0.65
+    right: float = 1.12
+    name: float = 2.62
+    unlisted: float = -21.46
+    sure: float = 0.50
 
 
 WEIGHTS = Weights()
@@ -140,7 +141,8 @@ class Corrector(tf.Module):
         kept: list[int] = sorted(i for word, i in first.items() if len(word) <= _LONGEST)
         displays = [displays[i] for i in kept]
         self._displays = tf.constant(displays)
-        self.lowered = tf.constant([word.lower() for word in displays])
+        lowered = [word.lower() for word in displays]
+        self.lowered = tf.constant(lowered)
         self._excluded = tf.constant(never.covers(self.lowered).numpy())
         self.ids = tf.constant(ids[kept], tf.int32)
         self.shares = tf.constant(np.log(shares[kept]), tf.float32)
@@ -155,6 +157,7 @@ class Corrector(tf.Module):
         # An h that begins a word may be missing, since it is silent.
         silent = tf.equal(firsts[1], letter_sets(encode(tf.constant(["h"])).to_tensor()))
         self._first_letter = tf.where(silent, firsts[2], firsts[1])
+        self._verbs, self._accent = VerbsWithPronouns(lowered), costs.accent
         self.suggestions = min(suggestions, len(displays) + 1)
 
     def correct(self, state: tf.Tensor, words: tf.Tensor) -> Corrections:
@@ -174,30 +177,44 @@ class Corrector(tf.Module):
         others = tf.RaggedTensor.from_value_rowids(
             tf.where(same, _IMPOSSIBLE, scores), rows, tf.size(words)
         )
-        return self._rank(others, others.with_values(meant), own, typed)
-
-    def _rank(
-        self, scores: tf.RaggedTensor, meant: tf.RaggedTensor, own: tf.Tensor, typed: TypedWords
-    ) -> Corrections:
-        """Return the best words of those with scores (B, None), and of what is typed, (B,)."""
-        # A column for each word that is returned, even if there are fewer.
-        padding = [[0, 0], [1, self.suggestions - 1]]
-        scores = tf.pad(scores.to_tensor(_IMPOSSIBLE), padding, constant_values=_IMPOSSIBLE)
-        scores = tf.concat([own[:, None], scores[:, 1:]], axis=1)
-        meant = tf.pad(meant.to_tensor(), padding)
-        total = tf.reduce_logsumexp(scores, axis=1, keepdims=True)
-        # What is typed is always among them.
-        allowed = self._allow(scores[:, 1:], meant[:, 1:])
-        best, places = tf.math.top_k(allowed, self.suggestions - 1)
-        words = tf.gather(self._displays, tf.gather(meant[:, 1:], places, batch_dims=1))
-        words = capitalise(words, first=typed.capital, every=tf.constant([False]))
-        words = tf.concat([typed.text[:, None], words], axis=1)
-        best, order = tf.math.top_k(tf.concat([own[:, None], best], axis=1), self.suggestions)
-        words = tf.where(best > _IMPOSSIBLE, tf.gather(words, order, batch_dims=1), "")
-        p = tf.exp(best - total)
+        verb, score = self._verb(typed, logits)
+        listed = tf.equal(tf.gather(self.lowered, meant), tf.gather(verb, rows))
+        listed = tf.math.unsorted_segment_max(tf.cast(listed, tf.int32), rows, tf.size(words)) > 0
+        score = tf.where(listed, _IMPOSSIBLE, score)
+        # Words that are never suggested have their share, too.
+        alone = tf.stack([own, score], axis=1)
+        total = tf.reduce_logsumexp(
+            tf.concat([alone, others.to_tensor(_IMPOSSIBLE)], axis=1), axis=1, keepdims=True
+        )
+        found, scores = self._best(others, others.with_values(meant))
+        found = tf.concat([verb[:, None], found], axis=1)
+        found = capitalise(found, first=typed.capital, every=tf.constant([False]))
+        found = tf.concat([typed.text[:, None], found], axis=1)
+        scores, order = tf.math.top_k(tf.concat([alone, scores], axis=1), self.suggestions)
+        found = tf.where(scores > _IMPOSSIBLE, tf.gather(found, order, batch_dims=1), "")
+        p = tf.exp(scores - total)
         sure = (order[:, 0] > 0) & (p[:, 0] >= self._weights.sure)
         sure &= self._displays.shape[0] >= _ENOUGH
-        return {"words": words, "probabilities": p, "sure": sure}
+        return {"words": found, "probabilities": p, "sure": sure}
+
+    def _best(self, scores: tf.RaggedTensor, meant: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the best words and their scores, one fewer than are returned with what is typed.
+
+        The same number of columns for all: `_IMPOSSIBLE` where there are fewer words.
+        """
+        padding = [[0, 0], [0, self.suggestions]]
+        places = tf.pad(meant.to_tensor(), padding)
+        padded = tf.pad(scores.to_tensor(_IMPOSSIBLE), padding, constant_values=_IMPOSSIBLE)
+        best, order = tf.math.top_k(self._allow(padded, places), self.suggestions - 1)
+        return tf.gather(self._displays, tf.gather(places, order, batch_dims=1)), best
+
+    def _verb(self, typed: TypedWords, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the word that lacks an accent before its pronoun, and its score, (B,) each."""
+        verb, infinitive = self._verbs(typed.lowered)
+        place = tf.maximum(infinitive, 0)
+        score = self._weigh(self.in_context(logits, tf.range(tf.size(verb)), place), place)
+        there = (infinitive >= 0) & ~self._never.covers(verb)
+        return verb, tf.where(there, score - self._accent, _IMPOSSIBLE)
 
     def candidates(self, typed: TypedWords) -> tuple[tf.Tensor, tf.Tensor]:
         """Find the words that may be meant: N rows of `typed` and words, int32 (N,) each."""
