@@ -18,7 +18,7 @@ WORDS = """
     ela eu vou vai não para ao mercado mercados cachorro escola almoçar telefone hoje homem tem o a
     muito também brasil
 """.split()
-LISTED = ["almoço", "Mercedes", "professor", "cachorra", "telefonema", "açúcar", "hora", "pressa"]
+LISTED = ["almoço", "Mercedes", "professor", "cachorra", "telegrama", "açúcar", "hora", "pressa"]
 VOCABULARY = vocabulary_of(".", ",", *WORDS, displays={"brasil": "Brasil"})
 
 
