@@ -512,6 +512,9 @@ WRONG_NAMES = {
     "run --corpus table.csv --text-column texto --lexicon nowhere": "--lexicon",
     "run --corpus table.csv --text-column texto --lexicon table.csv": "Line 2 of table.csv",
     "run --corpus table.csv --text-column texto --lexicon words.txt --unit subword": "leave out",
+    "run --corpus table.csv --text-column texto --never-suggest nowhere": "--never-suggest",
+    "run --corpus table.csv --text-column texto --never-suggest all.txt": "Line 1 of all.txt",
+    "run --corpus table.csv --text-column texto --never-suggest words.txt --unit subword": "leave",
     "inspect --documents nowhere": "nowhere",
     "tokenize --documents nowhere": "nowhere",
     "train --tokens nowhere": "nowhere",
@@ -542,6 +545,7 @@ for command, wrong in json.loads(sys.argv[1]).items():
 def test_a_wrong_name_is_refused_before_tensorflow_is_imported(here):
     write(here / "table.csv", "texto,ano\nO gato bebeu leite.,1999\n")
     write(here / "words.txt", "guaraná\t3\n")
+    write(here / "all.txt", "*\n")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TENSORFLOW, json.dumps(WRONG_NAMES)],
         cwd=here, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},

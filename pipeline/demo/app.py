@@ -71,9 +71,10 @@ class _Endpoints:
             answer = self.signatures["complete"](text=text, prefix=encode_texts([body.prefix]))
         else:
             answer = self.signatures["serving_default"](text=text)
-        words = [word.decode() for word in answer["words"][0].numpy() if word]
+        # The page replaces the prefix. The last places may be free, or of words that follow it.
+        found = answer["words"][0].numpy().tolist()
+        words = [word.decode() for word in found if word and not word.startswith(b" ")]
         probabilities = answer["probabilities"][0].numpy().tolist()
-        # Fewer than k words may begin with the prefix.
         return {"words": words, "probabilities": probabilities[: len(words)]}
 
     def score(self, body: _Score) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Completions of what is typed, and what fills the places that they leave.
 
-text    Eu                         text    Hoje fui ao
-typed   vou                        typed   mercdo
-        vou                                mercado   begins nearly so
-        para                               mercados
-        ao     follow «Eu vou»
+    text    Eu                              text    Vou ao
+    typed   vou                             typed   mercdo
+            vou                                     mercado    begin nearly so
+            _para    follow «Eu vou»                mercados
+
+A word that follows has a space before it, so that a caller knows to append it.
 """
 
 from collections.abc import Callable
@@ -51,9 +52,10 @@ class Completer(tf.Module):
             after = self._reader.advance(state, ids[:, None])
             p = self._reader.probabilities(after)
             next_words = self._words.rank(after, p, first=tf.constant([False]))
-            # p(typed | text) · p(next | text, typed)
-            own = tf.gather(probabilities, ids, batch_dims=1)[:, None]
-            return {**next_words, "probabilities": own * next_words["probabilities"]}
+            # p(typed | text) · p(next | text, typed); that of an empty place is 0.
+            joint = tf.gather(probabilities, ids, batch_dims=1)[:, None]
+            joint *= next_words["probabilities"]
+            return {"words": tf.strings.join([" ", next_words["words"]]), "probabilities": joint}
 
         def begin_nearly(corrector: Corrector = self._corrector) -> Suggestions:
             text = tf.where(free & ~known, typed.text, "")
@@ -74,7 +76,8 @@ def _fill(found: Suggestions, rows: tf.Tensor, more: Callable[[], Suggestions]) 
     def fill() -> Suggestions:
         others = more()
         lowered, own = (
-            tf.strings.lower(answer["words"], encoding="utf-8") for answer in (others, found)
+            tf.strings.lower(tf.strings.strip(answer["words"]), encoding="utf-8")
+            for answer in (others, found)
         )
         repeated = tf.reduce_any(tf.equal(lowered[:, :, None], own[:, None]), axis=2)
         new = rows[:, None] & ~repeated & (others["probabilities"] > 0)
