@@ -192,6 +192,7 @@ def prepare(folder: Path) -> None:
     import tensorflow as tf
 
     from pipeline.corpus.ingest import ingest
+    from pipeline.export.config import ExportConfig
     from pipeline.export.export import export
     from pipeline.model.kneser_ney import KneserNey
     from pipeline.model.language_model import weights
@@ -213,7 +214,7 @@ def prepare(folder: Path) -> None:
     model.config.save(trained / "model.json")
     vocabulary.save(trained / "vocabulary.tsv")
     tf.train.CheckpointManager(weights(model), str(trained / "checkpoints"), max_to_keep=1).save()
-    export(training=trained, output=exported, suggestions=SUGGESTIONS)
+    export(trained, exported, config=ExportConfig(SUGGESTIONS))
 
     stream = np.load(folder / "train.npy")
     ngrams = KneserNey.fit(stream, order=ORDER, vocabulary_size=size)

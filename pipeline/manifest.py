@@ -42,7 +42,8 @@ _WITHOUT_EFFECT = frozenset(
         "pipeline.progress",  # only what is shown
         # The values of options are in each record; their help changes nothing.
         "pipeline.config",
-        *(f"pipeline.{room}.config" for room in "tokens model training evaluation explain".split()),
+        *(f"pipeline.{room}.config" for room in "tokens model training evaluation".split()),
+        *("pipeline.explain.config", "pipeline.export.config"),
         *("rich", "psutil", "filelock"),
         *("pooch", "requests", "urllib3"),  # downloads are checked by their SHA-256
     }

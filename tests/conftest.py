@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from tensorflow.python.eager import context
 
 from pipeline.cli import main
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.prefixes import read_prefix
 from pipeline.export.saved_model import NextWord
@@ -115,11 +116,19 @@ def write_training(
 
 
 def write_export(
-    folder: Path, cell: str = "lstm", vocabulary: Vocabulary = VOCABULARY, **options
+    folder: Path,
+    cell: str = "lstm",
+    vocabulary: Vocabulary = VOCABULARY,
+    *,
+    tokens: Path | None = None,
+    **options,
 ) -> Path:
-    """Write a `random_model` to `folder`/training, and its export to `folder`/nextword."""
+    """Write a `random_model` to `folder`/training, and its export to `folder`/nextword.
+
+    `options` are fields of `ExportConfig`.
+    """
     training = write_training(folder / "training", cell, vocabulary)
-    export(training=training, output=folder / "nextword", **options)
+    export(training, folder / "nextword", config=ExportConfig(**options), tokens=tokens)
     return folder / "nextword"
 
 

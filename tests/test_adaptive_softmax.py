@@ -10,6 +10,7 @@ from conftest import config, save_training, slopes, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.model.adaptive_softmax import AdaptiveSoftmax, cutoffs
 from pipeline.model.language_model import build_model
@@ -172,7 +173,7 @@ def test_an_adaptive_model_travels_and_is_exported(tmp_path):
         variable.assign(tf.random.stateless_normal(variable.shape, (3, variable.shape[0])))
     vocabulary = vocabulary_of(*(f"p{i}" for i in range(4_098)))
     training = save_training(tmp_path / "training", model, vocabulary)
-    export(training=training, output=tmp_path / "nextword", suggestions=3)
+    export(training, tmp_path / "nextword", config=ExportConfig(3))
     score = load(tmp_path / "nextword").signatures["score"]
     scored = score(text=tf.constant(["p0 p4058 p0"]))
     assert int(scored["tokens"][0]) == 3

@@ -16,6 +16,7 @@ from conftest import (
 )
 
 from pipeline import InputError
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import (
@@ -209,7 +210,7 @@ def exported(tmp_path_factory, stream):
     folder = tmp_path_factory.mktemp("cached")
     tokens = write_tokens(folder / "tokens")
     np.save(tokens / "valid.npy", stream)
-    exported = write_export(folder, suggestions=4, cache=CACHE.size, tokens=tokens)
+    exported = write_export(folder, tokens=tokens, suggestions=4, cache=CACHE.size)
     training = folder / "training"
     cache = tune(load_model(training, batch_size=LANES), stream, size=CACHE.size)
     assert cache.weight > 0.05
@@ -300,7 +301,7 @@ def test_words_of_pieces_have_a_cache_too():
 
 def test_a_cache_needs_validation_text(tmp_path, tokens):
     training = write_training(tmp_path / "training")
-    options = {"training": training, "output": tmp_path, "suggestions": 3, "cache": 5}
+    options = {"training": training, "output": tmp_path, "config": ExportConfig(3, cache=5)}
     with pytest.raises(InputError, match="name the folder of its tokens"):
         export(**options)
     np.save(tokens / "valid.npy", np.zeros(1, np.int32))

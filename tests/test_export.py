@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.export import beam
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import load_model
@@ -267,7 +268,7 @@ def test_loading_something_else_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="nextword export"):
         load(tmp_path)
     with pytest.raises(InputError, match="No trained model"):
-        export(training=tmp_path, output=tmp_path, suggestions=3)
+        export(tmp_path, tmp_path, config=ExportConfig(3))
 
     class Other(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((), tf.float32)])

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from pipeline import InputError
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.held_out import HeldOutText, read_text
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.outside import OutsideWords
 from pipeline.export.prefixes import read_prefix
@@ -183,7 +184,7 @@ def test_what_is_left_out_of_a_list_is_said(training, caplog, monkeypatch):
 def test_subwords_take_no_lexicon(tmp_path):
     training = write_training(tmp_path, "gru", SUBWORDS)
     with pytest.raises(InputError, match="leave out --lexicon"):
-        export(training=training, output=tmp_path, suggestions=3, lexicon=["wordfreq"])
+        export(training, tmp_path, config=ExportConfig(3, lexicon=("wordfreq",)))
     assert not Lexicon.load(training, SUBWORDS)
 
 
@@ -315,7 +316,7 @@ def test_the_exported_model_has_the_lexicon(tmp_path):
     training = write_training(tmp_path / "training", "feedforward")
     (training / "rare.tsv").write_text(RARE, encoding="utf-8")
     mine = write_list(tmp_path, "guaraná\nGuarapari\n", "minhas.txt")
-    export(training=training, output=tmp_path / "nextword", suggestions=9, lexicon=[mine])
+    export(training, tmp_path / "nextword", config=ExportConfig(9, lexicon=(mine,)))
     saved = tf.saved_model.load(str(tmp_path / "nextword"))
     answer = ask(saved, "complete", text=["ela"], prefix=["guar"])
     assert {w.decode() for w in answer["words"][0] if w} == {"guaraná", "Guarapari"}

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import InputError
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.saved_model import NextWord
 from pipeline.text.lexicon import Lexicon
@@ -281,4 +282,4 @@ def test_subwords_spell_any_word(tmp_path):
     training, path = write_training(tmp_path, "gru", SUBWORDS), tmp_path / "never.txt"
     path.write_text("casa\n", encoding="utf-8")
     with pytest.raises(InputError, match="leave out --never-suggest"):
-        export(training=training, output=tmp_path / "x", suggestions=3, never_suggest=path)
+        export(training, tmp_path / "x", config=ExportConfig(3, never_suggest=path))

@@ -81,7 +81,7 @@ def test_mlflow_run_sets_every_option(entry):
 def test_mlflow_run_makes_an_environment_with_the_python_that_it_runs_on():
     environment = _PythonEnv.from_yaml(load_project(ROOT).env_config_path)
     assert environment.python == platform.python_version()
-    assert environment.dependencies == ["-c constraints.txt", "."]
+    assert environment.dependencies == ["-c constraints.txt", ".[lexicon]"]
 
 
 def test_every_stage_has_an_entry_point():

@@ -25,6 +25,7 @@ from conftest import (
 
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.export.config import ExportConfig
 from pipeline.export.export import _tune_cache as tune_cache
 from pipeline.export.export import export
 from pipeline.export.model_card import _figures, write_model_card
@@ -91,7 +92,7 @@ def test_files_are_copied_where_links_are_not_supported(tmp_path, monkeypatch):
 
     training = write_training(tmp_path / "training", "feedforward")
     monkeypatch.setattr(os, "link", refuse)
-    export(training=training, output=tmp_path / "nextword", suggestions=3)
+    export(training, tmp_path / "nextword", config=ExportConfig(3))
     copy = tmp_path / "nextword" / "1" / "saved_model.pb"
     assert copy.read_bytes() == (tmp_path / "nextword" / "saved_model.pb").read_bytes()
     card = (tmp_path / "nextword" / "1" / "assets" / "model_card.md").read_text(encoding="utf-8")

@@ -69,6 +69,7 @@ from pipeline.cli.stages import (
 )
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.export.config import ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
@@ -387,18 +388,19 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     TensorFlow Serving looks for.
     """
     require("train", training)
-    options["lexicon"] = check_lexicon(options["lexicon"])
+    config = take(ExportConfig, options)
+    config = dataclasses.replace(config, lexicon=check_lexicon(config.lexicon))
     if format == "saved_model":
-        check_never_suggest(options["never_suggest"])
-        if options["cache"]:
+        check_never_suggest(config.never_suggest)
+        if config.cache:
             require("tokenize", options["tokens"])
     output = output or (LITERT if format == "litert" else MODEL)
     with mlflow_run(output=output):
         _check_register(options["register"])
         if format == "litert":
-            litert_stage(training, output, lexicon=options["lexicon"], force=force)
+            litert_stage(training, output, lexicon=config.lexicon, force=force)
         else:
-            export_stage(training, output=output, force=force, **options)
+            export_stage(training, output=output, config=config, force=force, **options)
 
 
 def _check_register(name: str | None) -> None:
@@ -489,8 +491,6 @@ def _decode(data: bytes, name: str) -> str:
 def run(
     preset: str,
     vocabulary: Path | None,
-    suggestions: int,
-    never_suggest: Path | None,
     register: str | None,
     baseline_epochs: int,
     resume: bool,
@@ -508,12 +508,12 @@ def run(
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     explanation = take(ExplanationConfig, options)
-    cache, order = options.pop("cache"), options.pop("ngram_order")
-    lexicon = check_lexicon(options.pop("lexicon"))
-    if lexicon and words.unit == "subword":
+    order, exported = options.pop("ngram_order"), take(ExportConfig, options)
+    exported = dataclasses.replace(exported, lexicon=check_lexicon(exported.lexicon))
+    if exported.lexicon and words.unit == "subword":
         raise InputError("To subwords no word is unknown: leave out --lexicon or --unit.")
-    check_never_suggest(never_suggest)
-    if never_suggest and words.unit == "subword":
+    check_never_suggest(exported.never_suggest)
+    if exported.never_suggest and words.unit == "subword":
         raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
     spark = take_spark(options)
 
@@ -537,11 +537,12 @@ def run(
         models = (TRAINING, *baselines)
         explain_stage(TOKENS, EXPLANATION, models=models, config=explanation, force=force)
         shown = EvaluationConfig(
-            ngram_order=order, cache=cache, lexicon=lexicon, explanation=EXPLANATION
+            ngram_order=order,
+            cache=exported.cache,
+            lexicon=exported.lexicon,
+            explanation=EXPLANATION,
         )
         evaluate_stage(TRAINING, TOKENS, EVALUATION, baselines=baselines, config=shown, force=force)
         export_stage(
-            TRAINING, TOKENS, EVALUATION, MODEL,
-            suggestions=suggestions, cache=cache, lexicon=lexicon, never_suggest=never_suggest,
-            register=register, force=force,
-        )  # fmt: skip
+            TRAINING, TOKENS, EVALUATION, MODEL, config=exported, register=register, force=force
+        )

@@ -12,6 +12,7 @@ import click
 from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
 from pipeline.evaluation.config import EvaluationConfig
+from pipeline.export.config import ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.training.config import TrainingConfig
 
@@ -190,8 +191,6 @@ init_options = all_of(
 
 ngram_option = options_of(EvaluationConfig, "ngram_order")
 export_options = all_of(
-    option("--suggestions", 5, "Words suggested.", type=positive),
-    options_of(EvaluationConfig, "cache", "lexicon"),
-    option("--never-suggest", None, "File of words that are never suggested, completed to, corrected to or generated: one a line; burr* means every word that begins so. Of a word with accents the form without is meant, too.", type=path),
+    options_of(ExportConfig),
     option("--register", None, "Name in MLflow's registry, where the model becomes the next version."),
 )  # fmt: skip

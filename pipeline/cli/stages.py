@@ -14,6 +14,7 @@ from pipeline import InputError
 from pipeline.cli.process import import_tensorflow
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.export.config import ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
@@ -365,10 +366,7 @@ def export_stage(
     evaluation: Path,
     output: Path,
     *,
-    suggestions: int,
-    cache: int,
-    lexicon: tuple[str, ...],
-    never_suggest: Path | None,
+    config: ExportConfig,
     register: str | None,
     force: bool,
 ) -> None:
@@ -378,18 +376,20 @@ def export_stage(
 
     # What there is of an evaluation stands in the model card.
     measured = evaluation if (evaluation / "metrics.json").is_file() else None
-    others = [*([tokens] if cache else []), *([measured] if measured else [])]
+    others = [*([tokens] if config.cache else []), *([measured] if measured else [])]
     run_or_skip(
         export,
-        reads=[training, *others, *_files_of(lexicon), *filter(None, [never_suggest])],
+        reads=[
+            training,
+            *others,
+            *_files_of(config.lexicon),
+            *filter(None, [config.never_suggest]),
+        ],
         output=output,
         parameters={
             "training": training,
-            "suggestions": suggestions,
-            "cache": cache,
-            "lexicon": lexicon,
-            "never_suggest": never_suggest,
-            "tokens": tokens if cache else None,
+            "config": config,
+            "tokens": tokens if config.cache else None,
             "evaluation": measured,
         },
         force=force,

@@ -3,12 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.export.config import ExportConfig
 from pipeline.export.model_card import write_model_card
 from pipeline.export.saved_model import NextWord
 from pipeline.manifest import place_of
@@ -22,13 +22,10 @@ from pipeline.tokens.windows import open_stream
 
 
 def export(
-    *,
     training: Path,
     output: Path,
-    suggestions: int,
-    cache: int = 0,
-    lexicon: Sequence[str] = (),
-    never_suggest: Path | None = None,
+    *,
+    config: ExportConfig,
     tokens: Path | None = None,
     evaluation: Path | None = None,
 ) -> None:
@@ -40,31 +37,28 @@ def export(
     Args:
         training: folder that `train` wrote.
         output: folder to write into.
-        suggestions: k, words to suggest.
-        cache: N, tokens that a continuous cache remembers; 0 for no cache.
-        lexicon: names of word lists, as `text.word_lists.read_list` takes them. The words of the
-            training text that are too rare for the vocabulary are always suggested, too.
-        never_suggest: file of words that never come out; see `text.never`.
+        config: what is suggested. The words of the training text that are too rare for the
+            vocabulary are suggested, too, whatever the lexicon is.
         tokens: folder that `tokenize` wrote; the cache is tuned on its validation split.
         evaluation: folder that `evaluate` wrote, for the model card.
 
     Raises:
-        InputError: there is no trained model, no word to suggest, no text to tune on, no list in a
-            file of the lexicon or in `never_suggest`, or that is given for a model of subwords.
+        InputError: there is no trained model, no word to suggest, no text to tune on, a
+            file has no list of words, or the model is of subwords, which take none.
     """
     model = load_model(training)
     path = training / "vocabulary.tsv"
     vocabulary = Vocabulary.load(path)
-    words = Lexicon.load(training, vocabulary, lexicon)
-    never = NeverSuggested.load(never_suggest)
+    words = Lexicon.load(training, vocabulary, config.lexicon)
+    never = NeverSuggested.load(config.never_suggest)
     if never and vocabulary.unit == "subword":
         raise InputError(
             f"The model in {training} is of subwords, which can spell any word: leave out "
             "--never-suggest."
         )
-    tuned = _tune_cache(training, tokens, size=cache) if cache else None
+    tuned = _tune_cache(training, tokens, size=config.cache) if config.cache else None
     module = NextWord(
-        model, vocabulary, suggestions=suggestions, cache=tuned, lexicon=words, never=never
+        model, vocabulary, suggestions=config.suggestions, cache=tuned, lexicon=words, never=never
     )
     if not module.words.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
@@ -78,8 +72,8 @@ def export(
         module.assets = [tf.saved_model.Asset(str(file)) for file in files]
         tf.saved_model.save(module, str(version), signatures=module.signatures())
     write_model_card(
-        folder=version, training=training, evaluation=evaluation, cache=tuned, lexicon=lexicon,
-        never=never,
+        folder=version, training=training, evaluation=evaluation, cache=tuned,
+        lexicon=config.lexicon, never=never,
     )  # fmt: skip
     shutil.copytree(version, output, copy_function=_link, dirs_exist_ok=True)
 

@@ -139,5 +139,5 @@ def export_litert(*, training: Path, output: Path, lexicon: Sequence[str] = ()) 
         (output / "lexicon.tsv").unlink()
         # Without the time, the same words are the same file.
         (output / "lexicon.tsv.gz").write_bytes(gzip.compress(text, mtime=0))
-    text = json.dumps(tensors, indent=2) + "\n"
-    (output / "tensors.json").write_text(text, encoding="utf-8")
+    described = json.dumps(tensors, indent=2) + "\n"
+    (output / "tensors.json").write_text(described, encoding="utf-8")

@@ -1,0 +1,26 @@
+"""What an exported model suggests."""
+
+import dataclasses
+from pathlib import Path
+
+from pipeline.config import option
+
+# `evaluate` has these two options, too, and measures what is exported with them.
+CACHE = "Tokens that a continuous cache over the text remembers; 0 for none."
+LEXICON = (
+    "Words to suggest besides those of the training text: wordfreq, the library's Portuguese list, "
+    "or a file with a word, or a word, a tab and its count, a line; may be repeated."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """What an exported model suggests."""
+
+    suggestions: int = option(5, "Words suggested.", min=1)
+    cache: int = option(0, CACHE, min=0)
+    lexicon: tuple[str, ...] = option((), LEXICON)
+    never_suggest: Path | None = option(
+        None,
+        "File of words that are never suggested, completed to, corrected to or generated: one a line; burr* means every word that begins so. Of a word with accents the form without is meant, too.",
+    )
