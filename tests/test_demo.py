@@ -15,15 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TOKENS, ask, free_ports, write_export
+from conftest import SUBWORDS, TOKENS, ask, free_ports, write_export
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import Page
+from pages import Page, write_correcting_export
 
 from pipeline import InputError
-from pipeline.demo.app import _last_words, application
+from pipeline.demo.app import _Endpoints, _last_words, application
 from pipeline.demo.guard import MAX_BYTES, Guard
 from pipeline.demo.server import serve
 from pipeline.predict import load
@@ -96,7 +96,55 @@ def test_completions(client):
     assert answer["words"] == ["água"]
     assert 0 < answer["probabilities"][0] < 1
     answer = client.post("/suggest", json={"text": "ela bebeu ", "prefix": "xyz"}).json()
-    assert answer == {"words": [], "probabilities": []}
+    assert answer == {"words": [], "probabilities": [], "kinds": []}
+
+
+def test_what_each_suggestion_is(saved):
+    after = [w.decode() for w in ask(saved, "serving_default", text=["o cachorro "])["words"][0]]
+    following = next(word for word in after if word != "cachorro")
+    words = ["cachorro", "Cachorros", following, following.upper(), "cachoeira"]
+    kinds = ["completion", "completion", "next", "next", "similar"]
+    assert _Endpoints(saved.signatures)._kinds(words, "o ", "cachorro") == kinds
+    # Accents may lack, but those that are typed are meant.
+    words = ["ação", "acabou", "Açúcar", "açu"]
+    for typed, kinds in (
+        ("ac", ["completion"] * 4),
+        ("AÇ", ["completion", "similar"] + ["completion"] * 2),
+    ):
+        assert _Endpoints(saved.signatures)._kinds(words, "", typed) == kinds
+
+
+@pytest.fixture(scope="module")
+def corrector(tmp_path_factory):
+    folder = write_correcting_export(tmp_path_factory.mktemp("corrector"))
+    return TestClient(application(folder), base_url="http://127.0.0.1")
+
+
+def test_corrections(corrector):
+    answer = corrector.post("/correct", json={"text": "o ", "word": "cachoro"}).json()
+    assert answer["words"][0] == "cachorro"
+    assert "cachoro" in answer["words"]
+    assert answer["sure"] is True
+    assert 0.5 <= answer["probabilities"][0] <= 1
+    for right in ("cachorro", "Bebeu", "água-de-colônia", "x" * 100, "12"):
+        answer = corrector.post("/correct", json={"text": "o ", "word": right}).json()
+        assert answer["words"][0] == right
+        assert answer["sure"] is False
+    assert corrector.post("/correct", json={"text": "", "word": ""}).json()["sure"] is False
+    assert corrector.post("/correct", json={"text": "o ", "word": "x" * 101}).status_code == 422
+
+
+def test_a_model_that_cannot_correct(client, tmp_path):
+    """Of subwords, it has no such signature, and the page hides what it would need it for."""
+    subwords = TestClient(
+        application(write_export(tmp_path, vocabulary=SUBWORDS, suggestions=3)),
+        base_url="http://127.0.0.1",
+    )
+    assert subwords.post("/correct", json={"text": "", "word": "a"}).status_code == 404
+    for page, is_hidden in ((subwords, True), (client, False)):
+        parts = [a for _, a in Page(page.get("/").text).elements if "data-corrects" in a]
+        assert len(parts) == 3
+        assert all(("hidden" in part) == is_hidden for part in parts)
 
 
 def test_scores_of_pieces_add_up_to_that_of_the_text(client, saved):
@@ -172,6 +220,8 @@ def test_bodies_up_to_the_limit_are_read(client):
         ("suggest", b'{"text": 1, "prefix": ""}', 422, "text: "),
         ("suggest", b'{"text": "", "prefix": "", "more": 1}', 422, "more: "),
         ("suggest", json.dumps({"text": "", "prefix": "a" * 101}).encode(), 422, "prefix: "),
+        ("correct", b'{"text": ""}', 422, "word: "),
+        ("correct", b'{"text": "", "word": 1}', 422, "word: "),
         ("score", b'{"text": "", "pieces": []}', 422, "pieces: "),
         ("score", json.dumps({"text": "", "pieces": ["a"] * 25}).encode(), 422, "pieces: "),
         ("generate", b'{"text":"","length":0,"temperature":1,"seed":1}', 422, "length: "),
