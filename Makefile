@@ -5,9 +5,9 @@ BIN := .venv/bin
 
 .PHONY: run test test-slow lint clean
 
-# The main job: data/sample → models/nextword, a SavedModel.
+# The main job: data/sample → models/nextword, a SavedModel. wordfreq has the words that it lacks.
 run: .venv/installed
-	$(BIN)/nextword run
+	$(BIN)/nextword run --lexicon wordfreq
 
 test: .venv/tested
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
@@ -25,7 +25,7 @@ lint: .venv/tested
 		"environment: install one (Debian: python3 and python3-venv), or name it: make PYTHON=…"; exit 2; }
 	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .[lexicon]
 	touch $@
 
 .venv/tested: .venv/installed

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import requests
 import tensorflow as tf
-from conftest import ROOT, config, free_ports, nextword, physical_gpu, sentence_of
+from conftest import ROOT, ask, config, free_ports, nextword, physical_gpu, sentence_of
 from mlflow.projects import utils as projects
 from mlflow.projects._project_spec import load_project
 
@@ -30,6 +30,7 @@ from pipeline.cli.stages import require_corpus
 from pipeline.corpus import catalog
 
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
+LEXICON = ["--lexicon", "words.txt"]
 SMALL = "--embedding 16 --units 16 --window 10 --batch-size 8 --epochs 2".split()
 
 
@@ -82,9 +83,10 @@ def walked(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("walked")
     shutil.copytree(ROOT / "data/sample/animais", folder / "data/sample/animais")
     shutil.copytree(ROOT / "data/sample/cidade", folder / "data/sample/cidade")
+    write(folder / "words.txt", "xenofobia\t3\nxilofone\n")
     with pytest.MonkeyPatch.context() as patch, physical_gpu():
         patch.chdir(folder)
-        result = nextword("run", *SMALL)
+        result = nextword("run", *SMALL, *LEXICON)
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -126,7 +128,7 @@ def test_streams_hold_every_token_and_the_vocabulary_counts_them(in_walked):
 
 
 def test_a_second_run_skips_all(in_walked):
-    again = nextword("run", *SMALL)
+    again = nextword("run", *SMALL, *LEXICON)
     assert again.exit_code == 0, again.output
     assert again.output.count("nothing has changed") == 8
     assert "Already logged as models:/m-" in again.output
@@ -144,6 +146,17 @@ def test_a_stage_runs_again_for_another_option_and_by_force(in_walked):
     assert "Skipped data/spelled: nothing has changed." in nextword(*ingest).output
     assert "Wrote data/spelled." in nextword(*ingest, "--deduplicate", "false").output
     assert "Wrote data/spelled." in nextword(*ingest, "--deduplicate", "false", "--force").output
+
+
+def test_a_run_measures_and_exports_its_lexicon(in_walked):
+    metrics = json.loads(Path("models/evaluation/metrics.json").read_text())
+    assert 0 < metrics["valid"]["lstm"]["lexicon_coverage"] < 1  # by words that were too rare
+    card = Path("models/nextword/assets/model_card.md").read_text(encoding="utf-8")
+    assert "| lexicon_coverage | " in card
+    answer = ask(tf.saved_model.load("models/nextword"), "complete", text=["O"], prefix=["xenof"])
+    assert answer["words"][0, 0] == b"xenofobia"
+    rare = Path("data/tokens/rare.tsv").read_bytes()
+    assert Path("models/training/rare.tsv").read_bytes() == rare != b""
 
 
 def test_predict_suggests_what_the_savedmodel_does(in_walked):
@@ -561,14 +574,14 @@ def failing(monkeypatch):
 
 def failures_of_a_server(address):
     """What asking nobody at an address fails with, by three libraries."""
-    for ask in (
+    for call in (
         lambda: requests.get(f"http://{address}", timeout=9),
         lambda: urllib.request.urlopen(f"http://{address}", timeout=9),
         lambda: socket.create_connection(tuple(address.split(":")), timeout=9),
         lambda: socket.create_connection(("name.invalid", 80), timeout=9),
     ):
         with pytest.raises(OSError) as caught:  # noqa: PT011
-            ask()
+            call()
         yield caught.value
 
 

@@ -152,7 +152,7 @@ def test_streams_have_the_ids_of_the_model(trained_vocabulary, tmp_path):
     assert np.load(output / "valid.letters.npy").tolist() == [1, 1, 3, 3, 1]
     # The rare words are those of both texts, without what the vocabulary knows now.
     rows = (output / "rare.tsv").read_text(encoding="utf-8").splitlines()
-    words = [("Zé", 4), *((word, 1) for word in "A a e em riram rio viu".split())]
+    words = [("Zé", 4), *((word, 1) for word in "A a e em rio riram viu".split())]
     assert rows == [f"{word}\t{word}\t{count}" for word, count in words]
 
 
@@ -299,6 +299,21 @@ def test_other_words_keep_their_logits_when_one_is_forgotten(tmp_path, cell, tie
     assert vocabulary.same_ids(GROWN.without([gone]))
     assert vocabulary.counts[0] == GROWN.counts[0] + 10
     assert load_new_words(folder) == [("edu", "Edu", 2)]
+
+
+def test_rare_words_are_forgotten_too(tmp_path):
+    folder = write_fine_tuned(tmp_path)
+    forget(["Pipoca"], output=folder)  # there are none
+    (folder / "rare.tsv").write_text("pé\tPé\t2\nsegredo\tsegredo\t1\n", encoding="utf-8")
+    before = load_model(folder)
+    forget(["Segredo"], output=folder)
+    assert (folder / "rare.tsv").read_text(encoding="utf-8") == "pé\tPé\t2\n"
+    for old, new in zip(
+        before.trainable_variables, load_model(folder).trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(InputError, match="'Segredo' is not in the vocabulary"):
+        forget(["Segredo"], output=folder)
 
 
 def test_words_are_forgotten_as_they_are_written(tmp_path):

@@ -75,7 +75,10 @@ def test_frequencies_are_of_all_words(training):
     np.testing.assert_allclose(rare, [counts["água"] / total, 3 / total, 0, counts["o"] / total, 0])
     path = write_list(training, "água\t6\nguaraná\t2\n")
     both = Lexicon.load(training, VOCABULARY, [path]).frequencies_of(asked)
-    np.testing.assert_allclose(both, [0.75, 3 / total, 0.25, counts["o"] / total, 0])
+    np.testing.assert_allclose(both, [6e-6, 3 / total, 2e-6, counts["o"] / total, 0])
+    path = write_list(training, "água\t6000000\nguaraná\t2000000\n")
+    large = Lexicon.load(training, VOCABULARY, [path]).frequencies_of(asked)
+    np.testing.assert_allclose(large, [0.75, 3 / total, 0.25, counts["o"] / total, 0])
 
 
 def test_without_rare_words_and_lists_it_is_empty(tmp_path):
@@ -112,7 +115,7 @@ def test_wordfreq_has_the_language(training):
     assert {"gato", "Lisboa", "que", "açúcar"} <= {*lexicon.words}
     order = lexicon.frequencies_of(["o", "água", "guaraná"])
     assert (np.diff(order) < 0).all()
-    assert order[0] == pytest.approx(frequencies["o"], rel=0.2)  # of words, without numbers
+    assert order[0] == pytest.approx(frequencies["o"] / 1e9, rel=0.2)  # of words, without numbers
 
 
 def test_without_wordfreq_the_error_says_how_to_install_it(monkeypatch):
@@ -200,12 +203,12 @@ def lexicon_of(counts):
 
 
 # Words of few letters, so that many begin alike; and letters of other alphabets.
-SPELLED = st.text("aáãbcç", min_size=1, max_size=14) | st.text("aañжЖ学-", min_size=2, max_size=5)
+SPELLED = st.text("aáãbcç", min_size=1, max_size=14) | st.text("aañжЖ学", min_size=2, max_size=5)
 
 
 @settings(deadline=None, max_examples=60)
 @given(
-    words=st.lists(SPELLED.filter(lambda w: w[0] != "-"), min_size=1, max_size=40, unique=True),
+    words=st.lists(SPELLED, min_size=1, max_size=40, unique=True),
     typed=st.lists(st.text("aáãbcçжñx", max_size=13), min_size=1, max_size=5),
     data=st.data(),
 )

@@ -57,6 +57,8 @@ def folder(tmp_path_factory):
         np.save(tokens / f"{split}.npy", np.tile(IDS, repeats))
         np.save(tokens / f"{split}.letters.npy", np.tile(np.int32([1] * len(IDS)), repeats))
         np.save(tokens / f"{split}.documents.npy", np.array([1, 2, 3] * (repeats // 6), np.int32))
+        unknown = "xadrez\n" * (repeats * np.count_nonzero(IDS == 0))
+        (tokens / f"{split}.unknown.txt").write_text(unknown)
     for cell in ("lstm", "feedforward"):
         write_training(root / cell, cell, VOCABULARY, scale=0.5)
     (root / "ablation.csv").write_text(

@@ -33,8 +33,15 @@ class Preset:
 PRESETS = {
     "quick": Preset(ModelConfig(), TrainingConfig()),
     "cpu-hour": Preset(
-        ModelConfig(units=512, dropout=0.3),
-        TrainingConfig(batch_size=32, epochs=5, learning_rate=3e-3, warmup=0.02, averaging=0.999),
+        ModelConfig(units=512, dropout=0.3, mogrifier=4),
+        TrainingConfig(
+            window=35,
+            batch_size=32,
+            epochs=5,
+            learning_rate=3e-3,
+            warmup=0.02,
+            averaging=0.999,
+        ),
     ),
     "gpu": Preset(
         ModelConfig(

@@ -140,7 +140,7 @@ def _measure_spelling(training: Path, lexicon: Lexicon, path: Path) -> pd.DataFr
     module = NextWord(
         load_model(training), lexicon.vocabulary, suggestions=SUGGESTIONS, lexicon=lexicon
     )
-    return spelling_metrics(correct_all(words, module.correct))
+    return spelling_metrics(correct_all(words, module.correct_function()))
 
 
 def _measure_overlap(text: HeldOutText, train: np.ndarray, path: Path) -> dict[str, float]:

@@ -88,8 +88,8 @@ def open_split(tokens: Path, split: str, vocabulary: Vocabulary) -> HeldOutText:
     text = HeldOutText.of(split, stream, letters, counts, unknown)
     if text.documents[-1] != len(stream) - 1 or not together:
         raise InputError(
-            f"The files of the {split} split in {tokens} do not belong together: run `nextword "
-            "tokenize` again."
+            f"The files of the {split} split in {tokens} are not all there, or do not belong "
+            "together: run `nextword tokenize` again."
         )
     return text
 

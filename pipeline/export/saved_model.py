@@ -63,7 +63,7 @@ class NextWord(tf.Module):
             "step": self.step_function(),
             "score": self.score,
             "generate": self.generate,
-            **({"correct": self.correct} if self.corrector else {}),
+            **({"correct": self.correct_function()} if self.corrector else {}),
         }
 
     @tf.function(input_signature=[_TEXT], autograph=False)
@@ -74,10 +74,15 @@ class NextWord(tf.Module):
     def complete(self, text: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
         return self.words.complete(self.reader.read(text), prefix)
 
-    @tf.function(input_signature=[_TEXT, _WORD], autograph=False)
-    def correct(self, text: tf.Tensor, word: tf.Tensor) -> Corrections:
+    def correct_function(self) -> tf.types.experimental.PolymorphicFunction:
         assert self.corrector  # see `signatures`
-        return self.corrector.correct(self.reader.read(text), word)
+        corrector = self.corrector
+
+        @tf.function(input_signature=[_TEXT, _WORD], autograph=False)
+        def correct(text: tf.Tensor, word: tf.Tensor) -> Corrections:
+            return corrector.correct(self.reader.read(text), word)
+
+        return correct
 
     def step_function(self) -> tf.types.experimental.PolymorphicFunction:
         state = tf.TensorSpec((None, self.reader.state_size), tf.float32, name="state")

@@ -26,11 +26,11 @@ class ModelConfig:
     layers: int = option(1, "Recurrent layers.", min=1)
     # Melis et al. 2020. Only an LSTM has it.
     mogrifier: int = option(
-        4, "Rounds in which an LSTM's input and state gate each other before each step.", min=0
+        2, "Rounds in which an LSTM's input and state gate each other before each step.", min=0
     )
     # Before and after every layer (Zaremba et al. 2014).
     dropout: float = option(
-        0.5, "Share of activations dropped in training.", min=0, max=1, max_open=True
+        0.1, "Share of activations dropped in training.", min=0, max=1, max_open=True
     )
     # Gal & Ghahramani 2016; §4.2 for whole words.
     variational: bool = option(False, "Drop the same activations at all steps of a window.")

@@ -25,6 +25,9 @@ from pipeline.text.word_lists import LONGEST, WORDFREQ, read_list, trim
 
 log = logging.getLogger(__name__)
 
+# A list of fewer words says which there are, but not how frequent they are in the language: a count
+# of 1 is that of one word in a million.
+_FEW = 1e6
 # Words tokenized at once.
 _BATCH = 2**16
 
@@ -177,7 +180,8 @@ def _frequencies(
     counts = dict(zip(vocabulary.tokens, vocabulary.counts, strict=True))
     total = max(sum(counts.values()), 1)
     counts |= {token: int(count) for token, (count, _) in rare.items()}
-    sums = [sum(count for count, _ in entries.values()) for entries in lists]
+    # A word of a list of twenty is not one word in twenty of what its owner writes.
+    sums = [max(sum(n for n, _ in entries.values()), _FEW) for entries in lists]
     frequencies = {}
     for token in tokens:
         shares = [

@@ -1,7 +1,7 @@
 """The words of a training text that are too rare for its vocabulary: rare.tsv."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline import InputError
@@ -40,3 +40,15 @@ def load_rare(folder: Path) -> WordList:
             "writes it again."
         ) from error
     return WordList(*zip(*rows, strict=True)) if rows else WordList()
+
+
+def drop_rare(folder: Path, tokens: Collection[str]) -> set[str]:
+    """Take tokens, as the model sees them, out of the rare.tsv in a folder; return those it had."""
+    path = folder / "rare.tsv"
+    if not path.exists():
+        return set()
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    by_token = {line.split("\t")[0]: line for line in lines}
+    kept = [line for token, line in by_token.items() if token not in tokens]
+    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", newline="")
+    return {*by_token} & {*tokens}

@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 # The name of the library's list (Speer 2022, doi:10.5281/zenodo.7199437).
 WORDFREQ = "wordfreq"
+# Words that wordfreq's frequencies are counted in here.
+_BILLION = 1e9
 # Letters of the longest word that is kept.
 LONGEST = 50
 
@@ -55,7 +57,7 @@ def _wordfreq() -> WordList:
             "file of words."
         ) from error
     frequencies = wordfreq.get_frequency_dict("pt", "best")
-    return WordList(tuple(frequencies), tuple(frequencies.values()))
+    return WordList(tuple(frequencies), tuple(_BILLION * f for f in frequencies.values()))
 
 
 def _read_file(path: Path) -> dict[str, float]:

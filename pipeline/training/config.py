@@ -16,7 +16,7 @@ class TrainingConfig:
     """How a model is trained: windows, optimizer, and devices."""
 
     window: int | Literal["full"] = option(
-        35,
+        20,
         "Steps T that the gradient travels back, or full: whole paragraphs, or documents with --reset document.",
         min=1,
     )

@@ -1,4 +1,7 @@
-"""Take words that fine-tuning has added out of a model; all others keep their logits."""
+"""Take words that fine-tuning has added out of a model; all others keep their logits.
+
+Rare words, which the model knows only as `<unk>`, are taken out of its list of them.
+"""
 
 import dataclasses
 import shutil
@@ -11,6 +14,7 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.text.rare_words import drop_rare
 from pipeline.text.tokenizer import normalise
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.training.checkpoints import save_checkpoint
@@ -19,18 +23,24 @@ from pipeline.training.new_words import first_new_id, save_new_words
 
 
 def forget(words: Sequence[str], *, output: Path) -> None:
-    """Take new words out of a fine-tuned model, with their rows of weights; later ids move up.
+    """Take new and rare words out of a fine-tuned model, with their weights; later ids move up.
 
     Args:
         words: as they are written, in any case if the model folds it.
         output: folder that `train` wrote, to change.
 
     Raises:
-        InputError: a word is not one that fine-tuning has added.
+        InputError: a word is neither rare nor one that fine-tuning has added.
     """
     vocabulary = Vocabulary.load(output / "vocabulary.tsv")
     first = first_new_id(output)
-    ids = sorted({_new_id(word, vocabulary, first=first) for word in words})
+    tokens = {_token(word, vocabulary): word for word in words}
+    rare = drop_rare(output, tokens)
+    ids = sorted(
+        _new_id(token, word, vocabulary, first=first)
+        for token, word in tokens.items()
+        if token not in rare
+    )
     model = load_model(output)
     by_word = (model.embed.embeddings, model.output_weights, model.output_bias)
     values = [
@@ -48,10 +58,13 @@ def forget(words: Sequence[str], *, output: Path) -> None:
     save_checkpoint(tf.train.CheckpointManager(weights(smaller), output / "checkpoints", 1))
 
 
-def _new_id(word: str, vocabulary: Vocabulary, *, first: int) -> int:
+def _token(word: str, vocabulary: Vocabulary) -> str:
     written = unicodedata.normalize("NFC", word).encode(errors="replace")
     read = normalise(tf.constant(written), case=vocabulary.case, numbers=vocabulary.numbers)
-    token = read.numpy().decode()
+    return read.numpy().decode()
+
+
+def _new_id(token: str, word: str, vocabulary: Vocabulary, *, first: int) -> int:
     if token not in vocabulary.tokens:
         raise InputError(f"{word!r} is not in the vocabulary: `nextword personal` lists new words.")
     if (i := vocabulary.tokens.index(token)) < first:
