@@ -191,7 +191,7 @@ def test_a_word_that_may_be_another_is_underlined(visit):
     page.wait_for_timeout(300)
     expect(meant).to_have_count(0)  # it is not finished
     page.keyboard.type(" ")
-    expect(page.locator("#said")).to_have_text("talvez: cachorro")
+    expect(page.locator("#perhaps")).to_have_text("talvez: cachorro")
     expect(wrong).to_have_text("cachoro")
     assert (
         page.evaluate("getComputedStyle(document.querySelector('.wrong')).textDecorationStyle")
@@ -257,7 +257,7 @@ def test_replacing_by_itself(visit):
     expect(page.locator(TEXT)).to_have_value("Bebeu água, ")
     page.keyboard.type("o cachoro ")
     expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachorro ")
-    expect(page.locator("#said")).to_have_text("cachorro, e não cachoro")
+    expect(page.locator("#perhaps")).to_have_text("cachorro, e não cachoro")
     expect(page.locator("#mirror .mended")).to_have_text(["água", "cachorro"])
     page.keyboard.press("Backspace")
     expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachoro ")
