@@ -173,7 +173,7 @@ class Likelihood:
         self.target = np.array([e.target for e in examples])
         typed, meant = zip(*index, strict=True)
         self._typed = read_words(tf.constant(typed)).letters.numpy()
-        self._meant = model.corrector.letters.numpy()[[*meant]]
+        self._meant = model.corrector.letters.numpy()[[*meant]].astype(np.int32)
         order = np.argsort((self._typed > 0).sum(1), kind="stable")
         self._chunks = [order[i : i + _PAIRS] for i in range(0, len(order), _PAIRS)]
 

@@ -21,6 +21,8 @@ from tensorflow.python.eager import context
 
 from pipeline.cli import main
 from pipeline.export.export import export
+from pipeline.export.prefixes import read_prefix
+from pipeline.export.saved_model import NextWord
 from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import LanguageModel, build_model, weights
 from pipeline.model.meter import Predictions
@@ -131,6 +133,21 @@ def ask(saved, signature: str, **inputs) -> dict[str, np.ndarray]:
     """Call a signature of a SavedModel."""
     answer = saved.signatures[signature](**{k: tf.constant(v) for k, v in inputs.items()})
     return {name: value.numpy() for name, value in answer.items()}
+
+
+def completions(module: NextWord, texts: list, prefixes: list) -> dict[str, tf.Tensor]:
+    """What begins with what is typed, of `complete`, which fills free places with other words."""
+    state = module.reader.read(tf.constant(texts))
+    typed, capital, every = read_prefix(tf.constant(prefixes))
+    first = module.reader.starts(state) | capital
+    p = module.reader.probabilities(state)
+    found = module.words.rank(state, p, typed, first=first, every=every)
+    filled = module.complete(tf.constant(texts), tf.constant(prefixes))
+    words, places = found["words"].numpy(), found["words"].numpy() != b""
+    assert (filled["words"].numpy()[places] == words[places]).all()
+    p = [answer["probabilities"].numpy()[places] for answer in (filled, found)]
+    np.testing.assert_allclose(*p, rtol=1e-4)
+    return found
 
 
 # Trainings of seconds

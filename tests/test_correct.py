@@ -40,7 +40,9 @@ def sure():
     """Corrections by a model with a list long enough to be sure."""
     many = {"".join(letters): 1 for letters in itertools.islice(
         itertools.product("bdfgjklmnpqrtvxz", repeat=5), module_of_correct._ENOUGH)}  # fmt: skip
-    everything = Lexicon.of(VOCABULARY, {}, [entries({**many, "cachorra": 40_000, "José": 9000})])
+    everything = Lexicon.of(
+        VOCABULARY, {}, [entries({**many, "cachorra": 40_000, "José": 9000, "beber": 9000})]
+    )
     return NextWord(MODEL, VOCABULARY, suggestions=4, lexicon=everything).correct_function()
 
 
@@ -89,6 +91,16 @@ def test_a_correction_has_the_capital_of_what_is_typed(sure):
     assert answer(sure, "o", "cachoro")[0][0] in ("cachorro", "cachorra")
     assert answer(sure, "", "Cachoro")[0][0] in ("Cachorro", "Cachorra")
     assert answer(sure, "o", "jose")[0][:2] == ["José", "jose"]
+
+
+def test_verbs_get_their_accent_before_a_pronoun(sure):
+    # Of «beber», which the list has; of «comer» it knows nothing.
+    words, _, is_sure = answer(sure, "ela", "bebe-la")
+    assert (words[0], is_sure) == ("bebê-la", True)
+    assert answer(sure, "ela", "Bebe-lo")[0][0] == "Bebê-lo"
+    assert "comê-la" not in answer(sure, "ela", "come-la")[0]
+    for right in ("bebê-la", "bebe-me", "bebi-la"):
+        assert answer(sure, "ela", right)[0][0] == right
 
 
 def test_sure_needs_enough_words(sure, correct):

@@ -1,12 +1,13 @@
 """Models for LiteRT, run by its interpreter, against the Keras model."""
 
 import functools
+import gzip
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_model, save_training, vocabulary_of
+from conftest import random_model, save_training, vocabulary_of, write_training
 
 from pipeline import InputError
 from pipeline.export.litert import export_litert
@@ -109,6 +110,17 @@ def test_the_vocabulary_is_exported_with_the_model(made):
         *("model_float16.tflite", "model_int8.tflite", "tensors.json"),
         *("vocabulary.tsv", "tokenizer.json"),
     }
+
+
+def test_the_lexicon_lies_beside_it(tmp_path):
+    training = write_training(tmp_path / "training", "feedforward")
+    (tmp_path / "words.txt").write_text("guaraná\t3\nÁgua\t9\naçaí\t1\n", "utf-8")
+    folder = tmp_path / "litert"
+    folder.mkdir()
+    export_litert(training=training, output=folder, lexicon=[str(tmp_path / "words.txt")])
+    text = gzip.decompress((folder / "lexicon.tsv.gz").read_bytes()).decode()
+    assert text == "guaraná\t0.75\naçaí\t0.25\n"
+    assert not (folder / "lexicon.tsv").exists()
 
 
 def test_export_needs_a_trained_model(tmp_path):

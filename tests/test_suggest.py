@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SAMPLE, SUBWORDS, random_model, trained, vocabulary_of
+from conftest import SAMPLE, SUBWORDS, completions, random_model, trained, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from texts import MARKS, WORDS, write_documents
@@ -50,7 +50,7 @@ def rows(answer):
 
 
 def complete(module, text, prefix):
-    return [*rows(module.complete(tf.constant([text]), tf.constant([prefix])))[0]]
+    return [*rows(completions(module, [text], [prefix]))[0]]
 
 
 SENTENCES = [
@@ -149,7 +149,7 @@ def by_hand():
     def after(prefix, probabilities):
         rest = 1 - sum(probabilities)
         model.output_bias.assign(np.log([rest / 2, rest / 4, rest / 4, *probabilities]))
-        return rows(module.complete(tf.constant(["ela"]), tf.constant([prefix])))[0]
+        return rows(completions(module, ["ela"], [prefix]))[0]
 
     return after
 
@@ -197,11 +197,12 @@ def test_suggestions_are_ranked_by_the_noisy_channel(by_hand, levels, prefix):
 
 
 def test_probabilities_are_over_all_words(all_words):
-    texts = tf.constant(["ela", "você acaba. ", "O"])
+    texts = ["ela", "você acaba. ", "O"]
     shares = [
-        {word.lower(): p for word, p in row.items()} for row in rows(all_words.suggest(texts))
+        {word.lower(): p for word, p in row.items()}
+        for row in rows(all_words.suggest(tf.constant(texts)))
     ]
-    found = rows(all_words.complete(texts, tf.constant(["voce", "a", "br"])))
+    found = rows(completions(all_words, texts, ["voce", "a", "br"]))
     assert [len(row) for row in found] == [2, 12, 1]
     for row, of_all in zip(found, shares, strict=True):
         for word, p in row.items():
@@ -212,8 +213,8 @@ def test_probabilities_are_over_all_words(all_words):
 @given(texts=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=6)), min_size=1, max_size=4))
 def test_suggestions_begin_with_what_is_typed(texts, module):
     text, prefix = zip(*texts, strict=True)
-    data = [tf.constant([t.encode(errors="replace") for t in column]) for column in (text, prefix)]
-    for typed, row in zip(prefix, rows(module.complete(*data)), strict=True):
+    data = [[t.encode(errors="replace") for t in column] for column in (text, prefix)]
+    for typed, row in zip(prefix, rows(completions(module, *data)), strict=True):
         assert all(is_word(word.lower()) for word in row)
         if typed.isalnum() and unicodedata.is_normalized("NFKD", typed.lower()):
             assert all(bare(word).startswith(bare(typed)) for word in row)
@@ -238,7 +239,7 @@ def test_subwords_are_completed(case):
     module = NextWord(random_model("gru", vocabulary), vocabulary, suggestions=3)
     shares = {}
     for prefix in ("casas", "brasile", "ca", "Bras", "BRASILEIRO", "cá", "x", ""):
-        (found,) = rows(module.complete(tf.constant(["casa do"]), tf.constant([prefix])))
+        (found,) = rows(completions(module, ["casa do"], [prefix]))
         assert all(word.lower().startswith(prefix.lower()) for word in found)
         shares |= {word.lower(): p for word, p in found.items()}
     assert complete(module, "casa", "brasileiro")[0] == "brasileiro"

@@ -52,6 +52,7 @@ from pipeline.cli.presets import (
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
     check_lexicon,
+    check_never_suggest,
     evaluate_stage,
     explain_stage,
     export_stage,
@@ -376,7 +377,7 @@ def _evaluation_of(name: str) -> Iterator[Path]:
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
 @folder("--output", None, "Folder to write.  [default: models/nextword; with litert models/litert]")
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time, and the options below do not apply.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; of the options below only --lexicon applies.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
 @export_options
 @force_option
 def export(training: Path, output: Path | None, format: str, force: bool, **options: Any) -> None:
@@ -386,15 +387,16 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     TensorFlow Serving looks for.
     """
     require("train", training)
+    options["lexicon"] = check_lexicon(options["lexicon"])
     if format == "saved_model":
-        options["lexicon"] = check_lexicon(options["lexicon"])
+        check_never_suggest(options["never_suggest"])
         if options["cache"]:
             require("tokenize", options["tokens"])
     output = output or (LITERT if format == "litert" else MODEL)
     with mlflow_run(output=output):
         _check_register(options["register"])
         if format == "litert":
-            litert_stage(training, output, force=force)
+            litert_stage(training, output, lexicon=options["lexicon"], force=force)
         else:
             export_stage(training, output=output, force=force, **options)
 
@@ -488,6 +490,7 @@ def run(
     preset: str,
     vocabulary: Path | None,
     suggestions: int,
+    never_suggest: Path | None,
     register: str | None,
     baseline_epochs: int,
     resume: bool,
@@ -509,6 +512,9 @@ def run(
     lexicon = check_lexicon(options.pop("lexicon"))
     if lexicon and words.unit == "subword":
         raise InputError("To subwords no word is unknown: leave out --lexicon or --unit.")
+    check_never_suggest(never_suggest)
+    if never_suggest and words.unit == "subword":
+        raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
     spark = take_spark(options)
 
     with mlflow_run():
@@ -536,5 +542,6 @@ def run(
         evaluate_stage(TRAINING, TOKENS, EVALUATION, baselines=baselines, config=shown, force=force)
         export_stage(
             TRAINING, TOKENS, EVALUATION, MODEL,
-            suggestions=suggestions, cache=cache, lexicon=lexicon, register=register, force=force,
+            suggestions=suggestions, cache=cache, lexicon=lexicon, never_suggest=never_suggest,
+            register=register, force=force,
         )  # fmt: skip

@@ -192,5 +192,6 @@ ngram_option = options_of(EvaluationConfig, "ngram_order")
 export_options = all_of(
     option("--suggestions", 5, "Words suggested.", type=positive),
     options_of(EvaluationConfig, "cache", "lexicon"),
+    option("--never-suggest", None, "File of words that are never suggested, completed to, corrected to or generated: one a line; burr* means every word that begins so. Of a word with accents the form without is meant, too.", type=path),
     option("--register", None, "Name in MLflow's registry, where the model becomes the next version."),
 )  # fmt: skip

@@ -63,7 +63,8 @@ def require_files(**options: Path | None) -> None:
     """
     for name, place in options.items():
         if place and not place.exists():
-            raise InputError(f"There is no {place}, which --{name} names: name another.")
+            option = name.replace("_", "-")
+            raise InputError(f"There is no {place}, which --{option} names: name another.")
 
 
 def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
@@ -116,6 +117,19 @@ def _files_of(lexicon: Sequence[str]) -> list[Path]:
     return [Path(name) for name in lexicon if name != WORDFREQ]
 
 
+def check_never_suggest(file: Path | None) -> None:
+    """Read the words of --never-suggest, before anything slow.
+
+    Raises:
+        InputError: it is no list of words.
+    """
+    from pipeline.text.never import read_lines
+
+    require_files(never_suggest=file)
+    if file:
+        read_lines(file)
+
+
 def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     """Start an MLflow run named after the command; log the options that it uses.
 
@@ -138,7 +152,8 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
     if options.get("vocabulary"):
         left_out |= {"vocabulary_size", "min_count"}
     if options.get("format") == "litert":
-        left_out |= {"tokens", "evaluation", "suggestions", "cache", "lexicon", "register"}
+        left_out |= {"tokens", "evaluation", "suggestions", "cache"}
+        left_out |= {"never_suggest", "register"}
     if "stride" in options:
         options["stride"] = options["stride"] or options["window"]
     if options.get("cell", "lstm") != "lstm":
@@ -353,6 +368,7 @@ def export_stage(
     suggestions: int,
     cache: int,
     lexicon: tuple[str, ...],
+    never_suggest: Path | None,
     register: str | None,
     force: bool,
 ) -> None:
@@ -365,13 +381,14 @@ def export_stage(
     others = [*([tokens] if cache else []), *([measured] if measured else [])]
     run_or_skip(
         export,
-        reads=[training, *others, *_files_of(lexicon)],
+        reads=[training, *others, *_files_of(lexicon), *filter(None, [never_suggest])],
         output=output,
         parameters={
             "training": training,
             "suggestions": suggestions,
             "cache": cache,
             "lexicon": lexicon,
+            "never_suggest": never_suggest,
             "tokens": tokens if cache else None,
             "evaluation": measured,
         },
@@ -386,15 +403,15 @@ def export_stage(
         click.echo(f"Already logged as {uri}.")
 
 
-def litert_stage(training: Path, output: Path, *, force: bool) -> None:
+def litert_stage(training: Path, output: Path, *, lexicon: tuple[str, ...], force: bool) -> None:
     import_tensorflow()
     from pipeline.export.litert import export_litert
 
     run_or_skip(
         export_litert,
-        reads=[training],
+        reads=[training, *_files_of(lexicon)],
         output=output,
-        parameters={"training": training},
+        parameters={"training": training, "lexicon": lexicon},
         force=force,
     )
 

@@ -215,7 +215,8 @@ def _suggested(lexicon: Lexicon, letters: np.ndarray) -> tuple[np.ndarray, np.nd
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
     def suggest(prefixes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         rows, length = tf.unstack(tf.shape(prefixes))
-        typed = Typed(tf.fill([rows], ""), prefixes, tf.fill([rows], length))
+        text = tf.fill([rows], "")
+        typed = Typed(text, prefixes, tf.fill([rows], length), text)
         return outside.best(typed, rows, count=count)
 
     shape = (*letters.shape, SUGGESTIONS)

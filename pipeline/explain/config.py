@@ -24,7 +24,7 @@ class SweepConfig:
     """Small trainings that show what a longer window T is worth."""
 
     windows: tuple[int, ...] = option(
-        (), 'T of small trainings that are compared, such as "1 5 7 35".', min=1
+        (), 'T of small trainings that are compared, such as "1 5 10 20".', min=1
     )
     training_tokens: int = option(100_000, "Training tokens that those read.", min=1)
     training_epochs: int = option(3, "Epochs of those.", min=1)

@@ -16,6 +16,7 @@ from pipeline.model.cache import Cache, tune
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES
 from pipeline.text.lexicon import Lexicon
+from pipeline.text.never import NeverSuggested
 from pipeline.text.vocabulary import Vocabulary, check_same_ids, choices_path
 from pipeline.tokens.windows import open_stream
 
@@ -27,6 +28,7 @@ def export(
     suggestions: int,
     cache: int = 0,
     lexicon: Sequence[str] = (),
+    never_suggest: Path | None = None,
     tokens: Path | None = None,
     evaluation: Path | None = None,
 ) -> None:
@@ -42,19 +44,28 @@ def export(
         cache: N, tokens that a continuous cache remembers; 0 for no cache.
         lexicon: names of word lists, as `text.word_lists.read_list` takes them. The words of the
             training text that are too rare for the vocabulary are always suggested, too.
+        never_suggest: file of words that never come out; see `text.never`.
         tokens: folder that `tokenize` wrote; the cache is tuned on its validation split.
         evaluation: folder that `evaluate` wrote, for the model card.
 
     Raises:
-        InputError: there is no trained model, no word to suggest, no text to tune on, or no list in
-            a file of the lexicon.
+        InputError: there is no trained model, no word to suggest, no text to tune on, no list in a
+            file of the lexicon or in `never_suggest`, or that is given for a model of subwords.
     """
     model = load_model(training)
     path = training / "vocabulary.tsv"
     vocabulary = Vocabulary.load(path)
     words = Lexicon.load(training, vocabulary, lexicon)
+    never = NeverSuggested.load(never_suggest)
+    if never and vocabulary.unit == "subword":
+        raise InputError(
+            f"The model in {training} is of subwords, which can spell any word: leave out "
+            "--never-suggest."
+        )
     tuned = _tune_cache(training, tokens, size=cache) if cache else None
-    module = NextWord(model, vocabulary, suggestions=suggestions, cache=tuned, lexicon=words)
+    module = NextWord(
+        model, vocabulary, suggestions=suggestions, cache=tuned, lexicon=words, never=never
+    )
     if not module.words.suggestions:
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     versions = [int(p.name) for p in place_of(output).glob("*") if p.name.isdecimal()]
@@ -67,8 +78,9 @@ def export(
         module.assets = [tf.saved_model.Asset(str(file)) for file in files]
         tf.saved_model.save(module, str(version), signatures=module.signatures())
     write_model_card(
-        folder=version, training=training, evaluation=evaluation, cache=tuned, lexicon=lexicon
-    )
+        folder=version, training=training, evaluation=evaluation, cache=tuned, lexicon=lexicon,
+        never=never,
+    )  # fmt: skip
     shutil.copytree(version, output, copy_function=_link, dirs_exist_ok=True)
 
 

@@ -10,10 +10,12 @@ a cold model repeats itself without end.
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.export.capitals import capitalise, sentence_marks, sentence_starts
 from pipeline.export.reader import Reader
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.tokenizer import BREAK, skip_blank, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
@@ -61,16 +63,17 @@ class Sampling(NamedTuple):
 class Writer(tf.Module):
     """Continues the texts of a reader."""
 
-    def __init__(self, reader: Reader, vocabulary: Vocabulary):
+    def __init__(self, reader: Reader, vocabulary: Vocabulary, never: NeverSuggested = NO_WORDS):
         super().__init__(name="writer")
         self._reader = reader
         closes, spellings = vocabulary.closes(), vocabulary.spellings()
         # Bytes might not spell a character.
         excluded = {vocabulary.tokens[UNKNOWN_ID], NUMBER, *BYTES}
-        self._allowed = tf.constant([spelling not in excluded for spelling in spellings])
         self._closes = tf.constant(closes)
         self._begins = tf.range(len(closes)) == BEGIN_ID
         first = [d or s for d, s in zip(vocabulary.displays, spellings, strict=True)]
+        allowed = np.array([spelling not in excluded for spelling in spellings])
+        self._allowed = tf.constant(allowed & ~never.covers(tf.constant(first)).numpy())
         first[BEGIN_ID] = spellings[BEGIN_ID] = f" {BREAK}"  # also ends a word left open
         # Tokens contain no spaces, so a space can mark where one ends.
         self._first, self._later = (

@@ -13,10 +13,11 @@ the token `<s>`. The model has no loop, and only operations that LiteRT has buil
         probabilities = state.pop("probabilities")  # of each id, float32 (1, V)
 """
 
+import gzip
 import itertools
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.model.language_model import LanguageModel, load_model
+from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import Vocabulary
 
 # How weights are stored. With int8 each row of a matrix has its own scale, and at run time what the
@@ -97,22 +99,25 @@ def _round_embedding(embed: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda ids: tf.cast(tf.gather(rounded, ids), tf.float32) * tf.gather(scales, ids)
 
 
-def export_litert(*, training: Path, output: Path) -> None:
+def export_litert(*, training: Path, output: Path, lexicon: Sequence[str] = ()) -> None:
     """Write the model of a training folder for LiteRT.
 
     Writes model_float16.tflite and model_int8.tflite; vocabulary.tsv and tokenizer.json, from which
     an application makes ids of text; and tensors.json, the names, shapes and types of the inputs
-    and outputs of the signature `step`.
+    and outputs of the signature `step`. With words outside the vocabulary also lexicon.tsv.gz, a
+    word, a tab and its f a line, most frequent first: p(word) = p(<unk>) · f, see `Lexicon`.
 
     Args:
         training: folder that `train` wrote.
         output: folder to write into.
+        lexicon: names of word lists, as `Lexicon.load` takes them.
 
     Raises:
-        InputError: there is no trained model.
+        InputError: there is no trained model, or no list in a file of the lexicon.
     """
     model = load_model(training)
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
+    words = Lexicon.load(training, vocabulary, lexicon)
     states = {
         name: {"shape": shape, "type": "float32"}
         for layer in _state_shapes(model)
@@ -128,5 +133,11 @@ def export_litert(*, training: Path, output: Path) -> None:
     for weights in get_args(Weights)[1:]:
         (output / f"model_{weights}.tflite").write_bytes(convert(model, weights=weights))
     vocabulary.save(output / "vocabulary.tsv")
+    if words:
+        words.save(output / "lexicon.tsv")
+        text = (output / "lexicon.tsv").read_bytes()
+        (output / "lexicon.tsv").unlink()
+        # Without the time, the same words are the same file.
+        (output / "lexicon.tsv.gz").write_bytes(gzip.compress(text, mtime=0))
     text = json.dumps(tensors, indent=2) + "\n"
     (output / "tensors.json").write_text(text, encoding="utf-8")

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from pipeline.corpus import catalog
 from pipeline.export.correct import WEIGHTS
 from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.text.word_lists import WORDFREQ
 
@@ -93,6 +95,7 @@ def write_model_card(
     evaluation: Path | None,
     cache: Cache | None,
     lexicon: Sequence[str] = (),
+    never: NeverSuggested = NO_WORDS,
 ) -> None:
     """Write assets/model_card.md into the folder of a SavedModel.
 
@@ -105,6 +108,7 @@ def write_model_card(
             another cache or another lexicon are left out.
         cache: of the model, if any.
         lexicon: names of its word lists.
+        never: the words that never come out; only their number is told.
     """
     config = ModelConfig.load(training / "model.json")
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
@@ -114,12 +118,14 @@ def write_model_card(
     same = evaluation and _parameters(evaluation).get("lexicon", []) == [*lexicon]
     figures = _figures(evaluation, training, cache) if evaluation and same else {}
     words = folder / "assets" / "lexicon.tsv"
+    described = [_model(config, vocabulary, cache), *_lexicon(words)]
+    described += _never(never, [*vocabulary.displays, *_words_of(words)])
     card = _CARD.format(
         licence=_licence(corpora, lexicon),
         cell=config.cell,
         metrics="metrics:\n- perplexity\n- accuracy\n" if figures else "",
         corpus=_corpus(corpora, lexicon, tokens),
-        model="\n".join([_model(config, vocabulary, cache), *_lexicon(words)]),
+        model="\n".join(described),
         lacks=_LACKS[words.exists()],
         measured=_measured(figures),
         origin=_origin(folder),
@@ -192,11 +198,26 @@ def _model(config: ModelConfig, vocabulary: Vocabulary, cache: Cache | None) -> 
 def _lexicon(path: Path) -> list[str]:
     if not path.exists():
         return []
-    with path.open("rb") as file:
-        count = sum(1 for _ in file)
     return [
-        f"- {count:,} other words, each of which has its share of p(`<unk>`): the lexicon",
+        f"- {len(_words_of(path)):,} other words, each of which has its share of p(`<unk>`): the "
+        "lexicon",
         f"- `correct` is sure of a word from a probability of {WEIGHTS.sure} on",
+    ]
+
+
+def _words_of(lexicon: Path) -> list[str]:
+    if not lexicon.exists():
+        return []
+    return [line.split("\t")[0] for line in lexicon.read_text(encoding="utf-8").splitlines()]
+
+
+def _never(never: NeverSuggested, words: Sequence[str]) -> list[str]:
+    if not never:
+        return []
+    count = np.count_nonzero(never.covers(tf.constant(words)))
+    return [
+        f"- {count:,} of all these words never come out: they are not suggested, completed to, "
+        "corrected to or generated; the figures below count them"
     ]
 
 

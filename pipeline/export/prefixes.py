@@ -26,11 +26,13 @@ class Typed(NamedTuple):
         text: UTF-8, (B,).
         letters: code points, padded with zeros, int32 (B, P).
         length: number of letters, int32 (B,).
+        token: as it is typed, if it is one token, or ""; UTF-8, (B,).
     """
 
     text: tf.Tensor
     letters: tf.Tensor
     length: tf.Tensor
+    token: tf.Tensor
 
     def without(self, first: tf.Tensor) -> "Typed":
         """Drop the first letters of each row, as many as `first`, int32 (B,), says."""
@@ -53,9 +55,11 @@ def read_prefix(prefix: tf.Tensor) -> tuple[Typed, tf.Tensor, tf.Tensor]:
         The prefixes; whether each begins with a capital, and whether it has two capitals or more
         and no small letter: bool (B,).
     """
-    prefix = tf.strings.reduce_join(tokenize(prefix), axis=1)
+    tokens = tokenize(prefix)
+    prefix = tf.strings.reduce_join(tokens, axis=1)
     codes, text = codes_of(prefix), tf.strings.lower(prefix, encoding="utf-8")
-    typed = Typed(text, codes.to_tensor(), tf.cast(codes.row_lengths(), tf.int32))
+    token = tf.where(tf.equal(tokens.row_lengths(), 1), prefix, "")
+    typed = Typed(text, codes.to_tensor(), tf.cast(codes.row_lengths(), tf.int32), token)
     capital = tf.strings.regex_full_match(prefix, _CAPITAL)
     return typed, capital, tf.strings.regex_full_match(prefix, _CAPITALS)
 

@@ -28,8 +28,9 @@ class VerbsWithPronouns(tf.Module):
         infinitives = [i for i, word in enumerate(words) if word.endswith("r")]
         self._table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
-                tf.constant([words[i] for i in infinitives], tf.string),
-                tf.constant(infinitives, tf.int32),
+                # A table must not be empty.
+                tf.constant(["", *(words[i] for i in infinitives)]),
+                tf.constant([-1, *infinitives]),
             ),
             default_value=-1,
         )

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from pipeline.export.complete import Completer
 from pipeline.export.correct import Corrections, Corrector
 from pipeline.export.generate import Sampling, Writer
 from pipeline.export.packing import Packing
@@ -10,6 +11,7 @@ from pipeline.export.suggest import Suggestions, Words
 from pipeline.model.cache import Cache, target_losses
 from pipeline.model.language_model import LanguageModel
 from pipeline.text.lexicon import Lexicon
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.vocabulary import Vocabulary
 
 # Positions whose logits `score` holds at once.
@@ -29,8 +31,8 @@ _SAMPLING = Sampling(
 class NextWord(tf.Module):
     """A stateless model with its vocabulary, and a lexicon of other words: text in, k words out.
 
-    It consists of core TensorFlow operations, so `tf.saved_model.load` needs nothing of this
-    project.
+    Words that `never` covers do not come out; with subwords there must be none. It consists of core
+    TensorFlow operations, so `tf.saved_model.load` needs nothing of this project.
     """
 
     def __init__(
@@ -41,18 +43,22 @@ class NextWord(tf.Module):
         suggestions: int,
         cache: Cache | None = None,
         lexicon: Lexicon | None = None,
+        never: NeverSuggested = NO_WORDS,
     ):
         super().__init__(name="nextword")
         self.reader = Reader(model, vocabulary, cache=cache)
         lexicon = lexicon or Lexicon.of(vocabulary)
-        self.words = Words(self.reader, lexicon, suggestions=suggestions)
+        self.words = Words(self.reader, lexicon, suggestions=suggestions, never=never)
         # Any other word is pieces, not one of a list that a typed word could be compared with.
         self.corrector = (
-            Corrector(self.reader, lexicon, suggestions=suggestions)
+            Corrector(self.reader, lexicon, suggestions=suggestions, never=never)
             if vocabulary.unit == "word"
             else None
         )
-        self.writer = Writer(self.reader, vocabulary)
+        self.completer = Completer(
+            self.reader, vocabulary, words=self.words, corrector=self.corrector
+        )
+        self.writer = Writer(self.reader, vocabulary, never)
         self._closes = tf.constant(vocabulary.closes())
 
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
@@ -72,7 +78,7 @@ class NextWord(tf.Module):
 
     @tf.function(input_signature=[_TEXT, _PREFIX], autograph=False)
     def complete(self, text: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
-        return self.words.complete(self.reader.read(text), prefix)
+        return self.completer.complete(self.reader.read(text), prefix)
 
     def correct_function(self) -> tf.types.experimental.PolymorphicFunction:
         assert self.corrector  # see `signatures`

@@ -1,4 +1,4 @@
-"""The words that a person is shown: next words, or completions of what is typed."""
+"""The words of a model by rank: next words, or those that begin with what is typed."""
 
 import collections
 
@@ -7,9 +7,10 @@ import tensorflow as tf
 from pipeline.export.beam import Beam
 from pipeline.export.capitals import capitalise
 from pipeline.export.outside import OutsideWords
-from pipeline.export.prefixes import Letters, Typed, likelihood, read_prefix
+from pipeline.export.prefixes import Letters, Typed, likelihood
 from pipeline.export.reader import Reader
 from pipeline.text.lexicon import Lexicon
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID
 
@@ -20,15 +21,24 @@ class Words(tf.Module):
     """Suggestions after a state of a reader: only words, but p is over the whole vocabulary.
 
     A word of the lexicon, which the vocabulary lacks, has its share of p(<unk>). `suggestions` is
-    k, lowered to the number of words in both.
+    k, lowered to the number of words in both. Words that `never` covers are left out.
     """
 
-    def __init__(self, reader: Reader, lexicon: Lexicon, *, suggestions: int):
+    def __init__(
+        self,
+        reader: Reader,
+        lexicon: Lexicon,
+        *,
+        suggestions: int,
+        never: NeverSuggested = NO_WORDS,
+    ):
         super().__init__(name="words")
+        lexicon = lexicon.without(never.covers(tf.constant(lexicon.words, tf.string)).numpy())
         self._reader, vocabulary = reader, lexicon.vocabulary
         self._displays = tf.constant(list(vocabulary.displays))
         spellings = vocabulary.spellings()
         whole = suggestible(vocabulary) & vocabulary.closes()
+        whole &= ~never.covers(self._displays).numpy()
         self._suggestible = tf.constant(whole)
         words = [word.lower() for word, is_whole in zip(spellings, whole, strict=True) if is_whole]
         words += [word.lower() for word in lexicon.words]
@@ -43,23 +53,28 @@ class Words(tf.Module):
 
     def suggest(self, state: tf.Tensor) -> Suggestions:
         """Return the k most probable words after state (B, S)."""
-        return self._rank(state, None, first=self._reader.starts(state), every=tf.constant([False]))
+        return self.rank(state, self._reader.probabilities(state), first=self._reader.starts(state))
 
-    def complete(self, state: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
-        """Return the k best words after state (B, S) that begin with a prefix (B,).
-
-        They are ranked by p(word | text) · p(typed | word); see `text.suggestible`. A row with
-        fewer words is filled up with "" and probability 0.
-        """
-        typed, capital, capitals = read_prefix(prefix)
-        first = self._reader.starts(state) | capital
-        return self._rank(state, typed, first=first, every=capitals)
-
-    def _rank(
-        self, state: tf.Tensor, typed: Typed | None, *, first: tf.Tensor, every: tf.Tensor
+    def rank(
+        self,
+        state: tf.Tensor,
+        probabilities: tf.Tensor,
+        typed: Typed | None = None,
+        *,
+        first: tf.Tensor,
+        every: tf.Tensor | None = None,
     ) -> Suggestions:
-        """Return the k best words; `first` and `every` are those of `capitalise`."""
-        probabilities = self._reader.probabilities(state)
+        """Return the k best words, ranked by p(word | text) · p(typed | word).
+
+        See `text.suggestible`. A row with fewer words is filled up with "" and probability 0.
+
+        Args:
+            state: after the text, (B, S).
+            probabilities: of each id after the text, (B, V).
+            typed: what the words begin with, if anything.
+            first: the rows to capitalise, bool (B,).
+            every: the rows to write in capitals, bool (B,); None for no row.
+        """
         fits, weights = self._suggestible, tf.constant(1.0)
         if typed:
             begins, same = self._letters.compare(typed)
@@ -83,7 +98,9 @@ class Words(tf.Module):
             words = tf.concat([words, tf.gather(self._outside.displays, places)], axis=1)
             p = tf.concat([p, unknown * tf.gather(self._outside.f, places)], axis=1)
             scores = tf.concat([scores, tf.where(shares < 0, -1.0, unknown * shares)], axis=1)
-        words = capitalise(words, first=first, every=every)
+        words = capitalise(
+            words, first=first, every=tf.constant([False]) if every is None else every
+        )
         if self._variants > 1 or self._beam or self._outside:
             words, p, scores = _sort_unique(words, p, scores)
         words, p, scores = (part[:, : self.suggestions] for part in (words, p, scores))

@@ -69,29 +69,29 @@ class Costs:
         first: on top of any edit of the first letter.
     """
 
-    accent: float = -1.96
-    tilde: float = -1.14
-    cedilla: float = 1.76
-    added_accent: float = 4.54
-    other_accent: float = 1.04
-    sound: float = 2.37
-    vowel: float = 3.55
-    key: float = 6.77
-    other_vowel: float = 6.10
-    letter: float = 8.54
-    doubled: float = 3.94
-    added_key: float = 5.83
-    added_vowel: float = 4.83
-    added: float = 6.86
-    single: float = 3.29
-    silent: float = 4.47
-    lost_vowel: float = 3.30
+    accent: float = -1.98
+    tilde: float = -1.24
+    cedilla: float = 1.99
+    added_accent: float = 4.45
+    other_accent: float = 0.78
+    sound: float = 2.40
+    vowel: float = 3.52
+    key: float = 6.99
+    other_vowel: float = 6.12
+    letter: float = 8.78
+    doubled: float = 3.91
+    added_key: float = 5.85
+    added_vowel: float = 4.84
+    added: float = 6.97
+    single: float = 3.46
+    silent: float = 4.30
+    lost_vowel: float = 3.34
     lost: float = 3.40
-    hyphen: float = 6.99
-    swapped: float = 4.69
-    cluster: float = 2.51
-    spelled_out: float = 4.34
-    first: float = 1.55
+    hyphen: float = 7.50
+    swapped: float = 4.82
+    cluster: float = 2.66
+    spelled_out: float = 4.30
+    first: float = 1.46
 
 
 COSTS = Costs()
@@ -194,13 +194,13 @@ def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
 
     Hyphens and apostrophes do not count.
     """
-    bits = np.zeros((_SIZE, _BITS), bool)
-    bits[_OTHER, -1] = True
+    bits = np.zeros(_SIZE, np.int32)
+    bits[_OTHER] = 1 << (_BITS - 1)
     for i, letter in enumerate(_SYMBOLS):
         if letter not in "'-":
-            bits[i + 1, ord(strip_accent(letter)) - ord("a")] = True
-    has = tf.reduce_any(tf.gather(bits, symbols), axis=1)  # (N, bits)
-    return tf.reduce_sum(tf.where(has, 2 ** np.arange(_BITS, dtype=np.int32), 0), axis=1)
+            bits[i + 1] = 1 << (ord(strip_accent(letter)) - ord("a"))
+    columns = tf.transpose(tf.gather(tf.constant(bits), symbols))  # (L, N)
+    return tf.foldl(tf.bitwise.bitwise_or, columns, tf.zeros(tf.shape(symbols)[:1], tf.int32))
 
 
 class Channel(tf.Module):

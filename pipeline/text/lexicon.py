@@ -42,7 +42,7 @@ class Lexicon:
     Attributes:
         vocabulary: whose `<unk>` they share.
         words: as people write them in mid-sentence, (N,).
-        probabilities: f, float32 (N,); the sum is 1.
+        probabilities: f, float32 (N,); the sum is 1, or less where words are left out.
         frequencies: of each word of the vocabulary and the lexicon, as the model sees it: its share
             of all words of the lists that were named, or of the training text if no list has it.
     """
@@ -116,6 +116,11 @@ class Lexicon:
     def frequencies_of(self, words: Sequence[str]) -> np.ndarray:
         """Return `frequencies` of words as they may be written; 0 of others; float64 (n,)."""
         return np.array([self.frequencies.get(w, 0.0) for w in self._normalise(words)], np.float64)
+
+    def without(self, left_out: np.ndarray) -> Self:
+        """Return this lexicon without some words, bool (N,); f of the others stays what it is."""
+        words = tuple(w for w, out in zip(self.words, left_out, strict=True) if not out)
+        return dataclasses.replace(self, words=words, probabilities=self.probabilities[~left_out])
 
     def save(self, path: Path) -> None:
         """Write a lexicon.tsv: a word and its f a line."""

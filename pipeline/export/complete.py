@@ -1,0 +1,90 @@
+"""Completions of what is typed, and what fills the places that they leave.
+
+text    Eu                         text    Hoje fui ao
+typed   vou                        typed   mercdo
+        vou                                mercado   begins nearly so
+        para                               mercados
+        ao     follow «Eu vou»
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from pipeline.export.capitals import capitalise
+from pipeline.export.correct import Corrector
+from pipeline.export.prefixes import read_prefix
+from pipeline.export.reader import Reader
+from pipeline.export.suggest import Suggestions, Words
+from pipeline.text.suggestible import suggestible
+from pipeline.text.vocabulary import Vocabulary
+
+
+class Completer(tf.Module):
+    """Completes words after a state of a reader.
+
+    Args:
+        corrector: finds the words that begin nearly so; None for a vocabulary of subwords, in which
+            places stay free.
+    """
+
+    def __init__(
+        self, reader: Reader, vocabulary: Vocabulary, *, words: Words, corrector: Corrector | None
+    ):
+        super().__init__(name="completer")
+        self._reader, self._words, self._corrector = reader, words, corrector
+        self._is_word = tf.constant(suggestible(vocabulary))
+
+    def complete(self, state: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
+        """Return k words after state (B, S) and a prefix (B,); see `models/README.md`."""
+        typed, capital, capitals = read_prefix(prefix)
+        first = self._reader.starts(state) | capital
+        probabilities = self._reader.probabilities(state)
+        found = self._words.rank(state, probabilities, typed, first=first, every=capitals)
+        if not self._corrector:
+            return found
+        ids = self._reader.tokenizer.lookup(typed.token)
+        known = tf.gather(self._is_word, ids)
+        free = tf.equal(found["words"][:, -1], "") & tf.not_equal(typed.token, "")
+
+        def follow() -> Suggestions:
+            after = self._reader.advance(state, ids[:, None])
+            p = self._reader.probabilities(after)
+            next_words = self._words.rank(after, p, first=tf.constant([False]))
+            # p(typed | text) · p(next | text, typed)
+            own = tf.gather(probabilities, ids, batch_dims=1)[:, None]
+            return {**next_words, "probabilities": own * next_words["probabilities"]}
+
+        def begin_nearly(corrector: Corrector = self._corrector) -> Suggestions:
+            text = tf.where(free & ~known, typed.text, "")
+            words, p = corrector.begin_nearly(probabilities, text)
+            words = capitalise(words, first=first, every=capitals)
+            return {"words": words, "probabilities": p}
+
+        found = _fill(found, free & known, follow)
+        return _fill(found, free & ~known, begin_nearly)
+
+
+def _fill(found: Suggestions, rows: tf.Tensor, more: Callable[[], Suggestions]) -> Suggestions:
+    """Put other words into the free places of some rows, bool (B,); none that is there already.
+
+    `more` returns as many words as there are places, and is called only if there are such rows.
+    """
+
+    def fill() -> Suggestions:
+        others = more()
+        lowered, own = (
+            tf.strings.lower(answer["words"], encoding="utf-8") for answer in (others, found)
+        )
+        repeated = tf.reduce_any(tf.equal(lowered[:, :, None], own[:, None]), axis=2)
+        new = rows[:, None] & ~repeated & (others["probabilities"] > 0)
+        words = tf.concat([found["words"], tf.where(new, others["words"], "")], axis=1)
+        p = tf.concat([found["probabilities"], tf.where(new, others["probabilities"], 0.0)], axis=1)
+        order = tf.argsort(tf.cast(tf.equal(words, ""), tf.int32), axis=1, stable=True)
+        order = order[:, : found["words"].shape[1]]
+        return {
+            "words": tf.gather(words, order, batch_dims=1),
+            "probabilities": tf.gather(p, order, batch_dims=1),
+        }
+
+    return tf.cond(tf.reduce_any(rows), fill, lambda: found)
