@@ -27,6 +27,7 @@ from pipeline.demo.app import _Endpoints, _last_words, application
 from pipeline.demo.guard import MAX_BYTES, Guard
 from pipeline.demo.server import serve
 from pipeline.predict import load
+from pipeline.text.vocabulary import Vocabulary
 
 SECRET = "meu segredo é a água"
 
@@ -99,19 +100,28 @@ def test_completions(client):
     assert answer == {"words": [], "probabilities": [], "kinds": []}
 
 
-def test_what_each_suggestion_is(saved):
-    after = [w.decode() for w in ask(saved, "serving_default", text=["o cachorro "])["words"][0]]
-    following = next(word for word in after if word != "cachorro")
-    words = ["cachorro", "Cachorros", following, following.upper(), "cachoeira"]
-    kinds = ["completion", "completion", "next", "next", "similar"]
-    assert _Endpoints(saved.signatures)._kinds(words, "o ", "cachorro") == kinds
-    # Accents may lack, but those that are typed are meant.
-    words = ["ação", "acabou", "Açúcar", "açu"]
-    for typed, kinds in (
-        ("ac", ["completion"] * 4),
-        ("AÇ", ["completion", "similar"] + ["completion"] * 2),
-    ):
-        assert _Endpoints(saved.signatures)._kinds(words, "", typed) == kinds
+def test_what_each_suggestion_is(client):
+    for text, prefix, kind in (("ela ", "bebeu", "next"), ("o ", "cachoro", "similar")):
+        answer = client.post("/suggest", json={"text": text, "prefix": prefix}).json()
+        assert kind in answer["kinds"]
+        assert {*answer["kinds"]} <= {"completion", kind}
+
+
+@pytest.mark.parametrize(
+    ("typed", "kinds"),
+    [
+        ("água", ["next", "completion", "next", "next"]),
+        ("AGUA", ["completion", "completion", "similar", "similar"]),
+        ("agu", ["completion", "completion", "similar", "similar"]),
+        ("ÁGU", ["similar", "completion", "similar", "similar"]),
+        ("Brasil", ["next"] * 4),
+        ("água-", ["similar"] * 4),
+    ],
+)
+def test_accents_may_lack_but_those_that_are_typed_are_meant(model_folder, saved, typed, kinds):
+    vocabulary = Vocabulary.load(model_folder / "assets" / "vocabulary.tsv")
+    words = ["aguar", "Águas", "agora", "ág"]
+    assert _Endpoints(saved.signatures, vocabulary)._kinds(words, typed) == kinds
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ from pipeline.demo.guard import Guard, refuse
 from pipeline.export.prefixes import read_prefix
 from pipeline.predict import encode_texts, load
 from pipeline.text.suggestible import strip_accent
+from pipeline.text.tokenizer import normalise
+from pipeline.text.vocabulary import Vocabulary
 
 # Words of context: a recurrent network forgets earlier ones. `score` reads them for every piece.
 _CONTEXT = 200
@@ -71,6 +73,7 @@ class _Endpoints:
     """The requests of the page, answered by the signatures of a SavedModel."""
 
     signatures: Any
+    vocabulary: Vocabulary
 
     def suggest(self, body: _Suggest) -> dict[str, Any]:
         text = _last_words(body.text, _CONTEXT)
@@ -78,7 +81,7 @@ class _Endpoints:
             answer = self._words("serving_default", text=text)
             return {**answer, "kinds": ["completion"] * len(answer["words"])}
         answer = self._words("complete", text=text, prefix=body.prefix)
-        return {**answer, "kinds": self._kinds(answer["words"], text, body.prefix)}
+        return {**answer, "kinds": self._kinds(answer["words"], body.prefix)}
 
     def correct(self, body: _Correct) -> dict[str, Any]:
         text = _last_words(body.text, _CONTEXT)
@@ -114,22 +117,18 @@ class _Endpoints:
             self.signatures[signature](**{k: encode_texts([v]) for k, v in inputs.items()})
         )
 
-    def _kinds(self, words: list[str], text: str, prefix: str) -> list[str]:
+    def _kinds(self, words: list[str], prefix: str) -> list[str]:
         """Tell what each word is: a completion, the next word after the prefix, or a similar one.
 
         `complete` says it by the words alone: those that do not begin with the prefix are next
-        words if the prefix is a word, and otherwise begin nearly so.
+        words if the vocabulary has the prefix as a word, and otherwise begin nearly so.
         """
-        typed = read_prefix(encode_texts([prefix]))[0].text[0].numpy().decode(errors="replace")
-        begins = [_begins(word, typed) for word in words]
-        after: list[str] = []
-        if not all(begins):
-            answer = self._words("serving_default", text=f"{text}{prefix} ")
-            after = [word.lower() for word in answer["words"]]
-        return [
-            "completion" if completes else "next" if word.lower() in after else "similar"
-            for word, completes in zip(words, begins, strict=True)
-        ]
+        typed = read_prefix(encode_texts([prefix]))[0]
+        letters = typed.text[0].numpy().decode(errors="replace")
+        case, numbers = self.vocabulary.case, self.vocabulary.numbers
+        token = normalise(typed.token, case=case, numbers=numbers)[0].numpy()
+        other = "next" if token.decode(errors="replace") in self.vocabulary.tokens else "similar"
+        return ["completion" if _begins(word, letters) else other for word in words]
 
     def warm_up(self) -> None:
         """Call the signatures that a keystroke calls, because the first call is slow."""
@@ -161,7 +160,8 @@ def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
     corrects = "correct" in model.signatures
     if corrects:
         page = page.replace(" data-corrects hidden", " data-corrects")
-    endpoints = _Endpoints(model.signatures)
+    vocabulary = Vocabulary.load(model_folder / "assets" / "vocabulary.tsv")
+    endpoints = _Endpoints(model.signatures, vocabulary)
     endpoints.warm_up()
     # No pages of documentation: they load scripts from elsewhere.
     app = FastAPI(openapi_url=None)
