@@ -51,7 +51,11 @@ setup(
         "lexicon": LEXICON,
         "spark": SPARK,
         "litert": LITERT,
-        "bench": ["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
+        "bench": [
+            *LEXICON,
+            *["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
+            *["pyspellchecker>=0.8", "symspellpy>=6.7"],
+        ],
         "dev": [
             *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT],
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],

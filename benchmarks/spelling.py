@@ -336,7 +336,7 @@ def compare(model: Model, words: Sequence[TypedWord]) -> None:
         for kind, form in (("all", "{:.1%}"), ("false alarms", "{:.2%}")):
             row = rows.loc[kind]
             share, low, high = (form.format(row[c]) for c in ("share", "low", "high"))
-            cells += [f"{row['words']:,}", f"{share} ({low}–{high})"]
+            cells += [f"{int(row['words']):,}", f"{share} ({low}–{high})"]
         table.add_row(name, *cells, f"{ms:.1f}")
     rich.print(table)
 
