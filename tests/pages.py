@@ -1,14 +1,26 @@
 """The pages that the report and the demo are: a parser, and a server."""
 
 import html.parser
+import itertools
 import re
 import threading
 import time
+from pathlib import Path
 
 import uvicorn
-from conftest import free_ports
+from conftest import free_ports, write_export
 
 VOID = {"meta", "link", "br"}
+
+
+def write_correcting_export(folder: Path) -> Path:
+    """Export a random model with so many words in a list that it is sure of corrections."""
+    syllables = [c + v for c in "bdflmnprtvz" for v in "aeiou"]
+    made = map("".join, itertools.product(syllables, syllables[::2], syllables[::2], "ns"))
+    lines = ["cachorro\t90000", "água\t90000", "bebeu\t90000"]
+    lines += [f"{word}\t1" for word in itertools.islice(made, 52_000)]
+    (folder / "words.txt").write_text("\n".join(lines), encoding="utf-8")
+    return write_export(folder, suggestions=5, lexicon=[str(folder / "words.txt")])
 
 
 class Page(html.parser.HTMLParser):

@@ -15,18 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TOKENS, ask, free_ports, write_export
+from conftest import SUBWORDS, TOKENS, ask, free_ports, write_export
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import Page
+from pages import Page, write_correcting_export
 
 from pipeline import InputError
-from pipeline.demo.app import _last_words, application
+from pipeline.demo.app import _Endpoints, _last_words, application
 from pipeline.demo.guard import MAX_BYTES, Guard
 from pipeline.demo.server import serve
 from pipeline.predict import load
+from pipeline.text.vocabulary import Vocabulary
 
 SECRET = "meu segredo é a água"
 
@@ -96,7 +97,64 @@ def test_completions(client):
     assert answer["words"] == ["água"]
     assert 0 < answer["probabilities"][0] < 1
     answer = client.post("/suggest", json={"text": "ela bebeu ", "prefix": "xyz"}).json()
-    assert answer == {"words": [], "probabilities": []}
+    assert answer == {"words": [], "probabilities": [], "kinds": []}
+
+
+def test_what_each_suggestion_is(client):
+    for text, prefix, kind in (("ela ", "bebeu", "next"), ("o ", "cachoro", "similar")):
+        answer = client.post("/suggest", json={"text": text, "prefix": prefix}).json()
+        assert kind in answer["kinds"]
+        assert {*answer["kinds"]} <= {"completion", kind}
+
+
+@pytest.mark.parametrize(
+    ("typed", "kinds"),
+    [
+        ("água", ["next", "completion", "next", "next"]),
+        ("AGUA", ["completion", "completion", "similar", "similar"]),
+        ("agu", ["completion", "completion", "similar", "similar"]),
+        ("ÁGU", ["similar", "completion", "similar", "similar"]),
+        ("Brasil", ["next"] * 4),
+        ("água-", ["similar"] * 4),
+    ],
+)
+def test_accents_may_lack_but_those_that_are_typed_are_meant(model_folder, saved, typed, kinds):
+    vocabulary = Vocabulary.load(model_folder / "assets" / "vocabulary.tsv")
+    words = ["aguar", "Águas", "agora", "ág"]
+    assert _Endpoints(saved.signatures, vocabulary)._kinds(words, typed) == kinds
+
+
+@pytest.fixture(scope="module")
+def corrector(tmp_path_factory):
+    folder = write_correcting_export(tmp_path_factory.mktemp("corrector"))
+    return TestClient(application(folder), base_url="http://127.0.0.1")
+
+
+def test_corrections(corrector):
+    answer = corrector.post("/correct", json={"text": "o ", "word": "cachoro"}).json()
+    assert answer["words"][0] == "cachorro"
+    assert "cachoro" in answer["words"]
+    assert answer["sure"] is True
+    assert 0.5 <= answer["probabilities"][0] <= 1
+    for right in ("cachorro", "Bebeu", "água-de-colônia", "x" * 100, "12"):
+        answer = corrector.post("/correct", json={"text": "o ", "word": right}).json()
+        assert answer["words"][0] == right
+        assert answer["sure"] is False
+    assert corrector.post("/correct", json={"text": "", "word": ""}).json()["sure"] is False
+    assert corrector.post("/correct", json={"text": "o ", "word": "x" * 101}).status_code == 422
+
+
+def test_a_model_that_cannot_correct(client, tmp_path):
+    """Of subwords, it has no such signature, and the page hides what it would need it for."""
+    subwords = TestClient(
+        application(write_export(tmp_path, vocabulary=SUBWORDS, suggestions=3)),
+        base_url="http://127.0.0.1",
+    )
+    assert subwords.post("/correct", json={"text": "", "word": "a"}).status_code == 404
+    for page, is_hidden in ((subwords, True), (client, False)):
+        parts = [a for _, a in Page(page.get("/").text).elements if "data-corrects" in a]
+        assert len(parts) == 3
+        assert all(("hidden" in part) == is_hidden for part in parts)
 
 
 def test_scores_of_pieces_add_up_to_that_of_the_text(client, saved):
@@ -172,6 +230,8 @@ def test_bodies_up_to_the_limit_are_read(client):
         ("suggest", b'{"text": 1, "prefix": ""}', 422, "text: "),
         ("suggest", b'{"text": "", "prefix": "", "more": 1}', 422, "more: "),
         ("suggest", json.dumps({"text": "", "prefix": "a" * 101}).encode(), 422, "prefix: "),
+        ("correct", b'{"text": ""}', 422, "word: "),
+        ("correct", b'{"text": "", "word": 1}', 422, "word: "),
         ("score", b'{"text": "", "pieces": []}', 422, "pieces: "),
         ("score", json.dumps({"text": "", "pieces": ["a"] * 25}).encode(), 422, "pieces: "),
         ("generate", b'{"text":"","length":0,"temperature":1,"seed":1}', 422, "length: "),

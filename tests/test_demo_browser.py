@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_export
-from pages import Server
+from pages import Server, write_correcting_export
 
 from pipeline.demo.app import application
 
@@ -22,8 +21,7 @@ TEXT, KEYS, SAVED, NOTICE = "#text", "#keys", "#saved", "#notice"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    model = write_export(tmp_path_factory.mktemp("demo"), suggestions=5)
-    server = Server(application(model))
+    server = Server(application(write_correcting_export(tmp_path_factory.mktemp("demo"))))
     server.start()
     yield server
     server.stop()
@@ -122,7 +120,7 @@ def test_taking_what_is_wrong_costs_keys(visit):
 def test_taking_inside_a_text(visit):
     page = visit()
     page.keyboard.type("o cach bebeu")
-    expect(offers(page).first).to_have_text("")  # and no longer "cachorro"
+    expect(offers(page).first).to_have_class("next")
     for _ in " bebeu":
         page.keyboard.press("ArrowLeft")
     expect(offers(page).first).to_have_text("cachorro")
@@ -180,6 +178,148 @@ def test_accents(visit):
     expect(page.locator(KEYS)).to_contain_text("15 teclas em vez de 17.")
     key(page, "⌫").click()
     expect(page.locator(TEXT)).to_have_value("bebeu água água ")
+
+
+MEANT = "#meant button"
+
+
+def test_a_word_that_may_be_another_is_underlined(visit):
+    page = visit()
+    wrong, meant = page.locator("#mirror .wrong"), page.locator(MEANT)
+    expect(meant).to_have_count(0)
+    page.keyboard.type("o cachoro")
+    page.wait_for_timeout(300)
+    expect(meant).to_have_count(0)  # it is not finished
+    page.keyboard.type(" ")
+    expect(page.locator("#perhaps")).to_have_text("talvez: cachorro")
+    expect(wrong).to_have_text("cachoro")
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.wrong')).textDecorationStyle")
+        == "wavy"
+    )
+    expect(meant.nth(0)).to_have_text("“cachoro”")
+    expect(meant.nth(1)).to_have_text("cachorro")
+    # The text stays as it is, and a tap replaces the word while one types on.
+    page.keyboard.type("beb")
+    meant.nth(1).click()
+    expect(page.locator(TEXT)).to_have_value("o cachorro beb")
+    expect(wrong).to_have_count(0)
+    expect(meant).to_have_count(0)
+    expect(page.locator(KEYS)).to_contain_text("14 teclas em vez de 14.")
+    expect(offers(page).first).to_have_text("bebeu")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("o cachorro bebeu ")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    expect(page.locator(TEXT)).to_have_value("o cachoro beb")
+
+
+def test_a_mark_moves_with_its_word_and_goes_when_it_changes(visit):
+    page = visit()
+    wrong = page.locator("#mirror .wrong")
+    page.keyboard.type("o cachoro, e o cachorp ")
+    expect(wrong).to_have_text(["cachoro", "cachorp"])
+    page.keyboard.press("Home")
+    page.keyboard.insert_text("Ela bebeu, ")
+    expect(wrong).to_have_text(["cachoro", "cachorp"])
+    expect(page.locator(MEANT)).to_have_count(0)  # both stand behind the caret
+    page.keyboard.press("Control+ArrowRight")
+    page.keyboard.press("Control+ArrowRight")
+    expect(page.locator(MEANT).nth(1)).to_have_text("cachorro")
+    page.keyboard.press("Alt+0")
+    expect(page.locator(TEXT)).to_have_value("Ela bebeu, o cachorro, e o cachorp ")
+    expect(wrong).to_have_text(["cachorp"])
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Backspace")
+    expect(wrong).to_have_count(0)
+    # Kept by a tap, it is not asked for again.
+    page.keyboard.type("t ")
+    expect(wrong).to_have_text("cachort")
+    page.get_by_role("button", name="manter cachort").click()
+    expect(wrong).to_have_count(0)
+    page.keyboard.press("End")
+    page.keyboard.type("cachort ")
+    page.wait_for_timeout(500)
+    expect(wrong).to_have_count(0)
+    expect(page.locator(TEXT)).to_have_value("Ela bebeu, o cachorro, e o cachort  cachort ")
+
+
+def test_replacing_by_itself(visit):
+    page = visit()
+    auto = page.get_by_role("checkbox", name="Corrigir sozinho")
+    expect(auto).not_to_be_checked()
+    auto.check()
+    page.reload()
+    expect(auto).to_be_checked()
+    page.locator(TEXT).focus()
+    page.keyboard.type("Bebeu agua, ")
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, ")
+    page.keyboard.type("o cachoro ")
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachorro ")
+    expect(page.locator("#perhaps")).to_have_text("cachorro, e não cachoro")
+    expect(page.locator("#mirror .mended")).to_have_text(["água", "cachorro"])
+    page.keyboard.press("Backspace")
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachoro ")
+    expect(page.locator("#mirror .mended")).to_have_text(["água"])
+    # The word was chosen: it is not replaced again.
+    page.keyboard.press("Backspace")
+    page.keyboard.type(" ")
+    page.wait_for_timeout(500)
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachoro ")
+    # Backspace somewhat later is only Backspace; what was typed is still a tap away.
+    page.keyboard.type("bebeo ")
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachoro bebeu ")
+    page.keyboard.type("o")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachoro bebeu")
+    page.get_by_role("button", name="voltar a bebeo").click()
+    expect(page.locator(TEXT)).to_have_value("Bebeu água, o cachoro bebeo")
+    auto.uncheck()
+    page.reload()
+    expect(auto).not_to_be_checked()
+
+
+def test_correcting_by_taps_on_a_phone(visit):
+    page = visit(has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740})
+    page.locator("#auto").check()
+    page.locator(TEXT).tap()
+    for name in "ocachoro":
+        key(page, name).tap()
+        if name == "o" and len(page.locator(TEXT).input_value()) == 1:
+            key(page, "␣").tap()
+    key(page, "␣").tap()
+    expect(page.locator(TEXT)).to_have_value("O cachorro ")
+    key(page, "⌫").tap()
+    expect(page.locator(TEXT)).to_have_value("O cachoro ")
+    key(page, "⌫").tap()
+    expect(page.locator(TEXT)).to_have_value("O cachoro")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_next_and_similar_words_have_their_marks(visit):
+    page = visit()
+    first = offers(page).first
+    page.keyboard.type("ela bebeu")
+    expect(first).to_have_class("next")
+    word = first.inner_text()
+    expect(first).to_have_attribute("aria-label", f"{word}, em seguida")
+    expect(page.locator("#said")).to_contain_text(f"Sugestões: {word}, em seguida")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value(f"ela bebeu {word} ")
+    expect(page.locator(KEYS)).to_contain_text(f"10 teclas em vez de {len(word) + 11}.")
+    page.keyboard.type("cachoro")
+    expect(page.get_by_role("button", name="cachorro, parecida", exact=True)).to_have_class(
+        "similar"
+    )
+    expect(first).to_have_text("cachorro")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value(f"ela bebeu {word} cachorro ")
+    # In the middle of a word no word can follow.
+    page.keyboard.press("Home")
+    page.keyboard.type("o")
+    expect(offers(page)).to_have_text(["O", "", ""])
 
 
 def test_each_word_has_its_surprise(visit):
@@ -326,7 +466,7 @@ def test_by_keyboard_alone(visit):
     expect(key(page, "w")).to_be_focused()
     page.keyboard.press("Space")
     expect(page.locator(TEXT)).to_have_value("o cachorro w")
-    for name in ("#clear", "#toggle", "#write", "#temperature", "summary"):
+    for name in ("#clear", "#toggle", "#auto", "#write", "#temperature", "summary"):
         page.keyboard.press("Tab")
         expect(page.locator(name)).to_be_focused()
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -1,7 +1,8 @@
 """The web application of the demo, over the signatures of an exported SavedModel.
 
     GET  /          page.html
-    POST /suggest   text before the caret, letters of the word there  →  words, probabilities
+    POST /suggest   text before the caret, letters of the word there  →  words, probabilities, kinds
+    POST /correct   text before a word, the word                      →  what may have been meant
     POST /score     text, pieces that follow it                       →  nats, tokens of each piece
     POST /generate  text                                              →  how it may go on
 
@@ -26,7 +27,9 @@ from starlette.exceptions import HTTPException
 
 from pipeline import InputError
 from pipeline.demo.guard import Guard, refuse
+from pipeline.export.prefixes import read_prefix
 from pipeline.predict import encode_texts, load
+from pipeline.text.suggestible import strip_accent
 
 # Words of context: a recurrent network forgets earlier ones. `score` reads them for every piece.
 _CONTEXT = 200
@@ -49,6 +52,10 @@ class _Suggest(_Body):
     prefix: _Short
 
 
+class _Correct(_Body):
+    word: _Short
+
+
 class _Score(_Body):
     pieces: Annotated[list[_Short], Field(min_length=1, max_length=24)]
 
@@ -66,16 +73,21 @@ class _Endpoints:
     signatures: Any
 
     def suggest(self, body: _Suggest) -> dict[str, Any]:
-        text = encode_texts([_last_words(body.text, _CONTEXT)])
-        if body.prefix:
-            answer = self.signatures["complete"](text=text, prefix=encode_texts([body.prefix]))
-        else:
-            answer = self.signatures["serving_default"](text=text)
-        # The page replaces the prefix. The last places may be free, or of words that follow it.
-        found = answer["words"][0].numpy().tolist()
-        words = [word.decode() for word in found if word and not word.startswith(b" ")]
-        probabilities = answer["probabilities"][0].numpy().tolist()
-        return {"words": words, "probabilities": probabilities[: len(words)]}
+        text = _last_words(body.text, _CONTEXT)
+        if not body.prefix:
+            answer = self._words("serving_default", text=text)
+            return {**answer, "kinds": ["completion"] * len(answer["words"])}
+        answer = self._words("complete", text=text, prefix=body.prefix)
+        typed = read_prefix(encode_texts([body.prefix]))[0].text[0].numpy().decode(errors="replace")
+        kinds = [_kind(word, typed) for word in answer["words"]]
+        return {**answer, "words": [word.strip() for word in answer["words"]], "kinds": kinds}
+
+    def correct(self, body: _Correct) -> dict[str, Any]:
+        text = _last_words(body.text, _CONTEXT)
+        answer = self.signatures["correct"](
+            text=encode_texts([text]), word=encode_texts([body.word])
+        )
+        return {**_filled(answer), "sure": bool(answer["sure"][0])}
 
     def score(self, body: _Score) -> dict[str, Any]:
         texts = [_last_words(body.text, _SCORE_CONTEXT)]
@@ -99,11 +111,18 @@ class _Endpoints:
         )
         return {"text": answer["text"][0].numpy().decode(errors="replace")}
 
+    def _words(self, signature: str, **inputs: str) -> dict[str, list]:
+        return _filled(
+            self.signatures[signature](**{k: encode_texts([v]) for k, v in inputs.items()})
+        )
+
     def warm_up(self) -> None:
         """Call the signatures that a keystroke calls, because the first call is slow."""
         self.suggest(_Suggest(text="", prefix=""))
         self.suggest(_Suggest(text="", prefix="a"))
         self.score(_Score(text="", pieces=["a"]))
+        if "correct" in self.signatures:
+            self.correct(_Correct(text="", word="a"))
 
 
 def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
@@ -124,6 +143,9 @@ def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
             "export it again with `nextword export`."
         )
     page = importlib.resources.files("pipeline.demo").joinpath("page.html").read_text("utf-8")
+    corrects = "correct" in model.signatures
+    if corrects:
+        page = page.replace(" data-corrects hidden", " data-corrects")
     endpoints = _Endpoints(model.signatures)
     endpoints.warm_up()
     # No pages of documentation: they load scripts from elsewhere.
@@ -131,12 +153,37 @@ def application(model_folder: Path, *, hosts: Collection[str] = ()) -> FastAPI:
     app.add_middleware(Guard, hosts=frozenset(hosts), policy=_policy(page))
     app.get("/", response_class=HTMLResponse)(lambda: page)
     app.post("/suggest")(endpoints.suggest)
+    if corrects:
+        app.post("/correct")(endpoints.correct)
     app.post("/score")(endpoints.score)
     app.post("/generate")(endpoints.generate)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_refused)
     app.exception_handler(tf.errors.OpError)(_failed)
     return app
+
+
+def _filled(answer: Any) -> dict[str, list]:
+    """Return the words of the answer to one text, fewer than k perhaps, and their probabilities."""
+    words = [word.decode() for word in answer["words"][0].numpy() if word]
+    return {
+        "words": words,
+        "probabilities": answer["probabilities"][0].numpy()[: len(words)].tolist(),
+    }
+
+
+def _kind(word: str, typed: str) -> str:
+    """Tell whether `complete` returns the word after what is typed, or one that begins with it.
+
+    Args:
+        word: the next word has a space before it.
+        typed: in lower case, perhaps without accents.
+    """
+    if word.startswith(" "):
+        return "next"
+    pairs = zip(typed, word.lower()[: len(typed)].ljust(len(typed)), strict=True)
+    begins = all(t in {letter, strip_accent(letter)} for t, letter in pairs)
+    return "completion" if begins else "similar"
 
 
 def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

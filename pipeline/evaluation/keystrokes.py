@@ -12,6 +12,7 @@ the lexicon are typed in full.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Self
@@ -161,6 +162,8 @@ class Outside:
         after = np.cumsum(own, axis=-1) > 0
         of_lexicon = places[:, None, None] >= 0
         rivals = np.where(of_lexicon, np.where(after | (weights < 0), -np.inf, np.inf), rivals)
+        # Where the lexicon does not suggest it, nothing has to be before it.
+        rivals = np.where(of_lexicon & ~own.any(axis=-1, keepdims=True), np.inf, rivals)
         log_shares = np.where(places < 0, 0, logs[places])
         # Tensors, so that the graphs of several models share them.
         arrays = (log_shares, places, rivals.astype(np.float32), -logs)
@@ -211,6 +214,7 @@ def _suggested(lexicon: Lexicon, letters: np.ndarray) -> tuple[np.ndarray, np.nd
         (W, P, 3).
     """
     outside, count = OutsideWords(lexicon), min(SUGGESTIONS, len(lexicon))
+    known = {*itertools.compress(lexicon.vocabulary.tokens, suggestible(lexicon.vocabulary))}
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
     def suggest(prefixes: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -229,6 +233,9 @@ def _suggested(lexicon: Lexicon, letters: np.ndarray) -> tuple[np.ndarray, np.nd
             here = (inverse >= first) & (inverse < first + _PREFIXES)
             for table, values in zip((places, weights), found, strict=True):
                 table[rows[here], typed - 1, :count] = values.numpy()[inverse[here] - first]
+        # After a whole word of the vocabulary `complete` offers none of the lexicon.
+        whole = np.array(["".join(map(chr, prefix)) in known for prefix in prefixes.tolist()])
+        weights[rows[whole[inverse]], typed - 1] = -1
     return np.where(weights < 0, -1, places), weights
 
 

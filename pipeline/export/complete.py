@@ -17,8 +17,6 @@ from pipeline.export.correct import Corrector
 from pipeline.export.prefixes import read_prefix
 from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
-from pipeline.text.suggestible import suggestible
-from pipeline.text.vocabulary import Vocabulary
 
 
 class Completer(tf.Module):
@@ -29,12 +27,9 @@ class Completer(tf.Module):
             places stay free.
     """
 
-    def __init__(
-        self, reader: Reader, vocabulary: Vocabulary, *, words: Words, corrector: Corrector | None
-    ):
+    def __init__(self, reader: Reader, *, words: Words, corrector: Corrector | None):
         super().__init__(name="completer")
         self._reader, self._words, self._corrector = reader, words, corrector
-        self._is_word = tf.constant(suggestible(vocabulary))
 
     def complete(self, state: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
         """Return k words after state (B, S) and a prefix (B,); see `models/README.md`."""
@@ -44,8 +39,7 @@ class Completer(tf.Module):
         found = self._words.rank(state, probabilities, typed, first=first, every=capitals)
         if not self._corrector:
             return found
-        ids = self._reader.tokenizer.lookup(typed.token)
-        known = tf.gather(self._is_word, ids)
+        ids, known = self._reader.tokenizer.lookup(typed.token), self._words.is_known(typed.token)
         free = tf.equal(found["words"][:, -1], "") & tf.not_equal(typed.token, "")
 
         def follow() -> Suggestions:

@@ -38,6 +38,7 @@ class Words(tf.Module):
         self._displays = tf.constant(list(vocabulary.displays))
         spellings = vocabulary.spellings()
         whole = suggestible(vocabulary) & vocabulary.closes()
+        self._is_word = tf.constant(whole)
         whole &= ~never.covers(self._displays).numpy()
         self._suggestible = tf.constant(whole)
         words = [word.lower() for word, is_whole in zip(spellings, whole, strict=True) if is_whole]
@@ -50,6 +51,10 @@ class Words(tf.Module):
         self._beam = None
         if vocabulary.unit == "subword":
             self._beam = Beam(reader, vocabulary, letters=self._letters)
+
+    def is_known(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Return which tokens are words of a vocabulary of words, bool (B,)."""
+        return tf.gather(self._is_word, self._reader.tokenizer.lookup(tokens))
 
     def suggest(self, state: tf.Tensor) -> Suggestions:
         """Return the k most probable words after state (B, S)."""
@@ -97,6 +102,9 @@ class Words(tf.Module):
             places, shares = self._outside.best(typed, tf.shape(unknown)[0], count=count)
             words = tf.concat([words, tf.gather(self._outside.displays, places)], axis=1)
             p = tf.concat([p, unknown * tf.gather(self._outside.f, places)], axis=1)
+            if typed:
+                # After a whole word another letter says that it is the beginning of a rarer one.
+                shares = tf.where(self.is_known(typed.token)[:, None], -1.0, shares)
             scores = tf.concat([scores, tf.where(shares < 0, -1.0, unknown * shares)], axis=1)
         words = capitalise(
             words, first=first, every=tf.constant([False]) if every is None else every
