@@ -55,9 +55,7 @@ class NextWord(tf.Module):
             if vocabulary.unit == "word"
             else None
         )
-        self.completer = Completer(
-            self.reader, vocabulary, words=self.words, corrector=self.corrector
-        )
+        self.completer = Completer(self.reader, words=self.words, corrector=self.corrector)
         self.writer = Writer(self.reader, vocabulary, never)
         self._closes = tf.constant(vocabulary.closes())
 
