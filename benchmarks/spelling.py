@@ -6,10 +6,10 @@
 FILE is a table as `nextword evaluate --spelling` takes it. Costs are fitted on its sentences with
 even numbers, and correctors are compared on the others.
 
-`fit` prints `Costs` (pipeline/text/channel.py) and `Weights` (pipeline/export/correct.py): those
-with the greatest conditional likelihood of what was meant, with a Gaussian prior around where it
-begins (Chen & Rosenfeld 1999). Then `right` is lowered as far as at most 0.6 % of the right words
-are altered.
+`fit` prints `Costs` (pipeline/text/channel.py) and `Weights` (pipeline/export/meant_words.py) with
+the greatest conditional likelihood of what was meant, and a Gaussian prior around where it begins
+(Chen & Rosenfeld 1999). Then `right` is lowered as far as at most 0.6 % of the right words are
+altered.
 
 `compare` needs pyspellchecker and symspellpy, extra bench. SymSpell has no Portuguese list of its
 own, so it gets wordfreq's; of both, a correction is sure if the typed word is in no list.
@@ -36,7 +36,8 @@ from pipeline.evaluation.spelling import (
     read_spelling,
     spelling_metrics,
 )
-from pipeline.export.correct import WEIGHTS, Corrector, Weights, read_words
+from pipeline.export.correct import Corrector, read_words
+from pipeline.export.meant_words import WEIGHTS, Weights
 from pipeline.export.reader import Reader
 from pipeline.model.language_model import load_model
 from pipeline.text.channel import COSTS, Channel, Costs
@@ -89,7 +90,7 @@ class Model:
         state = self.reader.read(texts)
         logits = tf.math.log(self.reader.probabilities(state))
         rows, meant = corrector.candidates(typed)
-        context = corrector.in_context(logits, rows, meant)
+        context = corrector.words.in_context(logits, rows, meant)
         score = corrector.score(typed, rows, meant, context)
         same = corrector.same(typed, rows, meant)
         name = typed.capital & ~self.reader.starts(state)
@@ -119,7 +120,7 @@ class Example:
 def collect(model: Model, words: Sequence[TypedWord]) -> list[Example]:
     """Return the words that a corrector looks at, with their best candidates."""
     words = [word for word in words if not word.error or word.right]
-    numbers = {w.decode(): i for i, w in enumerate(model.corrector.lowered.numpy().tolist())}
+    numbers = {w.decode(): i for i, w in enumerate(model.corrector.words.lowered.numpy().tolist())}
     examples = []
     for start in range(0, len(words), _BATCH):
         batch = words[start : start + _BATCH]
@@ -157,7 +158,7 @@ class Likelihood:
         self._context, self._frequency = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self._pairs = np.full(shape, -1)
         index: dict[tuple[str, int], int] = {}
-        frequencies = model.corrector.frequencies.numpy()
+        frequencies = model.corrector.words.frequencies.numpy()
         for row, example in enumerate(examples):
             size = len(example.meant)
             self._there[row, :size] = True
@@ -173,7 +174,7 @@ class Likelihood:
         self.target = np.array([e.target for e in examples])
         typed, meant = zip(*index, strict=True)
         self._typed = read_words(tf.constant(typed)).letters.numpy()
-        self._meant = model.corrector.letters.numpy()[[*meant]].astype(np.int32)
+        self._meant = model.corrector.words.letters_of(tf.constant(meant)).numpy().astype(np.int32)
         order = np.argsort((self._typed > 0).sum(1), kind="stable")
         self._chunks = [order[i : i + _PAIRS] for i in range(0, len(order), _PAIRS)]
 

@@ -8,7 +8,7 @@ from conftest import completions, random_model, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.export.correct import WEIGHTS
+from pipeline.export.meant_words import WEIGHTS
 from pipeline.export.saved_model import NextWord
 from pipeline.text.channel import COSTS, Channel, encode
 from pipeline.text.lexicon import Lexicon

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from pipeline.export.beginnings import NearBeginnings
 from pipeline.export.capitals import capitalise
-from pipeline.export.correct import Corrector
 from pipeline.export.prefixes import read_prefix
 from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
@@ -23,13 +23,13 @@ class Completer(tf.Module):
     """Completes words after a state of a reader.
 
     Args:
-        corrector: finds the words that begin nearly so; None for a vocabulary of subwords, in which
+        near: finds the words that begin nearly so; None for a vocabulary of subwords, in which
             places stay free.
     """
 
-    def __init__(self, reader: Reader, *, words: Words, corrector: Corrector | None):
+    def __init__(self, reader: Reader, *, words: Words, near: NearBeginnings | None):
         super().__init__(name="completer")
-        self._reader, self._words, self._corrector = reader, words, corrector
+        self._reader, self._words, self._near = reader, words, near
 
     def complete(self, state: tf.Tensor, prefix: tf.Tensor) -> Suggestions:
         """Return k words after state (B, S) and a prefix (B,); see `models/README.md`."""
@@ -37,7 +37,7 @@ class Completer(tf.Module):
         first = self._reader.starts(state) | capital
         probabilities = self._reader.probabilities(state)
         found = self._words.rank(state, probabilities, typed, first=first, every=capitals)
-        if not self._corrector:
+        if not self._near:
             return found
         ids, known = self._reader.tokenizer.lookup(typed.token), self._words.is_known(typed.token)
         free = tf.equal(found["words"][:, -1], "") & tf.not_equal(typed.token, "")
@@ -51,9 +51,9 @@ class Completer(tf.Module):
             joint *= next_words["probabilities"]
             return {"words": tf.strings.join([" ", next_words["words"]]), "probabilities": joint}
 
-        def begin_nearly(corrector: Corrector = self._corrector) -> Suggestions:
+        def begin_nearly(near: NearBeginnings = self._near) -> Suggestions:
             text = tf.where(free & ~known, typed.text, "")
-            words, p = corrector.begin_nearly(probabilities, text)
+            words, p = near.find(probabilities, text)
             words = capitalise(words, first=first, every=capitals)
             return {"words": words, "probabilities": p}
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.corpus import catalog
-from pipeline.export.correct import WEIGHTS
+from pipeline.export.meant_words import WEIGHTS
 from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig

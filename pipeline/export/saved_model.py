@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from pipeline.export.beginnings import NearBeginnings
 from pipeline.export.complete import Completer
 from pipeline.export.correct import Corrections, Corrector
 from pipeline.export.generate import Sampling, Writer
@@ -50,12 +51,11 @@ class NextWord(tf.Module):
         lexicon = lexicon or Lexicon.of(vocabulary)
         self.words = Words(self.reader, lexicon, suggestions=suggestions, never=never)
         # Any other word is pieces, not one of a list that a typed word could be compared with.
-        self.corrector = (
-            Corrector(self.reader, lexicon, suggestions=suggestions, never=never)
-            if vocabulary.unit == "word"
-            else None
-        )
-        self.completer = Completer(self.reader, words=self.words, corrector=self.corrector)
+        self.corrector, near = None, None
+        if vocabulary.unit == "word":
+            self.corrector = Corrector(self.reader, lexicon, suggestions=suggestions, never=never)
+            near = NearBeginnings(self.corrector.words, count=suggestions)
+        self.completer = Completer(self.reader, words=self.words, near=near)
         self.writer = Writer(self.reader, vocabulary, never)
         self._closes = tf.constant(vocabulary.closes())
 
