@@ -71,10 +71,10 @@ def nearly(module, text, typed):
     corrector, channel = module.corrector, Channel.of(COSTS)
     state = module.reader.read(tf.constant([text]))
     p = module.reader.probabilities(state)[0].numpy()
-    typed_letters = encode(tf.fill([len(corrector.lowered)], typed)).to_tensor()
-    all_costs = channel.costs(typed_letters, encode(corrector.lowered).to_tensor()).numpy()
+    typed_letters = encode(tf.fill([len(corrector.words.lowered)], typed)).to_tensor()
+    all_costs = channel.costs(typed_letters, encode(corrector.words.lowered).to_tensor()).numpy()
     scores = {}
-    for i, word in enumerate(w.decode() for w in corrector.lowered.numpy()):
+    for i, word in enumerate(w.decode() for w in corrector.words.lowered.numpy()):
         begins = {*bare(word)[: 2 if word[0] == "h" else 1]} & {*bare(typed)[:2]}
         n = len(typed)
         sets = ({*bare(w[: min(n, 12)])} - {*"-'"} for w in (typed, word))
@@ -83,8 +83,10 @@ def nearly(module, text, typed):
         ends = all_costs[i, n - 2 : min(n + 2, len(word)) + 1]
         cost = min(ends, default=math.inf)
         if cost <= 9:
-            context = math.log(p[corrector.ids[i]]) + float(corrector.shares[i])
-            prior = WEIGHTS.context * context + WEIGHTS.frequency * float(corrector.frequencies[i])
+            context = math.log(p[corrector.words._ids[i]]) + float(corrector.words._shares[i])
+            prior = WEIGHTS.context * context + WEIGHTS.frequency * float(
+                corrector.words.frequencies[i]
+            )
             scores[word] = prior - cost, math.exp(context)
     return {word: scores[word][1] for word in sorted(scores, key=lambda w: -scores[w][0])}
 
@@ -158,7 +160,7 @@ def test_a_row_does_not_depend_on_the_others(module):
 def test_what_is_compared_is_bounded(module, monkeypatch):
     monkeypatch.setattr("pipeline.export.correct._CONSIDERED", 2)
     p = module.reader.probabilities(module.reader.read(tf.constant(["ela", "ela"])))
-    words, _ = module.corrector.begin_nearly(p, tf.constant(["merc", "mer"]))
+    words, _ = module.completer._near.find(p, tf.constant(["merc", "mer"]))
     assert words.shape == (2, 2)
     # What is most probable before anything is typed; both begin so.
     everything = next(iter(rows(module.suggest(tf.constant(["ela"])))))

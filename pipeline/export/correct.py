@@ -135,10 +135,8 @@ class Corrector(tf.Module):
     def _verb(self, typed: TypedWords, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the word that lacks an accent before its pronoun, and its score, (B,) each."""
         verb, infinitive = self._verbs(typed.lowered)
-        place = tf.maximum(infinitive, 0)
-        score = self.words.weigh(
-            self.words.in_context(logits, tf.range(tf.size(verb)), place), place
-        )
+        rows, place = tf.range(tf.size(verb)), tf.maximum(infinitive, 0)
+        score = self.words.weigh(self.words.in_context(logits, rows, place), place)
         there = (infinitive >= 0) & ~self._never.covers(verb)
         return verb, tf.where(there, score - self._accent, IMPOSSIBLE)
 
