@@ -2,8 +2,8 @@
 
     python benchmarks/keyboard.py [--training models/training] [--documents data/documents]
 
-One text at a time, on one core. After eight words of the validation split: the beginning of the next
-word, the word without its second letter, and the whole word. The models take turns.
+One text at a time, on one core. After eight words of the validation split: the beginning of the
+next word, the word without its second letter, and the whole word. The models take turns.
 """
 
 import argparse

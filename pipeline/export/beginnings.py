@@ -63,7 +63,7 @@ class NearBeginnings(tf.Module):
         """Find the words whose first letters are about those typed, (B, P).
 
         Returns:
-            Of the best K by `MeantWords.weigh`: that weight, the word, and ln p(word | text), (B, K).
+            Of the best K: what `MeantWords.weigh` says, the word, and ln p(word | text), (B, K).
         """
         lengths = tf.math.count_nonzero(letters, axis=1, dtype=tf.int32)
         of_first = tf.gather(self._first_sets, tf.clip_by_value(lengths, _LEAST, _FIRST) - _LEAST)
