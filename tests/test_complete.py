@@ -8,6 +8,7 @@ from conftest import completions, random_model, vocabulary_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.export.beginnings import NearBeginnings
 from pipeline.export.meant_words import WEIGHTS
 from pipeline.export.saved_model import NextWord
 from pipeline.text.channel import COSTS, Channel, encode
@@ -158,9 +159,10 @@ def test_a_row_does_not_depend_on_the_others(module):
 
 
 def test_what_is_compared_is_bounded(module, monkeypatch):
-    monkeypatch.setattr("pipeline.export.correct._CONSIDERED", 2)
+    monkeypatch.setattr("pipeline.export.beginnings._CONSIDERED", 2)
+    near = NearBeginnings(module.corrector.words, count=99)
     p = module.reader.probabilities(module.reader.read(tf.constant(["ela", "ela"])))
-    words, _ = module.completer._near.find(p, tf.constant(["merc", "mer"]))
+    words, _ = near.find(p, tf.constant(["merc", "mer"]))
     assert words.shape == (2, 2)
     # What is most probable before anything is typed; both begin so.
     everything = next(iter(rows(module.suggest(tf.constant(["ela"])))))
