@@ -67,6 +67,10 @@ def bare(word):
     return "".join(map(strip_accent, word.lower()))
 
 
+def folded(letters):
+    return {*bare(letters).replace("k", "c").replace("q", "c")} - {*"-'h"}
+
+
 def nearly(module, text, typed):
     """Words that begin nearly with what is typed, by score, found one by one."""
     corrector, channel = module.corrector, Channel.of(COSTS)
@@ -76,9 +80,9 @@ def nearly(module, text, typed):
     all_costs = channel.costs(typed_letters, encode(corrector.words.lowered).to_tensor()).numpy()
     scores = {}
     for i, word in enumerate(w.decode() for w in corrector.words.lowered.numpy()):
-        begins = {*bare(word)[: 2 if word[0] == "h" else 1]} & {*bare(typed)[:2]}
+        begins = folded(word[: 2 if word[0] == "h" else 1]) & folded(typed[:2])
         n = len(typed)
-        sets = ({*bare(w[: min(n, 12)])} - {*"-'"} for w in (typed, word))
+        sets = (folded(w[: min(n, 12)]) for w in (typed, word))
         if n < 3 or not begins or len(next(sets) ^ next(sets)) > 2:
             continue
         ends = all_costs[i, n - 2 : min(n + 2, len(word)) + 1]

@@ -192,13 +192,15 @@ def encode(words: tf.Tensor) -> tf.RaggedTensor:
 def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
     """Return which letters, without accents, words (N, L) of symbols have: bits, int32 (N,).
 
-    Hyphens and apostrophes do not count.
+    What is written in several ways counts little: not hyphens and apostrophes, nor an h; k and q
+    are a c. So *xegar* and *chegar* differ in two letters, *kero* and *quero* in one.
     """
     bits = np.zeros(_SIZE, np.int32)
     bits[_OTHER] = 1 << (_BITS - 1)
     for i, letter in enumerate(_SYMBOLS):
-        if letter not in "'-":
-            bits[i + 1] = 1 << (ord(strip_accent(letter)) - ord("a"))
+        if letter not in "'-h":
+            letter = {"k": "c", "q": "c"}.get(letter, strip_accent(letter))
+            bits[i + 1] = 1 << (ord(letter) - ord("a"))
     columns = tf.transpose(tf.gather(tf.constant(bits), symbols))  # (L, N)
     return tf.foldl(tf.bitwise.bitwise_or, columns, tf.zeros(tf.shape(symbols)[:1], tf.int32))
 
