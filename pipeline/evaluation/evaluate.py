@@ -105,7 +105,6 @@ def evaluate(
         predictions=next(iter(evaluator.predictions.values()))["test"],
         explanation=explained,
         ablation=changes,
-        spelling=spelling,
     )
 
 

@@ -84,11 +84,7 @@ def train(
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
-        vocabulary.save(output / "vocabulary.tsv")
-        if (tokens / "rare.tsv").exists():
-            shutil.copy(tokens / "rare.tsv", output)
-        if init:
-            save_new_words(output, vocabulary, first=first_new_id(init))
+        _write_words(vocabulary, tokens, output, init=init)
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:
@@ -130,6 +126,14 @@ def train(
             raise InputError(
                 f"{error}: lower --learning-rate or --clip-norm; {best.in_words()}."
             ) from error
+
+
+def _write_words(vocabulary: Vocabulary, tokens: Path, output: Path, *, init: Path | None) -> None:
+    vocabulary.save(output / "vocabulary.tsv")
+    if (tokens / "rare.tsv").exists():
+        shutil.copy(tokens / "rare.tsv", output)
+    if init:
+        save_new_words(output, vocabulary, first=first_new_id(init))
 
 
 def _lanes_of_replica(batch_size: int, replicas: int) -> int:

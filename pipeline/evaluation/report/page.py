@@ -42,7 +42,6 @@ def write_report(
     predictions: Predictions,
     explanation: Explanation | None = None,
     ablation: Sequence[Mapping[str, Any]] = (),
-    spelling: pd.DataFrame | None = None,
 ) -> None:
     """Write report.html, a page that needs no other file, and its charts as figures/*.png.
 
@@ -53,7 +52,7 @@ def write_report(
         tokens: folder that `tokenize` wrote.
         text: the split that charts and examples are about.
         predictions: the first model's.
-        explanation, ablation, spelling: shown if given.
+        explanation, ablation: shown if given.
     """
     split, main = text.name, models[0]
     labels = {model.name: model.label for model in models}
@@ -83,7 +82,7 @@ def write_report(
         sentences={name: sentences for name, (_, sentences) in charts.items()},
         corpus=_describe_corpus(tokens, vocabulary),
         ablation=ablation,
-        spelling=[] if spelling is None else spelling.to_dict("records"),
+        spelling=_spelling(output / "spelling.csv"),
         explanation=explanation,
         tables=tables,
         charts={name: to_svg(f, name=name, alt=" ".join(s)) for name, (f, s) in charts.items()},
@@ -102,6 +101,12 @@ def _tables(output: Path, labels: Mapping[str, str], split: str) -> dict[str, pd
         table["model"] = table["model"].map(labels)
         tables[name] = table[table["split"] == split].reset_index(drop=True)
     return tables
+
+
+def _spelling(path: Path) -> list[dict[str, Any]]:
+    """Read what was counted of typing errors, if anything."""
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def _charts(
