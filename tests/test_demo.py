@@ -143,6 +143,7 @@ def test_corrections(corrector):
     assert corrector.post("/correct", json={"text": "o ", "word": "x" * 101}).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_correct(client, tmp_path):
     """Of subwords, it has no such signature, and the page hides what it would need it for."""
     subwords = TestClient(

@@ -243,9 +243,9 @@ def check(module, *, batches, size):
 
 
 def test_none_comes_out(models):
-    check(models[1], batches=4, size=250)
+    check(models[1], batches=2, size=150)
     with pytest.raises(AssertionError):
-        check(models[0], batches=1, size=250)
+        check(models[0], batches=1, size=150)
 
 
 @pytest.mark.slow
@@ -256,6 +256,7 @@ def test_none_comes_out_of_100_000_texts(models):
 # From the command line
 
 
+@pytest.mark.slow
 def test_the_exported_model_keeps_the_list(tmp_path):
     training = write_training(tmp_path / "training", "feedforward")
     path, output = tmp_path / "feias.txt", tmp_path / "nextword"

@@ -47,7 +47,7 @@ def project(tmp_path_factory):
     (training / "rare.tsv").write_text("gato\tgato\t2\nlisboa\tLisboa\t1\n", encoding="utf-8")
     tokens = write_tokens(project / "tokens")
     evaluation = project / "evaluation"
-    parameters = {"training": training, "evaluation": evaluation, "suggestions": 3}
+    parameters = {"training": training, "evaluation": evaluation, "config": ExportConfig(3)}
 
     def write(folder, stage, made, **asked):
         folder.mkdir(exist_ok=True)

@@ -182,6 +182,14 @@ def test_completions_are_only_words_that_fit(loaded, saved):
     assert [len(row) for row in answer["words"]] == [len(row) for row in answer["probabilities"]]
 
 
+def test_corrections_are_those_of_the_saved_model(loaded, saved):
+    frame = pd.DataFrame({"text": TEXTS, "word": ["cachoro", "agua", "x"]})
+    answer = loaded.predict(frame, params={"signature": "correct"})
+    expected = ask(saved, "correct", text=TEXTS, word=["cachoro", "agua", "x"])
+    assert list(answer["words"]) == words(expected["words"])
+    assert answer["sure"].tolist() == expected["sure"].tolist()
+
+
 def test_scores_are_those_of_the_saved_model(loaded, saved):
     answer = loaded.predict(pd.DataFrame({"text": TEXTS}), params={"signature": "score"})
     expected = ask(saved, "score", text=TEXTS)
@@ -477,6 +485,10 @@ def test_the_base_path_holds_a_version_with_all_signatures(exported):
     assert tables == {
         "serving_default": {"inputs": {"text": text}, "outputs": suggested},
         "complete": {"inputs": {"text": text, "prefix": text}, "outputs": suggested},
+        "correct": {
+            "inputs": {"text": text, "word": text},
+            "outputs": suggested | {"sure": ("bool", 1)},
+        },
         "step": {"inputs": {"text": text} | state, "outputs": suggested | state},
         "score": {
             "inputs": {"text": text},

@@ -66,7 +66,7 @@ def test_shares_counted_by_hand(table):
 def test_intervals_cover_the_truth():
     random = np.random.default_rng(1)
     covered = 0
-    for _ in range(200):
+    for _ in range(60):
         # Sentences differ in how well their errors are mended: 60 % on average.
         chances = random.beta(3, 2, size=150).repeat(8)
         mended = random.random(len(chances)) < chances
@@ -76,7 +76,7 @@ def test_intervals_cover_the_truth():
         })  # fmt: skip
         row = spelling_metrics(table).set_index("kind").loc["typo"]
         covered += row["low"] <= 0.6 <= row["high"]
-    assert 180 <= covered <= 198
+    assert 52 <= covered <= 60
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ def spelling_metrics(table: pd.DataFrame) -> pd.DataFrame:
 def _share(sentences: pd.Series, of: pd.Series, yes: pd.Series) -> Iterator[float]:
     sums = pd.DataFrame({"of": of, "yes": of & yes}).groupby(sentences).sum().to_numpy(float)
     sums = sums[sums[:, 0] > 0]
-    ends = jackknife(sums, lambda s: (s[..., 1] / s[..., 0])[..., None])[:, 0]
+    # Without the only sentence that has such words nothing is left to divide by.
+    with np.errstate(invalid="ignore"):
+        ends = jackknife(sums, lambda s: (s[..., 1] / s[..., 0])[..., None])[:, 0]
     yield from (int(of.sum()), int((of & yes).sum()), ends[0], *np.clip(ends[1:], 0, 1))
 
 

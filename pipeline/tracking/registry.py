@@ -97,10 +97,12 @@ def _has_files(uri: str) -> bool:
 
 def _signature(defaults: Mapping[str, Any]) -> ModelSignature:
     """Return the columns and parameters of all signatures; each uses some of them."""
-    inputs = {"text": DataType.string, "prefix": DataType.string, "state": DataType.binary}
+    inputs = dict.fromkeys(("text", "prefix", "word"), DataType.string)
+    inputs["state"] = DataType.binary
     outputs: dict[str, DataType | Array] = {
         "words": Array(DataType.string),
         "probabilities": Array(DataType.double),
+        "sure": DataType.boolean,
         "state": DataType.binary,
         "log_probability": DataType.double,
         "tokens": DataType.long,
