@@ -5,7 +5,7 @@ by edits (Damerau 1964; Wagner & Fischer 1974), each with a cost in nats, −ln 
 
     meant   e   x   c   e   l   e   n   t   e        meant   t   a   m   b   é   m
     typed   e   x       e   l   e   n   t   e        typed   t   a   n   b   e   m
-                  `cluster`: xc for x                        `sound`     `accent`
+                  `cluster`: x for xc                        `sound`     `accent`
 
 Costs belong to kinds of edits, not to single letters, so that a few hundred errors are enough to
 fit them (`benchmarks/spelling.py fit`).
@@ -64,7 +64,7 @@ class Costs:
         lost: any other letter is left out.
         hyphen: a hyphen or an apostrophe is left out or added.
         swapped: two letters in the wrong order.
-        cluster: one letter for two that sound like it, xc for x.
+        cluster: one letter for two that sound like it, x for xc.
         spelled_out: two letters for one.
         first: on top of any edit of the first letter.
     """
@@ -154,9 +154,9 @@ def _kinds() -> dict[str, np.ndarray]:
         return "lost_vowel" if bare[meant] in _VOWELS else "lost"
 
     kind = {name: i for i, name in enumerate(_KINDS)}
-    tables = {name: np.full((_SIZE, _SIZE), kind["letter"], np.int32) for name in ("substitute",)}
-    tables["insert"] = np.full((_SIZE, _SIZE), kind["added"], np.int32)
-    tables["delete"] = np.full((_SIZE, _SIZE), kind["lost"], np.int32)
+    # What holds for letters outside `_SYMBOLS`.
+    others = {"substitute": "letter", "insert": "added", "delete": "lost"}
+    tables = {edit: np.full((_SIZE, _SIZE), kind[name], np.int32) for edit, name in others.items()}
     for a, i in symbols.items():
         for b, j in symbols.items():
             tables["substitute"][i, j] = kind[substitution(a, b)]
