@@ -129,6 +129,7 @@ def corrector(tmp_path_factory):
     return TestClient(application(folder), base_url="http://127.0.0.1")
 
 
+@pytest.mark.slow
 def test_corrections(corrector):
     answer = corrector.post("/correct", json={"text": "o ", "word": "cachoro"}).json()
     assert answer["words"][0] == "cachorro"

@@ -111,6 +111,7 @@ def test_a_damaged_list_of_rare_words_is_refused(tmp_path):
             load_rare(tmp_path)
 
 
+@pytest.mark.slow
 def test_wordfreq_has_the_language(training):
     listed = read_list("wordfreq")
     frequencies = dict(zip(listed.words, listed.counts, strict=True))

@@ -97,6 +97,7 @@ def test_bad_tables(tmp_path, text, message):
         read_spelling(path)
 
 
+@pytest.mark.slow
 def test_evaluate_shows_what_is_mended(tmp_path, table, store):
     tokens, training = write_tokens(tmp_path / "tokens"), write_training(tmp_path / "training")
     evaluated = ("evaluate", "--tokens", tokens, "--training", training, "--ngram-order", 0)
