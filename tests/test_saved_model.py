@@ -265,7 +265,7 @@ def test_saved_model_cli_runs_every_signature(project):
     assert done.returncode == 0, done.stderr
     for shown in ("signature_def['generate']", "Result for output key log_probability"):
         assert shown in done.stdout
-    assert done.stdout.count("Result for output key words") == 3
+    assert done.stdout.count("Result for output key words") == 4
 
 
 @pytest.mark.parametrize("cell", [*CELLS, "mogrifier"])
