@@ -57,6 +57,10 @@ class Evaluator:
         places = [self._lexicon.numbers(text.unknown) for text in texts]
         targets = np.unique(np.concatenate(places))
         targets = targets[targets >= 0]
+        self._coverage = {
+            text.name: _coverage(text, found) if self._lexicon else {}
+            for text, found in zip(texts, places, strict=True)
+        }
         self._streams = {
             text.name: mark_outside(text.stream, found, targets)
             for text, found in zip(texts, places, strict=True)
@@ -132,7 +136,7 @@ class Evaluator:
                 metrics[text.name][model.name] = {
                     **score(predictions, text, vocabulary=self._vocabulary),
                     **self.constants[model],
-                    **_coverage(text, self._lexicon),
+                    **self._coverage[text.name],
                     **(overlap if text.name == "text" else {}),
                 }
                 for name, rows in {
@@ -147,13 +151,16 @@ class Evaluator:
         return metrics, {name: pd.concat(rows).convert_dtypes() for name, rows in tables.items()}
 
 
-def _coverage(text: HeldOutText, lexicon: Lexicon) -> dict[str, float]:
-    """Compute the share of the unknown words of a text that a lexicon has, if there are both."""
+def _coverage(text: HeldOutText, places: np.ndarray) -> dict[str, float]:
+    """Compute the share of a text's unknown words that a lexicon has; empty if there are none.
+
+    Args:
+        text: with its unknown tokens.
+        places: `Lexicon.numbers` of these tokens.
+    """
     lowered = normalise(tf.constant([*text.unknown], tf.string), case="fold", numbers="keep")
     words = is_word(lowered).numpy()
-    if not lexicon or not words.any():
-        return {}
-    return {"lexicon_coverage": float((lexicon.numbers(text.unknown)[words] >= 0).mean())}
+    return {"lexicon_coverage": float((places[words] >= 0).mean())} if words.any() else {}
 
 
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:

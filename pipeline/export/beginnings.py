@@ -1,22 +1,22 @@
-"""Words that begin nearly as what is typed: mercdo, meant is mercado."""
+"""Completions of a mistyped beginning: mercdo finds mercado."""
 
 import tensorflow as tf
 
 from pipeline.export.meant_words import IMPOSSIBLE, MeantWords
-from pipeline.text.channel import COSTS, Channel, encode, letter_sets
+from pipeline.text.channel import COSTS, Channel, count_different, encode, letter_sets
 
-# Letters that are typed at least, nats of the channel at most, and how many letters of a word more
-# or fewer may be meant by those that are typed.
+# The fewest letters typed, the highest cost in nats, and by how many letters the beginning of a
+# word may be longer or shorter than what is typed.
 _LEAST, _DEAREST, _OFF = 3, 9.0, 2
-# Letters, of those that begin both, that only one of them has.
+# Letters that only one of both beginnings may have, at most.
 _DIFFERENT = 2
-# Of the first letters the sets of so many are compared, and for so many words, the most probable
-# ones without what is typed, the channel is asked: that bounds the time that it takes.
+# To bound the time of a call, compare the letter sets of the first 12 letters only, and compute the
+# costs of the 200 words that are most probable before anything is typed.
 _FIRST, _CONSIDERED = 12, 200
 
 
 class NearBeginnings(tf.Module):
-    """Find the best words, `count` at most, of those that may be meant."""
+    """Find words whose beginning was mistyped, at most `count`."""
 
     def __init__(self, words: MeantWords, *, count: int):
         super().__init__(name="near_beginnings")
@@ -24,15 +24,13 @@ class NearBeginnings(tf.Module):
         letters = words.letters_of(tf.range(len(words)))
         firsts = [letter_sets(letters[:, :n]) for n in range(_FIRST + 1)]
         self._first_sets = tf.stack(firsts[_LEAST:])
-        # An h that begins a word may be missing, since it is silent.
-        silent = tf.equal(firsts[1], letter_sets(encode(tf.constant(["h"])).to_tensor()))
-        self._first_letter = tf.where(silent, firsts[2], firsts[1])
+        # A silent h, which is in no set, may be missing at the start of a word.
+        self._first_letter = tf.where(tf.equal(firsts[1], 0), firsts[2], firsts[1])
 
     def find(self, probabilities: tf.Tensor, typed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Find the words of which typed letters are the beginning, but for an error.
+        """Find the words that most probably begin with what was meant.
 
-        They are ranked by the same three terms as corrections; the channel takes as many of their
-        first letters as cost least.
+        They are ranked as corrections are; the beginning that costs least is the one meant.
 
         Args:
             probabilities: of each id after the text, (B, V).
@@ -68,8 +66,7 @@ class NearBeginnings(tf.Module):
         lengths = tf.math.count_nonzero(letters, axis=1, dtype=tf.int32)
         of_first = tf.gather(self._first_sets, tf.clip_by_value(lengths, _LEAST, _FIRST) - _LEAST)
         own, two = (letter_sets(letters[:, :n])[:, None] for n in (_FIRST, 2))
-        different = tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(own, of_first))
-        near = (different <= _DIFFERENT) & (lengths >= _LEAST)[:, None]
+        near = (count_different(own, of_first) <= _DIFFERENT) & (lengths >= _LEAST)[:, None]
         near &= tf.not_equal(tf.bitwise.bitwise_and(two, self._first_letter), 0)
         rows, meant = tf.unstack(tf.cast(tf.where(near), tf.int32), axis=1)
         context = self._words.in_context(logits, rows, meant)

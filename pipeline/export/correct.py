@@ -8,7 +8,7 @@ from pipeline.export.capitals import capitalise
 from pipeline.export.meant_words import IMPOSSIBLE, LONGEST, WEIGHTS, MeantWords, Weights
 from pipeline.export.pronouns import VerbsWithPronouns
 from pipeline.export.reader import Reader
-from pipeline.text.channel import COSTS, Channel, Costs, encode, letter_sets
+from pipeline.text.channel import COSTS, Channel, Costs, count_different, encode, letter_sets
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.tokenizer import tokenize
@@ -61,8 +61,8 @@ class Corrector(tf.Module):
         reader: of the text before.
         lexicon: of the reader's vocabulary.
         suggestions: k, words to return.
-        never: words that are no corrections, and are not corrected. They keep their share of the
-            probability: with it no other word is sure where one of them is meant.
+        never: words that are neither offered nor altered. They keep their probability, so no
+            other word becomes sure where one of them is meant.
 
     Attributes:
         words: that may be meant.
@@ -142,9 +142,7 @@ class Corrector(tf.Module):
 
     def candidates(self, typed: TypedWords) -> tuple[tf.Tensor, tf.Tensor]:
         """Find the words that may be meant: N rows of `typed` and words, int32 (N,) each."""
-        different = tf.raw_ops.PopulationCount(
-            x=tf.bitwise.bitwise_xor(letter_sets(typed.letters)[:, None], self._sets)
-        )
+        different = count_different(letter_sets(typed.letters)[:, None], self._sets)
         lengths = tf.math.count_nonzero(typed.letters, axis=1, dtype=tf.int32)[:, None]
         near = (different <= _DIFFERENT) & (tf.abs(self.words.lengths - lengths) <= _LONGER)
         rows, meant = tf.unstack(tf.cast(tf.where(near & (lengths > 0)), tf.int32), axis=1)

@@ -1,4 +1,4 @@
-"""Verbs before their pronoun, which no list of words has: compra-la, meant is comprá-la.
+"""Verbs joined to a pronoun, which word lists lack: compra-la is corrected to comprá-la.
 
 An infinitive loses its r before -lo, -la, -los and -las, and its last vowel gets an accent.
 """

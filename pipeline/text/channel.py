@@ -205,6 +205,11 @@ def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
     return tf.foldl(tf.bitwise.bitwise_or, columns, tf.zeros(tf.shape(symbols)[:1], tf.int32))
 
 
+def count_different(sets: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Count the letters that only one of two words has, from their `letter_sets`; broadcasts."""
+    return tf.raw_ops.PopulationCount(x=tf.bitwise.bitwise_xor(sets, others))
+
+
 class Channel(tf.Module):
     """Costs of typing one word while another is meant.
 
