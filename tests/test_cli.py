@@ -28,6 +28,7 @@ from pipeline.cli.options import values_of
 from pipeline.cli.presets import FINE_TUNING
 from pipeline.cli.stages import require_corpus
 from pipeline.corpus import catalog
+from pipeline.corpus.config import ReadingConfig
 
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
 LEXICON = ["--lexicon", "words.txt"]
@@ -557,7 +558,7 @@ def test_a_table_is_looked_at_as_ingest_reads_it(here):
     write(here / "a/table.csv", "texto,ano\n" + "O gato bebeu leite.,1999\n" * 3)
     write(here / "a/broken.csv", 'text\n"never closed')
     for text_column, taken in (("texto", "a/table.csv"), ("text", "a/broken.csv")):
-        require_corpus((taken,), text_column)
+        require_corpus((taken,), ReadingConfig(text_column=text_column))
     with pytest.raises(InputError, match="no column 'text'"):
         require_corpus(("a/table.csv",), "text")
     require_corpus(("machado",))  # is not downloaded for it

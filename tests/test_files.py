@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline import InputError
-from pipeline.corpus.files import find_files, suffixes
+from pipeline.corpus.files import find_files
+from pipeline.corpus.opening import suffixes
 
 
 @pytest.fixture

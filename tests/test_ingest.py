@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pipeline import InputError
 from pipeline.cli import stages
 from pipeline.corpus import catalog
+from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.documents import list_parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest, read_files
 from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, SplitPlanner, Splits
@@ -399,7 +400,7 @@ def test_a_corpus_of_many_formats(tmp_path: Path):
     rows = pd.DataFrame({"texto": [f"Linha {n} da tabela." for n in range(30)], "nota": 1})
     rows.to_csv(folder / "c.csv", index=False)
     rows.assign(texto=rows["texto"] + " E mais.").to_parquet(folder / "d.parquet")
-    table = ingested(folder, text_column="texto")
+    table = ingested(folder, reading=ReadingConfig(text_column="texto"))
     assert len(table) == 3 + 30 + 30
     files = pd.read_csv(tmp_path / "documents" / "files.csv", keep_default_na=False)
     rows = {Path(p).name: tuple(r) for p, *r in files[["path", "encoding", "documents"]].values}
@@ -455,7 +456,7 @@ def test_a_hugging_face_dataset(tmp_path: Path, monkeypatch):
     output = tmp_path / "documents"
     output.mkdir()
     name = f"hf:{tmp_path / 'set'}"
-    ingest(corpus=[name], output=output, text_column="texto")
+    ingest(corpus=[name], output=output, reading=ReadingConfig(text_column="texto"))
     table = pd.read_parquet(output / "documents.parquet")
     assert sorted(table["text"]) == sorted(rows["texto"])
     assert set(table["source"]) == {name}
@@ -468,7 +469,7 @@ def test_a_large_file_is_read_in_pieces_and_no_frame_is_large(tmp_path: Path):
     files = file_table([str(tmp_path / "longo.txt")], Splits())
     sizes = [
         frame["text"].str.len().sum()
-        for frame in read_files([files], text_column="text", strict=True)
+        for frame in read_files([files], reading=ReadingConfig(), strict=True)
     ]
     assert len(sizes) >= 2
     assert max(sizes) < 2 * 8 * 2**20

@@ -16,7 +16,9 @@ import pyarrow.parquet
 import pytest
 
 from pipeline import InputError
-from pipeline.corpus import reading
+from pipeline.corpus import opening
+from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats import tables
 from pipeline.corpus.reading import Document, read_file
 
 TEXTS = ["A avó põe açúcar no café.", "Um dia, à tarde,\nchoveu.", "— Não “sei”; e tu?"]
@@ -31,7 +33,8 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 
 def read(path: Path, data: bytes, text_column: str = "text") -> list[Document]:
     path.write_bytes(data)
-    return list(read_file(path, path.name, text_column=text_column))
+    found = read_file(path, path.name, ReadingConfig(text_column=text_column))
+    return [document for document in found if isinstance(document, Document)]
 
 
 def texts(path: Path, data: bytes, text_column: str = "text") -> list[str]:
@@ -55,7 +58,7 @@ def csv(separator: str = ",", column: str = "text") -> bytes:
 def test_a_text_is_one_document(tmp_path: Path) -> None:
     data = "Título\r\n\r\nEra  uma vez.\r\n".encode("cp1252")
     assert read(tmp_path / "a.txt", data) == [
-        Document("a.txt", "Título\nEra uma vez.", "cp1252", mojibake=0, damaged=0)
+        Document("a.txt", "Título\nEra uma vez.", "text", "cp1252", mojibake=0, damaged=0)
     ]
 
 
@@ -91,7 +94,7 @@ def test_text_is_composed(tmp_path: Path) -> None:
 def test_a_long_text_is_read_in_pieces_cut_at_line_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, line_end: str, longest: int
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_PIECE", longest)
+    monkeypatch.setattr(opening, "MAX_PIECE", longest)
     # "ਊ" is two bytes that look like the end of a line in UTF-16.
     lines = [f"Linha {n}, não é?" + "ਊ" * (encoding[:4] == "utf-" and n % 3) for n in range(90)]
     data = line_end.join(lines).encode(encoding)
@@ -107,7 +110,7 @@ def test_a_long_text_is_read_in_pieces_cut_at_line_ends(
 def test_pieces_are_cut_at_an_empty_line_rather_than_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_PIECE", 40)
+    monkeypatch.setattr(opening, "MAX_PIECE", 40)
     assert texts(tmp_path / "a.txt", b"Um.\nDois, tres, quatro.\n\nCinco.\nSeis.\nSete.\n") == [
         "Um.\nDois, tres, quatro.",
         "Cinco.\nSeis.\nSete.",
@@ -117,7 +120,7 @@ def test_pieces_are_cut_at_an_empty_line_rather_than_another(
 def test_a_line_longer_than_a_piece_is_cut_between_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_PIECE", 50)
+    monkeypatch.setattr(opening, "MAX_PIECE", 50)
     text = " ".join(f"palavra{n}" for n in range(100))
     found = texts(tmp_path / "a.txt", text.encode())
     assert len(found) > 10
@@ -337,7 +340,7 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
     plain = "\n\n".join(f"# text = {line}" for line in lines).encode()
     assert texts(tmp_path / "a.conllu", plain) == ["\n".join(lines)]
     paragraphs = "\n\n".join(f"# newpar\n# text = {line}" for line in lines).encode()
-    monkeypatch.setattr(reading, "MAX_PIECE", 500)
+    monkeypatch.setattr(opening, "MAX_PIECE", 500)
     for data in (plain, paragraphs):
         found = texts(tmp_path / "a.conllu", data)
         assert len(found) > 5
@@ -377,12 +380,12 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, cl
 def test_a_missing_file_is_an_error_of_the_disk(tmp_path: Path) -> None:
     for name in ("a.txt", "a.csv.gz", "a.parquet", "a.jsonl.zst"):
         with pytest.raises(FileNotFoundError):
-            list(read_file(tmp_path / name, name, text_column="text"))
+            list(read_file(tmp_path / name, name, ReadingConfig()))
 
 
 def test_documents_before_the_damage_are_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "Um."}\nnada\n')
-    documents = read_file(tmp_path / "a.jsonl", "a.jsonl", text_column="text")
+    documents = read_file(tmp_path / "a.jsonl", "a.jsonl", ReadingConfig())
     assert next(documents).text == "Um."
     with pytest.raises(ValueError, match="line 2"):
         next(documents)
@@ -390,8 +393,8 @@ def test_documents_before_the_damage_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.csv", "a.jsonl", "a.parquet", "a.conllu"])
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(reading, "MAX_PIECE", 2**16)
-    monkeypatch.setattr(reading, "_BATCH_ROWS", 100)
+    monkeypatch.setattr(opening, "MAX_PIECE", 2**16)
+    monkeypatch.setattr(tables, "_BATCH_ROWS", 100)
     lines = [f"A vizinha contou {n} vezes. " * 20 for n in range(4000)]
     text = "\n".join(lines).encode()
     data = {
@@ -405,9 +408,7 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
     path.write_bytes(data)
     del data, lines
     tracemalloc.start()
-    found = sum(
-        len(document.text.encode()) for document in read_file(path, name, text_column="text")
-    )
+    found = sum(len(document.text.encode()) for document in read_file(path, name, ReadingConfig()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found > 0.9 * len(text)

@@ -22,6 +22,7 @@ from conftest import SAMPLE
 from pyspark.sql import SparkSession
 
 from pipeline import InputError
+from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.ingest import ingest
 from pipeline.corpus.inspect import inspect
 from pipeline.spark import ingest as spark_ingest
@@ -177,7 +178,12 @@ def test_errors_of_a_worker_have_the_same_sentence(here: None, tmp_path: Path) -
         documents, _ = folders(tmp_path / engine)
         where = {"master": ""} if engine == "spark" else {}
         with pytest.raises(InputError) as raised:
-            function(corpus=[str(corpus)], output=documents, text_column="texto", **where)
+            function(
+                corpus=[str(corpus)],
+                output=documents,
+                reading=ReadingConfig(text_column="texto"),
+                **where,
+            )
         messages.append(str(raised.value))
     assert messages[0] == messages[1]
     assert "tabela.csv has no column 'texto'" in messages[0]

@@ -67,6 +67,7 @@ from pipeline.cli.stages import (
     tokenize_stage,
     train_stage,
 )
+from pipeline.corpus.config import ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.export.config import ExportConfig
@@ -103,9 +104,10 @@ def ingest(output: Path, **options: Any) -> None:
     or not, in UTF-8, UTF-16 or the old encodings of Windows, DOS and Macintosh; undoes hard line
     breaks, drops duplicates, and assigns each document to the split train, valid or test.
     """
-    require_corpus(options["corpus"], options["text_column"])
+    reading = take(ReadingConfig, options)
+    require_corpus(options["corpus"], reading)
     with mlflow_run():
-        ingest_stage(output, spark=take_spark(options), **options)
+        ingest_stage(output, reading=reading, spark=take_spark(options), **options)
 
 
 @main.command()
@@ -211,8 +213,9 @@ def train(
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
     output = output or (PERSONAL if init else TRAINING)
+    reading = take(ReadingConfig, options)
     if corpus:
-        require_corpus(corpus)
+        require_corpus(corpus, reading)
         tokens = TOKENS.with_name(f"{TOKENS.name}-{output.name}")
     else:
         require("tokenize", tokens)
@@ -222,7 +225,7 @@ def train(
     with strategies.connected_workers(), tracked:
         if corpus:
             documents = DOCUMENTS.with_name(f"{DOCUMENTS.name}-{output.name}")
-            ingest_stage(documents, corpus=corpus)
+            ingest_stage(documents, corpus=corpus, reading=reading)
             tokenize_stage(
                 documents, tokens, config=VocabularyConfig(), init=init, new_words=new_words
             )
@@ -503,7 +506,8 @@ def run(
     briefly unless --baseline-epochs says otherwise.
     """
     require_one_machine("`nextword run`")
-    require_corpus(options["corpus"], options["text_column"])
+    reading = take(ReadingConfig, options)
+    require_corpus(options["corpus"], reading)
     require_files(vocabulary=vocabulary)
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
@@ -519,7 +523,7 @@ def run(
 
     with mlflow_run():
         _check_register(register)
-        ingest_stage(DOCUMENTS, spark=spark, force=force, **options)
+        ingest_stage(DOCUMENTS, reading=reading, spark=spark, force=force, **options)
         tokenize_stage(
             DOCUMENTS, TOKENS, config=words, vocabulary=vocabulary, spark=spark, force=force
         )

@@ -11,6 +11,7 @@ import click
 
 from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
+from pipeline.corpus.config import ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.export.config import ExportConfig
 from pipeline.model.config import ModelConfig
@@ -155,7 +156,7 @@ corpus_options = all_of(
     option("--corpus", ("data/sample",), "File, folder, glob, name that `nextword corpora` lists, or hf:owner/dataset; may be repeated.", multiple=True),
     option("--valid", (), "Glob of the files that validate; may be repeated.  [default: 5 % of the documents, or a tenth of each of fewer than 20]", multiple=True),
     option("--test", (), "Glob of the files that test; may be repeated.  [default: as of --valid]", multiple=True),
-    option("--text-column", "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."),
+    options_of(ReadingConfig),
     option("--strict", False, "Stop at a file that cannot be read, instead of skipping it.", type=bool),
     option("--deduplicate", True, "Drop repeated documents, and training passages that also occur in valid or test.", type=bool),
 )  # fmt: skip
@@ -185,6 +186,7 @@ new_words_option = option("--new-words", 1_000, "Maximum number of new words tha
 init_options = all_of(
     option("--init", None, "Folder of a trained model to go on from: its sizes and dropout become the defaults, and small steps those of training.", type=path, is_eager=True, callback=_go_on_from),
     option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
+    options_of(ReadingConfig),
     new_words_option,
     option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),
 )  # fmt: skip

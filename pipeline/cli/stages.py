@@ -12,6 +12,7 @@ import click
 
 from pipeline import InputError
 from pipeline.cli.process import import_tensorflow
+from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.export.config import ExportConfig
@@ -68,14 +69,15 @@ def require_files(**options: Path | None) -> None:
             raise InputError(f"There is no {place}, which --{option} names: name another.")
 
 
-def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
+def require_corpus(corpus: tuple[str, ...], reading: ReadingConfig = DEFAULT_READING) -> None:
     """Check that a corpus exists and that its first table has the column.
 
     Raises:
         InputError: it does not.
     """
     from pipeline.corpus import catalog, hub
-    from pipeline.corpus.files import find_files, suffixes
+    from pipeline.corpus.files import find_files
+    from pipeline.corpus.opening import suffixes
 
     here = []
     for name in corpus:
@@ -89,7 +91,7 @@ def require_corpus(corpus: tuple[str, ...], text_column: str = "text") -> None:
         from pipeline.corpus.reading import read_file
 
         try:
-            next(read_file(path, source, text_column=text_column), None)
+            next(read_file(path, source, reading), None)
         except InputError:
             raise
         except (ValueError, OSError):

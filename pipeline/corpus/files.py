@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline import InputError
+from pipeline.corpus.detect import FORMATS
+from pipeline.corpus.opening import COMPRESSIONS, suffixes
 
-FORMATS = (".txt", ".md", ".csv", ".tsv", ".parquet", ".jsonl", ".conllu")
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+_SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 
 
 def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
     """Return (path, source) of all files that folders, files and globs name, each file once.
 
-    A folder stands for all files below it in one of `FORMATS`, compressed or not, except hidden
+    A folder stands for all files below it in a format, compressed or not, except hidden
     ones; links are followed. The source is the path relative to the folder, for a glob to the
     folder before its first wildcard.
 
@@ -33,11 +34,11 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
             root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), place.parts))
         files = [file for file in matches if file.is_file()]
         for folder in filter(Path.is_dir, matches):
-            files += sorted(file for file in _walk(folder) if suffixes(file)[0] in FORMATS)
+            files += sorted(file for file in _walk(folder) if suffixes(file)[0] in _SUFFIXES)
         if not files:
             raise InputError(
                 f"There is no text to read at {name}: name a file, a folder of files that end in "
-                f"{', '.join(FORMATS)} (or those with {', '.join(COMPRESSIONS)}), or a glob in "
+                f"{', '.join(_SUFFIXES)} (or those with {', '.join(COMPRESSIONS)}), or a glob in "
                 "quotes."
             )
         for file in files:
@@ -66,10 +67,3 @@ def _walk(folder: Path) -> Iterator[Path]:
         visited.add(real)
         visible = (here / file for file in files if not file.startswith("."))
         yield from filter(Path.is_file, visible)
-
-
-def suffixes(path: Path) -> tuple[str, str]:
-    """Return the (format, compression) suffixes in lower case; "" for one that is missing."""
-    name = Path(path.name.lower())
-    compression = name.suffix if name.suffix in COMPRESSIONS else ""
-    return Path(name.name.removesuffix(compression)).suffix, compression

@@ -17,8 +17,10 @@ import rich.progress
 
 from pipeline import InputError
 from pipeline.corpus import catalog, hub
+from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
+from pipeline.corpus.formats.texts import Note
 from pipeline.corpus.reading import read_file, read_texts
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
 from pipeline.manifest import place_of
@@ -31,18 +33,21 @@ RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
 _FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
 
-# Columns that `read_files` returns. A file that cannot be read is a row with a note and no text.
+# Columns that `read_files` returns. A row without text tells something of its file: a note, or why
+# it cannot be read.
 READ = {
     "file": "int64",  # index of the file in the corpus
     "document": "int64",  # number of the document in the file, from 1
     "source": "str",
     "doc_id": "str",
     "text": "str",
+    "format": "str",
     "encoding": "str",
-    "mojibake": "int64",
-    "damaged": "int64",
+    **dict.fromkeys(("skipped", "mojibake", "damaged"), "int64"),
     "note": "str",
+    "problem": "str",
 }
+_NOTHING: dict[str, Any] = {name: "" if kind == "str" else 0 for name, kind in READ.items()}
 CLEAN = ("file", "document", "source", "doc_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 _PASSAGE = 100  # characters of a removed passage that go into removed.csv
@@ -70,19 +75,19 @@ def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
     return table.assign(file=range(len(table)))
 
 
-def read_files(tables: Frames, *, text_column: str, strict: bool) -> Iterator[pd.DataFrame]:
+def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Iterator[pd.DataFrame]:
     """Map tables of files (file, path, source) to frames of documents (`READ`).
 
     Raises:
         InputError: A table has no such column, or with `strict` a file cannot be read.
     """
-    rows: list[tuple] = []
+    rows: list[dict[str, Any]] = []
     size = 0
     for table in tables:
         for file, path, source in table[["file", "path", "source"]].itertuples(index=False):
-            for row in _read_rows(int(file), path, source, text_column, strict):
+            for row in _read_rows(int(file), path, source, reading, strict):
                 rows.append(row)
-                size += len(row[4])
+                size += len(row["text"])
                 if size >= _FRAME:
                     yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
                     rows, size = [], 0
@@ -91,17 +96,22 @@ def read_files(tables: Frames, *, text_column: str, strict: bool) -> Iterator[pd
 
 
 def _read_rows(
-    file: int, path: str, source: str, text_column: str, strict: bool
-) -> Iterator[tuple]:
+    file: int, path: str, source: str, reading: ReadingConfig, strict: bool
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for one file or dataset."""
-    documents = read_file(Path(path), source, text_column=text_column)
     if path.startswith(hub.PREFIX):
-        documents = read_texts(hub.read_dataset(path, text_column=text_column), source)
+        documents = read_texts(hub.read_dataset(path, text_column=reading.text_column), source)
+    else:
+        documents = read_file(Path(path), source, reading)
     number, problem = 0, ""
     try:
-        for number, found in enumerate(documents, start=1):
-            origin = (file, number, found.source, text_id(found.text), found.text)
-            yield (*origin, found.encoding, found.mojibake, found.damaged, "")
+        for found in documents:
+            row = _NOTHING | {"file": file, "document": number, "source": source}
+            if isinstance(found, Note):
+                yield row | {"note": found.what, "skipped": found.skipped}
+                continue
+            number += 1
+            yield row | {"document": number, "doc_id": text_id(found.text)} | found.fields()
         problem = "" if number else "it is empty"
     except InputError:
         raise
@@ -112,13 +122,14 @@ def _read_rows(
             f"{path} cannot be read: {problem}; repair or remove it, or leave out --strict."
         )
     if problem:
-        yield (file, number + 1, source, "", "", "", 0, 0, problem)
+        place = {"file": file, "document": number + 1, "source": source}
+        yield _NOTHING | place | {"problem": problem}
 
 
 def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Append statistics of the files to `stats`; yield the documents (`CLEAN`)."""
     for frame in frames:
-        readable = frame["note"] == ""
+        readable = frame["text"] != ""
         table = frame.assign(documents=readable, letters=frame["text"].str.len())
         stats.append(sum_by_file(table))
         yield frame.loc[readable, list(CLEAN)]
@@ -126,9 +137,14 @@ def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd
 
 def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
     """Return one row per file, from rows per document or per part of a file."""
-    total = dict.fromkeys(("documents", "letters", "mojibake", "damaged"), "sum")
+    total = dict.fromkeys(("documents", "letters", "skipped", "mojibake", "damaged"), "sum")
     by_file = stats.groupby(["file", "source"], sort=False, as_index=False)
-    return by_file.agg({"encoding": "max", **total, "note": "max"})
+    names = dict.fromkeys(("format", "encoding", "problem"), "max")
+    return by_file.agg({**names, **total, "note": _join_notes})
+
+
+def _join_notes(notes: pd.Series) -> str:
+    return "; ".join(dict.fromkeys(filter(None, notes)))
 
 
 def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame]:
@@ -160,7 +176,7 @@ def ingest(
     output: Path,
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
-    text_column: str = "text",
+    reading: ReadingConfig = DEFAULT_READING,
     strict: bool = False,
     deduplicate: bool = True,
 ) -> None:
@@ -176,7 +192,7 @@ def ingest(
         valid: Globs over file names relative to the corpus; matches are for validation.
         test: The same for the test split, which also gets what matches both. A split without
             globs gets a share of the documents, chosen by the hash of their text.
-        text_column: Column of a table that holds the text.
+        reading: How files are read.
         strict: Whether to stop at a file that is empty or cannot be read.
         deduplicate: Whether to drop repeated documents, and passages of the training split that
             share 13 tokens in a row or more with another split.
@@ -205,7 +221,7 @@ def ingest(
                 lost[file_index] += letters
 
         size = sum(Path(path).stat().st_size for path in files["path"] if Path(path).exists())
-        frames = read_files([files], text_column=text_column, strict=strict)
+        frames = read_files([files], reading=reading, strict=strict)
         frames = collect_file_stats(frames, stats)
         if deduplicate:
             frames = drop_duplicates(frames, writer.writerows)
@@ -233,8 +249,10 @@ def report_files(
     """Log which files were skipped or are damaged; return the files with their statistics."""
     table = files.merge(sum_by_file(pd.concat(stats)), on=["file", "source"])
     for row in table[table["note"] != ""].itertuples():
+        log.warning("%s: %s.", row.path, row.note)
+    for row in table[table["problem"] != ""].itertuples():
         partly = " after its first documents" if row.documents else ""
-        log.warning("Skipped %s%s: %s.", row.path, partly, row.note)
+        log.warning("Skipped %s%s: %s.", row.path, partly, row.problem)
     for column, what in (
         ("damaged", "characters that cannot be read"),
         ("mojibake", "characters that were decoded wrongly before (mojibake)"),

@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 
 from pipeline import InputError
+from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.overlap import NGRAM, Tokens, look_up
-from pipeline.corpus.reading import read_file
+from pipeline.corpus.reading import Document, read_file
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
 from pipeline.tokens.encoded import Encoded
@@ -109,7 +110,8 @@ def read_text(path: Path, vocabulary: Vocabulary, *, text_column: str) -> HeldOu
         InputError: it cannot be read, or has no text.
     """
     try:
-        texts = [d.text.encode() for d in read_file(path, path.name, text_column=text_column)]
+        found = read_file(path, path.name, ReadingConfig(text_column=text_column))
+        texts = [text.text.encode() for text in found if isinstance(text, Document)]
     except InputError:
         raise
     except ValueError as error:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 
 from pipeline.corpus import hub
+from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:  # it imports TensorFlow, which reading files does not need
     from pipeline.corpus.overlap import HeldOut
 
 # Columns of `collect_file_stats`, of split documents, of `_ngrams` and of removed.csv.
-_STATS = dict.fromkeys(("file", "documents", "letters", "mojibake", "damaged"), "int64")
-_STATS |= dict.fromkeys(("source", "encoding", "note"), "str")
+_STATS = dict.fromkeys(("file", "documents", "letters", "skipped", "mojibake", "damaged"), "int64")
+_STATS |= dict.fromkeys(("source", "format", "encoding", "problem", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
 _NGRAMS = dict.fromkeys(("hash", "file", "document", "part", "owner"), "int64")
 _PLACE = ("file", "document", "part")
@@ -56,7 +57,7 @@ def ingest(
     output: Path,
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
-    text_column: str = "text",
+    reading: ReadingConfig = DEFAULT_READING,
     strict: bool = False,
     deduplicate: bool = True,
     master: str = "local[*]",
@@ -83,7 +84,7 @@ def ingest(
         removed.writerow(REMOVED)
 
         step("reading")
-        documents = _read(spark, files, text_column=text_column, strict=strict).persist()
+        documents = _read(spark, files, reading=reading, strict=strict).persist()
         stats = map_frames(documents, _file_stats, _STATS).toPandas()
         files = report_files(files, [stats], corpus)
 
@@ -92,7 +93,7 @@ def ingest(
             int(files["letters"].sum()) // _PARTITION, spark.sparkContext.defaultParallelism
         )
         spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-        documents = documents.filter("note = ''").select(*CLEAN)
+        documents = documents.filter("text != ''").select(*CLEAN)
         if deduplicate:
             again = _duplicates(documents).persist()
             for frame in in_order(again.orderBy("file", "document")):

@@ -1,0 +1,1 @@
+"""Readers of one family of formats each; `pipeline.corpus.detect` says which reads a file."""

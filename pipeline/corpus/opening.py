@@ -1,0 +1,80 @@
+"""Open files, compressed or not, as bytes, as lines of text, or as pieces of a long text."""
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from pipeline.corpus.encoding import decode
+
+# Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
+# memory. The longest novels have half of this.
+MAX_PIECE = 8 * 2**20
+
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    "": lambda path: path.open("rb"),
+    ".gz": gzip.GzipFile,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+    # The reader of the zstandard package does not notice a truncated file.
+    ".zst": lambda path: io.BufferedReader(pa.input_stream(path, compression="zstd")),
+}
+COMPRESSIONS = tuple(filter(None, _OPENERS))
+
+
+def suffixes(path: Path) -> tuple[str, str]:
+    """Return the (format, compression) suffixes in lower case; "" for one that is missing."""
+    name = Path(path.name.lower())
+    compression = name.suffix if name.suffix in COMPRESSIONS else ""
+    return Path(name.name.removesuffix(compression)).suffix, compression
+
+
+def open_bytes(path: Path) -> Any:
+    """Open a file to read its bytes; the end of its name tells how it is compressed."""
+    return _OPENERS[suffixes(path)[1]](path)
+
+
+@contextlib.contextmanager
+def open_lines(path: Path) -> Iterator[tuple[IO[str], str]]:
+    """Open a file of lines for reading; yield it and its encoding."""
+    encoding = "utf-8-sig"  # which also reads UTF-8 without BOM
+    with open_bytes(path) as file:
+        for data in pieces(file):
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                encoding = decode(data)[1]
+                break
+    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as text:
+        yield text, encoding.removesuffix("-sig")
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a text in pieces of at most `MAX_PIECE`, split at an empty line if any."""
+    start = file.read(2)
+    mark = start if start in (b"\xff\xfe", b"\xfe\xff") else b""  # each piece of UTF-16 needs it
+    wide = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(mark)
+    rest = start.removeprefix(mark)
+    while len(data := rest + file.read(MAX_PIECE - len(rest))) >= MAX_PIECE:
+        end = _last_line_end(data, wide or "ascii", width=2 if wide else 1)
+        yield mark + data[:end]
+        rest = data[end:]
+    if data:
+        yield mark + data
+
+
+def _last_line_end(data: bytes, encoding: str, *, width: int) -> int:
+    for separator in ("\n\n", "\n\r\n", "\n", "\r", " "):
+        encoded = separator.encode(encoding)
+        end = len(data)
+        while (place := data.rfind(encoded, len(data) // 2, end)) >= 0:
+            if place % width == 0:
+                return place + len(encoded)
+            end = place + len(encoded) - 1
+    return len(data) // width * width
