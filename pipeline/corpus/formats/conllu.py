@@ -19,9 +19,8 @@ def read_conllu(path: Path, config: ReadingConfig) -> Texts:
     with open_lines(path) as (file, encoding):
         for comment in filter(None, map(_CONLLU_COMMENT.match, file)):
             what, value = comment.groups()
-            if what == "newdoc" or (
-                size > opening.MAX_PIECE and (what == "newpar" or not in_paragraph)
-            ):
+            full = size > opening.MAX_PIECE and (what == "newpar" or not in_paragraph)
+            if what == "newdoc" or full:
                 yield Text(found, encoding)
                 found, size = [], 0
             if what != "text":
