@@ -1,0 +1,39 @@
+"""Every kind of file in tests/formats comes out as the file beside it says.
+
+`NAME.out` holds the format, what is told of the file, and after an empty line the documents, with
+an empty line between two of them.
+"""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pipeline.corpus.config import DEFAULT_READING
+from pipeline.corpus.formats.texts import Note
+from pipeline.corpus.reading import read_file
+
+FOLDER = ROOT / "tests/formats"
+EXPECTED = sorted(FOLDER.glob("*.out"))
+
+
+def as_read(path: Path) -> str:
+    notes, documents, name = [], [], ""
+    for found in read_file(path, path.name, DEFAULT_READING):
+        if isinstance(found, Note):
+            notes.append(f"note: {found.what}")
+        else:
+            name = found.format
+            documents.append(found.text)
+    return "\n".join([f"format: {name}", *notes, "", "\n\n".join(documents), ""])
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.stem)
+def test_a_file_of_each_kind(expected: Path) -> None:
+    assert as_read(expected.with_suffix("")) == expected.read_text(encoding="utf-8")
+
+
+def test_no_file_is_left_out() -> None:
+    inputs = {path for path in FOLDER.iterdir() if path.suffix != ".out"}
+    assert inputs == {path.with_suffix("") for path in EXPECTED}
+    assert inputs
