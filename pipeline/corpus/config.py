@@ -12,6 +12,7 @@ class ReadingConfig:
     text_column: str = option(
         "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
     )
+    format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
 
 
 DEFAULT_READING = ReadingConfig()

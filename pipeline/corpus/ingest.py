@@ -19,7 +19,7 @@ from pipeline import InputError
 from pipeline.corpus import catalog, hub
 from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
-from pipeline.corpus.files import find_files
+from pipeline.corpus.files import find_files, passed_over
 from pipeline.corpus.formats.texts import Note
 from pipeline.corpus.reading import read_file, read_texts
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
@@ -66,6 +66,17 @@ def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
             places.append(str(catalog.fetch(known)) if known else name)
     files = [(str(path), source) for path, source in find_files(places)]
     return [*files, *((hub.pin(name), name) for name in dict.fromkeys(datasets))]
+
+
+def _tell_passed_over(corpus: Sequence[str]) -> None:
+    others = passed_over(corpus)
+    if others:
+        kinds = ", ".join(f"{count} {kind or 'of no kind'}" for kind, count in others.most_common())
+        log.warning(
+            "Passed over %d files whose names end as those of no format known here: %s; name one "
+            "by itself to read it.",
+            *(others.total(), kinds),
+        )
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
@@ -203,6 +214,7 @@ def ingest(
     # It needs TensorFlow, which a machine that only reads files can do without.
     from pipeline.corpus.overlap import drop_overlap, held_out_ngrams
 
+    _tell_passed_over(corpus)
     splits = Splits(valid, test).load(place_of(output))
     files = file_table(corpus, splits)
     planner, clean = SplitPlanner(splits), output / "clean.parquet"
