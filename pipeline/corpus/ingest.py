@@ -150,8 +150,8 @@ def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
     """Return one row per file, from rows per document or per part of a file."""
     total = dict.fromkeys(("documents", "letters", "skipped", "mojibake", "damaged"), "sum")
     by_file = stats.groupby(["file", "source"], sort=False, as_index=False)
-    names = dict.fromkeys(("format", "encoding", "problem"), "max")
-    return by_file.agg({**names, **total, "note": _join_notes})
+    names = dict.fromkeys(("format", "encoding"), "max")
+    return by_file.agg({**names, **total, "note": _join_notes, "problem": "max"})
 
 
 def _join_notes(notes: pd.Series) -> str:
