@@ -10,6 +10,7 @@ from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import read_conllu
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
+from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
@@ -62,6 +63,12 @@ FORMATS = (
     Format("jsonl", (".jsonl",), read_json_lines),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
+    Format(
+        "subtitles",
+        (".srt", ".vtt", ".ass", ".ssa", ".sub", ".sbv"),
+        read_subtitles,
+        looks_like_subtitles,
+    ),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
