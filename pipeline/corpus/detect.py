@@ -8,6 +8,7 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
@@ -63,6 +64,7 @@ FORMATS = (
     Format("jsonl", (".jsonl",), read_json_lines),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
+    Format("mail", (".eml", ".mbox", ".emlx"), read_mail, looks_like_mail),
     Format(
         "subtitles",
         (".srt", ".vtt", ".ass", ".ssa", ".sub", ".sbv"),
