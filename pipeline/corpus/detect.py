@@ -8,12 +8,14 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.verses import looks_like_verses, read_verses
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -71,6 +73,8 @@ FORMATS = (
         read_subtitles,
         looks_like_subtitles,
     ),
+    Format("latex", (".tex", ".ltx"), read_latex, looks_like_latex),
+    Format("verses", (), read_verses, looks_like_verses),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
