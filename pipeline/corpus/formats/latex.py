@@ -22,7 +22,7 @@ _DROPPED = re.compile(
     r"""\\begin\{(?P<name>(?:
         equation|eqnarray|align|alignat|flalign|gather|multline|displaymath|math|array|subequations
       | tabular[xy]?|tabbing|longtable|supertabular|(?:sideways)?table|(?:wrap|sideways)?figure
-      | verbatim|Verbatim|alltt|lstlisting|minted|listing|algorithm\w*|code|comment|filecontents
+      | [vV]erbatim|semiverbatim|spec|alltt|lstlisting|minted|listing|algorithm\w*|code|comment|filecontents
       | tikzpicture|pspicture|picture|forest|thebibliography
     )\*?)\}(?:(?!\\begin\{(?P=name)\}).)*?\\end\{(?P=name)\}
       | \\iffalse\b.*?\\fi\b""",
@@ -49,7 +49,7 @@ _LEADING = re.compile(
 )
 _HEADING = re.compile(
     rf"""\\(?:part|chapter|(?:sub)*section|(?:sub)?paragraph|title|subtitle|epigraph|frametitle
-      |caption)\*?\s*(?:{_OPTION}\s*)?(?P<text>{_GROUP})""",
+      |caption|begin\{{(?:frame|\w*block)\}})\*?\s*(?:{_OPTION}\s*)?(?P<text>{_GROUP})""",
     re.DOTALL | re.VERBOSE,
 )
 _FOOTNOTE = re.compile(
@@ -57,6 +57,11 @@ _FOOTNOTE = re.compile(
     re.DOTALL,
 )
 _TITLE = re.compile(rf"\\title\s*(?:{_OPTION})?\s*{_GROUP}", re.DOTALL)
+# A macro without arguments.
+_MACRO = re.compile(
+    rf"\\(?:re|provide)?(?:new)?(?:command\*?\s*\{{?|def)\\(?P<name>[A-Za-z]+)\}}?\s*(?P<text>{_GROUP})",
+    re.DOTALL,
+)
 _ENVIRONMENT = re.compile(
     rf"\\(?:begin\{{[^{{}}]*\}}(?:[ \t]*(?:{_OPTION}|{_GROUP}))*|end\{{[^{{}}]*\}})"
 )
@@ -134,7 +139,9 @@ def read_latex(path: Path, config: ReadingConfig) -> Texts:
 
 def latex_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings and items; a footnote is a paragraph of its own."""
-    text = _COMMENT.sub(r"\1", text)
+    # A sign of percent is more likely than a line that ends within a number.
+    text = _COMMENT.sub(r"\1", re.sub(r"(?<=\d)\\\\%", r"\\%", text))
+    text = _expand(text)
     preamble, begins, body = text.partition(r"\begin{document}")
     if begins:
         title = _TITLE.search(preamble)
@@ -156,6 +163,15 @@ def latex_paragraphs(text: str) -> list[str]:
         notes = [note["text"] for note in _FOOTNOTE.finditer(block)]
         found += map(_letters, [_FOOTNOTE.sub("", block), *notes])
     return [paragraph for paragraph in found if any(map(str.isalnum, paragraph))]
+
+
+def _expand(text: str) -> str:
+    macros = {found["name"]: found["text"] for found in _MACRO.finditer(text)}
+    if not macros:
+        return text
+    text = _MACRO.sub("", text)
+    used = re.compile(rf"\\({'|'.join(macros)})(?![A-Za-z])(?:\{{\}})?")
+    return used.sub(lambda found: macros[found[1]], text)
 
 
 def _math(found: re.Match[str]) -> str:

@@ -156,20 +156,22 @@ def _clean(lines: Sequence[str]) -> list[str]:
 
 def _unroll(cues: Sequence[_Cue]) -> list[_Cue]:
     """Return cues without what the cue before showed already, as rolling captions do."""
-    repeated = [0] * len(cues)  # words
-    for number, (before, cue) in enumerate(itertools.pairwise(cues), start=1):
-        words = [line.split() for line in cue.lines]
-        for place in range(len(before.lines)):
-            tail = " ".join(before.lines[place:]).split()
-            if list(itertools.chain(*words))[: len(tail)] == tail:
-                repeated[number] = len(tail)
-                break
+    repeated = [0, *itertools.starmap(_count_repeated, itertools.pairwise(cues))]
     rolling = sum(map(bool, repeated)) > _ROLLING * len(cues)
     found = []
     for number, (cue, count) in enumerate(zip(cues, repeated, strict=True)):
         again = count and (rolling or cue.start < cues[number - 1].end)
         found.append(cue._replace(lines=_drop_words(cue.lines, count)) if again else cue)
     return found
+
+
+def _count_repeated(before: _Cue, cue: _Cue) -> int:
+    """Return how many words of a cue end the one before: whole lines, or several words."""
+    shown = " ".join(before.lines).split()
+    words = " ".join(cue.lines).split()
+    least = min(2, len(before.lines[-1].split()))
+    counts = range(min(len(shown), len(words)), least - 1, -1)
+    return next((count for count in counts if count and shown[-count:] == words[:count]), 0)
 
 
 def _drop_words(lines: Sequence[str], count: int) -> list[str]:
