@@ -11,6 +11,7 @@ from pipeline.corpus.formats.conllu import read_conllu
 from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.no_prose import NO_PROSE
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
@@ -112,6 +113,9 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
+    for looks_like, what in NO_PROSE:
+        if looks_like(text):
+            _refuse(what)
     return named[0] if named else PLAIN
 
 

@@ -22,7 +22,8 @@ _DROPPED = re.compile(
     r"""\\begin\{(?P<name>(?:
         equation|eqnarray|align|alignat|flalign|gather|multline|displaymath|math|array|subequations
       | tabular[xy]?|tabbing|longtable|supertabular|(?:sideways)?table|(?:wrap|sideways)?figure
-      | [vV]erbatim|semiverbatim|spec|alltt|lstlisting|minted|listing|algorithm\w*|code|comment|filecontents
+      | [vV]erbatim|semiverbatim|spec|alltt|lstlisting|minted|listing|algorithm\w*|code|comment
+      | filecontents
       | tikzpicture|pspicture|picture|forest|thebibliography
     )\*?)\}(?:(?!\\begin\{(?P=name)\}).)*?\\end\{(?P=name)\}
       | \\iffalse\b.*?\\fi\b""",
@@ -59,7 +60,8 @@ _FOOTNOTE = re.compile(
 _TITLE = re.compile(rf"\\title\s*(?:{_OPTION})?\s*{_GROUP}", re.DOTALL)
 # A macro without arguments.
 _MACRO = re.compile(
-    rf"\\(?:re|provide)?(?:new)?(?:command\*?\s*\{{?|def)\\(?P<name>[A-Za-z]+)\}}?\s*(?P<text>{_GROUP})",
+    rf"\\(?:(?:re|provide)?(?:new)?command\*?\s*\{{?|def)"
+    rf"\\(?P<name>[A-Za-z]+)\}}?\s*(?P<text>{_GROUP})",
     re.DOTALL,
 )
 _ENVIRONMENT = re.compile(
