@@ -124,12 +124,17 @@ def _decode_part(part: Message) -> tuple[str, str]:
     data = payload if isinstance(payload, bytes) else b""
     charset = str(part.get_param("charset", "")).lower()
     try:
-        text, charset = data.decode(), "utf-8"
+        data.decode()
+        guessed = True
     except UnicodeDecodeError:
+        guessed = bool(_GUESSED.match(charset))
+    if not guessed:
         try:
-            text = data.decode("?" if _GUESSED.match(charset) else charset)
+            text = data.decode(charset)
         except (LookupError, UnicodeDecodeError):
-            text, charset = decode(data)
+            guessed = True
+    if guessed:
+        text, charset = decode(data)
     text = unicodedata.normalize("NFC", text)
     return text.replace("\r\n", "\n").replace("\r", "\n"), charset
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-_VERB = r"(?:escreveu|wrote|escribió|a écrit)"
+_VERBS = ("escreveu", "wrote", "escribió", "a écrit")
+_VERB = rf"(?:{'|'.join(_VERBS)})"
 _ADDRESS = r"[<\[(]?[\w.+-]+(?:@| (?:at|em|arroba) )[\w.-]+\w[>\])]?"
 # "Em seg., 3 de mar. de 2024 às 10:00, Rui <rui@exemplo.pt> escreveu:"
 _ATTRIBUTION = re.compile(
@@ -91,8 +92,7 @@ def _without_quotes(lines: Sequence[str]) -> list[str]:
             place += 1
             continue
         count = _header_lines(lines, place) or _attribution_lines(lines, place)
-        rest = lines[place + count :]
-        if count and not any(map(_is_quoted, rest[:15])):
+        if count and not any(map(_is_quoted, lines[place + count : place + count + 15])):
             break  # all the rest is quoted
         if not count:
             kept.append(line)
@@ -123,10 +123,12 @@ def _attribution_lines(lines: Sequence[str], place: int) -> int:
         span = lines[place : place + count]
         if not span[-1].strip():
             return 0
-        after = next((line for line in lines[place + count :] if line.strip()), "")
+        after = next(filter(None, map(str.strip, lines[place + count : place + count + 5])), "")
         joined = " ".join(" ".join(span).split())
         if len(joined) > _MAX_ATTRIBUTION:
             return 0
+        if not joined.endswith((":", *_VERBS)):
+            continue
         if _ATTRIBUTION.fullmatch(joined) and (_SURE.match(joined) or _is_quoted(after)):
             return count
         if count == 1 and _is_quoted(after) and _SAID.fullmatch(joined):
@@ -136,9 +138,12 @@ def _attribution_lines(lines: Sequence[str], place: int) -> int:
 
 def _without_signature(lines: list[str]) -> list[str]:
     for place, line in enumerate(lines):
+        if line == "-- ":
+            return lines[:place]
+        if not _RULE.fullmatch(line.strip()) and line not in ("--", "—"):
+            continue
         below = [other for other in lines[place + 1 :] if other.strip()]
-        signs = line == "-- " or (line in ("--", "—") and len(below) <= _MAX_SIGNATURE)
-        rule = _RULE.fullmatch(line.strip()) and any(map(_LIST_FOOTER.search, below[:4]))
-        if signs or rule:
+        short = line in ("--", "—") and len(below) <= _MAX_SIGNATURE
+        if short or any(map(_LIST_FOOTER.search, below[:4])):
             return lines[:place]
     return lines

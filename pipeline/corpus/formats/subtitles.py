@@ -18,7 +18,7 @@ from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.opening import open_bytes, pieces
 from pipeline.text.sentences import sentence_end
 
-_TIME = re.compile(r"(?:\d+:){1,2}\d+(?:[.,]\d+)?")
+_TIME = re.compile(r"(?<![\w:])(?:\d+:){1,2}\d+(?:[.,]\d+)?(?![\w:])")
 # A line with a broken time still separates two cues. The second is of .sbv.
 _TIMES = re.compile(rf".{{0,20}}(?:--?|[—–]) ?>[ \t]*(?:\d.*)?|{_TIME.pattern},{_TIME.pattern}")
 _SURE_TIMES = re.compile(rf"^[ \t]*{_TIME.pattern}(?:[ \t]*-->[ \t]*|,){_TIME.pattern}", re.M)
@@ -122,8 +122,8 @@ def _timed_cues(lines: Sequence[str], *, webvtt: bool) -> list[_Cue]:
             # It ends the cue; comments may follow. The empty lines of YouTube hold a space.
             del shown[shown.index("", 1) :]
         times = _TIME.findall(lines[place])
-        start = _seconds(times[0]) if times else last
-        last = _seconds(times[1]) if len(times) > 1 else start
+        start = _seconds(times[0]) if len(times) > 1 else last
+        last = _seconds(times[:2][-1]) if times else last
         cues.append(_Cue(start, last, shown))
     return cues
 
