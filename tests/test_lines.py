@@ -198,6 +198,16 @@ def test_tags_and_sounds_go(shown: str, said: str) -> None:
     assert subtitle_paragraphs(srt([shown])) == [said]
 
 
+def test_names_of_speakers_go() -> None:
+    said = ["Bom dia.", "Então, começamos", "pela ponte.", "Sim: hoje.", "Já.", "Fim."]
+    names = ["Rosa Lima", "Rosa Lima", "Rosa Lima", "Rui", "Rosa Lima", "Rui"]
+    expected = ["Bom dia. Então, começamos pela ponte.", "Sim: hoje.", "Já.", "Fim."]
+    pairs = list(zip(names, said, strict=True))
+    assert subtitle_paragraphs(srt([f"{name}: {line}" for name, line in pairs])) == expected
+    assert subtitle_paragraphs(srt([f"<v {name}>{line}</v>" for name, line in pairs])) == expected
+    assert subtitle_paragraphs(srt(["Ele disse: Vem.", "Fui."])) == ["Ele disse: Vem. Fui."]
+
+
 # Mail
 
 ATTRIBUTIONS = [

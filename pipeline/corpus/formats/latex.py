@@ -122,7 +122,7 @@ _PRIVATE = {sign: chr(0xE000 + number) for number, sign in enumerate(_ESCAPED)}
 
 def looks_like_latex(head: str) -> bool:
     """Return whether a text is LaTeX: it begins with a command, and has sections or a class."""
-    text = _COMMENT.sub(r"\1", head).lstrip()
+    text = _COMMENT.sub(r"\1", head).lstrip() if "\\" in head else ""
     if re.match(r"\\(?:documentclass|documentstyle)\b", text):
         return True
     structure = (

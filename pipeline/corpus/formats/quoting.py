@@ -5,18 +5,20 @@ from collections.abc import Sequence
 
 _VERBS = ("escreveu", "wrote", "escribió", "a écrit")
 _VERB = rf"(?:{'|'.join(_VERBS)})"
-_ADDRESS = r"[<\[(]?[\w.+-]+(?:@| (?:at|em|arroba) )[\w.-]+\w[>\])]?"
+_ADDRESS = r"[<\[(]?[\w.+-]+(?:@| (?:at|em|arroba) )(?:[\w-]+\.)+[a-z]{2,}\b[>\])]?"
 # "Em seg., 3 de mar. de 2024 às 10:00, Rui <rui@exemplo.pt> escreveu:"
 _ATTRIBUTION = re.compile(
     rf"""(?:em|no\ dia|na|dia|a|on|el|le|at)\ .*\d.*\b{_VERB}\s?:?
       | .*{_ADDRESS}.*\b{_VERB}\b.*:
-      | \d\d\d\d[-/]\d\d[-/]\d\d\ .*{_ADDRESS}\s?:
-      | (?:citando|quoting|citação\ de)\ .*:""",
+      | \d\d\d\d[-/]\d\d[-/]\d\d\ .*{_ADDRESS}\s?:""",
     re.IGNORECASE | re.VERBOSE,
 )
 _MAX_ATTRIBUTION = 300  # characters
 _SURE = re.compile(rf".*(?:\d:\d\d|{_ADDRESS})", re.IGNORECASE)
-_SAID = re.compile(rf".*(?:\b{_VERB}|\bdisse|\bsaid|{_ADDRESS})\s?:", re.IGNORECASE)
+_SAID = re.compile(
+    rf"(?:citando|quoting|citação de) .*:|.*(?:\b{_VERB}|\bdisse|\bsaid|{_ADDRESS})\s?:",
+    re.IGNORECASE,
+)
 _FORWARDED = re.compile(
     r"""[-_* ]{2,}(?:mensagem\ (?:original|(?:re)?encaminhada)|(?:original|forwarded)\ message
         |forwarded\ by\ .*|mensaje\ original|mensagem\ reenviada)[-_* ]*:?[-_* ]*

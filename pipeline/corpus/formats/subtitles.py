@@ -46,6 +46,10 @@ _SOUND = re.compile(
 _SONG = re.compile(r"[♪♫♩♬🎵🎶]+|^#(?=\s)|(?<=\s)#$", re.MULTILINE)
 _SPEAKER = re.compile(r"^\s*>{2,3}", re.MULTILINE)
 _BREAK = "\0"
+# Who speaks: in WebVTT's own way, and in the way of transcripts of meetings.
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_VOICED = re.compile(r"([^\x01]*)\x01 *")
+_NAMED = re.compile(r"([A-ZÀ-Ý][^:.,!?]{0,40}): +(?=\S)")
 _ELLIPSES = ("...", "…")
 _DASHES = ("-", "–", "—", "‐")
 _SENTENCE_END = sentence_end()
@@ -53,6 +57,7 @@ _SENTENCE_END = sentence_end()
 # Seconds without a cue that end a paragraph: after a sentence, and anywhere.
 _PAUSE, _LONG_PAUSE = 1.0, 3.0
 _PUNCTUATED = 0.1  # the share of cues that end a sentence; automatic captions have none
+_NAMES = 0.6  # the share of cues that begin with a name
 _ROLLING = 0.25  # the share of cues that repeat lines of the one before
 
 
@@ -106,7 +111,7 @@ def subtitle_paragraphs(text: str, *, webvtt: bool = False) -> list[str]:
     else:
         cues = _timed_cues(lines, webvtt=webvtt)
     cleaned = (cue._replace(lines=without_credits(_clean(cue.lines))) for cue in cues)
-    return _join(_unroll([cue for cue in cleaned if cue.lines]))
+    return _join(_unroll(_without_names([cue for cue in cleaned if cue.lines])))
 
 
 def _timed_cues(lines: Sequence[str], *, webvtt: bool) -> list[_Cue]:
@@ -147,11 +152,30 @@ def _clean(lines: Sequence[str]) -> list[str]:
     """Return lines without tags and sounds; an empty one parts songs and speakers."""
     text = "\n".join(line.strip() for line in lines)
     text = re.sub(r"\\[Nn]", "\n", html.unescape(text)).replace(r"\h", " ")
-    text = _SPEAKER.sub(f"\n{_BREAK}\n", _TAG.sub("", text))
+    text = _TAG.sub("", _VOICE.sub("\\1\x01", text))
+    text = _SPEAKER.sub(f"\n{_BREAK}\n", text)
     text = _SOUND.sub(lambda found: found["dash"] or "", text)
     text = _SONG.sub(f"\n{_BREAK}\n", text)
     found = [" ".join(line.split()) for line in text.split("\n")]
     return [line.strip(_BREAK) for line in found if line == _BREAK or any(map(str.isalnum, line))]
+
+
+def _without_names(cues: Sequence[_Cue]) -> list[_Cue]:
+    """Return cues without the names of who speaks; another speaker begins a paragraph."""
+    names = [found[1] for cue in cues if (found := _NAMED.match(cue.lines[0]))]
+    meeting = len(names) > _NAMES * len(cues) and len(set(names)) <= len(names) / 2
+    pattern = _NAMED if meeting else _VOICED
+    last, kept = "", []
+    for cue in cues:
+        lines: list[str] = []
+        for line in cue.lines:
+            found = pattern.match(line)
+            if found and found[1] != last:
+                last = found[1]
+                lines.append("")
+            lines.append(line[found.end() :] if found else line)
+        kept.append(cue._replace(lines=lines))
+    return kept
 
 
 def _unroll(cues: Sequence[_Cue]) -> list[_Cue]:
@@ -169,9 +193,9 @@ def _count_repeated(before: _Cue, cue: _Cue) -> int:
     """Return how many words of a cue end the one before: whole lines, or several words."""
     shown = " ".join(before.lines).split()
     words = " ".join(cue.lines).split()
-    least = min(2, len(before.lines[-1].split()))
+    least = max(1, min(2, len(before.lines[-1].split())))
     counts = range(min(len(shown), len(words)), least - 1, -1)
-    return next((count for count in counts if count and shown[-count:] == words[:count]), 0)
+    return next((count for count in counts if shown[-count:] == words[:count]), 0)
 
 
 def _drop_words(lines: Sequence[str], count: int) -> list[str]:

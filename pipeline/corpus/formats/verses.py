@@ -31,6 +31,7 @@ _MARK = re.compile(r"(?:^|(?<=\s))(?:\[(\d{1,3})\]|([⁰¹²³⁴-⁹]{1,3}))\s*
 _SENTENCE_END = sentence_end()
 
 _MIN_VERSES = 5
+_MAX_REFERENCE = 40  # characters
 _MIN_NUMBERED, _MIN_RISING = 0.8, 0.9  # shares of lines, and of verses
 _MIN_LENGTH = 25  # characters of a verse, as a median: entries of lists are shorter
 _MAX_VERSE = 500  # characters from one mark to the next; references of articles are rarer
@@ -72,10 +73,12 @@ def read_verses(path: Path, config: ReadingConfig) -> Texts:
 
 def _find_layout(text: str) -> _Layout | None:
     """Return how the verses of a text are set, None if it has none."""
+    numbered = sum(bool(re.search(r"\d", line[:_MAX_REFERENCE])) for line in text.splitlines())
     for layout in (
         _Layout(pattern, wrapped)
         for wrapped in (False, True)
         for pattern in (_CELLS, _REFERENCE, _NUMBER)
+        if numbered >= _MIN_VERSES
     ):
         lines = [line for line in _lines(text, layout) if line.strip()]
         found = [match for match in map(layout.pattern.fullmatch, lines) if match]
@@ -85,7 +88,8 @@ def _find_layout(text: str) -> _Layout | None:
             and _rises([int(match["verse"]) for match in found])
         ):
             return layout
-    marks = [_mark_number(mark) for mark in _MARK.finditer(text)]
+    begins = re.compile(r"[\[⁰¹²³⁴-⁹]").search(text)  # nearly all texts have none
+    marks = [_mark_number(mark) for mark in _MARK.finditer(text)] if begins else []
     often = len(marks) >= max(_MIN_VERSES, len(text) / _MAX_VERSE)
     return _Layout(_MARK, wrapped=False) if often and _rises(marks) else None
 
