@@ -356,6 +356,8 @@ def test_mail_in_constant_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (r"fim\ldots e \LaTeX\ e \oe uvre 1\textordfeminine", "fim… e LaTeX e œuvre 1ª"),
         (r"aberto {\bf sem fim", "aberto sem fim"),
         (r"\begin{itemize} um", "um"),
+        (r"\item<1-> um \only<2>{dois} \lstset{language=C}\newpage três", "um dois três"),
+        (r"\newcommand{\eu}{Rosa} \newcommand{\ela}[1]{#1} \eu\ e \ela{Ana}", "Rosa e Ana"),
     ],
 )
 def test_commands_become_letters(source: str, text: str) -> None:

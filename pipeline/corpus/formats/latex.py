@@ -24,22 +24,23 @@ _DROPPED = re.compile(
       | tabular[xy]?|tabbing|longtable|supertabular|(?:sideways)?table|(?:wrap|sideways)?figure
       | [vV]erbatim|semiverbatim|spec|alltt|lstlisting|minted|listing|algorithm\w*|code|comment
       | filecontents
-      | tikzpicture|pspicture|picture|forest|thebibliography
+      | quadro|grafico|tikzpicture|pspicture|picture|forest|thebibliography
     )\*?)\}(?:(?!\\begin\{(?P=name)\}).)*?\\end\{(?P=name)\}
       | \\iffalse\b.*?\\fi\b""",
     re.DOTALL | re.VERBOSE,
 )
 _SILENT = re.compile(
-    rf"""\\(?:label|(?:page|eq|auto|name|v|c|C)?ref|[a-zA-Z]*[cC]ite[a-z]*|includegraphics|input
-      | include|usepackage|RequirePackage|documentclass|documentstyle|bibliography(?:style)?
-      | addbibresource|bibitem|index|glossary|[hv]space|[hv]skip|stepcounter|url|path|pagestyle
-      | thispagestyle|pagenumbering|hypersetup|geometry|graphicspath|todo|color|selectlanguage
-      | hyphenation|[hv]?phantom|author|date|thanks|markright|captionsetup|linespread
+    rf"""\\(?:label|(?:page|eq|auto|name|v|c|C)?ref|[a-zA-Z]*[cC]ite[a-z]*|include(?:graphics|pdf)?
+      | (?:lst)?input\w*|bibliography(?:style)?|printbibliography|bibitem|index|glossary|todo|date
+      | author|thanks|document(?:class|style)|RequirePackage|addbibresource|[hv]space|[hv]skip|url
+      | path|stepcounter|(?:this)?pagestyle|pagenumbering|geometry|graphicspath|color|linespread
+      | selectlanguage|hyphenation|[hv]?phantom|markright|fancy(?:head|foot|hf)|enlargethispage
     )\*?(?![A-Za-z])(?:[ \t]*{_OPTION})*+(?:[ \t]*{_GROUP})?
-      | \\(?:(?:new|renew|provide)command|(?:re)?newenvironment|DeclareMathOperator|newtheorem
-      | def\\[A-Za-z]+(?:\#\d)*|let\\[A-Za-z]+|setlength|addtolength|setcounter|addtocounter
-      | addcontentsline|rule|raisebox|fontsize|markboth|definecolor|titleformat|newacronym
-    )\*?(?![A-Za-z])(?:\s*(?:{_OPTION}|{_GROUP}))*+""",
+      | \\(?:(?:renew|provide)[a-z]+|new(?!line|page)[a-z]+|rule
+      | def\\[A-Za-z]+(?:\#\d)*|let\\[A-Za-z]+|set[a-z]+|[a-z]*set(?:up)?|use[a-z]+|raisebox
+      | DeclareMathOperator|addto[a-z]+|addcontentsline|fontsize|markboth|definecolor|pdfbookmark
+      | title(?:format|spacing)
+    )\*?(?![A-Za-z])(?:\s*(?:{_OPTION}|{_GROUP})(?:{_OPTION}|{_GROUP})*+)?""",
     re.DOTALL | re.VERBOSE,
 )
 # Commands whose first group is no text.
@@ -64,6 +65,7 @@ _MACRO = re.compile(
     rf"\\(?P<name>[A-Za-z]+)\}}?\s*(?P<text>{_GROUP})",
     re.DOTALL,
 )
+_OVERLAY = re.compile(r"(\\(?:[A-Za-z]+|begin\{\w+\}))<[\d+,.|-]+>")  # when Beamer shows it
 _ENVIRONMENT = re.compile(
     rf"\\(?:begin\{{[^{{}}]*\}}(?:[ \t]*(?:{_OPTION}|{_GROUP}))*|end\{{[^{{}}]*\}})"
 )
@@ -143,7 +145,7 @@ def latex_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings and items; a footnote is a paragraph of its own."""
     # A sign of percent is more likely than a line that ends within a number.
     text = _COMMENT.sub(r"\1", re.sub(r"(?<=\d)\\\\%", r"\\%", text))
-    text = _expand(text)
+    text = _expand(_OVERLAY.sub(r"\1", text))
     preamble, begins, body = text.partition(r"\begin{document}")
     if begins:
         title = _TITLE.search(preamble)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-_KEY = re.compile(r" *(?:- +)*[\"']?[a-z_][\w.@/-]*[\"']? *:(?: |$)")
+_KEY = re.compile(r" *(?:- +)*[a-z_][\w.@/-]* *:(?: |$)")
 _ITEM = re.compile(r" *- +\S| {2,}\S")
 _SETTING = re.compile(r"[a-z_][\w.-]* *=|\[[\w. \"'-]+\]$")
 
