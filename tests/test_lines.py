@@ -114,6 +114,12 @@ def test_broken_numbers_are_no_text() -> None:
     assert subtitle_paragraphs(text) == ["A barca parte às 6 em 1945."]
 
 
+def test_a_line_of_dialogue_may_have_a_broken_time() -> None:
+    line = "Dialogue: 0,{},0:00:0{}.00,Default,,0,0,0,,{}\n"
+    text = line.format("0:00:01.00", 2, "A barca,") + line.format("0:0.0:", 3, "sim, parte.")
+    assert subtitle_paragraphs(text) == ["A barca, sim, parte."]
+
+
 def test_an_answer_that_repeats_the_question_stays() -> None:
     assert subtitle_paragraphs(srt(["Não?", "Não?", "Vem.", "Já vou.", "Então vem."])) == [
         "Não? Não? Vem. Já vou. Então vem."
@@ -265,6 +271,8 @@ def test_signatures_and_footers_go(end: str) -> None:
         "Enviado o convite, fui dormir.",
         "Enviei tudo pelo meu iPhone ontem à noite.",
         "De: onde vens?",
+        "Antes de imprimir o contrato, leia-o.",
+        "Um.\n\n-----\n\nVou cancelar a viagem.\n\nFim.",
         "Um.\n\n--\n\n" + "Outra linha da carta.\n" * 20 + "Fim.",
         "Em 1974, à noite, ele escreveu:\nvenham todos.",
     ],

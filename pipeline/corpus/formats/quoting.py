@@ -33,7 +33,8 @@ _FIELD = re.compile(
 )
 _RULE = re.compile(r"[-_=*#~]{3,}\W*")
 _LIST_FOOTER = re.compile(
-    r"mailing ?list|lista de discuss|listinfo|unsubscribe|desinscrev|cancelar (?:a |sua |o )"
+    r"mailing ?list|lista de discuss|listinfo|unsubscribe|desinscrev"
+    r"|cancelar (?:a |sua )*(?:inscri|assin)"
     r"|(?:grupos?|groups)\.(?:google|yahoo)|yahoo! grup|google groups|grupo.{0,20}google",
     re.IGNORECASE,
 )
@@ -47,7 +48,8 @@ _MOBILE = re.compile(
       | (?:obt[ée]r?|obtenha|baixe|get)\ (?:o\ )?outlook\b.*
       | (?:livre\ de|sem|virus-?free|não\ contém)\W*(?:v[íi]rus)?.{0,25}(?:avast|avg)\b.*
       | este?\ e-?mail\ (?:foi|está).{0,40}(?:avast|antiv[íi]rus).*
-      | (?:antes\ de|pense\ (?:bem\ )?antes|please\ consider).{0,60}\b(?:imprimi|print).*
+      | (?:antes\ de|pense\ (?:bem\ )?antes|please\ consider).{0,60}\b(?:imprimi|print)
+          .*(?:ambiente|necess|natureza|planeta|environment).*
       | \[?(?:image|imagem|cid):[^\]]*\]?)""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -7,7 +7,7 @@ stop at a broken time.
 import html
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,13 +18,15 @@ from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.opening import open_bytes, pieces
 from pipeline.text.sentences import sentence_end
 
-_TIME = re.compile(r"(?<![\w:])(?:\d+:){1,2}\d+(?:[.,]\d+)?(?![\w:])")
+_TIME = re.compile(r"(?<![\w:])(?:\d+:){1,2}\d+(?:[.,]\d+)?(?![\w:]|\.\d)")
 # A line with a broken time still separates two cues. The second is of .sbv.
 _TIMES = re.compile(rf".{{0,20}}(?:--?|[—–]) ?>[ \t]*(?:\d.*)?|{_TIME.pattern},{_TIME.pattern}")
 _SURE_TIMES = re.compile(rf"^[ \t]*{_TIME.pattern}(?:[ \t]*-->[ \t]*|,){_TIME.pattern}", re.M)
 _NUMBER = re.compile(r"\W*\d+\W*")  # of a cue
 _NAME = re.compile(r"[\w./-]*\d[\w./-]*")
-_DIALOGUE = re.compile(r"\s*Dialogue: *[^,\n]*,(\d+:[\d:.]+),(\d+:[\d:.]+),(?:[^,\n]*,){6}(.*)")
+_DIALOGUE = re.compile(
+    r"\s*Dialogue:[^,\n]*,(?P<times>[^,\n]*,[^,\n]*),(?:[^,\n]*,){6}(?P<text>.*)"
+)
 _FRAMES = re.compile(r"[ \t]*[{\[](\d+)[}\]][ \t]*[{\[](\d*)[}\]](.*)")
 _FRAMES_PER_SECOND = 25
 
@@ -72,7 +74,7 @@ class _Cue(NamedTuple):
 def looks_like_subtitles(head: str) -> bool:
     """Return whether a text is cues with their times, one after the other."""
     lines = [line for line in head.split("\n") if line.strip()]
-    if re.match(r"\s*WEBVTT\b", head) or any(map(_DIALOGUE.match, lines)):
+    if re.match(r"\s*WEBVTT\b", head) or re.search(r"^Dialogue:[^,\n]*,\d+:\d\d:", head, re.M):
         return True
     if sum(map(bool, map(_FRAMES.match, lines))) > 0.8 * len(lines):
         return True
@@ -93,21 +95,10 @@ def subtitle_paragraphs(text: str, *, webvtt: bool = False) -> list[str]:
     """Return what is said, in paragraphs that begin after a pause or with a dash."""
     lines = text.splitlines()
     if any(map(_DIALOGUE.match, lines)):
-        cues = [
-            _Cue(_seconds(found[1]), _seconds(found[2]), [_DRAWING.sub("", found[3])])
-            for found in map(_DIALOGUE.match, lines)
-            if found
-        ]
+        found = filter(None, map(_DIALOGUE.match, lines))
+        cues = _place((one["times"], [_DRAWING.sub("", one["text"])]) for one in found)
     elif sum(map(bool, map(_FRAMES.match, lines))) > len(lines) / 2:
-        cues = [
-            _Cue(
-                int(found[1]) / _FRAMES_PER_SECOND,
-                int(found[2] or found[1]) / _FRAMES_PER_SECOND,
-                [line.removeprefix("/") for line in found[3].split("|")],
-            )
-            for found in map(_FRAMES.match, lines)
-            if found and found[1] != found[2]  # {1}{1} holds the frames per second
-        ]
+        cues = _framed_cues(lines)
     else:
         cues = _timed_cues(lines, webvtt=webvtt)
     cleaned = (cue._replace(lines=without_credits(_clean(cue.lines))) for cue in cues)
@@ -117,8 +108,7 @@ def subtitle_paragraphs(text: str, *, webvtt: bool = False) -> list[str]:
 def _timed_cues(lines: Sequence[str], *, webvtt: bool) -> list[_Cue]:
     """Return the cues below lines with times."""
     places = [place for place, line in enumerate(lines) if _TIMES.fullmatch(line)]
-    cues: list[_Cue] = []
-    last = 0.0
+    cues = []
     for place, after in zip(places, [*places[1:], len(lines)], strict=True):
         shown = list(lines[place + 1 : after])
         if after < len(lines) and _names_next_cue(shown):
@@ -126,10 +116,31 @@ def _timed_cues(lines: Sequence[str], *, webvtt: bool) -> list[_Cue]:
         if webvtt and "" in shown[1:]:
             # It ends the cue; comments may follow. The empty lines of YouTube hold a space.
             del shown[shown.index("", 1) :]
-        times = _TIME.findall(lines[place])
-        start = _seconds(times[0]) if len(times) > 1 else last
-        last = _seconds(times[:2][-1]) if times else last
-        cues.append(_Cue(start, last, shown))
+        cues.append((lines[place], shown))
+    return _place(cues)
+
+
+def _place(cues: Iterable[tuple[str, list[str]]]) -> list[_Cue]:
+    """Return cues with their times; a cue without follows the one before."""
+    found = []
+    last = 0.0
+    for line, shown in cues:
+        times = [_seconds(time) for time in _TIME.findall(line)[:2]]
+        start = times[0] if len(times) > 1 else last
+        last = times[-1] if times else last
+        found.append(_Cue(start, last, shown))
+    return found
+
+
+def _framed_cues(lines: Sequence[str]) -> list[_Cue]:
+    cues = []
+    for found in filter(None, map(_FRAMES.match, lines)):
+        start, end, text = found.groups()
+        if start == end and text.replace(".", "").isdigit():
+            continue  # the number of frames per second
+        shown = [line.removeprefix("/") for line in text.split("|")]
+        first, last = (int(frame) / _FRAMES_PER_SECOND for frame in (start, end or start))
+        cues.append(_Cue(first, last, shown))
     return cues
 
 
