@@ -11,6 +11,7 @@ from pipeline.corpus.formats.conllu import read_conllu
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
 
@@ -62,6 +63,7 @@ FORMATS = (
     Format("jsonl", (".jsonl",), read_json_lines),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
+    Format("tei", (".tei",), read_tei, looks_like_tei),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
@@ -90,8 +92,6 @@ def detect(path: Path) -> Format:
         if head.startswith(mark):
             return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
-    if suffix in _MARKED_UP:
-        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     named = [known for known in FORMATS if suffix in known.suffixes]
     if named and not named[0].looks_like and named[0] is not PLAIN:
         return named[0]
@@ -99,6 +99,8 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
+    if suffix in _MARKED_UP:
+        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     return named[0] if named else PLAIN
 
 
