@@ -13,6 +13,14 @@ from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.wiki import (
+    looks_like_mediawiki,
+    looks_like_wikiextractor,
+    read_mediawiki,
+    read_wikiextractor,
+    read_wikitext,
+)
+from pipeline.corpus.formats.wikitext import looks_like_wikitext
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -64,6 +72,9 @@ FORMATS = (
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
     Format("tei", (".tei",), read_tei, looks_like_tei),
+    Format("mediawiki", (), read_mediawiki, looks_like_mediawiki),
+    Format("wikiextractor", (), read_wikiextractor, looks_like_wikiextractor),
+    Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
