@@ -24,13 +24,13 @@ _CLITIC = re.compile(rf"(?<=\w) (?=-{PRONOUN}(?![^\s-]))|(?<=\w-) (?={PRONOUN}(?
 _DEMONSTRATIVES = (
     "este esta estes estas esse essa esses essas aquele aquela aqueles aquelas isto isso aquilo"
 )
-_AFTER_DE_OR_EM = (
-    f"o a os as um uma uns umas ele ela eles elas {_DEMONSTRATIVES} outro outra outros outras"
-)
+# After these, people write both "de um" and "dum".
+_EITHER_WAY = frozenset("um uma uns umas outro outra outros outras onde entre".split())
+_AFTER_DE_OR_EM = [*f"o a os as ele ela eles elas {_DEMONSTRATIVES}".split(), *_EITHER_WAY]
 _CONTRACTIONS = {
-    **{("de", word): "d" + word for word in _AFTER_DE_OR_EM.split()},
-    **{("de", word): "d" + word for word in ("aqui", "aí", "ali", "acolá", "onde", "entre")},
-    **{("em", word): "n" + word for word in _AFTER_DE_OR_EM.split()},
+    **{("de", word): "d" + word for word in _AFTER_DE_OR_EM},
+    **{("de", word): "d" + word for word in ("aqui", "aí", "ali", "acolá")},
+    **{("em", word): "n" + word for word in _AFTER_DE_OR_EM},
     **{(by, word): "pel" + word for by in ("por", "per") for word in ("o", "a", "os", "as")},
     **{("a", word): "à" + word[1:] for word in _DEMONSTRATIVES.split() if word[0] == "a"},
     ("a", "o"): "ao",
@@ -68,7 +68,7 @@ def join_tokens(tokens: Iterable[str], *, split: bool = False) -> str:
     if "+" in text or "_ " in text or "@ @" in text:
         text = _MARKS_OF_PAIRS.sub("", _MARKED_PAIR.sub(_contract, text))
     if split:
-        text = _PAIR.sub(_contract, text)
+        text = _PAIR.sub(_contract_where_all_do, text)
     if " /" in text:
         text = _SLASH.sub(r"\1/", text)
     if "-" in text:
@@ -113,3 +113,7 @@ def _contract(pair: re.Match[str]) -> str:
     if first.isupper() and second.isupper():
         return whole.upper()
     return whole[0].upper() + whole[1:] if first[0].isupper() else whole
+
+
+def _contract_where_all_do(pair: re.Match[str]) -> str:
+    return pair[0] if pair[2].lower() in _EITHER_WAY else _contract(pair)
