@@ -7,12 +7,19 @@ from typing import NoReturn
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.tagged import (
+    looks_like_numbered,
+    looks_like_tagged,
+    read_numbered,
+    read_tagged,
+)
 from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
 from pipeline.corpus.formats.wiki import (
     looks_like_mediawiki,
     looks_like_wikiextractor,
@@ -70,10 +77,13 @@ FORMATS = (
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines),
     Format("parquet", (".parquet",), read_parquet_rows),
-    Format("conllu", (".conllu",), read_conllu),
+    Format("conllu", (".conllu",), read_conllu, looks_like_conllu),
     Format("tei", (".tei",), read_tei, looks_like_tei),
     Format("mediawiki", (), read_mediawiki, looks_like_mediawiki),
     Format("wikiextractor", (), read_wikiextractor, looks_like_wikiextractor),
+    Format("tagged", (), read_tagged, looks_like_tagged),
+    Format("vertical", (".vrt", ".vert"), read_vertical, looks_like_vertical),
+    Format("corpus-do-portugues", (), read_numbered, looks_like_numbered),
     Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)

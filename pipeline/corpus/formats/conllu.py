@@ -14,7 +14,7 @@ from pipeline.corpus.formats.joining import (
     contractions_are_split,
     glue_tokens,
     join_tokens,
-    words_of,
+    plain_words,
 )
 from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.opening import open_lines
@@ -79,7 +79,7 @@ def _parts(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
         if rows and (comment or not line.strip()):
             tokens = list(_tokens(rows))
             if any(token != "_" for token in tokens):  # which stands for what may not be shared
-                yield "text", join(tokens)
+                yield "text", join(plain_words(tokens))
             rows = []
         if comment:
             has_text = comment[1] == "text"
@@ -103,6 +103,6 @@ def _tokens(rows: Iterable[str]) -> Iterator[str]:
             continue
         parts = range(int(number), int(end) + 1) if sign else range(0)
         # Bosque marks the first part of a contraction, where it has no row for the whole.
-        yield f"{form}_" if "<sam->" in row.string else words_of(form.strip())
+        yield f"{form}_" if "<sam->" in row.string else form
         if "SpaceAfter=No" in row.string:
             yield GLUE

@@ -3,13 +3,15 @@
 The spaces are those of `pipeline.text.spacing`; marks of other tokenizers are known too.
 """
 
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 GLUE = "\x01"  # between two tokens: no space stands there
 
-# Penn Treebank's marks, and those of LX-Tokenizer: "*/" says that a space follows.
-_OTHER_MARKS = {"``": "“", "''": "”", "-LRB-": "(", "-RRB-": ")", ",*/": ",", ".*/": "."}
+# Marks of the Penn Treebank, and of VISL ("$,").
+_OTHER_MARKS = {"``": "“", "''": "”", "-LRB-": "(", "-RRB-": ")"}
+_OTHER_MARKS |= {"$" + mark: mark for mark in ".,;:!?()\"'-–—/«»"}
 _CLOSES = frozenset([*",;:!?.…)]}»”%", "..", "..."])
 _OPENS = frozenset("([{«“„")
 _MARK = re.compile(r"(?<!\S)(?:[]),;:!?.…}»”([{«“„\"']|\.{2,3}|(?<=\d )%)(?!\S)")
@@ -46,7 +48,7 @@ _WORD = r"([^\W\d_]+)(?!\S)"
 _PAIR = re.compile(rf"(?<!\S){_PREPOSITION} {_WORD}", re.IGNORECASE)
 # "de+a", "de_ a" (CINTIL), "d@ @a" (Tycho Brahe).
 _MARKED_PAIR = re.compile(rf"(?<!\S){_PREPOSITION}(?:\+|_ ){_WORD}", re.IGNORECASE)
-_MARKS_OF_PAIRS = re.compile(r"@ @|(?<=[^\W_])_(?= )")
+_MARKS_OF_PAIRS = re.compile(r"(?<=[^\W_])(?:@ @(?=[^\W_])|_(?= |$))")
 _SPLIT = re.compile(r"(?<!\S)(?:de|em) [oa]s?(?!\S)", re.IGNORECASE)
 _WHOLE = re.compile(r"(?<!\S)[dn][oa]s?(?!\S)", re.IGNORECASE)
 
@@ -65,7 +67,7 @@ def join_tokens(tokens: Iterable[str], *, split: bool = False) -> str:
         split: Whether contractions are split without a mark, as `contractions_are_split` tells.
     """
     text = " ".join(_OTHER_MARKS.get(token, token) for token in tokens)
-    if "+" in text or "_ " in text or "@ @" in text:
+    if "+" in text or "_" in text or "@ @" in text:
         text = _MARKS_OF_PAIRS.sub("", _MARKED_PAIR.sub(_contract, text))
     if split:
         text = _PAIR.sub(_contract_where_all_do, text)
@@ -98,11 +100,14 @@ def contractions_are_split(tokens: Iterable[str]) -> bool:
     return split > 1 + 5 * whole
 
 
-def words_of(token: str) -> str:
-    """Return the words of a compound ("Nova_York") with spaces between them."""
-    if ("_" in token or "=" in token) and _COMPOUND.fullmatch(token):
-        return token.replace("_", " ").replace("=", " ")
-    return token
+def plain_words(tokens: Iterable[str]) -> Iterator[str]:
+    """Yield tokens without entities (&amp;), and compounds (Nova_York) with spaces."""
+    for token in tokens:
+        if "&" in token:
+            token = html.unescape(token)
+        if ("_" in token or "=" in token) and _COMPOUND.fullmatch(token):
+            token = token.replace("_", " ").replace("=", " ")
+        yield token
 
 
 def _contract(pair: re.Match[str]) -> str:
