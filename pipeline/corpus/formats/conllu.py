@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
@@ -21,8 +22,8 @@ from pipeline.corpus.opening import open_lines
 
 _COMMENT = re.compile(r"#\s*(newdoc|newpar|text(?=\s*=))\b\s*=?\s*(.*)")
 _ROW = re.compile(r"(\d+)(?:([-.])(\d+))?[ \t]+(\S[^\t\r\n]*)")
-_FULL_ROW = re.compile(r"\d+(?:[-.]\d+)?(?:\t[^\t]+){7,}")
-_HEAD = 2000  # lines
+_FULL_ROW = re.compile(r"\d+(?:[-.]\d+)?\t([^\t]+)(?:\t[^\t]+){6,}")
+_HEAD = 2**16  # characters
 
 _Join = Callable[[Iterable[str]], str]
 
@@ -32,7 +33,9 @@ def looks_like_conllu(head: str) -> bool:
     lines = head.split("\n")[:-1] or [head]
     rows = [line for line in lines if line and not line.startswith("#")]
     first = any(line.startswith(("1\t", "1-2\t")) for line in rows[:1])
-    return first and all(map(_FULL_ROW.match, rows))
+    forms = [row[1] for row in map(_FULL_ROW.match, rows) if row]
+    with_space = sum(" " in form for form in forms)
+    return first and len(forms) == len(rows) and with_space < max(1, len(forms) / 50)
 
 
 def read_conllu(path: Path, config: ReadingConfig) -> Texts:
@@ -64,9 +67,9 @@ def read_conllu(path: Path, config: ReadingConfig) -> Texts:
         yield Text(found, encoding)
 
 
-def _parts(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+def _parts(lines: IO[str]) -> Iterator[tuple[str, str]]:
     """Yield ("newdoc", …), ("newpar", …) and ("text", sentence)."""
-    head = list(itertools.islice(lines, _HEAD))
+    head = lines.readlines(_HEAD)
     join = _way_to_join(head)
     rows: list[str] = []  # of a sentence without `# text`
     has_text = False

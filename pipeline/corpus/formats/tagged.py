@@ -48,7 +48,7 @@ def looks_like_tagged(head: str) -> bool:
 
 def read_tagged(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, a line as one paragraph."""
-    with open_lines(path) as (file, encoding):
+    with open_lines(path, config.section) as (file, encoding):
         head = file.readlines(_HEAD)
         layout = _layout("".join(head).split()) or _Layout("_", 1, split=False)
         lines = (line.split() for line in itertools.chain(head, file))
@@ -66,7 +66,7 @@ def looks_like_numbered(head: str) -> bool:
 
 def read_numbered(path: Path, config: ReadingConfig) -> Texts:
     """Yield a document for each text; a paragraph ends where words are left out."""
-    with open_lines(path) as (file, encoding):
+    with open_lines(path, config.section) as (file, encoding):
         texts = (
             join_tokens(part.split()) if part is not None else None
             for line in file
@@ -87,8 +87,9 @@ def _layout(tokens: Iterable[str]) -> _Layout | None:
         tagged = sum(len(part) > 1 and bool(_TAG.fullmatch(part[-1])) for part in parts)
         tags = [part[-1] for part in parts]
         capitals = sum(tag[:1].isupper() for tag in tags)
-        usual = capitals > len(tags) / 2 or len(set(tags)) < len(tags) / 2  # unlike paths of files
-        if usual and tagged >= max(4, 0.95 * len(tokens)):
+        marks = sum(not part[0][:1].isalnum() for part in parts)
+        prose = marks > len(parts) / 80 and len(set(tags)) < len(tags) / 2  # and no paths of files
+        if (prose or capitals > len(tags) / 2) and tagged >= max(4, 0.95 * len(tokens)):
             return layout._replace(split=contractions_are_split(_words(tokens, layout)))
     return None
 

@@ -63,7 +63,7 @@ def looks_like_vertical(head: str) -> bool:
 
 def read_vertical(path: Path, config: ReadingConfig) -> Texts:
     """Yield documents; a paragraph is what `<p>` marks, or without any a sentence."""
-    with open_lines(path) as (file, encoding):
+    with open_lines(path, config.section) as (file, encoding):
         head = file.readlines(_HEAD)
         layout = _layout(head)
         if not layout:
@@ -119,7 +119,7 @@ def _column_of_words(rows: Sequence[Sequence[str]], *, has_tabs: bool, tagged: b
     for number, column in enumerate(columns):
         if (
             _share(_PUNCTUATION.__contains__, column) > 1 / 80
-            and _share(_is_word, column) > 0.4
+            and _share(_is_word, column) > 0.2
             and _share(lambda cell: " " in cell, column) < 0.02
             and (any(has_tags[number + 1 :]) or not tagged)
         ):

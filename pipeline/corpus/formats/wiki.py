@@ -34,8 +34,8 @@ def looks_like_wikiextractor(head: str) -> bool:
 def read_mediawiki(path: Path, config: ReadingConfig) -> Texts:
     """Yield a document for each article of a dump; redirections and disambiguations are skipped."""
     dump = _Dump()
-    with open_bytes(path) as file:
-        for _ in parse(file, dump):
+    with open_bytes(path, config.section) as file:
+        for _ in parse(file, dump, root="mediawiki", section=config.section):
             articles, dump.articles = dump.articles, []
             for article in articles:
                 if not _NO_ARTICLE.match(article):
@@ -72,7 +72,7 @@ class _Dump:
 def read_wikiextractor(path: Path, config: ReadingConfig) -> Texts:
     """Yield a document for each `<doc>`, without its title."""
     lines: list[str] = []
-    with open_lines(path) as (file, encoding):
+    with open_lines(path, config.section) as (file, encoding):
         for line in file:
             opens = _DOC.match(line)
             if opens or line.startswith("</doc>"):
@@ -85,7 +85,7 @@ def read_wikiextractor(path: Path, config: ReadingConfig) -> Texts:
 
 def read_wikitext(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
-    with open_bytes(path) as file:
+    with open_bytes(path, config.section) as file:
         for data in pieces(file):
             text, encoding = decode(data)
             yield Text(wikitext_paragraphs(text.replace("\r\n", "\n")), encoding)

@@ -67,7 +67,7 @@ _FORMULA = re.compile(r"\b(?:formula|codice)_\d+\b")
 def looks_like_wikitext(head: str) -> bool:
     """Return whether a text has several of the marks of wikitext."""
     links = len(re.findall(r"\[\[[^\[\]\n]+\]\]", head))
-    templates = len(re.findall(r"\{\{[^{}]+(?:\}\}|\{\{)", head))
+    templates = len(re.findall(r"\{\{[^{}|\n]+[|\n]", head))
     headings = len(re.findall(r"^(={2,5})[^=\n]+\1\s*$", head, re.MULTILINE))
     bold = len(re.findall(r"'''[^'\n]+'''", head))
     sorts = (links > 0) + (headings > 0) + (templates > 0) + (bold > 0)

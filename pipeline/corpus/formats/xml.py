@@ -6,6 +6,8 @@ import xml.parsers.expat
 from collections.abc import Iterator
 from typing import IO, Any, Protocol
 
+from pipeline.corpus.config import Section
+
 _CHUNK = 2**16
 _REFERENCE = re.compile(r"[&%]\w")
 # Many a hand wrote "Silva & Filhos" into XML.
@@ -25,10 +27,18 @@ class Handler(Protocol):
         """Take a part of the text between two marks."""
 
 
-def parse(file: IO[Any], handler: Handler) -> Iterator[None]:
+def parse(
+    file: IO[Any], handler: Handler, *, root: str = "", section: Section | None = None
+) -> Iterator[None]:
     """Hand an XML file of text or bytes to a handler; yield after every few kilobytes.
 
     Entities that are not declared are those of HTML, and external ones are not read.
+
+    Args:
+        file: The file.
+        handler: What takes its parts.
+        root: Name of the root element, for a section.
+        section: What `file` is of a larger file, if it is not all of it.
 
     Raises:
         ValueError: The file is not XML from some line on.
@@ -50,6 +60,8 @@ def parse(file: IO[Any], handler: Handler) -> Iterator[None]:
     parser.EndElementHandler = lambda name: handler.end(name.rpartition(":")[2])
     parser.CharacterDataHandler = handler.text
     try:
+        if section and section.start:
+            parser.Parse(f"<{root}>")
         chunk = file.read(_CHUNK).lstrip()  # XML allows no empty line before its declaration
         while chunk:
             if isinstance(chunk, str) and "&" in chunk and "<![CDATA[" not in chunk:
@@ -57,7 +69,7 @@ def parse(file: IO[Any], handler: Handler) -> Iterator[None]:
             parser.Parse(chunk)
             yield
             chunk = file.read(_CHUNK)
-        parser.Parse(b"", True)
+        parser.Parse(b"", not section)
         yield
     except xml.parsers.expat.ExpatError as error:
         reason = xml.parsers.expat.ErrorString(error.code)
