@@ -4,12 +4,14 @@ import collections
 import itertools
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.joining import contractions_are_split, join_tokens, plain_words
 from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.formats.vertical import vertical_paragraphs
 from pipeline.corpus.opening import open_lines
 
 _HEAD = 2**16  # characters
@@ -47,10 +49,15 @@ def looks_like_tagged(head: str) -> bool:
 
 
 def read_tagged(path: Path, config: ReadingConfig) -> Texts:
-    """Yield a text as one document, a line as one paragraph."""
+    """Yield a text as one document, a line (or a sentence, if lines are words) as one paragraph."""
     with open_lines(path, config.section) as (file, encoding):
         head = file.readlines(_HEAD)
         layout = _layout("".join(head).split()) or _Layout("_", 1, split=False)
+        if sum(len(line.split()) > 1 for line in head) < len(head) / 10:  # a word a line
+            as_row = partial(_as_row, layout)
+            found = vertical_paragraphs(list(map(as_row, head)), map(as_row, file))
+            yield from in_documents(found, encoding)
+            return
         lines = (line.split() for line in itertools.chain(head, file))
         texts = (
             join_tokens(plain_words(_words(line, layout)), split=layout.split) for line in lines
@@ -102,3 +109,7 @@ def _words(tokens: Iterable[str], layout: _Layout) -> Iterator[str]:
             yield word + "_"
         elif word and not (tags and tags[-1] in _NO_WORDS):
             yield word
+
+
+def _as_row(layout: _Layout, line: str) -> str:
+    return "\t".join(layout.parts(line.strip() or " ")) + "\n"

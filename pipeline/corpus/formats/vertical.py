@@ -64,12 +64,19 @@ def looks_like_vertical(head: str) -> bool:
 def read_vertical(path: Path, config: ReadingConfig) -> Texts:
     """Yield documents; a paragraph is what `<p>` marks, or without any a sentence."""
     with open_lines(path, config.section) as (file, encoding):
-        head = file.readlines(_HEAD)
-        layout = _layout(head)
-        if not layout:
-            raise ValueError("its lines do not hold a word and its tags each")
-        lines = itertools.chain(head, file)
-        yield from in_documents(_paragraphs(_parts(lines, layout), layout), encoding)
+        yield from in_documents(vertical_paragraphs(file.readlines(_HEAD), file), encoding)
+
+
+def vertical_paragraphs(head: Sequence[str], rest: Iterable[str]) -> Iterator[str | None]:
+    """Yield the paragraphs of lines, and None at the end of a document.
+
+    Raises:
+        ValueError: The lines of the head are not those of such a corpus.
+    """
+    layout = _layout(head)
+    if not layout:
+        raise ValueError("its lines do not hold a word and its tags each")
+    yield from _paragraphs(_parts(itertools.chain(head, rest), layout), layout)
 
 
 def _layout(lines: Sequence[str]) -> _Layout | None:

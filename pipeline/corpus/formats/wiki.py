@@ -13,7 +13,8 @@ from pipeline.corpus.formats.xml import parse
 from pipeline.corpus.opening import open_bytes, open_lines, pieces
 
 _DUMP = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<mediawiki\b")
-_EXTRACTED = re.compile(r"\s*<doc (?=[^>\n]*\bid=)(?=[^>\n]*\btitle=)[^>\n]*>")
+_EXTRACTED = re.compile(r"\s*<doc (?=[^>\n]*\bid=)(?=[^>\n]*\burl=)(?=[^>\n]*\btitle=)[^>\n]*>")
+_SENTENCE = re.compile(r"^<s\b[^>]*>", re.MULTILINE)  # of other corpora of the web
 _DOC = re.compile(r'\s*<doc [^\n]*?\btitle="([^\n]*?)"[^>\n]*>\s*')
 _NO_ARTICLE = re.compile(
     r"\s*#\s*redirec\w+|.*(?:\{\{\s*(?:d[ei]sambig\w*|dab|geodis|hndis)\s*[|}]|__DISAMBIG__)",
@@ -27,8 +28,8 @@ def looks_like_mediawiki(head: str) -> bool:
 
 
 def looks_like_wikiextractor(head: str) -> bool:
-    """Return whether a text opens with `<doc id=… title=…>`."""
-    return bool(_EXTRACTED.match(head))
+    """Return whether a text opens with `<doc id=… url=… title=…>`."""
+    return bool(_EXTRACTED.match(head)) and not _SENTENCE.search(head)
 
 
 def read_mediawiki(path: Path, config: ReadingConfig) -> Texts:
