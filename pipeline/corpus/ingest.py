@@ -8,6 +8,7 @@ import collections
 import csv
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame
             if not kept[-1]:
                 record([(source, "", sources[key], "")])
             elif is_long:
-                sources[key] = source
+                sources[key] = sys.intern(source)
         yield frame.loc[kept]
 
 
