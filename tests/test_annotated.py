@@ -164,7 +164,7 @@ def test_marks_within_a_text_of_tei(tmp_path: Path, markup: str, text: str) -> N
         ("Um {{nunca fechado\ndois.", ["Um {{nunca fechado dois."]),
         ("{|\n| a\n{|\n| b\n|}\n|}\nUm.", ["Um."]),
         ("[[Ficheiro:a.jpg|thumb|A [[casa]] e [[Imagem:b.png]].]]\n[[:en:Casa|Casa]].", ["Casa."]),
-        ("[[casa]]s, [[Rio (cidade)|]] e [[:Categoria:Rios]].", ["casas, Rio e Categoria:Rios."]),
+        ("[[casa]]s, [[Rio (cidade)|]] e [[Anexo:Rios|rios]].", ["casas, Rio e rios."]),
         ("Um<br>dois.<br/>Três.", ["Um dois.", "Três."]),
         ("'''Um''' ''e'' d''''ois'''' &amp;lt;", ["Um e dois &lt;"]),
         ("== A ==\n=== B ===\n== C ==\nUm.\n== Ver também ==\n* x\n=== y ===\nz\n== D ==\nDois.",
@@ -193,6 +193,7 @@ def test_broken_wikitext_is_read(parts: list[str]) -> None:
         ("a.conllu", "Ele\tele\n", "it has no words in numbered rows"),
         ("a.conllu", "1\t_\t_\n2\t_\t_\n", "it has no words in numbered rows"),
         ("a.vrt", "Uma frase.\n", "its lines do not hold a word and its tags each"),
+        ("a.pos", "Uma frase.\n", "its words do not carry a tag each"),
         ("a.xml", "<a><b>Um.</b></a>", "it is a .xml file"),
     ],
 )

@@ -52,7 +52,9 @@ def read_tagged(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, a line (or a sentence, if lines are words) as one paragraph."""
     with open_lines(path, config.section) as (file, encoding):
         head = file.readlines(_HEAD)
-        layout = _layout("".join(head).split()) or _Layout("_", 1, split=False)
+        layout = _layout("".join(head).split())
+        if not layout:
+            raise ValueError("its words do not carry a tag each")
         if sum(len(line.split()) > 1 for line in head) < len(head) / 10:  # a word a line
             as_row = partial(_as_row, layout)
             found = vertical_paragraphs(list(map(as_row, head)), map(as_row, file))
