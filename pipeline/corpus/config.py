@@ -1,6 +1,7 @@
 """How the files of a corpus are read."""
 
 import dataclasses
+from typing import Literal
 
 from pipeline.config import option
 
@@ -13,6 +14,8 @@ class ReadingConfig:
         "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
     )
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
+    speaker: tuple[str, ...] = option((), "Name in chats whose messages alone are kept; may be repeated.")  # fmt: skip
+    mask: Literal["chats", "all", "none"] = option("chats", "Texts in which numbers of phones, papers and accounts, and addresses become █.")  # fmt: skip
 
 
 DEFAULT_READING = ReadingConfig()
