@@ -55,7 +55,7 @@ _SOMETHING = (
     "(?:imagem|foto|fotografia|vídeo|áudio|figurinha|autocolante|gif|documento|arquivo|ficheiro|"
     "mídia|multimédia|ficheiro multimédia|arquivo de mídia|anexo|contato|contacto|localização|"
     "cartão d[eo] contac?to|(?:mensagem|nota|recado) de (?:voz|vídeo|áudio)|image|photo|video|"
-    "audio|sticker|document|media|contact card|(?:voice|video|audio) (?:message|note)|location|imagen)"
+    "audio|sticker|document|media|contact card|(?:voice|video) (?:message|note)|location)"
 )
 _LEFT_OUT = "(?:não (?:revelad|incluíd)[oa]|ocultad[oa]|ocult[oa]|omitid[oa]|omitted)"
 _ATTACHED = (
@@ -70,7 +70,7 @@ _PLACEHOLDER = _any(
     # A whole line, or what follows a mark; a document has its name and pages before it.
     rf"(?:^(?:.* • .*)?|\u200e){_SOMETHING} {_LEFT_OUT}\.?[^\w\n]*$",
     rf"^[^\n]{{1,200}}\.\w{{2,5}} \({_ATTACHED}\)$",
-    r"^(?:localização|location|ubicación)(?: em tempo real)?: ?\u200e?https?://\S+$",
+    r"^\u200e?(?:localização|location|ubicación)(?: em tempo real)?: ?\u200e?https?://\S+$",
 )
 _CALL = (
     "(?:(?:ligação|chamada)(?: perdida)?(?: de (?:voz|vídeo))?(?: em grupo)?"
@@ -80,16 +80,16 @@ _SPAN = r"\d+ ?(?:h|min|m|s|seg|sec|hr)\b.{0,20}"
 # Messages that are all the phone's.
 _MACHINE = _any(
     r"null",
-    r"(?:(?:esta|essa) )?mensagem (?:foi )?(?:apagada|eliminada)(?: p(?:or|el[oa]) .{1,60})?",
+    r"(?:(?:esta|essa) )?mensagem (?:foi )?(?:apagada|eliminada)(?: p(?:or|elo) (?:um )?admin.*)?",
     r"(?:você )?(?:apagou|eliminou) (?:esta|essa) mensagem",
-    r"this message was deleted(?: by .{1,60})?|you deleted this message",
+    r"this message was deleted(?: by admin .*)?|you deleted this message",
     r"se eliminó este mensaje|eliminaste este mensaje",
-    rf"{_CALL} (?:perdida|não atendida|recusada)(?: às {_TIME})?",
-    rf"missed (?:group )?(?:voice|video) call(?: at {_TIME})?",
-    rf"{_CALL}[.,] (?:{_SPAN}|sem resposta|não atendida|no answer|(?:toque|tap) .*)",
+    rf"(?:{_CALL} (?:perdida|não atendida|recusada)|missed {_CALL})(?: (?:às|at) {_TIME})?",
+    rf"{_CALL}(?: perdida| não atendida)?[.,] "
+    rf"(?:{_SPAN}|sem resposta|não atendida|no answer|(?:toque|tap) .*)",
     r"(?:a aguardar|aguardando) (?:esta |essa |a )?mensagem[.…].*(?:demorar|instantes).*",
     r"waiting for this message\..*",
-    r"(?:as )?mensagens e (?:as )?(?:ligações|chamadas)\b.*ponta a ponta.*",
+    r"(?:as )?mensagens e (?:as )?(?:ligações|chamadas)\b[^.]*\b(?:en)?cript\w+.*",
     r"messages and calls are end-to-end encrypted.*",
     r"localização em tempo real (?:compartilhada|partilhada|encerrada|terminada)",
     r"live location (?:shared|ended)",
