@@ -5,6 +5,9 @@ from typing import Literal
 
 from pipeline.config import option
 
+# Tokens, about, that a held-out split has at most: each epoch reads all of valid.
+HELD_OUT_TOKENS = 2_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class ReadingConfig:
@@ -13,6 +16,7 @@ class ReadingConfig:
     text_column: str = option(
         "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
     )
+    strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
     speaker: tuple[str, ...] = option((), "Name in chats whose messages alone are kept; may be repeated.")  # fmt: skip
     mask: Literal["chats", "all", "none"] = option("chats", "Texts in which numbers of phones, papers and accounts, and addresses become █.")  # fmt: skip
