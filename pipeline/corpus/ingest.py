@@ -111,7 +111,8 @@ def _read_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for one file or dataset."""
     if path.startswith(hub.PREFIX):
-        documents = read_texts(hub.read_dataset(path, text_column=reading.text_column), source, reading)
+        texts = hub.read_dataset(path, text_column=reading.text_column)
+        documents = read_texts(texts, source, reading)
     else:
         documents = read_file(Path(path), source, reading)
     number, problem = 0, ""

@@ -32,7 +32,7 @@ _ADDRESSES = (
 )
 _NUMBERS = (
     # Phones: of any country, of Brazil with and without area, of Portugal, free of charge.
-    rf"(?:\+|00(?=[1-9]))(?=(?:\D{{0,2}}\d){{8}})\d{{1,3}}(?:{_DOT}?\(?\d{{2,5}}\)?){{2,4}}(?![h:/%])",
+    rf"(?:\+|00(?=[1-9]))(?=(?:\D{{0,2}}\d){{8}})\d{{1,3}}(?:{_DOT}?(?:\d{{2,5}}|\(\d{{1,5}}\))){{2,4}}(?![h:/%])",
     rf"\(0?\d\d\){_DOT}?9?{_DOT}?\d{{4}}{_DOT}?\d{{4}}",
     rf"0?[1-9]\d{_DOT}?9{_DOT}?(?!{_RANGE})\d{{4}}{_DOT}?\d{{4}}",
     rf"0?[1-9]\d{_DOT}?(?!{_RANGE})[2-9]\d{{3}}{_DASH}\d{{4}}",

@@ -38,8 +38,10 @@ _TIME = (
 )
 _WHEN = rf"{_DATE}(?:,|,?\s(?:às|at|à|a las))?\s{_TIME}"
 _STAMP = re.compile(
-    rf"(?:\[(?:{_WHEN}|{_TIME},\s{_DATE})\]\s?|{_WHEN}(?:\s[-–—]\s|:\s))", re.IGNORECASE
+    rf"(?:[\[(](?:{_WHEN}|{_TIME},\s{_DATE})[\])]\s?|{_WHEN}(?:\s[-–—]\s|:\s))", re.IGNORECASE
 )
+# Copied from Telegram, with the message in the lines below: Lia, [12/03/2024 09:16]
+_SIGNED = re.compile(rf"(?P<name>[^\[\]]{{1,{_MAX_NAME}}}), \[{_WHEN}\]:?\s*$", re.IGNORECASE)
 _NAME = re.compile(rf"[\u200e\u200f\u202a]*(?:~\s?)?(?P<name>[^:]{{1,{_MAX_NAME}}}):(?:\s|$)")
 # What the phone tells of a person or a group.
 _VERB = (
@@ -126,9 +128,9 @@ def looks_like_whatsapp(head: str) -> bool:
     spoken = [line.speaker for line in started if line.speaker]
     return (
         0 < len(started) <= 3 * len(spoken)
-        and len({*spoken}) <= max(5, 2 / 3 * len(spoken))  # an agenda has another name a line
+        and len({*spoken}) <= max(8, 3 / 4 * len(spoken))  # an agenda has another name a line
         and len(started) >= min(2, len(lines))
-        and 10 * len(started) >= len(lines)
+        and 30 * len(started) >= len(lines)
         # A text that quotes a chat starts otherwise; a chat may be cut at its start.
         and (_start(lines[0]) is not None or 2 * len(started) >= len(lines))
     )
@@ -180,6 +182,8 @@ def _messages(lines: Iterable[str]) -> Iterator[Message]:
 def _start(line: str) -> _Line | None:
     """Return the start of a message; None for a line that goes on with the one before."""
     marks = len(line) - len(line.lstrip("\u200e\u200f\u202a\u202c\ufeff "))
+    if signed := _SIGNED.match(line, marks):
+        return _Line("", signed["name"], "")
     stamp = _STAMP.match(line, marks)
     if not stamp:
         return None
