@@ -100,6 +100,7 @@ def test_a_chat_may_be_cut_at_its_start() -> None:
         *["video omitted", "Contact card omitted", f"{MARK}cartão de contacto omitido"],
         *["IMG-20240312-WA0001.jpg (arquivo anexado)", f"{MARK}Lista da Lia.pdf (file attached)"],
         *[f"{MARK}<anexado: 0001-PHOTO.jpg>", "Rui.vcf (ficheiro anexado)", "null"],
+        *["Conta de luz.pdf (arquivo anexado)\nConta de luz.pdf"],
         *["Mensagem apagada", "Essa mensagem foi apagada", "Esta mensagem foi eliminada."],
         *["Você apagou esta mensagem", "Eliminou esta mensagem", "This message was deleted"],
         *["Mensagem apagada pelo admin Rui", "Chamada de voz perdida", "Missed video call"],
@@ -353,7 +354,7 @@ wa.me/5511999991234|bit.ly/3xYz|https://maps.google.com/?q=-23.5,-46.6|01310-100
 123.456.789-01|12345678901|12.345.678/0001-90|12345678000190|12.345.678-9|NIF 123 456 789
 1234 5678 9012 3456|3782 822463 10005|PT50 0002 0123 1234 5678 9015 4|PT50000201231234567890154
 123e4567-e89b-12d3-a456-426614174000|34191.79001 01043.510047 91020.150008 5 61370000010000
-@5511999991234|@\u2068Lia 2\u2069|00020126580014br.gov.bcb.pix0136123e4567-e12b5913Ana Dias6304AD3D""",
+@5511999991234|@\u2068Lia 2\u2069|00020126580014br.gov.bcb.pix0136123e4567-e12b5913Ana D6304AD3D""",
 )
 PUBLIC = re.split(
     r"[|\n]",

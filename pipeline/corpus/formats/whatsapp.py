@@ -45,7 +45,7 @@ _SIGNED = re.compile(rf"(?P<name>[^\[\]]{{1,{_MAX_NAME}}}), \[{_WHEN}\]:?\s*$", 
 _NAME = re.compile(rf"[\u200e\u200f\u202a]*(?:~\s?)?(?P<name>[^:]{{1,{_MAX_NAME}}}):(?:\s|$)")
 # What the phone tells of a person or a group.
 _VERB = (
-    r"(?:criou|adicionou|removeu|saiu|entrou|mudou|alterou|fixou|ativou|desativou|bloqueou|"
+    r"(?:criou|adicionou|removeu|saiu|entrou|mudou|alterou|a?fixou|ativou|desativou|bloqueou|"
     r"foi adicionad[oa]|foi removid[oa]|created|added|removed|left|joined|changed|pinned|turned|"
     r"blocked|was added|was removed)\b"
 )
@@ -71,7 +71,8 @@ _PLACEHOLDER = _any(
     r"<(?:this message was |message )?edited>",
     # A whole line, or what follows a mark; a document has its name and pages before it.
     rf"(?:^(?:.* • .*)?|\u200e){_SOMETHING} {_LEFT_OUT}\.?[^\w\n]*$",
-    rf"^[^\n]{{1,200}}\.\w{{2,5}} \({_ATTACHED}\)$",
+    # The name of a file may stand again as its caption.
+    rf"^(?P<file>[^\n]{{1,200}})\.\w{{2,5}} \({_ATTACHED}\)$(?:\n(?P=file)(?:\.\w{{2,5}})?$)?",
     r"^\u200e?(?:localização|location|ubicación)(?: em tempo real)?: ?\u200e?https?://\S+$",
 )
 _CALL = (
