@@ -237,6 +237,9 @@ def test_telegram_is_found_by_its_content(tmp_path: Path) -> None:
     for name in ("result.json", "a.txt"):
         for indent in (None, 1):
             assert read(tmp_path / name, json.dumps(chat, indent=indent))[0] == ["Oi\nAB"]
+    for encoding in ("utf-8-sig", "utf-16"):
+        data = json.dumps(chat, ensure_ascii=False).encode(encoding)
+        assert read(tmp_path / "a.txt", data)[0] == ["Oi\nAB"]
     assert not looks_like_telegram('{"messages": [{"role": "user", "content": "Oi"}]}')
     assert not looks_like_telegram('{"text": "o \\"messages\\": [ do Telegram"}')
     contacts = [{"first_name": f"Pessoa {n}"} for n in range(9000)]  # the chats come after 64 KiB

@@ -9,7 +9,7 @@ from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.chats import Message, read_messages
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.mask import MASK
-from pipeline.corpus.opening import open_bytes
+from pipeline.corpus.opening import open_lines
 
 # Parts of a message that lead to a person.
 _PRIVATE = {"mention", "phone", "email", "link", "bank_card"}
@@ -23,8 +23,9 @@ _ACCOUNT = re.compile(r'\s*\{\s*"about"\s*:\s*"[^"]*Telegram')
 
 def read_telegram(path: Path, config: ReadingConfig) -> Texts:
     """Yield each chat as a document of a message a paragraph."""
-    with open_bytes(path) as file:
-        yield from read_messages(_messages(file, mask=config.mask != "none"), "utf-8", config)
+    with open_lines(path) as (text, encoding):
+        messages = _messages(_Utf8(text), mask=config.mask != "none")
+        yield from read_messages(messages, encoding, config)
 
 
 def looks_like_telegram(head: str) -> bool:
@@ -33,7 +34,17 @@ def looks_like_telegram(head: str) -> bool:
     return bool(_ACCOUNT.match(head) or (_CHAT.search(head) and _MESSAGES.search(head)))
 
 
-def _messages(file: IO[bytes], *, mask: bool) -> Iterator[Message | None]:
+class _Utf8:
+    """A text as bytes of UTF-8, which a parser of JSON wants, without BOM."""
+
+    def __init__(self, text: IO[str]):
+        self._text = text
+
+    def read(self, size: int) -> bytes:
+        return self._text.read(size).encode()
+
+
+def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
     """Yield the messages of each chat, and None after it."""
     try:
         import ijson
