@@ -10,14 +10,12 @@ import re
 # never suggested.
 MASK = "█"
 
-_GAP = r"(?:[^\S\n]|[‐‑–-])"
-_DOT = r"(?:[^\S\n]|[.‐‑–-])"
+_GAP = r"(?:[^\S\n\t]|[‐‑–-])"
+_DOT = r"(?:[^\S\n\t]|[.‐‑–-])"
 _DASH = r"[‐‑–-]"
 # Numbers in the form of a phone number: years (2023-2024), prices (2500-3000).
 _RANGE = rf"(?:(?:1\d|20)\d\d{_DOT}?(?:1\d|20)\d\d|\d\d00{_DOT}?\d\d00)(?!\d)"
-_COUNTED = (
-    r"[^\S\n]?(?:€|(?:habitantes|pessoas|eleitores|euros|reais|dólares|contos|metros|toneladas)\b)"
-)
+_COUNTED = r"[^\S\n\t]?(?:€|(?:habitantes|pessoas|eleitores|euros|reais|dólares|contos|metros|toneladas)\b)"
 _LETTERS = r"[\w/=&#%~+-]"  # that may end an address
 _DOMAIN = r"(?<![\w.@-])[a-z0-9-]+(?:\.[a-z0-9-]+)*"
 
@@ -29,6 +27,7 @@ _ADDRESSES = (
     rf"(?:/(?:[^\s\"<>—…]*{_LETTERS})?)?",
     rf"{_DOMAIN}\.[a-z]{{2,6}}/(?:[^\s\"<>—…]*{_LETTERS})",  # wa.me/5511…
     r"@\u2068[^\u2069\n]*\u2069",  # a mention in WhatsApp
+    r"(?<![\w.])@\w*\d{6,}\b",
 )
 _NUMBERS = (
     # Phones: of any country, of Brazil with and without area, of Portugal, free of charge.
@@ -49,7 +48,7 @@ _NUMBERS = (
     # Accounts: cards, IBAN, a payment slip, the keys and codes of Pix.
     rf"(?!{_RANGE})\d{{4}}(?:{_GAP}\d{{4}}){{2}}{_GAP}\d{{1,4}}",
     rf"3\d{{3}}{_GAP}\d{{6}}{_GAP}\d{{5}}",
-    r"\d{5}\.?\d{5}(?:[^\S\n]\d{5}\.?\d{6}){2}[^\S\n]\d[^\S\n]\d{14}",
+    r"\d{5}\.?\d{5}(?:[^\S\n\t]\d{5}\.?\d{6}){2}[^\S\n\t]\d[^\S\n\t]\d{14}",
     r"[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}",
     # Any long run of digits but round numbers and dates (20240312).
     r"(?!\d{1,4}0{4,}(?!\d))(?!(?:19|20)\d\d(?:0\d|1[0-2])[0-3]\d(?!\d))\d{8,}",
@@ -59,13 +58,13 @@ _ADDRESS_HINT = re.compile(r"[@/]|www\.|\.(?:com|net|org|gov|edu|br|pt)\b", re.I
 # The first look-behind tells decimals (3,14159265) from a list of numbers.
 _NUMBER = re.compile(
     r"(?<!\b\d[.,])(?<!\b\d\d[.,])(?<![\d+])@?(?:" + "|".join(_NUMBERS) + r")(?!\d)"
-    r"|\b[a-z]{2}\d\d(?:[^\S\n]?\d{4}){3,}(?:[^\S\n]?\d{1,4})?(?!\d)"  # IBAN
-    r"|\b(?=[a-z]*\d)(?=\d*[a-z])[a-z\d]{24,}\b"  # other keys
+    r"|\b[a-z]{2}\d\d(?:[^\S\n\t]?\d{4}){3,}(?:[^\S\n\t]?\d{1,4})?(?!\d)"  # IBAN
+    r"|(?<![\w#@])(?=(?:[a-z]*\d+[a-z]+){3})[a-z\d]{24,}\b"  # other keys
     r"|(?P<name>\b(?:cpf|cnpj|rg|nif|nib|tel|telefone|telemóvel|celular|cel|fone|whatsapp|zap)\b"
-    rf"[.:]?[^\S\n]?)\d(?:{_DOT}?\d){{6,}}",
+    rf"[.:]?[^\S\n\t]?)\d(?:{_DOT}?\d){{6,}}",
     re.IGNORECASE,
 )
-_NUMBER_HINT = re.compile(r"\d\d\d")
+_NUMBER_HINT = re.compile(r"\d\d\d|\d[a-zA-Z]+\d")
 
 
 def mask_private(text: str) -> str:
