@@ -1,12 +1,19 @@
 """How the files of a corpus are read."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipeline.config import option
 
 # Tokens, about, that a held-out split has at most: each epoch reads all of valid.
 HELD_OUT_TOKENS = 2_000_000
+
+
+class Section(NamedTuple):
+    """The bytes of a file from `start` up to `stop`."""
+
+    start: int
+    stop: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +27,7 @@ class ReadingConfig:
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
     speaker: tuple[str, ...] = option((), "Person whose messages alone are kept of chats; may be repeated.")  # fmt: skip
     mask: Literal["chats", "all", "none"] = option("chats", "Texts in which numbers of phones, papers and accounts, e-mail and web addresses become █.")  # fmt: skip
+    section: Section | None = None  # of a file, if not all of it is read
 
 
 DEFAULT_READING = ReadingConfig()

@@ -15,7 +15,9 @@ _DOT = r"(?:[^\S\n\t]|[.‐‑–-])"
 _DASH = r"[‐‑–-]"
 # Numbers in the form of a phone number: years (2023-2024), prices (2500-3000).
 _RANGE = rf"(?:(?:1\d|20)\d\d{_DOT}?(?:1\d|20)\d\d|\d\d00{_DOT}?\d\d00)(?!\d)"
-_COUNTED = r"[^\S\n\t]?(?:€|(?:habitantes|pessoas|eleitores|euros|reais|dólares|contos|metros|toneladas)\b)"
+_COUNTED = (
+    r"[^\S\n\t]?(?:€|(?:habitantes|pessoas|eleitores|euros|reais|dólares|metros|toneladas)\b)"
+)
 _LETTERS = r"[\w/=&#%~+-]"  # that may end an address
 _DOMAIN = r"(?<![\w.@-])[a-z0-9-]+(?:\.[a-z0-9-]+)*"
 
