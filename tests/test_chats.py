@@ -88,6 +88,11 @@ def test_what_is_no_chat(text: str) -> None:
     assert not looks_like_whatsapp(text)
 
 
+def test_a_group_may_begin_with_what_happened_to_it() -> None:
+    events = [f"+55 11 90000-{n:04} entrou usando o link de convite" for n in range(300)]
+    assert looks_like_whatsapp(android(*events, *(f"Pessoa {n}: Parabéns!" for n in range(19))))
+
+
 def test_a_chat_may_be_cut_at_its_start() -> None:
     assert looks_like_whatsapp("e o pão\n" + android("Lia: sim", "Rui: não", "Lia: talvez"))
 
@@ -322,8 +327,8 @@ def test_a_long_chat_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a.json"])
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(opening, "MAX_PIECE", 2**16)
-    lines = [f"A vizinha contou {n} vezes. " * 10 for n in range(8000)]
+    monkeypatch.setattr(opening, "MAX_PIECE", 2**14)
+    lines = [f"A vizinha contou {n} vezes. " * 10 for n in range(3000)]
     if name == "a.txt":
         data = android(*(f"Lia: {line}" for line in lines))
     else:

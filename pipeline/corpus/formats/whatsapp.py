@@ -127,9 +127,11 @@ def looks_like_whatsapp(head: str) -> bool:
     lines = [line for line in head.split("\n") if line.strip()]
     started = [line for line in map(_start, lines) if line]
     spoken = [line.speaker for line in started if line.speaker]
+    told = sum(line.speaker == "" and bool(re.search(_VERB, line.text)) for line in started)
     return (
-        0 < len(started) <= 3 * len(spoken)
-        and len({*spoken}) <= max(8, 3 / 4 * len(spoken))  # an agenda has another name a line
+        bool(spoken)
+        and len(started) <= 3 * (len(spoken) + told)
+        and len({*spoken}) < max(20, len(spoken))  # an agenda has another name a line
         and len(started) >= min(2, len(lines))
         and 30 * len(started) >= len(lines)
         # A text that quotes a chat starts otherwise; a chat may be cut at its start.
