@@ -270,6 +270,11 @@ def test_telegram_cut_in_the_middle(tmp_path: Path) -> None:
         next(found)
 
 
+def test_other_json_is_no_chat(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="it is JSON, but no chat of Telegram"):
+        read(tmp_path / "a.json", '{"contacts": []}', format="telegram")
+
+
 # Speakers
 
 CHAT = android("José: um", "Lia Souza 🌸: dois", "Jose: três", "Rui: quatro", "Rui: cinco")

@@ -62,7 +62,7 @@ PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 FORMATS = (
     PLAIN,
     Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
-    Format("telegram", (), read_telegram, looks_like_telegram),
+    Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("markdown", (".md",), read_markdown),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
@@ -105,7 +105,7 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
-    return named[0] if named else PLAIN
+    return named[-1] if named else PLAIN  # the most general of that suffix
 
 
 def _refuse(what: str) -> NoReturn:

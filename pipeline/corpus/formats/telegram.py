@@ -51,7 +51,7 @@ def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
     except ImportError as error:
         raise ValueError("it is a chat of Telegram: pip install nextword-pt[documents]") from error
 
-    builder = None
+    builder, found = None, False
     try:
         # Not `ijson.items`, which tells of no chat where it ends.
         for prefix, event, value in ijson.parse(file, use_float=True):
@@ -65,9 +65,12 @@ def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
                         text = _text_of(row.get("text"), mask=mask)
                         yield Message(str(row.get("from") or "(deleted account)"), text)
             elif prefix.endswith("messages") and event == "end_array":
+                found = True
                 yield None
     except ijson.JSONError as error:
         raise ValueError(f"it is not JSON to its end ({str(error).splitlines()[0]})") from error
+    if not found:
+        raise ValueError("it is JSON, but no chat of Telegram")
 
 
 def _text_of(text: Any, *, mask: bool) -> str:
