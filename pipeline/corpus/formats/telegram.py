@@ -46,6 +46,16 @@ class _Utf8:
 
 def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
     """Yield the messages of each chat, and None after it."""
+    for row in _rows(file):
+        if row is None:
+            yield None
+        elif row.get("type") == "message":
+            text = _text_of(row.get("text"), mask=mask)
+            yield Message(str(row.get("from") or "(deleted account)"), text)
+
+
+def _rows(file: _Utf8) -> Iterator[dict[str, Any] | None]:
+    """Yield what each list of messages holds, and None after it."""
     try:
         import ijson
     except ImportError as error:
@@ -53,17 +63,15 @@ def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
 
     builder, found = None, False
     try:
-        # Not `ijson.items`, which tells of no chat where it ends.
+        # Not `ijson.items`, which does not tell where a list ends.
         for prefix, event, value in ijson.parse(file, use_float=True):
             if prefix.endswith("messages.item") and event == "start_map" and not builder:
-                builder, depth = ijson.ObjectBuilder(), prefix
+                builder, place = ijson.ObjectBuilder(), prefix
             if builder:
                 builder.event(event, value)
-                if event == "end_map" and prefix == depth:
-                    row, builder = builder.value, None
-                    if row.get("type") == "message":
-                        text = _text_of(row.get("text"), mask=mask)
-                        yield Message(str(row.get("from") or "(deleted account)"), text)
+                if event == "end_map" and prefix == place:
+                    yield builder.value
+                    builder = None
             elif prefix.endswith("messages") and event == "end_array":
                 found = True
                 yield None
