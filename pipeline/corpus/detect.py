@@ -18,8 +18,10 @@ from pipeline.corpus.formats.tagged import (
     read_tagged,
 )
 from pipeline.corpus.formats.tei import looks_like_tei, read_tei
+from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
+from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
 from pipeline.corpus.formats.wiki import (
     looks_like_mediawiki,
     looks_like_wikiextractor,
@@ -75,6 +77,8 @@ PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
+    Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
+    Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("markdown", (".md",), read_markdown),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
@@ -130,7 +134,7 @@ def detect(path: Path) -> Format:
             return known
     if suffix in _MARKED_UP:
         _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
-    return named[0] if named else PLAIN
+    return named[-1] if named else PLAIN  # the most general of that suffix
 
 
 def _refuse(what: str) -> NoReturn:
