@@ -1,7 +1,7 @@
 """Subtitles: SubRip, WebVTT, SubStation Alpha, MicroDVD and YouTube's .sbv.
 
-The libraries that read them (pysubs2, webvtt-py) take comments and names of cues for text, and
-stop at a broken time.
+Not with pysubs2, which takes comments, names of cues and broken times for text, and stops at a
+broken time of SubStation Alpha.
 """
 
 import html
