@@ -8,9 +8,16 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.json import (
+    looks_like_json,
+    looks_like_json_lines,
+    read_json,
+    read_json_lines,
+)
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
-from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.parquet import read_parquet_rows
+from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
 
@@ -58,8 +65,9 @@ PLAIN = Format("text", (".txt",), read_plain)
 FORMATS = (
     PLAIN,
     Format("markdown", (".md",), read_markdown),
-    Format("csv", (".csv", ".tsv"), read_separated),
-    Format("jsonl", (".jsonl",), read_json_lines),
+    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines),
+    Format("json", (".json",), read_json, looks_like_json),
+    Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
 )

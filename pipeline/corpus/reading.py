@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import count_mojibake
-from pipeline.corpus.formats.tables import row_paragraphs
+from pipeline.corpus.formats.cells import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
 
 
