@@ -14,10 +14,12 @@ from pipeline.corpus.formats.json import (
     read_json,
     read_json_lines,
 )
-from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
 from pipeline.corpus.formats.plain import read_plain
+from pipeline.corpus.formats.notebooks import looks_like_notebook, read_notebook
 from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
+from pipeline.corpus.formats.spreadsheets import read_spreadsheet
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
 
@@ -64,10 +66,17 @@ PLAIN = Format("text", (".txt",), read_plain)
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
-    Format("markdown", (".md",), read_markdown),
     Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines),
+    Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
     Format("json", (".json",), read_json, looks_like_json),
     Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
+    Format(
+        "markdown",
+        (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".rmd", ".qmd"),
+        read_markdown,
+        looks_like_markdown,
+    ),
+    Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
 )

@@ -111,7 +111,9 @@ def _read_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for one file or dataset."""
     if path.startswith(hub.PREFIX):
-        documents = read_texts(hub.read_dataset(path, text_column=reading.text_column or "text"), source)
+        documents = read_texts(
+            hub.read_dataset(path, text_column=reading.text_column or "text"), source
+        )
     else:
         documents = read_file(Path(path), source, reading)
     number, problem = 0, ""

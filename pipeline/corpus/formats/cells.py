@@ -30,6 +30,8 @@ _INLINE = re.compile(
     re.IGNORECASE,
 )
 
+_ANY_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+
 # A line break that a program wrote as "\n". Commands of LaTeX begin like that, too.
 _WRITTEN_BREAK = re.compile(
     r"(?:\\+r)?\\+n(?!(?:abla|eq|eg|u|ot|otin|i|mid|leq|geq|ew[a-z]+|ormalsize|oindent)\b)"
@@ -76,11 +78,13 @@ def clean_cell(text: str) -> str:
         if "&" not in text or (unescaped := _ENTITY.sub(_unescape, text)) == text:
             break
         text = unescaped
-    if "<" in text:
-        text = _HIDDEN.sub("", text)
-        text = _BLOCK.sub("\n", text)
-        text = _INLINE.sub("", text)
-    return text
+    return clean_html(text) if "<" in text else text
+
+
+def clean_html(text: str, *, all_tags: bool = False) -> str:
+    """Return a text without tags of HTML; "<3" and "<nome>" are none."""
+    text = _BLOCK.sub("\n", _HIDDEN.sub("", text))
+    return (_ANY_TAG if all_tags else _INLINE).sub("", text)
 
 
 def _unescape(entity: re.Match[str]) -> str:

@@ -19,6 +19,7 @@ _NAMES = frozenset(
 )
 _WORDS_OF_NAME = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _LINK = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+|(?:[\w.~-]*[/\\])+[\w.~-]+")
+_MAX_SHOWN = 20  # columns in a message
 _PROSE = 8  # words of a cell; names and categories have fewer
 
 
@@ -52,7 +53,7 @@ def choose_column(path: Path, columns: Mapping[str, Sequence[Any]], wanted: str)
     if found:
         return Column(found)
     looks = {name: _look_at(values) for name, values in columns.items()}
-    shown = ", ".join(f"{name}: {look.kind}" for name, look in looks.items())
+    shown = _shown(looks)
     if wanted:
         raise InputError(
             f"{path} has no column {wanted!r}: name the one that holds the text with "
@@ -67,6 +68,15 @@ def choose_column(path: Path, columns: Mapping[str, Sequence[Any]], wanted: str)
     if not best:
         raise ValueError(f"none of its columns holds text ({shown})")
     return Column(best[0], by_look=bool(best[0]))
+
+
+def _shown(looks: Mapping[str, _Look]) -> str:
+    """Return all columns and how they look; of very many, those of text."""
+    names = list(looks)
+    if len(names) > _MAX_SHOWN:
+        names.sort(key=lambda name: looks[name].kind != "text")
+    more = ", …" if len(names) > _MAX_SHOWN else ""
+    return ", ".join(f"{name}: {looks[name].kind}" for name in names[:_MAX_SHOWN]) + more
 
 
 def _by_name(columns: Mapping[str, Sequence[Any]], wanted: str) -> str:

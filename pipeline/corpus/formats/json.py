@@ -9,6 +9,7 @@ from typing import IO, Any, TypeGuard
 
 import ijson
 
+from pipeline import InputError
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import tables
@@ -100,11 +101,16 @@ def read_json(path: Path, config: ReadingConfig) -> Texts:
         shape = _find_shape(_leaves(file))
     chosen = _choose(path, shape, config)
     yield from tables.notes(chosen)
+    with open_lines(path) as (file, encoding):
+        yield from _documents(_leaves(file), shape, chosen.name, encoding)
+
+
+def _documents(leaves: Iterator[Leaf], shape: "_Shape", name: str, encoding: str) -> Texts:
     skipped, texts, size = SkippedRows(), list[str](), 0
     item: tuple[Step, ...] = ()
-    with open_lines(path) as (file, encoding):
-        for at, value in _leaves(file):
-            if value is None or ".".join(shape.names(at)) != chosen.name:
+    try:
+        for at, value in leaves:
+            if value is None or ".".join(shape.names(at)) != name:
                 continue
             if shape.item(at) != item or size > opening.MAX_PIECE:
                 yield from cell_texts("\n\n".join(texts), encoding)
@@ -113,8 +119,11 @@ def read_json(path: Path, config: ReadingConfig) -> Texts:
                 texts.append(value)
                 size += len(value)
             else:
-                skipped.add(f"{chosen.name!r} of {item[-1]} is not text")
+                skipped.add(f"{name!r} of {item[-1]} is not text")
+    except ValueError:  # the file is damaged: nothing before is lost
         yield from cell_texts("\n\n".join(texts), encoding)
+        raise
+    yield from cell_texts("\n\n".join(texts), encoding)
     yield from skipped.notes()
 
 
@@ -224,9 +233,14 @@ def _choose(path: Path, shape: _Shape, config: ReadingConfig) -> Column:
     """Return the column of the text; a single object must say that it holds text, or hold much."""
     if not shape.columns:
         raise ValueError("it holds no text")
-    chosen = choose_column(path, shape.columns, config.text_column)
-    values = shape.columns[chosen.name]
-    is_single = len(values) == 1 and not shape.several and chosen.by_look
-    if is_single and not is_name_of_text(chosen.name) and len(str(values[0])) < _ENOUGH:
+    is_single = not shape.several and all(len(values) == 1 for values in shape.columns.values())
+    try:
+        chosen = choose_column(path, shape.columns, config.text_column)
+    except InputError:
+        if config.text_column or not is_single:
+            raise
+        raise ValueError("it is one object with several texts, not a list of texts") from None
+    text = str(shape.columns[chosen.name][0])
+    if is_single and chosen.by_look and not is_name_of_text(chosen.name) and len(text) < _ENOUGH:
         raise ValueError(f"it holds settings, not text (the longest is {chosen.name!r})")
     return chosen
