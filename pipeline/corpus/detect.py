@@ -15,9 +15,9 @@ from pipeline.corpus.formats.json import (
     read_json_lines,
 )
 from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
-from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.notebooks import looks_like_notebook, read_notebook
 from pipeline.corpus.formats.parquet import read_parquet_rows
+from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.spreadsheets import read_spreadsheet
 from pipeline.corpus.formats.texts import Texts

@@ -15,7 +15,7 @@ from pipeline.corpus.opening import pieces
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _MAX_ESCAPES = 3  # of an entity: "&amp;amp;eacute;"
 
-_ATTRIBUTES = r"""(?:\s+[\w:-]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+)))*\s*"""
+_ATTRIBUTES = r"""(?:\s+[\w:-]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+))?)*\s*"""
 _HIDDEN = re.compile(
     rf"<!--.*?-->|<(script|style|iframe|svg){_ATTRIBUTES}>.*?</\1\s*>", re.DOTALL | re.IGNORECASE
 )
@@ -94,7 +94,7 @@ def _unescape(entity: re.Match[str]) -> str:
 
 
 def _break_lines(word: re.Match[str]) -> str:
-    """Break lines in what stands between two spaces, unless it is the path of a file."""
+    """Break lines and restore quotes in a word, unless it is the path of a file."""
     if _PATH.match(word[0]) or _OTHER_ESCAPE.search(word[0]):
         return word[0]
-    return _WRITTEN_BREAK.sub("\n", word[0])
+    return _WRITTEN_BREAK.sub("\n", word[0]).replace("\\'", "'").replace('\\"', '"')

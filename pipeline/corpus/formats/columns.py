@@ -49,7 +49,7 @@ def choose_column(path: Path, columns: Mapping[str, Sequence[Any]], wanted: str)
         InputError: There is no such column, or more than one that holds text.
         ValueError: No column holds text.
     """
-    found = _by_name(columns, wanted or "text")
+    found = _by_name(columns, wanted)
     if found:
         return Column(found)
     looks = {name: _look_at(values) for name, values in columns.items()}
@@ -80,13 +80,19 @@ def _shown(looks: Mapping[str, _Look]) -> str:
 
 
 def _by_name(columns: Mapping[str, Sequence[Any]], wanted: str) -> str:
-    """Return the column of that name, "" if there is none; case and a path before it may differ."""
+    """Return the column that the user names, "" if there is none, or several."""
+    name = _fold(wanted or "text")
     if wanted in columns:
         return wanted
-    folded = _fold(wanted)
-    same = [name for name in columns if _fold(name) == folded]
-    same = same or [name for name in columns if _fold(name).endswith(f".{folded}")]
+    same = [column for column in columns if _fold(column) == name]
+    if not same and wanted:  # "text" for "reviews.text"
+        same = _least_nested([column for column in columns if _fold(column).endswith(f".{name}")])
     return same[0] if len(same) == 1 else ""
+
+
+def _least_nested(names: Sequence[str]) -> list[str]:
+    depth = min((name.count(".") for name in names), default=0)
+    return [name for name in names if name.count(".") == depth]
 
 
 def _fold(name: str) -> str:
@@ -97,9 +103,9 @@ def _best(looks: Mapping[str, _Look]) -> list[str]:
     """Return the column that is clearly the text, or all that may be."""
     texts = [name for name, look in looks.items() if look.kind == "text"]
     texts.sort(key=lambda name: looks[name].length, reverse=True)
-    named = [name for name in texts if is_name_of_text(name)]
+    named = _least_nested([name for name in texts if is_name_of_text(name)])
     if not texts:  # a short one may be told by its name
-        short = ("single words", "names", "categories")
+        short = ("single words", "names", "categories", "codes")
         return [n for n in looks if is_name_of_text(n) and looks[n].kind in short]
     longest = looks[texts[0]].length
     if len(named) == 1 and looks[named[0]].length >= longest / 2:

@@ -1,5 +1,6 @@
 """JSON, and JSON lines."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +13,9 @@ import ijson
 from pipeline import InputError
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats import tables
+from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import SAMPLE_ROWS, Column, choose_column, is_name_of_text
+from pipeline.corpus.formats.columns import Column, choose_column, is_name_of_text
 from pipeline.corpus.formats.texts import SkippedRows, Texts
 from pipeline.corpus.opening import open_lines
 
@@ -52,7 +53,7 @@ def looks_like_json_lines(head: str) -> bool:
     objects = [value for line in lines if isinstance(value := _parse(line), dict)]
     if len(lines) == 1:  # it may be JSON
         nested = (isinstance(value, dict | list) for row in objects for value in row.values())
-        return bool(objects) and not any(nested)
+        return any(objects) and not any(nested)
     return len(objects) >= max(len(lines) / 2, 1)
 
 
@@ -173,6 +174,7 @@ class _Shape:
     columns: dict[str, list[Any]]  # the first values, by name
     root_is_list: bool  # though it is an object
     several: bool  # values at the top of the file
+    in_lists: set[str]  # names of what is in lists
 
     def names(self, at: Sequence[Step]) -> list[str]:
         """Return the keys of a value that are names."""
@@ -195,14 +197,16 @@ def _is_name(step: Step) -> TypeGuard[str]:
 def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
     """Look at the first values."""
     found: dict[tuple[str, ...], list[Any]] = {}  # by name
-    shape, in_lists = _Shape({}, False, False), False
+    shape, in_lists = _Shape({}, False, False, set()), set[tuple[str, ...]]()
     try:
         for number, (at, value) in enumerate(leaves):
-            values = found.setdefault(tuple(shape.names(at)), [])
-            if len(values) < SAMPLE_ROWS:
+            names = tuple(shape.names(at))
+            values = found.setdefault(names, [])
+            if len(values) < columns.SAMPLE_ROWS:
                 values.append(value[:_LONG] if isinstance(value, str) else value)
-            in_lists |= len(at) == 1 or len(shape.item(at)) > 1
             shape.several |= at[0] != 0
+            if len(at) == 1 or len(shape.item(at)) > 1:
+                in_lists.add(names)
             if number > _LOOKED_AT or len(found) > _MANY_NAMES:
                 break
     except ValueError:
@@ -210,8 +214,10 @@ def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
             raise
     shape.root_is_list = not in_lists and not shape.several and _is_list(found)
     for names, values in found.items():
-        names = names[shape.root_is_list :]
-        shape.columns.setdefault(".".join(names), []).extend(values[:SAMPLE_ROWS])
+        name = ".".join(names[shape.root_is_list :])
+        shape.columns.setdefault(name, []).extend(values[: columns.SAMPLE_ROWS])
+        if shape.several or shape.root_is_list or names in in_lists:
+            shape.in_lists.add(name)
     return shape
 
 
@@ -230,17 +236,19 @@ def _is_list(found: Mapping[tuple[str, ...], list[Any]]) -> bool:
 
 
 def _choose(path: Path, shape: _Shape, config: ReadingConfig) -> Column:
-    """Return the column of the text; a single object must say that it holds text, or hold much."""
+    """Return the column of the text; of a single object, only what certainly is text."""
     if not shape.columns:
         raise ValueError("it holds no text")
-    is_single = not shape.several and all(len(values) == 1 for values in shape.columns.values())
+    in_lists = {name: shape.columns[name] for name in shape.columns if name in shape.in_lists}
+    if config.text_column or len(in_lists) == len(shape.columns):
+        return choose_column(path, shape.columns, config.text_column)
+    with contextlib.suppress(ValueError):
+        return choose_column(path, in_lists, "")
     try:
-        chosen = choose_column(path, shape.columns, config.text_column)
+        chosen = choose_column(path, shape.columns, "")
     except InputError:
-        if config.text_column or not is_single:
-            raise
         raise ValueError("it is one object with several texts, not a list of texts") from None
     text = str(shape.columns[chosen.name][0])
-    if is_single and chosen.by_look and not is_name_of_text(chosen.name) and len(text) < _ENOUGH:
+    if chosen.by_look and not is_name_of_text(chosen.name) and len(text) < _ENOUGH:
         raise ValueError(f"it holds settings, not text (the longest is {chosen.name!r})")
     return chosen

@@ -33,25 +33,24 @@ _CREDITS = re.compile(r"(?:^[*+-] +(?:\*\*)?[^\n:]{2,30}:[^\n]*\n+){2,}\s*\Z", r
 _SAYS_LICENCE = re.compile(r"^[*+-] +(?:\*\*)?(?:licen[cs]e|licen[çc]a|copyright)\b", re.I | re.M)
 
 _FORMULA = r"[^$\n]*?[\\^_={}<>][^$\n]*?|[A-Za-z]|[\d.,+*/() -]*[A-Za-z][\d.,+*/() -]+[A-Za-z\d)]"
+_SOME = r"(?:(?!\n[^\S\n]*\n)[\s\S])+?"  # without an empty line
 _REPLACED = (
-    (r"<!--.*?(?:-->|\Z)", ""),
-    (r"\{\{[<%].*?[%>]\}\}|\{%.*?%\}|\{\{[^{}]*\}\}", ""),  # Hugo, Jekyll
+    (r"(?s)<!--.*?-->", ""),
+    (rf"\{{\{{[<%]{_SOME}[%>]\}}\}}|\{{%{_SOME}%\}}|\{{\{{[^{{}}]*\}}\}}", ""),  # Hugo, Jekyll
     (r"\{(?:[#.:] ?[\w.-][^{}\n]*|[\w-]+=[^{}\n]*)\}", ""),  # attributes
-    (r"\$\$(?:(?!\n[^\S\n]*\n)[^$])+\$\$", ""),
+    (rf"\$\${_SOME}\$\$", ""),
     (rf"(?<![\w$\\])\$(?=\S)(?:{_FORMULA})(?<=\S)\$(?![\w$])", ""),
     (r"^[^\S\n>]*:{3,}.*$", "\n"),
     (r"^\[\^[^\]\s]+\]:", "\n"),  # the text of a footnote stays
     (r"\[\^[^\]\s]+\]", ""),
     (r"[^\S\n]?\[-?@[\w:.-]+[^\]\n]*\]", ""),  # citations
+    (r"^[^\S\n]*(?:\[TOC\]|\[\[_TOC_\]\])[^\S\n]*$", ""),
     (r"!\[\[[^\]\n]*\]\]", ""),
     (r"\[\[(?:[^\]|\n]*\|)?([^\]|#\n]+)(?:#[^\]|\n]*)?\]\]", r"\1"),
     (r"^([^\S\n]*>[^\S\n]*)\[!\w+\][+-]?(.*)$", r"\1\2\n\1"),  # > [!note]
     (r"^([^\S\n]*(?:[-*+]|\d+[.)])[^\S\n]+)\[[ xX]\][^\S\n]", r"\1"),  # - [x] done
-    (r"^[^\S\n]*\[TOC\][^\S\n]*$", ""),
 )
-_ADDED = [
-    (re.compile(p, re.M | re.S if "<!--" in p or "{{" in p else re.M), by) for p, by in _REPLACED
-]
+_ADDED = [(re.compile(pattern, re.MULTILINE), by) for pattern, by in _REPLACED]
 _MDX = re.compile(
     r"^(?:import\s(?:.+?\sfrom\s+)?['\"].*?['\"];?[^\S\n]*$|export\s+(?:const|let|default|function)\b"
     r".*?(?=\n[^\S\n]*\n|\Z))|\{/\*.*?\*/\}|</?[A-Z][\w.]*(?:\s[^<>]*?)?/?>|^\s*\{[^{}\n]*\}\s*$",

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats import tables
+from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import SAMPLE_ROWS, choose_column
+from pipeline.corpus.formats.columns import choose_column
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
 
@@ -58,7 +58,7 @@ def _first_rows(table: Any, names: list[str]) -> list[dict[str, Any]]:
 
 
 def _rows(table: Any, names: list[str], batch_rows: int) -> Iterator[dict[str, Any]]:
-    batch_rows = min(batch_rows, SAMPLE_ROWS)
+    batch_rows = min(batch_rows, columns.SAMPLE_ROWS)
     for batch in table.iter_batches(batch_size=batch_rows, columns=names):
         yield from batch.to_pylist()
 

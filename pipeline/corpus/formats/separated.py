@@ -25,6 +25,7 @@ class _Dialect(NamedTuple):
 
     separator: str  # _NONE for one column
     quoted: bool = True  # whether a cell that begins with a quote ends with one
+    width: int = 0  # number of cells if the last may hold separators, else 0
 
 
 class _Parsed(NamedTuple):
@@ -66,7 +67,13 @@ def looks_like_table(head: str) -> bool:
     fit = sum(len(row.cells) == len(names) for row in rows)
     spaced = any(name != name.strip() for name in names)  # as after the comma of a sentence
     certain = dialect.separator == "\t" or len(names) > 2 or '"' in head
-    return all(names) and has_header(names) and not spaced and certain and fit > 0.95 * len(rows)
+    return (
+        all(names)
+        and has_header(names, rows[1:])
+        and not spaced
+        and certain
+        and fit > 0.95 * len(rows)
+    )
 
 
 def _named(separator: str) -> str:
@@ -112,6 +119,8 @@ def find_dialect(lines: list[str], separator: str) -> _Dialect:
             rows = list(_parse(lines, dialect))
         width = len(rows[0].cells) if rows else 0
         fit = sum(len(row.cells) == width for row in rows)
+        if '"' not in "".join(lines) and fit < len(rows) / 2 and is_name_of_text(rows[0].cells[-1]):
+            dialect = _Dialect(candidate, width=width)  # written without care
         if separator:
             return dialect
         if width > 1 and fit / len(rows) + width / 1e6 > most and not _is_prose(rows):
@@ -183,7 +192,7 @@ def _parse(lines: Iterable[str], dialect: _Dialect) -> Iterator[_Parsed]:
         if not line.strip():
             continue
         if '"' not in line or not dialect.quoted:
-            cells = line.rstrip("\r\n").split(separator)
+            cells = line.rstrip("\r\n").split(separator, dialect.width - 1)
         else:
             source.give_back(0)
             cells, mended = _quoted_cells(source, readers, separator, width)

@@ -10,7 +10,7 @@ from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import columns
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import Column, choose_column, is_name_of_text
+from pipeline.corpus.formats.columns import Column, choose_column
 from pipeline.corpus.formats.texts import Note, SkippedRows, Texts
 
 _SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$", re.DOTALL)
@@ -32,11 +32,11 @@ def read_table(
     first = next(rows, None)
     if first is None:
         return
-    names = [str(cell or "").strip() for cell in first.cells]
-    if not has_header(names, config.text_column):
-        rows = itertools.chain([first], rows)
-        names = [str(number) for number in range(1, len(names) + 1)]
     sample = take_sample(rows, lambda row: sum(len(str(cell)) for cell in row.cells))
+    names = [str(cell or "").strip() for cell in first.cells]
+    if not (config.text_column in names or has_header(names, sample)):
+        sample.insert(0, first)
+        names = [str(number) for number in range(1, len(names) + 1)]
     if not sample:
         return
     chosen = choose_column(path, _columns(names, sample), config.text_column)
@@ -51,18 +51,27 @@ def read_table(
     yield from skipped.notes()
 
 
-def has_header(cells: Sequence[str], text_column: str = "") -> bool:
+def has_header(first: Sequence[str], rows: Sequence[Row]) -> bool:
     """Return whether the first row of a table names its columns."""
-    if text_column in cells or any(map(is_name_of_text, filter(_is_name, cells))):
+    if any(cell.lower() in ("text", "texto") for cell in first):
         return True
-    return all(_is_name(cell) for cell in cells) and any(cells)
+    if all(map(_is_name, first)):
+        return any(first)
+    # The questions of a form are no names, but "Date and time" is no date.
+    return any(
+        _has_letters(cell) and values and not any(map(_has_letters, values))
+        for cell, values in zip(first, _columns(first, rows).values(), strict=False)
+    )
+
+
+def _has_letters(cell: Any) -> bool:
+    return any(map(str.isalpha, str(cell or "")))
 
 
 def _is_name(cell: str) -> bool:
     if not cell:
         return True
-    letters = any(map(str.isalpha, cell))
-    return letters and len(cell.split()) <= _NAME_WORDS and not _SENTENCE.search(cell)
+    return _has_letters(cell) and len(cell.split()) <= _NAME_WORDS and not _SENTENCE.search(cell)
 
 
 def _misfit(cells: Sequence[Any], width: int, place: int) -> str:
@@ -109,25 +118,19 @@ def read_values(
     """Yield the text of each row, whose only cell holds values by name, which may hold more."""
     sample = take_sample(rows, lambda row: sum(len(str(cell)) for cell in row.cells))
     found: dict[str, list[Any]] = {}
-    for row in sample:
-        for value in row.cells:
-            for name, leaf in leaves(value):
-                found.setdefault(name, []).append(leaf)
-    skipped = SkippedRows()
-    chosen = None
+    for value in (value for row in sample for value in row.cells):
+        for name, leaf in leaves(value):
+            found.setdefault(name, []).append(leaf)
+    name, skipped = "", SkippedRows()
     if found:
         chosen = choose_column(path, found, config.text_column)
         yield from notes(chosen)
+        name = chosen.name
     for row in itertools.chain(sample, rows):
-        problem = row.problem
-        texts: list[str] = []
-        for value in row.cells if chosen else ():
-            inside = [leaf for leaf in values_at(value, chosen.name) if leaf is not None]
-            texts = [leaf for leaf in inside if isinstance(leaf, str)]
-            if len(texts) < len(inside):
-                problem = f"holds no text in {chosen.name!r}"
-        if problem:
-            skipped.add(f"{row.place} {problem}")
+        inside = [leaf for value in row.cells for leaf in values_at(value, name)]
+        texts = [leaf for leaf in inside if isinstance(leaf, str)]
+        if row.problem or len(texts) + inside.count(None) < len(inside):
+            skipped.add(f"{row.place} {row.problem or f'holds no text in {name!r}'}")
         yield from cell_texts("\n\n".join(texts), encoding)
     yield from skipped.notes()
 
