@@ -4,6 +4,9 @@ import dataclasses
 
 from pipeline.config import option
 
+# Tokens, about, that a held-out split has at most: each epoch reads all of valid.
+HELD_OUT_TOKENS = 2_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class ReadingConfig:
@@ -11,6 +14,7 @@ class ReadingConfig:
 
     text_column: str = option("", "Column of tables, JSON, Parquet and data sets that holds text; \"reviews.text\" is one inside another.  [default: text, or else the one that clearly holds text]")  # fmt: skip
     separator: str = option("", "Character between the cells of .csv and .tsv, or tab.  [default: found by looking]")  # fmt: skip
+    strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """JSON, and JSON lines."""
 
-import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -242,8 +241,11 @@ def _choose(path: Path, shape: _Shape, config: ReadingConfig) -> Column:
     in_lists = {name: shape.columns[name] for name in shape.columns if name in shape.in_lists}
     if config.text_column or len(in_lists) == len(shape.columns):
         return choose_column(path, shape.columns, config.text_column)
-    with contextlib.suppress(ValueError):
+    try:
         return choose_column(path, in_lists, "")
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
     try:
         chosen = choose_column(path, shape.columns, "")
     except InputError:
