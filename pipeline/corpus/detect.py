@@ -66,9 +66,9 @@ PLAIN = Format("text", (".txt",), read_plain)
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
-    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines),
     Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
     Format("json", (".json",), read_json, looks_like_json),
+    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines),
     Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
     Format(
         "markdown",

@@ -85,8 +85,9 @@ def _parse(line: str) -> Any:
 
 
 def looks_like_json(head: str) -> bool:
-    """Return whether a text is the start of JSON with strings in it."""
-    if head.lstrip()[:1] not in ("{", "["):
+    """Return whether a text is the start of JSON with strings in it, and no JSON lines."""
+    lines = head.count("\n") > 1 and looks_like_json_lines(head)
+    if lines or head.lstrip()[:1] not in ("{", "["):
         return False
     outside = _STRING.sub('""', head)
     return '"' in outside and _OUTSIDE_STRINGS.fullmatch(outside) is not None
@@ -99,7 +100,12 @@ def read_json(path: Path, config: ReadingConfig) -> Texts:
     """
     with open_lines(path) as (file, encoding):
         shape = _find_shape(_leaves(file))
-    chosen = _choose(path, shape, config)
+    try:
+        chosen = _choose(path, shape, config)
+    except ValueError:
+        if shape.damage:
+            raise shape.damage from None
+        raise
     yield from tables.notes(chosen)
     with open_lines(path) as (file, encoding):
         yield from _documents(_leaves(file), shape, chosen.name, encoding)
@@ -174,6 +180,7 @@ class _Shape:
     root_is_list: bool  # though it is an object
     several: bool  # values at the top of the file
     in_lists: set[str]  # names of what is in lists
+    damage: ValueError | None = None  # where looking ended
 
     def names(self, at: Sequence[Step]) -> list[str]:
         """Return the keys of a value that are names."""
@@ -208,9 +215,8 @@ def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
                 in_lists.add(names)
             if number > _LOOKED_AT or len(found) > _MANY_NAMES:
                 break
-    except ValueError:
-        if not found:
-            raise
+    except ValueError as error:
+        shape.damage = error
     shape.root_is_list = not in_lists and not shape.several and _is_list(found)
     for names, values in found.items():
         name = ".".join(names[shape.root_is_list :])

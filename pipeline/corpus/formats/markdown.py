@@ -32,13 +32,14 @@ _FENCED = re.compile(
 _CREDITS = re.compile(r"(?:^[*+-] +(?:\*\*)?[^\n:]{2,30}:[^\n]*\n+){2,}\s*\Z", re.MULTILINE)
 _SAYS_LICENCE = re.compile(r"^[*+-] +(?:\*\*)?(?:licen[cs]e|licen[çc]a|copyright)\b", re.I | re.M)
 
-_FORMULA = r"[^$\n]*?[\\^_={}<>][^$\n]*?|[A-Za-z]|[\d.,+*/() -]*[A-Za-z][\d.,+*/() -]+[A-Za-z\d)]"
+_FORMULA = r"[^$\n]*?[\\^_={}<>][^$\n]*?|[\d.,+*/() -]*[A-Za-z][\d.,+*/() -]+[A-Za-z\d)]"
 _SOME = r"(?:(?!\n[^\S\n]*\n)[\s\S])+?"  # without an empty line
 _REPLACED = (
     (r"(?s)<!--.*?-->", ""),
     (rf"\{{\{{[<%]{_SOME}[%>]\}}\}}|\{{%{_SOME}%\}}|\{{\{{[^{{}}]*\}}\}}", ""),  # Hugo, Jekyll
     (r"\{(?:[#.:] ?[\w.-][^{}\n]*|[\w-]+=[^{}\n]*)\}", ""),  # attributes
     (rf"\$\${_SOME}\$\$", ""),
+    (r"(?<![\w$\\])\$([A-Za-z])\$(?![\w$])", r"\1"),
     (rf"(?<![\w$\\])\$(?=\S)(?:{_FORMULA})(?<=\S)\$(?![\w$])", ""),
     (r"^[^\S\n>]*:{3,}.*$", "\n"),
     (r"^\[\^[^\]\s]+\]:", "\n"),  # the text of a footnote stays
