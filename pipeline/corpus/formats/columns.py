@@ -30,7 +30,7 @@ class Column(NamedTuple):
     by_look: bool = False  # not by its name: worth telling
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """How a column looks."""
 
     kind: str  # "text", or what it is instead
@@ -52,7 +52,7 @@ def choose_column(path: Path, columns: Mapping[str, Sequence[Any]], wanted: str)
     found = _by_name(columns, wanted)
     if found:
         return Column(found)
-    looks = {name: _look_at(values) for name, values in columns.items()}
+    looks = {name: look_at(values) for name, values in columns.items()}
     shown = _shown(looks)
     if wanted:
         raise InputError(
@@ -70,7 +70,7 @@ def choose_column(path: Path, columns: Mapping[str, Sequence[Any]], wanted: str)
     return Column(best[0], by_look=bool(best[0]))
 
 
-def _shown(looks: Mapping[str, _Look]) -> str:
+def _shown(looks: Mapping[str, Look]) -> str:
     """Return all columns and how they look; of very many, those of text."""
     names = list(looks)
     if len(names) > _MAX_SHOWN:
@@ -99,7 +99,7 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
-def _best(looks: Mapping[str, _Look]) -> list[str]:
+def _best(looks: Mapping[str, Look]) -> list[str]:
     """Return the column that is clearly the text, or all that may be."""
     texts = [name for name, look in looks.items() if look.kind == "text"]
     texts.sort(key=lambda name: looks[name].length, reverse=True)
@@ -122,16 +122,17 @@ def is_name_of_text(name: str) -> bool:
     return bool(words) and words[-1].lower() in _NAMES
 
 
-def _look_at(values: Sequence[Any]) -> _Look:
+def look_at(values: Sequence[Any]) -> Look:
+    """Return how the values of a column look."""
     filled = [value for value in values if value is not None and str(value).strip()]
     texts = [value for value in filled if isinstance(value, str)]
     if not filled:
-        return _Look("empty", 0.0)
+        return Look("empty", 0.0)
     if len(texts) < len(filled) / 2:
-        return _Look("numbers", 0.0)
+        return Look("numbers", 0.0)
     length = sum(map(len, texts)) / len(values)
     words = sum(len(text.split()) for text in texts) / len(texts)
-    return _Look(_kind(texts, words), length)
+    return Look(_kind(texts, words), length)
 
 
 def _kind(texts: Sequence[str], words: float) -> str:

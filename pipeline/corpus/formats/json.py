@@ -64,7 +64,7 @@ def _rows(file: IO[str]) -> Iterator[tables.Row]:
         value = _parse(line)
         if value is None:
             yield tables.Row(place, problem="is not JSON")
-        elif not isinstance(value, dict):
+        elif not isinstance(value, dict | str):
             yield tables.Row(place, problem="is not a JSON object")
         else:
             yield tables.Row(place, [value])
@@ -124,7 +124,7 @@ def _documents(leaves: Iterator[Leaf], shape: "_Shape", name: str, encoding: str
             if isinstance(value, str):
                 texts.append(value)
                 size += len(value)
-            else:
+            elif isinstance(at[-1], str):  # lists may hold numbers, too
                 skipped.add(f"{name!r} of {item[-1]} is not text")
     except ValueError:  # the file is damaged: nothing before is lost
         yield from cell_texts("\n\n".join(texts), encoding)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from pipeline import InputError
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.columns import SAMPLE_ROWS, is_name_of_text
-from pipeline.corpus.formats.tables import Row, has_header, read_table
+from pipeline.corpus.formats.columns import SAMPLE_ROWS, is_name_of_text, look_at
+from pipeline.corpus.formats.tables import Row, as_names, has_header, preamble, read_table
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_lines
 
@@ -26,15 +26,6 @@ class _Dialect(NamedTuple):
     separator: str  # _NONE for one column
     quoted: bool = True  # whether a cell that begins with a quote ends with one
     width: int = 0  # number of cells if the last may hold separators, else 0
-
-
-class _Parsed(NamedTuple):
-    """A row."""
-
-    number: int  # of its first line
-    cells: list[str]
-    problem: str = ""
-    mended: bool = False  # whether its quotes are not those of CSV
 
 
 def read_separated(path: Path, config: ReadingConfig) -> Texts:
@@ -60,20 +51,25 @@ def looks_like_table(head: str) -> bool:
     if lines and _excel_separator(lines[0]):
         return True
     dialect = find_dialect(lines, "")
-    rows = [row for row in _rows(lines, dialect) if row]
+    rows = list(_rows(lines, dialect))
     if dialect.separator == _NONE or len(rows) < 3:
         return False
-    names = [str(cell) for cell in rows[0].cells]
-    fit = sum(len(row.cells) == len(names) for row in rows)
-    spaced = any(name != name.strip() for name in names)  # as after the comma of a sentence
-    certain = dialect.separator == "\t" or len(names) > 2 or '"' in head
-    return (
-        all(names)
-        and has_header(names, rows[1:])
-        and not spaced
-        and certain
-        and fit > 0.95 * len(rows)
-    )
+    width = len(rows[0].cells)
+    fit = sum(len(row.cells) == width for row in rows)
+    if fit <= 0.95 * len(rows):
+        return False
+    if dialect.separator == "\t" and fit == len(rows) > 4 and _is_numbered(rows):
+        return True
+    spaced = any(name != name.strip() for name in rows[0].cells)  # as in a sentence
+    certain = dialect.separator == "\t" or width > 2 or '"' in head
+    return certain and not spaced and all(rows[0].cells) and has_header(rows)
+
+
+def _is_numbered(rows: Sequence[Row]) -> bool:
+    """Return whether each row is a number and a text, without names of columns."""
+    if not all(row.cells[0].isdecimal() for row in rows):
+        return False
+    return len(rows[0].cells) == 2 and look_at([row.cells[1] for row in rows]).kind == "text"
 
 
 def _named(separator: str) -> str:
@@ -111,24 +107,27 @@ def find_dialect(lines: list[str], separator: str) -> _Dialect:
     best, most = _Dialect(_NONE), 0.0
     for candidate in (separator,) if separator else _SEPARATORS:
         dialect = _Dialect(candidate)
-        rows = list(_parse(lines, dialect))
+        rows = list(_rows(lines, dialect))
         # Not the last, whose end may be missing.
         whole = rows[: max(len(rows) * 9 // 10, 50)]
         if candidate == "\t" and any(row.problem or row.mended for row in whole):
             dialect = _Dialect("\t", quoted=False)  # tweets, with quotes of their own
-            rows = list(_parse(lines, dialect))
-        width = len(rows[0].cells) if rows else 0
-        fit = sum(len(row.cells) == width for row in rows)
-        if '"' not in "".join(lines) and fit < len(rows) / 2 and is_name_of_text(rows[0].cells[-1]):
-            dialect = _Dialect(candidate, width=width)  # written without care
+            rows = list(_rows(lines, dialect))
+        rows = rows[preamble(rows) :]
+        names = as_names(rows[0]) if rows else []
+        fit = sum(len(row.cells) == len(names) for row in rows)
+        careless = '"' not in "".join(lines) and fit < len(rows) / 2
+        if careless and is_name_of_text(names[-1]):
+            dialect = _Dialect(candidate, width=len(names))
         if separator:
             return dialect
-        if width > 1 and fit / len(rows) + width / 1e6 > most and not _is_prose(rows):
-            best, most = dialect, fit / len(rows) + width / 1e6
+        score = fit / max(len(rows), 1) + len(names) / 1e6
+        if len(names) > 1 and score > most and not _is_prose(rows):
+            best, most = dialect, score
     return best
 
 
-def _is_prose(rows: Sequence[_Parsed]) -> bool:
+def _is_prose(rows: Sequence[Row]) -> bool:
     """Return whether the separators are those of sentences: a space follows each."""
     if any(map(is_name_of_text, rows[0].cells)):
         return False
@@ -171,11 +170,6 @@ class _Lines:
 
 
 def _rows(lines: Iterable[str], dialect: _Dialect) -> Iterator[Row]:
-    for row in _parse(lines, dialect):
-        yield Row(f"line {row.number}", row.cells, row.problem)
-
-
-def _parse(lines: Iterable[str], dialect: _Dialect) -> Iterator[_Parsed]:
     """Yield the rows; where one is broken, the next begins at the next line."""
     source, separator = _Lines(lines), dialect.separator
     readers = [
@@ -200,7 +194,7 @@ def _parse(lines: Iterable[str], dialect: _Dialect) -> Iterator[_Parsed]:
                 cells, problem = _unquoted_cells(source, separator, width)
                 mended = True
         width = width or len(cells)
-        yield _Parsed(number, cells, problem, mended)
+        yield Row(f"line {number}", cells, problem, mended)
 
 
 def _unescape(line: str) -> str:

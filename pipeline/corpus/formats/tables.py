@@ -10,10 +10,11 @@ from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import columns
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import Column, choose_column
+from pipeline.corpus.formats.columns import Column, choose_column, is_name_of_text
 from pipeline.corpus.formats.texts import Note, SkippedRows, Texts
 
 _SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$", re.DOTALL)
+_MAX_PREAMBLE = 10  # rows
 _NAME_WORDS = 4  # the name of a column has no more
 
 
@@ -23,19 +24,21 @@ class Row(NamedTuple):
     place: str  # "line 7"
     cells: Sequence[Any] = ()
     problem: str = ""  # what to say after the place: "is not a row of a table"
+    mended: bool = False  # its quotes are not those of CSV
 
 
 def read_table(
     path: Path, rows: Iterator[Row], config: ReadingConfig, encoding: str = "utf-8"
 ) -> Texts:
     """Yield the cells of the text column; rows that have too many or too few are skipped."""
-    first = next(rows, None)
-    if first is None:
-        return
     sample = take_sample(rows, lambda row: sum(len(str(cell)) for cell in row.cells))
-    names = [str(cell or "").strip() for cell in first.cells]
-    if not (config.text_column in names or has_header(names, sample)):
-        sample.insert(0, first)
+    del sample[: preamble(sample)]
+    if not sample:
+        return
+    names = as_names(sample[0])
+    if config.text_column in names or has_header(sample):
+        del sample[0]
+    else:
         names = [str(number) for number in range(1, len(names) + 1)]
     if not sample:
         return
@@ -51,8 +54,25 @@ def read_table(
     yield from skipped.notes()
 
 
-def has_header(first: Sequence[str], rows: Sequence[Row]) -> bool:
+def as_names(row: Row) -> list[str]:
+    """Return the cells of a row as names of columns."""
+    return [str(cell or "").strip() for cell in row.cells]
+
+
+def preamble(rows: Sequence[Row]) -> int:
+    """Return the number of rows before the names of the columns, such as a title."""
+    names = [as_names(row) for row in rows]
+    start = next((place for place, row in enumerate(names) if sum(map(bool, row)) > 1), 0)
+    fit = sum(len(row) == len(names[start]) for row in names[start:])
+    certain = start < _MAX_PREAMBLE and fit > max(2, 0.9 * (len(rows) - start))
+    if not certain or any(map(is_name_of_text, itertools.chain(*names[:start]))):
+        return 0
+    return start if all(map(_is_name, names[start])) else 0
+
+
+def has_header(rows: Sequence[Row]) -> bool:
     """Return whether the first row of a table names its columns."""
+    first = as_names(rows[0])
     if any(cell.lower() in ("text", "texto") for cell in first):
         return True
     if all(map(_is_name, first)):
@@ -60,7 +80,7 @@ def has_header(first: Sequence[str], rows: Sequence[Row]) -> bool:
     # The questions of a form are no names, but "Date and time" is no date.
     return any(
         _has_letters(cell) and values and not any(map(_has_letters, values))
-        for cell, values in zip(first, _columns(first, rows).values(), strict=False)
+        for cell, values in zip(first, _columns(first, rows[1:]).values(), strict=False)
     )
 
 
