@@ -1,11 +1,12 @@
 """JSON, and JSON lines."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import IO, Any
 
 import ijson
 
@@ -26,6 +27,7 @@ _OUTSIDE_STRINGS = re.compile(
 _NO_NUMBER = re.compile(r'((?<!\\)":\s*)(?:NaN|-?Infinity)\b')
 _LOOKED_AT = 1_000_000  # values
 _MANY_NAMES = 10_000  # of different values: they are no names
+_WINDOW = 20_000
 _LONG = 1000  # characters of a value that are looked at
 _ENOUGH = 200  # characters; an object of its own with a shorter text holds settings
 # Of objects whose keys are numbers or other ids: they are lists.
@@ -116,7 +118,7 @@ def _documents(leaves: Iterator[Leaf], shape: "_Shape", name: str, encoding: str
     item: tuple[Step, ...] = ()
     try:
         for at, value in leaves:
-            if value is None or ".".join(shape.names(at)) != name:
+            if value is None or shape.name(at) != name:
                 continue
             if shape.item(at) != item or size > opening.MAX_PIECE:
                 yield from cell_texts("\n\n".join(texts), encoding)
@@ -148,7 +150,9 @@ class _Utf8:
             cut = len(text) if end or cut < 0 else cut - 1
             self._rest = text[cut:]
             if cut or end:
-                return _NO_NUMBER.sub(r"\1null", text[:cut]).encode()
+                text = text[:cut]
+                wrong = "NaN" in text or "Infinity" in text
+                return (_NO_NUMBER.sub(r"\1null", text) if wrong else text).encode()
         return b""
 
 
@@ -182,9 +186,13 @@ class _Shape:
     in_lists: set[str]  # names of what is in lists
     damage: ValueError | None = None  # where looking ended
 
-    def names(self, at: Sequence[Step]) -> list[str]:
+    def names(self, at: Sequence[Step]) -> list[Step]:
         """Return the keys of a value that are names."""
         return [step for step in at[1 + self.root_is_list :] if _is_name(step)]
+
+    def name(self, at: Sequence[Step]) -> str:
+        """Return the column of a value."""
+        return ".".join(map(str, self.names(at)))
 
     def item(self, at: tuple[Step, ...]) -> tuple[Step, ...]:
         """Return where the item of the outermost list is that holds a value."""
@@ -196,17 +204,20 @@ class _Shape:
         return at[: place + 1]
 
 
-def _is_name(step: Step) -> TypeGuard[str]:
+@functools.lru_cache(maxsize=10_000)
+def _is_name(step: Step) -> bool:
     return isinstance(step, str) and not _ID.fullmatch(step)
 
 
 def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
     """Look at the first values."""
-    found: dict[tuple[str, ...], list[Any]] = {}  # by name
-    shape, in_lists = _Shape({}, False, False, set()), set[tuple[str, ...]]()
+    found: dict[tuple[Step, ...], list[Any]] = {}  # by name
+    recent, in_lists = set[tuple[Step, ...]](), set[tuple[Step, ...]]()
+    shape = _Shape({}, False, False, set())
     try:
-        for number, (at, value) in enumerate(leaves):
+        for number, (at, value) in enumerate(leaves, start=1):
             names = tuple(shape.names(at))
+            recent.add(names)
             values = found.setdefault(names, [])
             if len(values) < columns.SAMPLE_ROWS:
                 values.append(value[:_LONG] if isinstance(value, str) else value)
@@ -215,20 +226,24 @@ def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
                 in_lists.add(names)
             if number > _LOOKED_AT or len(found) > _MANY_NAMES:
                 break
+            if number % _WINDOW == 0:
+                if len(recent) == len(found) > 1:  # a list goes on like this, lists of columns not
+                    break
+                recent.clear()
     except ValueError as error:
         shape.damage = error
     shape.root_is_list = not in_lists and not shape.several and _is_list(found)
     for names, values in found.items():
-        name = ".".join(names[shape.root_is_list :])
+        name = ".".join(map(str, names[shape.root_is_list :]))
         shape.columns.setdefault(name, []).extend(values[: columns.SAMPLE_ROWS])
         if shape.several or shape.root_is_list or names in in_lists:
             shape.in_lists.add(name)
     return shape
 
 
-def _is_list(found: Mapping[tuple[str, ...], list[Any]]) -> bool:
+def _is_list(found: Mapping[tuple[Step, ...], list[Any]]) -> bool:
     """Return whether the keys of an object are ids of texts or of objects of the same form."""
-    inside: dict[str, set[tuple[str, ...]]] = {}
+    inside: dict[Step, set[tuple[Step, ...]]] = {}
     for names in found:
         inside.setdefault(names[0], set()).add(names[1:])
     if len(found) > _MANY_NAMES:
