@@ -54,21 +54,23 @@ class Format:
         read: Yields the documents of a file.
         looks_like: Whether the first 64 KiB of a text are of this format. Without it, only the
             name of a file tells.
+        end: What ends a document, where a long file may be cut; without it, files are read whole.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: Callable[[Path, ReadingConfig], Texts]
     looks_like: Callable[[str], bool] | None = None
+    end: bytes = b""  # a regular expression
 
 
-PLAIN = Format("text", (".txt",), read_plain)
+PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
     Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
     Format("json", (".json",), read_json, looks_like_json),
-    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines),
+    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
     Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
     Format(
         "markdown",

@@ -12,7 +12,7 @@ import ijson
 
 from pipeline import InputError
 from pipeline.corpus import opening
-from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
 from pipeline.corpus.formats.columns import Column, choose_column, is_name_of_text
@@ -42,8 +42,12 @@ Leaf = tuple[tuple[Step, ...], Any]  # where a value is (keys, and places in lis
 
 def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
     """Yield the text of each line; lines that are no JSON object are skipped."""
-    with open_lines(path) as (file, encoding):
-        yield from tables.read_values(path, _rows(file), config, encoding)
+    first: list[tables.Row] = []
+    if config.section and config.section.start:  # the column is that of the whole file
+        with open_lines(path, Section(0, opening.MAX_PIECE)) as (file, _):
+            first = tables.take_sample(_rows(file), tables.row_size)
+    with open_lines(path, config.section) as (file, encoding):
+        yield from tables.read_values(path, _rows(file), config, encoding, first=first)
 
 
 def looks_like_json_lines(head: str) -> bool:

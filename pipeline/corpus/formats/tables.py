@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ def read_table(
     path: Path, rows: Iterator[Row], config: ReadingConfig, encoding: str = "utf-8"
 ) -> Texts:
     """Yield the cells of the text column; rows that have too many or too few are skipped."""
-    sample = take_sample(rows, lambda row: sum(len(str(cell)) for cell in row.cells))
+    sample = take_sample(rows, row_size)
     del sample[: preamble(sample)]
     if not sample:
         return
@@ -112,7 +112,11 @@ def _columns(names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
     return found
 
 
-def take_sample(rows: Iterator[Any], size: Any) -> list[Any]:
+def row_size(row: Row) -> int:
+    return sum(len(str(cell)) for cell in row.cells)
+
+
+def take_sample(rows: Iterator[Any], size: Callable[[Any], int]) -> list[Any]:
     """Return the first rows, to be looked at; `size` tells how many characters one has."""
     found, characters = [], 0
     for row in itertools.islice(rows, columns.SAMPLE_ROWS):
@@ -133,12 +137,25 @@ def notes(column: Column) -> Iterator[Note]:
 
 
 def read_values(
-    path: Path, rows: Iterator[Row], config: ReadingConfig, encoding: str = "utf-8"
+    path: Path,
+    rows: Iterator[Row],
+    config: ReadingConfig,
+    encoding: str = "utf-8",
+    *,
+    first: Sequence[Row] = (),
 ) -> Texts:
-    """Yield the text of each row, whose only cell holds values by name, which may hold more."""
-    sample = take_sample(rows, lambda row: sum(len(str(cell)) for cell in row.cells))
+    """Yield the text of each row, whose only cell holds values by name, which may hold more.
+
+    Args:
+        path: File of the rows.
+        rows: What to read.
+        config: May name the column.
+        encoding: Of the file.
+        first: Rows at the start of the file, if `rows` begin later.
+    """
+    sample = [] if first else take_sample(rows, row_size)
     found: dict[str, list[Any]] = {}
-    for value in (value for row in sample for value in row.cells):
+    for value in (value for row in first or sample for value in row.cells):
         for name, leaf in leaves(value):
             found.setdefault(name, []).append(leaf)
     name, skipped = "", SkippedRows()
