@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.corpus import opening
-from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.formats.cells import clean_cell, row_paragraphs
 from pipeline.corpus.formats.json import looks_like_json, looks_like_json_lines
 from pipeline.corpus.formats.markdown import looks_like_markdown, markdown_paragraphs
@@ -235,6 +235,19 @@ def test_lines_of_json_that_hold_no_text_are_counted(tmp_path: Path) -> None:
     assert note == Note("4 rows were skipped: line 2 is not JSON", 4)
 
 
+def test_a_section_of_json_lines_has_the_column_of_the_file(tmp_path: Path) -> None:
+    rows = [{"texto": text} for text in SENTENCES] * 3 + [{"resumo": "Nada mais que um resumo."}]
+    lines = [json.dumps(row) + "\n" for row in rows]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(lines))
+    for first in range(1, len(lines) + 1):
+        edge = len("".join(lines[:first]))
+        section = Section(edge, path.stat().st_size)
+        found = list(read_file(path, "a.jsonl", ReadingConfig(section=section)))
+        texts = [row.text for row in found if not isinstance(row, Note)]
+        assert texts == (SENTENCES * 3)[first:]
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 def test_json_of_many_forms_holds_the_same_texts(tmp_path: Path, indent: int | None) -> None:
     rows = [{"n": n, "texto": text} for n, text in enumerate(SENTENCES)]
@@ -347,6 +360,9 @@ def test_prose_looks_like_no_table_json_or_markdown() -> None:
         "\n".join(verses),
         "[1] Rosa, A.\n[2] Lima, B.\n",
         "{Era uma vez}\n",
+        "abacate\tfruta do abacateiro\nbule\tvaso para o café\ncuia\tvaso de cabaça\n",
+        "arroz,feijão,sal\nmilho,couve,alho\nfubá,ovo,leite\n",
+        "Capítulo I\tA ponte\t5\nCapítulo II\tO rio\t19\nCapítulo III\tA volta\t40\n",
         "— Sim;\n— Não;\n",
     ]
     for text in prose:

@@ -11,7 +11,14 @@ from pipeline import InputError
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.columns import SAMPLE_ROWS, is_name_of_text, look_at
-from pipeline.corpus.formats.tables import Row, as_names, has_header, preamble, read_table
+from pipeline.corpus.formats.tables import (
+    Row,
+    as_names,
+    by_column,
+    has_header,
+    preamble,
+    read_table,
+)
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_lines
 
@@ -52,17 +59,23 @@ def looks_like_table(head: str) -> bool:
         return True
     dialect = find_dialect(lines, "")
     rows = list(_rows(lines, dialect))
+    rows = rows[preamble(rows) :]
     if dialect.separator == _NONE or len(rows) < 3:
         return False
-    width = len(rows[0].cells)
-    fit = sum(len(row.cells) == width for row in rows)
+    names = as_names(rows[0])
+    fit = sum(len(row.cells) == len(names) for row in rows)
     if fit <= 0.95 * len(rows):
         return False
     if dialect.separator == "\t" and fit == len(rows) > 4 and _is_numbered(rows):
         return True
-    spaced = any(name != name.strip() for name in rows[0].cells)  # as in a sentence
-    certain = dialect.separator == "\t" or width > 2 or '"' in head
-    return certain and not spaced and all(rows[0].cells) and has_header(rows)
+    named = any(map(is_name_of_text, names))
+    spaced = any(name != cell for name, cell in zip(names, rows[0].cells, strict=True))
+    if spaced or not all(names) or not has_header(rows):  # as in a sentence
+        return False
+    # Verses may have a comma each, and a glossary has two columns.
+    certain = len(names) > 2 or (dialect.quoted and '"' in head) or (named and "\t" in head)
+    looks = map(look_at, by_column(names, rows[1:]).values())
+    return certain and (named or any(look.kind == "text" for look in looks))
 
 
 def _is_numbered(rows: Sequence[Row]) -> bool:

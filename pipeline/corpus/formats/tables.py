@@ -42,7 +42,7 @@ def read_table(
         names = [str(number) for number in range(1, len(names) + 1)]
     if not sample:
         return
-    chosen = choose_column(path, _columns(names, sample), config.text_column)
+    chosen = choose_column(path, by_column(names, sample), config.text_column)
     yield from notes(chosen)
     place, skipped = names.index(chosen.name), SkippedRows()
     for row in itertools.chain(sample, rows):
@@ -80,7 +80,7 @@ def has_header(rows: Sequence[Row]) -> bool:
     # The questions of a form are no names, but "Date and time" is no date.
     return any(
         _has_letters(cell) and values and not any(map(_has_letters, values))
-        for cell, values in zip(first, _columns(first, rows[1:]).values(), strict=False)
+        for cell, values in zip(first, by_column(first, rows[1:]).values(), strict=False)
     )
 
 
@@ -103,7 +103,8 @@ def _misfit(cells: Sequence[Any], width: int, place: int) -> str:
     return ""
 
 
-def _columns(names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
+def by_column(names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Return the cells of rows by the name of their column."""
     found: dict[str, list[Any]] = {name: [] for name in names}
     for row in rows:
         if not row.problem and len(row.cells) >= len(names):
