@@ -2,12 +2,12 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+DOCUMENTS = ["openpyxl>=3.1"]
 HUB = ["datasets>=5,<6"]
 SUBWORD = ["sentencepiece>=0.2.3"]
 SPARK = ["pyspark>=4,<5"]
 LEXICON = ["wordfreq>=3.1"]
 LITERT = ["ai-edge-litert>=2.1"]
-DOCUMENTS = ["ijson>=3.3"]
 
 setup(
     name="nextword-pt",
@@ -42,6 +42,7 @@ setup(
         "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",
+        "ijson>=3.3",
         "fastapi>=0.115",
         "uvicorn>=0.30",
     ],

@@ -437,8 +437,10 @@ def test_a_corpus_of_many_formats(tmp_path: Path):
         "d.parquet": ("utf-8", 30),
         "notas.md": ("utf-8", 1),
     }
-    with pytest.raises(InputError, match=r"no column 'text': .*--text-column \(texto, nota\)"):
-        ingested(folder)
+    with pytest.raises(
+        InputError, match=r"no column 'text': .*--text-column \(texto: text, nota: numbers\)"
+    ):
+        ingested(folder, reading=ReadingConfig(text_column="text"))
 
 
 def test_strict_stops_at_a_file_that_cannot_be_read(tmp_path: Path):

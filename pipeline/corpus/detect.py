@@ -8,13 +8,22 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
+from pipeline.corpus.formats.json import (
+    looks_like_json,
+    looks_like_json_lines,
+    read_json,
+    read_json_lines,
+)
 from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
-from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
 from pipeline.corpus.formats.no_prose import NO_PROSE
+from pipeline.corpus.formats.notebooks import looks_like_notebook, read_notebook
+from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.plain import read_plain
+from pipeline.corpus.formats.separated import looks_like_table, read_separated
+from pipeline.corpus.formats.spreadsheets import read_spreadsheet
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
-from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.tagged import (
     looks_like_numbered,
     looks_like_tagged,
@@ -84,10 +93,10 @@ FORMATS = (
     PLAIN,
     Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
     Format("telegram", (".json",), read_telegram, looks_like_telegram),
-    Format("markdown", (".md",), read_markdown),
-    Format("verses", (".tsv",), read_verses, looks_like_verses),
-    Format("csv", (".csv", ".tsv"), read_separated),
-    Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
+    Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
+    Format("json", (".json",), read_json, looks_like_json),
+    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
+    Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
     Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),
@@ -117,6 +126,14 @@ FORMATS = (
         looks_like_subtitles,
     ),
     Format("latex", (".tex", ".ltx"), read_latex, looks_like_latex),
+    Format("verses", (".tsv",), read_verses, looks_like_verses),
+    Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
+    Format(
+        "markdown",
+        (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".rmd", ".qmd"),
+        read_markdown,
+        looks_like_markdown,
+    ),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.

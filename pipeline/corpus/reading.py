@@ -15,7 +15,7 @@ from pipeline.corpus import hub
 from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import count_mojibake
-from pipeline.corpus.formats.tables import row_paragraphs
+from pipeline.corpus.formats.cells import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
 from pipeline.corpus.mask import mask_private
 from pipeline.corpus.splits import text_id
@@ -118,7 +118,7 @@ def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFra
 def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for a row of the table of files."""
     if file.path.startswith(hub.PREFIX):
-        texts = hub.read_dataset(file.path, text_column=reading.text_column)
+        texts = hub.read_dataset(file.path, text_column=reading.text_column or "text")
         documents = read_texts(texts, file.source, reading)
     else:
         section = Section(file.start, file.stop) if file.stop else None
