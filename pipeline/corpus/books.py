@@ -5,8 +5,8 @@ import re
 
 from pipeline.corpus.gutenberg import remove_gutenberg
 from pipeline.corpus.hyphens import count_whole_words, join
+from pipeline.corpus.layout import continued_lines, undo_double_spacing
 from pipeline.corpus.page_marks import remove_page_marks
-from pipeline.corpus.wrapping import continues, find_wrapping
 
 # The marks of quoted lines in e-mail.
 _QUOTED = re.compile(r"^(?:>[^\S\n]?)+", re.MULTILINE)
@@ -25,7 +25,8 @@ def paragraphs(text: str) -> list[str]:
     have fitted:
 
         A vizinha contou que o cachorro da padaria tinha passado a noite na calçada,
-        debaixo do toldo, sem latir uma só vez.             <- "—" would have fitted
+        debaixo do toldo, sem latir uma só vez, até que o padeiro chegou, já de dia,
+        com o pão na cesta e a chave na mão.                <- "—" would have fitted
         — Ele espera o padeiro, disse ela.
 
     is two paragraphs. Verse, dialogue and headings end early and keep their lines, and so does a
@@ -38,9 +39,11 @@ def paragraphs(text: str) -> list[str]:
     if len(text.splitlines()) < 2:  # as most rows of tables
         clean = " ".join(text.split())
         return [clean] if clean else []
+    if 3 * (text.count("\n\n") + text.count("\n \n")) >= text.count("\n"):
+        text = undo_double_spacing(text)
     lines, resumed = remove_page_marks(remove_gutenberg(text))
-    wrapping = find_wrapping(lines)
-    if wrapping is None and not resumed:
+    continued = continued_lines(lines) | resumed
+    if not continued:
         if any(spaces in text for spaces in _IRREGULAR_SPACES):
             return [" ".join(line.split()) for line in lines if line]
         return [line.strip() for line in lines if line]  # three times as fast
@@ -51,7 +54,7 @@ def paragraphs(text: str) -> list[str]:
     joined: list[list[str]] = []  # the lines of each paragraph
     for place, line in enumerate(lines):
         clean = " ".join(line.split())
-        if clean and (place in resumed or (wrapping and continues(lines, place - 1, wrapping))):
+        if clean and place in continued:
             joined[-1][-1:] = join(joined[-1][-1], clean, words, syllables)
         elif clean:
             joined.append([clean])

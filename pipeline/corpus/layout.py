@@ -1,0 +1,158 @@
+"""Tell which lines continue a paragraph, from widths and empty lines."""
+
+import collections
+import itertools
+import statistics
+from collections.abc import Iterator, Sequence, Set
+
+from pipeline.corpus.wrapping import (
+    ITEM,
+    PARAGRAPH_END,
+    Wrapping,
+    continues,
+    find_wrapping,
+    opens_in_lower_case,
+)
+
+# Of a page break among unwrapped lines, as of a page mark.
+_MIN_PAGES = 3
+_MIN_INTERRUPTION_RATE = 0.2
+_MIN_PARAGRAPH = 80  # characters of an unwrapped line of prose
+
+
+def continued_lines(lines: Sequence[str]) -> Set[int]:
+    """Return the indices of lines that continue the paragraph of the line, if any, before."""
+    wrapping = find_wrapping(lines)
+    if wrapping is None:
+        return _hand_wrapped(lines) | _across_gaps(lines, None)
+    found = {
+        place + 1
+        for place, lengths in wrapping.lengths.items()
+        if continues(
+            lines[place],
+            lines[place + 1],
+            lengths,
+            wrapping.widths.get(place, wrapping.width),
+            wrapping,
+        )
+    }
+    return found | _across_gaps(lines, wrapping)
+
+
+def _across_gaps(lines: Sequence[str], wrapping: Wrapping | None) -> Set[int]:
+    """Return the lines that go on after the empty lines of a page break."""
+    if all(lines):
+        return set()
+    gaps = collections.Counter[int]()
+    cut = collections.defaultdict[int, list[tuple[int, int]]](list)  # size -> those in a sentence
+    filled = [place for place, line in enumerate(lines) if line]
+    for before, after in itertools.pairwise(filled):
+        size = after - before - 1
+        gaps[size] += 1
+        if size and _goes_on(lines[before], lines[after]):
+            cut[size].append((before, after))
+    usual = gaps.most_common(1)[0][0] if gaps else 0
+    found = set[int]()
+    for size, places in cut.items():
+        many = max(_MIN_PAGES, _MIN_INTERRUPTION_RATE * gaps[size])
+        if wrapping is None:
+            long = [after for before, after in places if len(lines[before]) >= _MIN_PARAGRAPH]
+            found.update(long if size > max(usual, 1) and len(long) >= many else ())
+            continue
+        full = [after for before, after in places if _fits(lines, before, after, wrapping)]
+        found.update(full)
+        if len(full) >= many and (size > 1 or not wrapping.blank_parted):
+            strict = wrapping._replace(blank_parted=False)
+            found.update(
+                after
+                for before, after in itertools.pairwise(filled)
+                if after - before - 1 == size and _fits(lines, before, after, strict)
+            )
+    return found
+
+
+def _goes_on(line: str, after: str) -> bool:
+    """Return whether a sentence clearly goes on."""
+    return (
+        opens_in_lower_case(after)
+        and not PARAGRAPH_END.search(line)
+        and not ITEM.match(after.lstrip())
+    )
+
+
+def _fits(lines: Sequence[str], before: int, after: int, wrapping: Wrapping) -> bool:
+    """Return whether a full line goes on after a gap."""
+    line, start = lines[before], lines[after]
+    lengths = (wrapping.measure(line), wrapping.measure(f"{line} {start.split(maxsplit=1)[0]}"))
+    width = wrapping.widths.get(before - 1, wrapping.width)
+    return lengths[1] > width and continues(line, start, lengths, width, wrapping)
+
+
+# Lines that a writer broke
+
+
+def _hand_wrapped(lines: Sequence[str]) -> Set[int]:
+    """Return the lines inside paragraphs that were wrapped by hand, at no common width.
+
+    Most lines must go on in lower case, be longer than verse, and the paragraphs between empty
+    lines must end in a sentence's end.
+    """
+    blocks = [block for block in _blocks(lines) if len(block) > 1]
+    inner = [place for block in blocks for place in block[:-1]]
+    if len(blocks) < 2 or len(inner) < 5 or not _is_prose(lines, inner):
+        return set()
+    ended = sum(PARAGRAPH_END.search(lines[block[-1]]) is not None for block in blocks)
+    longest = statistics.quantiles([len(lines[place]) for place in inner])[2]
+    if ended < 0.6 * len(blocks) or longest < 58:
+        return set()
+    return {
+        place for block in blocks if _is_prose(lines, block[:-1]) for place in block[1:]
+    }
+
+
+def _is_prose(lines: Sequence[str], places: Sequence[int]) -> bool:
+    """Return whether lines of a block, all but its last, were broken inside sentences."""
+    going_on = sum(_goes_on(lines[place], lines[place + 1]) for place in places)
+    return (
+        going_on >= 0.5 * len(places)
+        and statistics.median(len(lines[place]) for place in places) >= 45
+    )
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[list[int]]:
+    """Yield the lines between empty lines, or from one item or speech to the next."""
+    block: list[int] = []
+    for place, line in enumerate(lines):
+        start = line.lstrip()
+        opens = ITEM.match(start) or (
+            start[:1] in "—–-" and block and PARAGRAPH_END.search(lines[block[-1]])
+        )
+        if block and (not line or opens):
+            yield block
+            block = []
+        if line:
+            block.append(place)
+    if block:
+        yield block
+
+
+# Double spacing
+
+
+def undo_double_spacing(text: str) -> str:
+    """Drop the empty line after every line, if lines were wrapped; two become one."""
+    lines = text.splitlines()
+    filled = [place for place, line in enumerate(lines) if line.strip()]
+    gaps = collections.Counter(b - a - 1 for a, b in itertools.pairwise(filled))
+    total = gaps.total()
+    if total < 8 or gaps[0] > 0.03 * total or gaps[1] < 0.5 * total:
+        return text
+    kept = []
+    for before, after in itertools.pairwise([-1, *filled]):
+        kept += [""] * (after - before - 2)
+        kept.append(lines[after].rstrip())
+    wrapping = find_wrapping(kept)
+    if wrapping is None:
+        return text
+    going_on = sum(opens_in_lower_case(kept[place + 1]) for place in wrapping.lengths)
+    return "\n".join(kept) if going_on >= 0.25 * total else text
