@@ -94,29 +94,29 @@ def _fits(lines: Sequence[str], before: int, after: int, wrapping: Wrapping) -> 
 def _hand_wrapped(lines: Sequence[str]) -> Set[int]:
     """Return the lines inside paragraphs that were wrapped by hand, at no common width.
 
-    Most lines must go on in lower case, be longer than verse, and the paragraphs between empty
-    lines must end in a sentence's end.
+    Most lines must go on in lower case and be longer than verse, and what stands between empty
+    lines must end as paragraphs do. Then empty lines decide, except in stanzas, lists, speeches
+    and addresses.
     """
     blocks = [block for block in _blocks(lines) if len(block) > 1]
     inner = [place for block in blocks for place in block[:-1]]
-    if len(blocks) < 2 or len(inner) < 5 or not _is_prose(lines, inner):
+    if len(blocks) < 2 or len(inner) < 5:
         return set()
+    sizes = [len(lines[place]) for place in inner]
+    going_on = sum(_goes_on(lines[place], lines[place + 1]) for place in inner)
     ended = sum(PARAGRAPH_END.search(lines[block[-1]]) is not None for block in blocks)
-    longest = statistics.quantiles([len(lines[place]) for place in inner])[2]
-    if ended < 0.6 * len(blocks) or longest < 58:
+    prose = statistics.median(sizes) >= 45 and statistics.quantiles(sizes)[2] >= 58
+    if not prose or going_on < 0.5 * len(inner) or ended < 0.6 * len(blocks):
         return set()
-    return {
-        place for block in blocks if _is_prose(lines, block[:-1]) for place in block[1:]
-    }
+    return {place for block in blocks if _is_prose(lines, block[:-1]) for place in block[1:]}
 
 
 def _is_prose(lines: Sequence[str], places: Sequence[int]) -> bool:
-    """Return whether lines of a block, all but its last, were broken inside sentences."""
-    going_on = sum(_goes_on(lines[place], lines[place + 1]) for place in places)
-    return (
-        going_on >= 0.5 * len(places)
-        and statistics.median(len(lines[place]) for place in places) >= 45
-    )
+    """Return whether the lines of a block, all but its last, break sentences."""
+    sizes = [len(lines[place]) for place in places]
+    broken = sum(opens_in_lower_case(lines[place + 1]) for place in places)
+    verse = max(sizes) < (35 if len(sizes) < 3 else 50)
+    return min(sizes) >= 55 or (3 * broken >= len(places) and not verse)
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ from pipeline.corpus.wrapping import MIN_WIDTH, PARAGRAPH_END, opens_in_lower_ca
 # sentences: at least twice, and in a share of their occurrences (half of all pages end in
 # mid-sentence, fewer in dialogue).
 _MAX_MARK = MIN_WIDTH - 1
-_MAX_MARKS_AT_BREAK = 3
+_MAX_MARKS_AT_BREAK = 6
 _MIN_INTERRUPTIONS = 2
 _MIN_INTERRUPTION_RATE = 0.2
 # Characters from one mark to the next of its kind: a page may be nearly empty, but most are not.
@@ -21,7 +21,17 @@ _MIN_MEDIAN_PAGE = 500
 _MAX_NUMBER_STEP = 10
 _MIN_PAGES = 3
 _PAGE_NUMBER = re.compile(r"(?<!\d)(\d{1,4})\W*$|^\W*(\d{1,4})(?!\d)")
-_SAYS_PAGE = re.compile(r"\W*(?:pg|p[áa]g|p[áa]gina|page)\b\W*#\W*", re.IGNORECASE)
+_SAYS_PAGE = re.compile(
+    r"\W*(?:pg|p[áa]g|p[áa]gina|page)\b\W*#(?:\s*(?:de|of|/)\s*#)?\W*", re.IGNORECASE
+)
+# What differs in the running heads of gazettes: "Nº 58, segunda-feira, 25 de março de 2024".
+_DATE = re.compile(
+    r"\d+(?:\.\d{3})*|\b(?:(?:segunda|terça|quarta|quinta|sexta)(?:-feira)?|sábado|domingo|janeiro|"
+    r"fevereiro|março|abril|maio|junho|julho|agosto|setembro|outubro|novembro|dezembro)\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\d+")
+_MAX_HEAD = 250  # characters
 _AFTER_NUMBER = tuple("0123456789-–—]).}")
 
 
@@ -37,8 +47,9 @@ def remove_page_marks(text: str) -> tuple[list[str], Set[int]]:
     tops.remove(0)
 
     filled = [place for place, line in enumerate(lines) if line]
-    breaks = _find_breaks(lines, filled, tops)
-    marks = _find_marks(lines, filled, breaks)
+    prose = _find_prose(lines, filled)
+    breaks = _find_breaks(lines, filled, tops, prose)
+    marks = _find_marks(lines, filled, breaks, prose)
     if not marks and not tops:
         return lines, set()
 
@@ -55,46 +66,63 @@ def remove_page_marks(text: str) -> tuple[list[str], Set[int]]:
     return [lines[place] for place in kept], numbers
 
 
-def _is_short(line: str) -> bool:
-    return len(line.lstrip()) <= _MAX_MARK
+def _find_prose(lines: Sequence[str], filled: Sequence[int]) -> Set[int]:
+    """Return the lines that are too long for a mark, and no head that comes again and again."""
+    long = {place for place in filled if len(lines[place].lstrip()) > _MAX_MARK}
+    kinds = {
+        place: _kind(line)[0]
+        for place in long
+        if _NUMBER.search(line := lines[place]) or line.isupper()
+    }
+    counts = collections.Counter(kinds.values())
+    return long - {
+        place
+        for place, kind in kinds.items()
+        if counts[kind] >= _MIN_PAGES
+        and len(kind) < _MAX_HEAD
+        and not kind[:1].islower()
+        and kind != kind.lower()
+    }
 
 
 def _find_breaks(
-    lines: Sequence[str], filled: Sequence[int], tops: Set[int]
+    lines: Sequence[str], filled: Sequence[int], tops: Set[int], prose: Set[int]
 ) -> Set[tuple[int, int]]:
     """Return (before, after) of sentences that short lines, or a form feed, interrupt."""
     breaks = set()
     for number, after in enumerate(filled):
-        if not _is_short(lines[after - 1] if after else "") and after not in tops:
+        if after - 1 in prose and after not in tops:
             continue  # as nearly all lines
         if not opens_in_lower_case(lines[after]):
             continue
         above = filled[max(number - 1 - _MAX_MARKS_AT_BREAK, 0) : number]
-        prose = [place for place in above if not _is_short(lines[place])]
-        if not prose or PARAGRAPH_END.search(lines[prose[-1]]):
+        before = next((place for place in reversed(above) if place in prose), None)
+        if before is None or PARAGRAPH_END.search(lines[before]):
             continue
-        before = prose[-1]
         if before != above[-1] or any(place in tops for place in range(before + 1, after + 1)):
             breaks.add((before, after))
     return breaks
 
 
 def _find_marks(
-    lines: Sequence[str], filled: Sequence[int], breaks: Set[tuple[int, int]]
+    lines: Sequence[str],
+    filled: Sequence[int],
+    breaks: Set[tuple[int, int]],
+    prose: Set[int],
 ) -> Set[int]:
     """Return the indices of page numbers and running heads."""
     # The line after must be prose too: letters end in short lines.
     interrupting = {
         place
         for before, after in breaks
-        if not _is_short(lines[after])
+        if after in prose
         for place in range(before + 1, after)
         if lines[place]
     }
     counts = collections.Counter(_kind(lines[place])[0] for place in interrupting)
     often = (kind for kind, count in counts.items() if count >= _MIN_INTERRUPTIONS)
     kinds = {kind for kind in often if not kind[:1].islower()}
-    short = [place for place in filled if _is_short(lines[place])]
+    short = [place for place in filled if place not in prose]
     if not kinds:  # but a line may say that it is a page number
         short = [place for place in short if lines[place].endswith(_AFTER_NUMBER)]
     if not short:
@@ -134,8 +162,13 @@ def _find_marks(
 
 
 def _kind(line: str) -> tuple[str, int]:
-    """Return a line with # for its first or last number, and that number, 0 for none."""
+    """Return a line with # for its first or last number, and that number, 0 for none.
+
+    Of several numbers and dates nothing is left, and the number is 0.
+    """
     clean = " ".join(line.split())
+    if len(_NUMBER.findall(clean)) > 1:
+        return _DATE.sub("#", clean), 0
     match = _PAGE_NUMBER.search(clean)
     if not match:
         return clean, 0

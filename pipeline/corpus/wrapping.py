@@ -36,6 +36,8 @@ _MIN_STEP = 8  # characters from one width to the next: proportional type has al
 # Automatic captions are wrapped at 32 to 42 characters, and have no marks.
 _MIN_CAPTION = 25
 
+Pairs = Mapping[int, tuple[str, str]]  # a line and the next, neither empty, by the line's index
+
 
 class Wrapping(NamedTuple):
     """The widths at which lines were wrapped, in characters (of average width if proportional)."""
@@ -82,14 +84,13 @@ def find_wrapping(lines: Sequence[str]) -> Wrapping | None:
     for measure in measures:
         if best.support > 0.95 * len(continued):  # monospaced type explains them
             break
-        lengths = {
-            place: (measure(line), measure(f"{line} {after.split(maxsplit=1)[0]}"))
-            for place, (line, after) in pairs.items()
-        }
+        lengths = _measure(pairs, measure)
         width, support = _most_common_width(lengths, continued)
         if support > best.support:
             best = Wrapping(width, support, measure, lengths)
-    if best.support < 0.8 * len(continued) and (several := _several_widths(lines, continued)):
+    if best.support < 0.8 * len(continued) and (
+        several := _several_widths(lines, pairs, continued)
+    ):
         best = several
     long = sum(length > 0.85 * best.width for length, _ in best.lengths.values())
     if best.support < max(len(continued) / 2, long / 3):
@@ -103,6 +104,18 @@ def find_wrapping(lines: Sequence[str]) -> Wrapping | None:
         best = best._replace(captions=_are_captions(lines, continued, best))
         return best if best.captions else None
     return best._replace(blank_parted=_is_blank_parted(lines, best))
+
+
+def _measure(pairs: Pairs, measure: Callable[[str], float]) -> dict[int, tuple[float, float]]:
+    words = dict[str, float]()  # with the space before
+    lengths = {}
+    for place, (line, after) in pairs.items():
+        word = after.split(maxsplit=1)[0]
+        if word not in words:
+            words[word] = measure(f" {word}")
+        length = measure(line)
+        lengths[place] = (length, length + words[word])
+    return lengths
 
 
 def _last_lines(lines: Sequence[str]) -> Iterator[str]:
@@ -130,13 +143,11 @@ def _most_common_width(
     return width, support
 
 
-def _several_widths(lines: Sequence[str], continued: Sequence[int]) -> Wrapping | None:
+def _several_widths(
+    lines: Sequence[str], pairs: Pairs, continued: Sequence[int]
+) -> Wrapping | None:
     """Return widths that explain nearly all lines, as items of several levels have them."""
-    lengths = {
-        place: (float(len(line)), float(len(f"{line} {after.split(maxsplit=1)[0]}")))
-        for place, (line, after) in enumerate(itertools.pairwise(lines))
-        if line and after
-    }
+    lengths = _measure(pairs, len)
     rest, known = list(continued), dict[int, float]()
     found: list[float] = []
     while len(rest) > 0.05 * len(continued):
