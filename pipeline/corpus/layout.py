@@ -11,6 +11,7 @@ from pipeline.corpus.wrapping import (
     Wrapping,
     continues,
     find_wrapping,
+    measure_pairs,
     opens_in_lower_case,
 )
 
@@ -83,7 +84,7 @@ def _goes_on(line: str, after: str) -> bool:
 def _fits(lines: Sequence[str], before: int, after: int, wrapping: Wrapping) -> bool:
     """Return whether a full line goes on after a gap."""
     line, start = lines[before], lines[after]
-    lengths = (wrapping.measure(line), wrapping.measure(f"{line} {start.split(maxsplit=1)[0]}"))
+    (lengths,) = measure_pairs({before: (line, start)}, wrapping.measure).values()
     width = wrapping.widths.get(before - 1, wrapping.width)
     return lengths[1] > width and continues(line, start, lengths, width, wrapping)
 

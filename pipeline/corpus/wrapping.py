@@ -44,7 +44,7 @@ class Wrapping(NamedTuple):
 
     width: float
     support: int  # number of lines that show it
-    measure: Callable[[str], float]
+    measure: Callable[[str], int]
     # Of each line before another, by index: its length, alone and with the next line's first word.
     lengths: Mapping[int, tuple[float, float]]
     widths: Mapping[int, float] = {}  # of the lines wrapped at another width
@@ -52,12 +52,17 @@ class Wrapping(NamedTuple):
     blank_parted: bool = False  # whether an empty line ends each paragraph
 
 
-def _proportional_length(line: str) -> float:
-    """Return the length of a line in proportional type, in characters of average width."""
+def _monospaced_length(line: str) -> int:
+    """Return the length of a line in tenths of a character."""
+    return 10 * len(line)
+
+
+def _proportional_length(line: str) -> int:
+    """Return the length of a line in proportional type, in tenths of an average character."""
     characters = line.encode("cp1252", errors="replace")
     narrow = len(characters) - len(characters.translate(None, _NARROW))
     wide = len(characters) - len(characters.translate(None, _WIDE))
-    return len(line) - 0.4 * narrow + 0.5 * wide
+    return 10 * len(line) - 4 * narrow + 5 * wide
 
 
 def opens_in_lower_case(line: str) -> bool:
@@ -79,12 +84,12 @@ def find_wrapping(lines: Sequence[str]) -> Wrapping | None:
     continued = [place for place, (_, after) in pairs.items() if opens_in_lower_case(after)]
     if len(continued) < 2:
         return None
-    best = Wrapping(0.0, 0, len, {})
-    measures: tuple[Callable[[str], float], ...] = (len, _proportional_length)
+    best = Wrapping(0.0, 0, _monospaced_length, {})
+    measures: tuple[Callable[[str], int], ...] = (_monospaced_length, _proportional_length)
     for measure in measures:
         if best.support > 0.95 * len(continued):  # monospaced type explains them
             break
-        lengths = _measure(pairs, measure)
+        lengths = measure_pairs(pairs, measure)
         width, support = _most_common_width(lengths, continued)
         if support > best.support:
             best = Wrapping(width, support, measure, lengths)
@@ -106,15 +111,16 @@ def find_wrapping(lines: Sequence[str]) -> Wrapping | None:
     return best._replace(blank_parted=_is_blank_parted(lines, best))
 
 
-def _measure(pairs: Pairs, measure: Callable[[str], float]) -> dict[int, tuple[float, float]]:
-    words = dict[str, float]()  # with the space before
+def measure_pairs(pairs: Pairs, measure: Callable[[str], int]) -> dict[int, tuple[float, float]]:
+    """Return the lengths of the first lines, alone and with the first word of the second."""
+    words = dict[str, int]()  # with the space before
     lengths = {}
     for place, (line, after) in pairs.items():
         word = after.split(maxsplit=1)[0]
         if word not in words:
             words[word] = measure(f" {word}")
         length = measure(line)
-        lengths[place] = (length, length + words[word])
+        lengths[place] = (length / 10, (length + words[word]) / 10)
     return lengths
 
 
@@ -147,7 +153,7 @@ def _several_widths(
     lines: Sequence[str], pairs: Pairs, continued: Sequence[int]
 ) -> Wrapping | None:
     """Return widths that explain nearly all lines, as items of several levels have them."""
-    lengths = _measure(pairs, len)
+    lengths = measure_pairs(pairs, _monospaced_length)
     rest, known = list(continued), dict[int, float]()
     found: list[float] = []
     while len(rest) > 0.05 * len(continued):
@@ -159,7 +165,7 @@ def _several_widths(
         rest = [place for place in rest if place not in known]
         found.append(width)
     widths = _spread(lines, lengths, known)
-    return Wrapping(max(found), len(known), len, lengths, widths)
+    return Wrapping(max(found), len(known), _monospaced_length, lengths, widths)
 
 
 def _spread(
@@ -233,12 +239,14 @@ def continues(
     length, with_next_word = lengths
     start = after.lstrip()
     full = with_next_word > width
+    lower = start[0].islower()
+    item = not (lower and start[:2].isalpha()) and ITEM.match(start)
+    if lower and not item:
+        return full or length > 0.67 * width or wrapping.captions
     ends = PARAGRAPH_END.search(line)
-    if ITEM.match(start):
+    if item:
         unfinished = not ends and line[-1] != "," and _MAY_BE_ITEM.match(start)
         return full and bool(unfinished or _NEEDS_MORE.search(line))
-    if start[0].islower():
-        return full or length > 0.67 * width or wrapping.captions
     if not ends:
         heading = line.isupper() and not start.isupper()
         return (full or length > 0.85 * width) and not heading
