@@ -1,10 +1,9 @@
 """Turn books into paragraphs, without line breaks, page marks and Project Gutenberg's text."""
 
-import collections
 import re
 
 from pipeline.corpus.gutenberg import remove_gutenberg
-from pipeline.corpus.hyphens import count_whole_words, join
+from pipeline.corpus.hyphens import NO_SPELLING, Spelling, close_hyphens, join, read_spelling
 from pipeline.corpus.layout import continued_lines, undo_double_spacing
 from pipeline.corpus.page_marks import remove_page_marks
 
@@ -38,24 +37,29 @@ def paragraphs(text: str) -> list[str]:
         text = _QUOTED.sub("", text)
     if len(text.splitlines()) < 2:  # as most rows of tables
         clean = " ".join(text.split())
-        return [clean] if clean else []
+        return _close_hyphens([clean]) if clean else []
     if 3 * (text.count("\n\n") + text.count("\n \n")) >= text.count("\n"):
         text = undo_double_spacing(text)
     lines, resumed = remove_page_marks(remove_gutenberg(text))
     continued = continued_lines(lines) | resumed
+    if any(spaces in text for spaces in _IRREGULAR_SPACES):
+        clean_lines = [" ".join(line.split()) for line in lines]
+    else:
+        clean_lines = [line.strip() for line in lines]  # three times as fast
     if not continued:
-        if any(spaces in text for spaces in _IRREGULAR_SPACES):
-            return [" ".join(line.split()) for line in lines if line]
-        return [line.strip() for line in lines if line]  # three times as fast
-    # Few lines end in a hyphen of their own. If many do, words are split between syllables.
-    hyphens = sum(line[-1:] == "-" for line in lines)
-    syllables = hyphens > max(2, len(lines) / 20)
-    words = count_whole_words(lines) if hyphens else collections.Counter[str]()
+        return _close_hyphens([line for line in clean_lines if line])
+    cut = any(line[-1:] == "-" for line in lines)
+    spelling = read_spelling(lines) if cut else NO_SPELLING
     joined: list[list[str]] = []  # the lines of each paragraph
-    for place, line in enumerate(lines):
-        clean = " ".join(line.split())
-        if clean and place in continued:
-            joined[-1][-1:] = join(joined[-1][-1], clean, words, syllables)
-        elif clean:
-            joined.append([clean])
-    return ["".join(parts) for parts in joined]
+    for place, line in enumerate(clean_lines):
+        if line and place in continued:
+            joined[-1][-1:] = join(joined[-1][-1], line, spelling)
+        elif line:
+            joined.append([line])
+    return _close_hyphens(["".join(parts) for parts in joined], spelling)
+
+
+def _close_hyphens(found: list[str], spelling: Spelling = NO_SPELLING) -> list[str]:
+    if any("- " in paragraph for paragraph in found):
+        return [close_hyphens(paragraph, spelling) for paragraph in found]
+    return found

@@ -24,9 +24,14 @@ _MIN_PARAGRAPH = 80  # characters of an unwrapped line of prose
 def continued_lines(lines: Sequence[str]) -> Set[int]:
     """Return the indices of lines that continue the paragraph of the line, if any, before."""
     wrapping = find_wrapping(lines)
+    cut = {
+        place
+        for place, (line, after) in enumerate(itertools.pairwise(lines), start=1)
+        if line[-1:] == "-" and line[-2:-1].isalpha() and opens_in_lower_case(after)
+    }
     if wrapping is None:
-        return _hand_wrapped(lines) | _across_gaps(lines, None)
-    found = {
+        return cut | _hand_wrapped(lines) | _across_gaps(lines, None)
+    found = cut | {
         place + 1
         for place, lengths in wrapping.lengths.items()
         if continues(
