@@ -17,10 +17,10 @@ _VERB_ENDINGS = frozenset("ei ás á emos eis ão ia ias íamos íeis iam".split
 # Heads that a clitic may follow: those of la and na end as verbs do before them.
 _BEFORE_L = re.compile(r"(?:[áàâéêíóôúiu]|ei|no|vo)$")
 _BEFORE_N = re.compile(r"(?:m|[ãõ][eo])$")
-_VERB = re.compile(r"..*[aeiouáéêíóôúãmsrz]$|^[éáàh].?$")
+_VERB = re.compile(r"..*(?:[aeioáéêíóôúãmsrz]|[aeio]u)$|^[éáàh].?$")
 # Clitics that are hardly ever the last syllable of another word, after the head.
 _UNMISTAKABLE = re.compile(
-    r".+-lh[eoa]s?|.*[áâéêíôóú]-l[oa]s?|[^\Wáâãéêíóôõú]{2,}(?:[aeio]|[eio]u)-(?:[ms]e|vos)"
+    r".+-lh[eoa]s?|.*[áâéêíôóú]-l[oa]s?|[^\Wáâãéêíóôõú]{2,}(?:[aeio]|[eio]u)-(?:[ms]e|vos)|h..?s?-de"
 )
 _WEEKDAYS = frozenset(["segunda", "terça", "quarta", "quinta", "sexta"])
 _PREFIXES = frozenset(
