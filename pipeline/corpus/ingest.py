@@ -8,7 +8,8 @@ import collections
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +18,19 @@ import rich.progress
 
 from pipeline import InputError
 from pipeline.corpus import catalog, hub
-from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
-from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
-from pipeline.corpus.files import find_files
-from pipeline.corpus.formats.texts import Note
-from pipeline.corpus.reading import read_file, read_texts
-from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
+from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
+from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, read_parquet, write_parquet
+from pipeline.corpus.files import find_files, passed_over
+from pipeline.corpus.reading import Frames
+from pipeline.corpus.sections import cut_files, read_side_by_side
+from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.progress import Speed, progress_bar
 
 log = logging.getLogger(__name__)
 
-Frames = Iterable[pd.DataFrame]
 RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
-_FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
-
-# Columns that `read_files` returns. A row without text tells something of its file: a note, or why
-# it cannot be read.
-READ = {
-    "file": "int64",  # index of the file in the corpus
-    "document": "int64",  # number of the document in the file, from 1
-    "source": "str",
-    "doc_id": "str",
-    "text": "str",
-    "format": "str",
-    "encoding": "str",
-    **dict.fromkeys(("skipped", "mojibake", "damaged"), "int64"),
-    "note": "str",
-    "problem": "str",
-}
-_NOTHING: dict[str, Any] = {name: "" if kind == "str" else 0 for name, kind in READ.items()}
 CLEAN = ("file", "document", "source", "doc_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 _PASSAGE = 100  # characters of a removed passage that go into removed.csv
@@ -68,62 +51,22 @@ def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
     return [*files, *((hub.pin(name), name) for name in dict.fromkeys(datasets))]
 
 
+def _tell_passed_over(corpus: Sequence[str]) -> None:
+    others = passed_over(corpus)
+    if others:
+        kinds = ", ".join(f"{count} {kind or 'of no kind'}" for kind, count in others.most_common())
+        log.warning(
+            "Passed over %d files whose names end as those of no format known here: %s; name one "
+            "by itself to read it.",
+            *(others.total(), kinds),
+        )
+
+
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
     """Return a table (path, source, file); of files with the same text, those with a glob win."""
     files = sorted(find_corpus(corpus), key=lambda file: splits.match(file[1]) is None)
     table = pd.DataFrame(files, columns=["path", "source"])
     return table.assign(file=range(len(table)))
-
-
-def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Iterator[pd.DataFrame]:
-    """Map tables of files (file, path, source) to frames of documents (`READ`).
-
-    Raises:
-        InputError: A table has no such column, or with `strict` a file cannot be read.
-    """
-    rows: list[dict[str, Any]] = []
-    size = 0
-    for table in tables:
-        for file, path, source in table[["file", "path", "source"]].itertuples(index=False):
-            for row in _read_rows(int(file), path, source, reading, strict):
-                rows.append(row)
-                size += len(row["text"])
-                if size >= _FRAME:
-                    yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
-                    rows, size = [], 0
-    if rows:
-        yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
-
-
-def _read_rows(
-    file: int, path: str, source: str, reading: ReadingConfig, strict: bool
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `READ` for one file or dataset."""
-    if path.startswith(hub.PREFIX):
-        documents = read_texts(hub.read_dataset(path, text_column=reading.text_column), source)
-    else:
-        documents = read_file(Path(path), source, reading)
-    number, problem = 0, ""
-    try:
-        for found in documents:
-            row = _NOTHING | {"file": file, "document": number, "source": source}
-            if isinstance(found, Note):
-                yield row | {"note": found.what, "skipped": found.skipped}
-                continue
-            number += 1
-            yield row | {"document": number, "doc_id": text_id(found.text)} | found.fields()
-        problem = "" if number else "it is empty"
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    if problem and strict:
-        raise InputError(
-            f"{path} cannot be read: {problem}; repair or remove it, or leave out --strict."
-        )
-    if problem:
-        place = {"file": file, "document": number + 1, "source": source}
-        yield _NOTHING | place | {"problem": problem}
 
 
 def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -139,8 +82,8 @@ def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
     """Return one row per file, from rows per document or per part of a file."""
     total = dict.fromkeys(("documents", "letters", "skipped", "mojibake", "damaged"), "sum")
     by_file = stats.groupby(["file", "source"], sort=False, as_index=False)
-    names = dict.fromkeys(("format", "encoding", "problem"), "max")
-    return by_file.agg({**names, **total, "note": _join_notes})
+    names = dict.fromkeys(("format", "encoding"), "max")
+    return by_file.agg({**names, **total, "note": _join_notes, "problem": "max"})
 
 
 def _join_notes(notes: pd.Series) -> str:
@@ -148,16 +91,21 @@ def _join_notes(notes: pd.Series) -> str:
 
 
 def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame]:
-    """Keep the first of the documents with the same text; record the others."""
+    """Keep the first of the long documents with the same text; record the others.
+
+    People repeat short messages (*bom dia*): texts of fewer than `NGRAM` words all stay.
+    """
     sources: dict[bytes, str] = {}  # by half of the doc_id, enough for 2^64 documents
     for frame in frames:
         keys = [bytes.fromhex(doc_id[:32]) for doc_id in frame["doc_id"]]
         kept = []
-        for key, source in zip(keys, frame["source"], strict=True):
-            kept.append(key not in sources)
-            first = sources.setdefault(key, source)
+        long = frame["text"].str.count("[ \n]") + 1 >= NGRAM
+        for key, source, is_long in zip(keys, frame["source"], long, strict=True):
+            kept.append(not is_long or key not in sources)
             if not kept[-1]:
-                record([(source, "", first, "")])
+                record([(source, "", sources[key], "")])
+            elif is_long:
+                sources[key] = sys.intern(source)
         yield frame.loc[kept]
 
 
@@ -177,8 +125,8 @@ def ingest(
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
     reading: ReadingConfig = DEFAULT_READING,
-    strict: bool = False,
     deduplicate: bool = True,
+    held_out: int = HELD_OUT_TOKENS,
 ) -> None:
     """Read text and write documents.parquet (doc_id, source, split, text).
 
@@ -193,9 +141,9 @@ def ingest(
         test: The same for the test split, which also gets what matches both. A split without
             globs gets a share of the documents, chosen by the hash of their text.
         reading: How files are read.
-        strict: Whether to stop at a file that is empty or cannot be read.
         deduplicate: Whether to drop repeated documents, and passages of the training split that
             share 13 tokens in a row or more with another split.
+        held_out: Tokens, about, that a split without globs holds at most.
 
     Raises:
         InputError: No text can be read, a glob matches nothing, or a split is empty.
@@ -203,6 +151,7 @@ def ingest(
     # It needs TensorFlow, which a machine that only reads files can do without.
     from pipeline.corpus.overlap import drop_overlap, held_out_ngrams
 
+    _tell_passed_over(corpus)
     splits = Splits(valid, test).load(place_of(output))
     files = file_table(corpus, splits)
     planner, clean = SplitPlanner(splits), output / "clean.parquet"
@@ -221,7 +170,7 @@ def ingest(
                 lost[file_index] += letters
 
         size = sum(Path(path).stat().st_size for path in files["path"] if Path(path).exists())
-        frames = read_files([files], reading=reading, strict=strict)
+        frames = read_side_by_side(cut_files(files, reading), reading)
         frames = collect_file_stats(frames, stats)
         if deduplicate:
             frames = drop_duplicates(frames, writer.writerows)
@@ -229,11 +178,11 @@ def ingest(
         write_parquet(frames, clean, CLEAN)
         files = report_files(files, stats, corpus)
 
-        splits = planner.plan()
+        splits = planner.plan(int(files["letters"].sum()), held_out=held_out)
         frames = splits.assign(read_parquet(clean))
         if deduplicate:
-            held_out = held_out_ngrams(frame[frame["split"] != "train"] for frame in frames)
-            frames = drop_overlap(splits.assign(read_parquet(clean)), held_out=held_out)
+            ngrams = held_out_ngrams(frame[frame["split"] != "train"] for frame in frames)
+            frames = drop_overlap(splits.assign(read_parquet(clean)), held_out=ngrams)
             frames = record_passages(frames, record)
         frames = _show_progress(frames, bar, "comparing splits", int(files["letters"].sum()))
         counts = write_parquet(frames, output / "documents.parquet", DOCUMENT_COLUMNS)

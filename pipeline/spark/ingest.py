@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,21 +14,20 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 
 from pipeline.corpus import hub
-from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
-from pipeline.corpus.documents import DOCUMENT_COLUMNS, write_parquet
+from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
+from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
-    READ,
     REMOVED,
-    Frames,
     collect_file_stats,
     file_table,
-    read_files,
     record_passages,
     report_files,
     require_documents,
     write_files,
 )
+from pipeline.corpus.reading import READ, Frames, read_files
+from pipeline.corpus.sections import cut_files
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
@@ -58,8 +57,8 @@ def ingest(
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
     reading: ReadingConfig = DEFAULT_READING,
-    strict: bool = False,
     deduplicate: bool = True,
+    held_out: int = HELD_OUT_TOKENS,
     master: str = "local[*]",
 ) -> None:
     """Do what `pipeline.corpus.ingest.ingest` does, on the Spark cluster at `master`.
@@ -84,7 +83,7 @@ def ingest(
         removed.writerow(REMOVED)
 
         step("reading")
-        documents = _read(spark, files, reading=reading, strict=strict).persist()
+        documents = _read(spark, files, reading).persist()
         stats = map_frames(documents, _file_stats, _STATS).toPandas()
         files = report_files(files, [stats], corpus)
 
@@ -104,15 +103,15 @@ def ingest(
         text = sql.regexp_replace("text", "[^\n]+", "").alias("text")
         for _ in planner.observe(in_order(documents.select("doc_id", "source", text))):
             pass
-        splits = planner.plan()
+        splits = planner.plan(int(files["letters"].sum()), held_out=held_out)
 
         step("comparing splits")
         documents = documents.filter("text != ''")
         documents = map_frames(documents, splits.assign, _SPLIT).persist()
-        held_out = None
+        ngrams = None
         if deduplicate:
-            held_out = spark.sparkContext.broadcast(_held_out(documents, files["source"].tolist()))
-        write = functools.partial(_write_part, folder=parts, held_out=held_out)
+            ngrams = spark.sparkContext.broadcast(_held_out(documents, files["source"].tolist()))
+        write = functools.partial(_write_part, folder=parts, held_out=ngrams)
         rows = map_frames(documents, write, _REMOVED).toPandas()
         removed.writerows(rows[list(REMOVED)].itertuples(index=False))
     sweep(parts)
@@ -122,16 +121,17 @@ def ingest(
     splits.save(output)
 
 
-def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame:
-    """Read documents on all workers; a task reads consecutive files."""
+def _read(spark: SparkSession, files: pd.DataFrame, reading: ReadingConfig) -> DataFrame:
+    """Read documents on all workers; a task reads consecutive files, or sections of one."""
     # Workers run in another folder.
     places = [p if p.startswith(hub.PREFIX) else os.path.abspath(p) for p in files["path"]]
+    files = cut_files(files.assign(path=places), reading)
     context = spark.sparkContext
-    table = context.broadcast(files.assign(path=places))
+    table = context.broadcast(files)
     tasks = spark.range(0, len(files), 1, min(len(files), 4 * context.defaultParallelism))
 
     def read_some(frames: Frames) -> Iterator[pd.DataFrame]:
-        return read_files((table.value.iloc[frame["id"]] for frame in frames), **options)
+        return read_files((table.value.iloc[frame["id"]] for frame in frames), reading=reading)
 
     return map_frames(tasks, read_some, READ)
 
@@ -143,10 +143,12 @@ def _file_stats(frames: Frames) -> Iterator[pd.DataFrame]:
 
 
 def _duplicates(documents: DataFrame) -> DataFrame:
-    """Return documents whose text occurs before, with the source of its first document."""
+    """Return long documents whose text occurs before, with the source of its first document."""
+    words = sql.size(sql.split("text", "[ \n]"))
     same_text = Window.partitionBy("doc_id").orderBy("file", "document")
     return (
-        documents.select("file", "document", "doc_id", "source")
+        documents.filter(words >= NGRAM)
+        .select("file", "document", "doc_id", "source")
         .withColumn("place", sql.row_number().over(same_text))
         .withColumn("found_in", sql.first("source").over(same_text))
         .filter("place > 1")
