@@ -36,14 +36,12 @@ _MARKS = (
     (re.compile(r"(?<=[^\W\d_])(\.?)\^\{?([^\W\d_]{1,4})\b\}?"), r"\1\2"),
     (re.compile(r"(?<=[^\W\d_]|[.,;:!?»”\"')_])\[(?:\d{1,3}|[A-Z])\]"), ""),
     (re.compile(r"^[^\S\n]*\[\d{1,3}\][^\S\n]+", re.MULTILINE), ""),
-    (
-        re.compile(
-            r"\[(?:Nota(?: de rodap[ée])?|Rodapé|Footnote|Illustration|Ill?ustra[çc]ão|Gravura|"
-            r"Figura|Imagem)\b(?:[^\S\n]*[\dA-Z*]{1,4}\b)?(?::\s*([^\[\]]*))?\]"
-        ),
-        r"\1",
-    ),
     (re.compile(r"^[^\S\n]*(?:\*[^\S\n]*){3,}$", re.MULTILINE), ""),
+)
+_NOTE = re.compile(
+    r"\[(?:Nota(?: de rodap[ée])?|Rodapé|Footnote|Illustration|Ill?ustra[çc]ão|Gravura|Figura|"
+    r"Imagem)\b"
+    r"(?:[^\S\n]*[\dA-Z*]{1,4}\b)?(?::\s*([^\[\]]*))?\]"
 )
 _MAX_HEADER = 40_000  # characters; a later marker is a quotation in some text
 
@@ -81,9 +79,15 @@ def _remove_marks(text: str, *, is_gutenberg: bool) -> str:
         text = _PAGE.sub("", text)
     if not is_gutenberg:
         return text
+    text = _NOTE.sub(_as_text, text)
     for marks, kept in _MARKS:
         text = marks.sub(kept, text)
     return text
+
+
+def _as_text(note: re.Match[str]) -> str:
+    """Return the text of a note, a paragraph a line: its first line was longer."""
+    return "\n\n".join(" ".join(part.split()) for part in re.split(r"\n\s*\n", note[1] or ""))
 
 
 def _as_ordinal(match: re.Match[str]) -> str:

@@ -18,6 +18,8 @@ from pipeline.corpus.wrapping import (
 # Of a page break among unwrapped lines, as of a page mark.
 _MIN_PAGES = 3
 _MIN_INTERRUPTION_RATE = 0.2
+_DASHES = ("—", "–", "-")
+_MIN_SHARE = 0.8  # a width that explains fewer lines may be chance
 _MIN_PARAGRAPH = 80  # characters of an unwrapped line of prose
 
 
@@ -31,7 +33,8 @@ def continued_lines(lines: Sequence[str]) -> Set[int]:
     }
     if wrapping is None:
         return cut | _hand_wrapped(lines) | _across_gaps(lines, None)
-    found = cut | {
+    found = cut if wrapping.share > _MIN_SHARE else cut | _hand_wrapped(lines)
+    found |= {
         place + 1
         for place, lengths in wrapping.lengths.items()
         if continues(
@@ -105,23 +108,35 @@ def _hand_wrapped(lines: Sequence[str]) -> Set[int]:
     and addresses.
     """
     blocks = [block for block in _blocks(lines) if len(block) > 1]
-    inner = [place for block in blocks for place in block[:-1]]
-    if len(blocks) < 2 or len(inner) < 5:
+    prose = [block for block in blocks if _is_prose(lines, block[:-1])]
+    inner = [place for block in prose for place in block[:-1]]
+    if len(prose) < 2 or len(inner) < 5:
         return set()
     sizes = [len(lines[place]) for place in inner]
     going_on = sum(_goes_on(lines[place], lines[place + 1]) for place in inner)
-    ended = sum(PARAGRAPH_END.search(lines[block[-1]]) is not None for block in blocks)
-    prose = statistics.median(sizes) >= 45 and statistics.quantiles(sizes)[2] >= 58
-    if not prose or going_on < 0.5 * len(inner) or ended < 0.6 * len(blocks):
+    ended = sum(PARAGRAPH_END.search(lines[block[-1]]) is not None for block in prose)
+    long = statistics.quantiles(sizes)[2]
+    # Where paragraphs also end at other lines, empty lines do not decide.
+    short = sum(
+        len(lines[place]) < 0.5 * long
+        and PARAGRAPH_END.search(lines[place]) is not None
+        and not opens_in_lower_case(lines[place + 1])
+        for place in inner
+    )
+    if (
+        (statistics.median(sizes) < 45 or long < 58)
+        or (going_on < 0.5 * len(inner) or len(inner) < 0.5 * sum(map(len, blocks)))
+        or (ended < 0.6 * len(prose) or 5 * short > ended)
+    ):
         return set()
-    return {place for block in blocks if _is_prose(lines, block[:-1]) for place in block[1:]}
+    return {place for block in prose for place in block[1:]}
 
 
 def _is_prose(lines: Sequence[str], places: Sequence[int]) -> bool:
     """Return whether the lines of a block, all but its last, break sentences."""
     sizes = [len(lines[place]) for place in places]
     broken = sum(opens_in_lower_case(lines[place + 1]) for place in places)
-    verse = max(sizes) < (35 if len(sizes) < 3 else 50)
+    verse = max(sizes) < (45 if len(sizes) < 3 else 50)
     return min(sizes) >= 55 or (3 * broken >= len(places) and not verse)
 
 
@@ -131,7 +146,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[list[int]]:
     for place, line in enumerate(lines):
         start = line.lstrip()
         opens = ITEM.match(start) or (
-            start[:1] in "—–-" and block and PARAGRAPH_END.search(lines[block[-1]])
+            block
+            and start[:1] in _DASHES
+            and (PARAGRAPH_END.search(lines[block[-1]]) or lines[block[-1]].lstrip()[0] in _DASHES)
         )
         if block and (not line or opens):
             yield block

@@ -32,6 +32,7 @@ _NEEDS_MORE = re.compile(
     re.IGNORECASE,
 )
 _MIN_SUPPORT = 3  # lines
+_MIN_ITEMS = 3
 _MIN_STEP = 8  # characters from one width to the next: proportional type has all in between
 # Automatic captions are wrapped at 32 to 42 characters, and have no marks.
 _MIN_CAPTION = 25
@@ -47,6 +48,7 @@ class Wrapping(NamedTuple):
     measure: Callable[[str], int]
     # Of each line before another, by index: its length, alone and with the next line's first word.
     lengths: Mapping[int, tuple[float, float]]
+    share: float = 1.0  # of the lines that go on in lower case
     widths: Mapping[int, float] = {}  # of the lines wrapped at another width
     captions: bool = False
     blank_parted: bool = False  # whether an empty line ends each paragraph
@@ -97,6 +99,7 @@ def find_wrapping(lines: Sequence[str]) -> Wrapping | None:
         several := _several_widths(lines, pairs, continued)
     ):
         best = several
+    best = best._replace(share=best.support / len(continued))
     long = sum(length > 0.85 * best.width for length, _ in best.lengths.values())
     if best.support < max(len(continued) / 2, long / 3):
         return None
@@ -153,17 +156,21 @@ def _several_widths(
     lines: Sequence[str], pairs: Pairs, continued: Sequence[int]
 ) -> Wrapping | None:
     """Return widths that explain nearly all lines, as items of several levels have them."""
+    if sum(ITEM.match(line.lstrip()) is not None for line in lines) < _MIN_ITEMS:
+        return None
     lengths = measure_pairs(pairs, _monospaced_length)
     rest, known = list(continued), dict[int, float]()
     found: list[float] = []
-    while len(rest) > 0.05 * len(continued):
+    while rest:
         width, support = _most_common_width(lengths, rest)
         near = any(abs(width - other) < _MIN_STEP for other in found)
         if near or support < max(_MIN_SUPPORT, len(continued) / 20):
-            return None
+            break
         known |= {place: width for place in rest if lengths[place][0] <= width < lengths[place][1]}
         rest = [place for place in rest if place not in known]
         found.append(width)
+    if len(known) < 0.9 * len(continued):
+        return None
     widths = _spread(lines, lengths, known)
     return Wrapping(max(found), len(known), _monospaced_length, lengths, widths)
 
