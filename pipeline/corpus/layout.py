@@ -26,10 +26,11 @@ _MIN_PARAGRAPH = 80  # characters of an unwrapped line of prose
 def continued_lines(lines: Sequence[str]) -> Set[int]:
     """Return the indices of lines that continue the paragraph of the line, if any, before."""
     wrapping = find_wrapping(lines)
+    hyphens = (place for place, line in enumerate(lines[:-1]) if line[-1:] == "-")
     cut = {
-        place
-        for place, (line, after) in enumerate(itertools.pairwise(lines), start=1)
-        if line[-1:] == "-" and line[-2:-1].isalpha() and opens_in_lower_case(after)
+        place + 1
+        for place in hyphens
+        if lines[place][-2:-1].isalpha() and opens_in_lower_case(lines[place + 1])
     }
     if wrapping is None:
         return cut | _hand_wrapped(lines) | _across_gaps(lines, None)
@@ -52,12 +53,11 @@ def _across_gaps(lines: Sequence[str], wrapping: Wrapping | None) -> Set[int]:
     """Return the lines that go on after the empty lines of a page break."""
     if all(lines):
         return set()
-    gaps = collections.Counter[int]()
-    cut = collections.defaultdict[int, list[tuple[int, int]]](list)  # size -> those in a sentence
     filled = [place for place, line in enumerate(lines) if line]
+    gaps = collections.Counter(b - a - 1 for a, b in itertools.pairwise(filled))
+    cut = collections.defaultdict[int, list[tuple[int, int]]](list)  # size -> those in a sentence
     for before, after in itertools.pairwise(filled):
         size = after - before - 1
-        gaps[size] += 1
         if size and _goes_on(lines[before], lines[after]):
             cut[size].append((before, after))
     usual = gaps.most_common(1)[0][0] if gaps else 0

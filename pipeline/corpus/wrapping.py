@@ -8,9 +8,11 @@ from typing import NamedTuple
 from pipeline.text.sentences import sentence_end
 
 MIN_WIDTH = 50  # characters; lines broken before are verse
-# Characters of proportional type, in the single-byte encoding that has them all.
+# Narrow (n) and wide (w) characters of proportional type, in the single-byte encoding that has
+# them all.
 _NARROW = "iíjlrtfI.,;:!|'’\"“”()[] -".encode("cp1252")
 _WIDE = "mwMW—…%".encode("cp1252")
+_TYPE = bytes(b"n"[0] if c in _NARROW else b"w"[0] if c in _WIDE else 0 for c in range(256))
 PARAGRAPH_END = sentence_end(also=":;")
 # A dash of dialogue, the name of a speaker in a play, a heading.
 _PARAGRAPH_OPENS = re.compile(r"[—–-]|[A-ZÁÂÃÉÊÍÓÔÕÚÇ. ]+[—–]|(?i:capítulo)\b")
@@ -61,10 +63,8 @@ def _monospaced_length(line: str) -> int:
 
 def _proportional_length(line: str) -> int:
     """Return the length of a line in proportional type, in tenths of an average character."""
-    characters = line.encode("cp1252", errors="replace")
-    narrow = len(characters) - len(characters.translate(None, _NARROW))
-    wide = len(characters) - len(characters.translate(None, _WIDE))
-    return 10 * len(line) - 4 * narrow + 5 * wide
+    characters = line.encode("cp1252", errors="replace").translate(_TYPE)
+    return 10 * len(line) - 4 * characters.count(b"n") + 5 * characters.count(b"w")
 
 
 def opens_in_lower_case(line: str) -> bool:
@@ -172,7 +172,7 @@ def _several_widths(
     if len(known) < 0.9 * len(continued):
         return None
     widths = _spread(lines, lengths, known)
-    return Wrapping(max(found), len(known), _monospaced_length, lengths, widths)
+    return Wrapping(max(found), len(known), _monospaced_length, lengths, widths=widths)
 
 
 def _spread(
