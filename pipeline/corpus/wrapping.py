@@ -252,8 +252,9 @@ def continues(
         return full or length > 0.67 * width or wrapping.captions
     ends = PARAGRAPH_END.search(line)
     if item:
-        unfinished = not ends and line[-1] != "," and _MAY_BE_ITEM.match(start)
-        return full and bool(unfinished or _NEEDS_MORE.search(line))
+        if length > 0.67 * width and _NEEDS_MORE.search(line):
+            return True
+        return full and not ends and line[-1] != "," and bool(_MAY_BE_ITEM.match(start))
     if not ends:
         heading = line.isupper() and not start.isupper()
         return (full or length > 0.85 * width) and not heading
