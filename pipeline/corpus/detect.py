@@ -7,9 +7,15 @@ from typing import NoReturn
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.epub import read_epub
+from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
 from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.office import read_docx, read_odt
+from pipeline.corpus.formats.pdf import read_pdf
 from pipeline.corpus.formats.plain import read_plain
+from pipeline.corpus.formats.rtf import read_rtf
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
@@ -57,6 +63,13 @@ PLAIN = Format("text", (".txt",), read_plain)
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
+    Format("mhtml", (".mhtml", ".mht"), read_mhtml, looks_like_mhtml),
+    Format("html", (".html", ".htm", ".xhtml"), read_html, looks_like_html),
+    Format("pdf", (".pdf",), read_pdf),
+    Format("docx", (".docx",), read_docx),
+    Format("odt", (".odt",), read_odt),
+    Format("epub", (".epub",), read_epub),
+    Format("rtf", (".rtf",), read_rtf),
     Format("markdown", (".md",), read_markdown),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines),
@@ -65,7 +78,7 @@ FORMATS = (
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
-_MARKED_UP = (".html", ".htm", ".xml", ".rtf")
+_MARKED_UP = (".xml",)
 
 
 def by_name(name: str) -> Format:
@@ -86,9 +99,9 @@ def detect(path: Path) -> Format:
     """
     with open_bytes(path) as file:
         head = file.read(_HEAD)
-    for mark, what in _BINARY:
-        if head.startswith(mark):
-            return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
+    marked = next((what for mark, what in _BINARY if head.startswith(mark)), "")
+    if what := marked or sniff_document(head, path):
+        return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
     if suffix in _MARKED_UP:
         _refuse(f"a {suffix} file, which has markup: convert it to plain text first")

@@ -1,7 +1,9 @@
 """What readers of files yield."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from pipeline.corpus.opening import MAX_PIECE
 
 
 class Text(NamedTuple):
@@ -36,3 +38,25 @@ class SkippedRows:
         if self._count:
             rows = f"{self._count:,} rows were" if self._count > 1 else "1 row was"
             yield Note(f"{rows} skipped: {self._first}", self._count)
+
+
+def in_documents(paragraphs: Iterable[str]) -> Iterator[Text]:
+    """Yield the paragraphs of a file as one document, or as several if they are very long.
+
+    If `paragraphs` raises ValueError, those before are yielded before it is raised.
+    """
+    held: list[str] = []
+    size, problem = 0, None
+    try:
+        for paragraph in paragraphs:
+            held.append(paragraph)
+            size += len(paragraph)
+            if size >= MAX_PIECE:
+                yield Text(held)
+                held, size = [], 0
+    except ValueError as error:
+        problem = error
+    if held:
+        yield Text(held)
+    if problem:
+        raise problem

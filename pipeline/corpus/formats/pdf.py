@@ -1,0 +1,2 @@
+def read_pdf(path, config):
+    raise ValueError("x")
