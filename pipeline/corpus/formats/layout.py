@@ -117,7 +117,7 @@ def _remove_marks(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     slots = collections.Counter(
         (row.side, row.slot) for rows in edges for row in {row for row, _ in rows} if row in repeated
     )
-    slots = {slot for slot, count in slots.items() if count >= max(3, _MIN_SHARE * len(pages))}
+    slots = {slot for slot, count in slots.items() if count >= max(2, _MIN_SHARE * len(pages))}
     bodies = []
     for page, rows in zip(pages, edges, strict=True):
         dropped: set[Line] = set()
@@ -243,7 +243,7 @@ def _is_full(line: Line, after: Line) -> bool:
     """Return whether the first word of the next line would not have fitted."""
     word = len(after.text.split(maxsplit=1)[0]) / len(after.text) * (after.right - after.left)
     end = line.margins[1]
-    return line.right + 0.2 * line.height + word > end - 0.01 * (end - line.left)
+    return line.right + 0.4 * line.height + word > end - 0.01 * (end - line.left)
 
 
 def _is_hyphenated(line: Line, after: Line) -> bool:

@@ -16,7 +16,7 @@ from pipeline.corpus.formats.texts import Note, Texts, in_documents
 
 _BATCH = 200  # pages that are compared to find running heads
 _GAP = 1.5  # in heights of a line; wider ones may separate columns, or cells of a table
-_SMALL = 0.8  # of the height of a line: the number of a note
+_SMALL = 0.9  # of the height of a line: the number of a note
 _HYPHENS = (0x02, 0xFFFE)  # PDFium writes a hyphen and the end of a line in this way
 _LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}
 _LINE_ENDS = (0x0A, 0x0D)
