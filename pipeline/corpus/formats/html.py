@@ -185,7 +185,9 @@ def main_text(html: str) -> list[str]:
     for element in [] if tree is None else list(tree.iter("*")):
         if element.getparent() is not None and _skips(element.tag, element.attrib):
             element.drop_tree()
-    options = {"favor_recall": True, "include_comments": False, "include_formatting": True}
+        elif element.tag in ("code", "kbd", "samp", "tt"):
+            element.tag = "span"  # in the result it would be <pre>, which ends a paragraph
+    options = {"favor_recall": True, "include_comments": False}
     found = parse_html(trafilatura.extract(tree, output_format="html", **options) or "", HTML)
     prose = [passage for passage in passages if passage.linked < len(passage.text) / 2]
     if _prose(found) >= _MIN_FOUND * _prose(prose):
