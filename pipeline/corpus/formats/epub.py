@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.archives import Archive, open_seekable
-from pipeline.corpus.formats.html import HTML, decode_html
-from pipeline.corpus.formats.markup import parse_html
+from pipeline.corpus.formats.html import HTML, decode_html, in_paragraphs
+from pipeline.corpus.formats.markup import Passage, parse_html
 from pipeline.corpus.formats.texts import Texts, in_documents
 
 # What books encrypt without a lock: their fonts.
@@ -34,18 +34,17 @@ def read_epub(path: Path, config: ReadingConfig) -> Texts:
     with open_seekable(path) as file:
         archive = Archive(file)
         locked = _locked(archive)
-        yield from in_documents(_paragraphs(archive, locked))
+        yield from in_documents(in_paragraphs(_passages(archive, locked)))
 
 
-def _paragraphs(archive: Archive, locked: frozenset[str]) -> Iterator[str]:
+def _passages(archive: Archive, locked: frozenset[str]) -> Iterator[Passage]:
     chapters = [item for item in _spine(archive) if not _NO_CHAPTER.search(_stem(item.name))]
     if locked.intersection(chapter.name for chapter in chapters):
         raise ValueError("it is locked (DRM): only the program of its shop can read it")
     for chapter in chapters:
         if "nav" not in chapter.properties.split():
             html = decode_html(archive.read(chapter.name))[0]
-            for passage in parse_html(html, HTML):
-                yield from passage.paragraphs()
+            yield from parse_html(html, HTML)
 
 
 def _stem(name: str) -> str:
@@ -75,7 +74,7 @@ def _locked(archive: Archive) -> frozenset[str]:
     name = "META-INF/encryption.xml"
     if name not in archive.names:
         return frozenset()
-    found = set()
+    found: set[str] = set()
     for data in _elements(archive, name, "EncryptedData"):
         methods = [
             part.get("Algorithm", "") for part in data.iter() if "EncryptionMethod" in part.tag

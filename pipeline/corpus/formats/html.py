@@ -4,9 +4,12 @@ import codecs
 import email
 import email.policy
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from pipeline.corpus import encoding
+from pipeline.corpus.books import _remove_gutenberg
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.markup import Attributes, Markup, Passage, parse_html
 from pipeline.corpus.formats.texts import Texts, in_documents
@@ -123,8 +126,7 @@ def read_html(path: Path, config: ReadingConfig) -> Texts:
     """Yield the main text of a web page."""
     with open_bytes(path) as file:
         html, name = decode_html(_read_page(file))
-    for text in in_documents(main_text(html)):
-        yield text._replace(encoding=name)
+    yield from in_documents(main_text(html), name)
 
 
 def read_mhtml(path: Path, config: ReadingConfig) -> Texts:
@@ -136,14 +138,13 @@ def read_mhtml(path: Path, config: ReadingConfig) -> Texts:
             data = part.get_payload(decode=True)
             declared = str(part.get_content_charset() or "")
             html, name = decode_html(data if isinstance(data, bytes) else b"", declared)
-            for text in in_documents(main_text(html)):
-                yield text._replace(encoding=name)
+            yield from in_documents(main_text(html), name)
             return
     raise ValueError("it holds no page")
 
 
-def _read_page(file: object) -> bytes:
-    data: bytes = file.read(_MAX_PAGE + 1)  # type: ignore[attr-defined]
+def _read_page(file: IO[bytes]) -> bytes:
+    data = file.read(_MAX_PAGE + 1)
     if len(data) > _MAX_PAGE:
         raise ValueError(f"it has more than {_MAX_PAGE:,} bytes, which no page has")
     return data
@@ -167,6 +168,12 @@ def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
     return encoding.decode(data)
 
 
+def in_paragraphs(passages: Iterable[Passage]) -> list[str]:
+    """Return the paragraphs of passages, without the header and footer of Project Gutenberg."""
+    found = [paragraph for passage in passages for paragraph in passage.paragraphs()]
+    return _remove_gutenberg("\n".join(found)).split("\n")
+
+
 def main_text(html: str) -> list[str]:
     """Return the paragraphs of what a page is about.
 
@@ -176,7 +183,7 @@ def main_text(html: str) -> list[str]:
     passages = parse_html(html, HTML)
     letters = sum(len(passage.text) for passage in passages)
     if sum(passage.linked for passage in passages) <= _MAX_LINKED * letters:
-        return _paragraphs(passages)
+        return in_paragraphs(passages)
     try:
         import trafilatura
     except ImportError as error:
@@ -187,17 +194,15 @@ def main_text(html: str) -> list[str]:
             element.drop_tree()
         elif element.tag in ("code", "kbd", "samp", "tt"):
             element.tag = "span"  # in the result it would be <pre>, which ends a paragraph
-    options = {"favor_recall": True, "include_comments": False}
-    found = parse_html(trafilatura.extract(tree, output_format="html", **options) or "", HTML)
+    main = trafilatura.extract(
+        tree, output_format="html", favor_recall=True, include_comments=False
+    )
+    found = parse_html(main or "", HTML)
     prose = [passage for passage in passages if passage.linked < len(passage.text) / 2]
     if _prose(found) >= _MIN_FOUND * _prose(prose):
-        return _paragraphs(found)
-    return _paragraphs(prose)
+        return in_paragraphs(found)
+    return in_paragraphs(prose)
 
 
 def _prose(passages: list[Passage]) -> int:
     return sum(len(passage.text) for passage in passages if len(passage.text) >= _PROSE)
-
-
-def _paragraphs(passages: list[Passage]) -> list[str]:
-    return [paragraph for passage in passages for paragraph in passage.paragraphs()]

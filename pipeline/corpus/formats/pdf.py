@@ -1,4 +1,4 @@
-"""Read .pdf: the lines of each page, which `layout` makes into paragraphs."""
+"""Read .pdf: the lines of each page, which `pages` makes into paragraphs."""
 
 import ctypes
 import math
@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.archives import open_seekable
-from pipeline.corpus.formats.layout import Line, Paragraphs
+from pipeline.corpus.formats.pages import Line, Paragraphs
 from pipeline.corpus.formats.texts import Note, Texts, in_documents
 
 _BATCH = 200  # pages that are compared to find running heads

@@ -16,7 +16,16 @@ _CHUNK = 2**20  # bytes
 # Pictures in hexadecimal digits; what the ends of chunks leave of them is in a group that is
 # skipped.
 _PICTURE = re.compile(rb"[0-9a-fA-F\r\n]{256,}")
-_TOKEN = re.compile(r"\\([a-z]{1,32})(-?\d{1,10})?[ ]?|\\'([0-9a-fA-F]{2})|\\(.)|([{}])|([^\\{}\r\n]+)", re.DOTALL)  # fmt: skip
+_TOKEN = re.compile(
+    r"""
+        \\([a-z]{1,32})(-?\d{1,10})?[ ]?  # a word and its number
+      | \\'([0-9a-fA-F]{2})              # a byte of a letter
+      | \\(.)                            # an escaped sign
+      | ([{}])
+      | ([^\\{}\r\n]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 _SKIPPED = frozenset(
     {
@@ -77,7 +86,7 @@ class _Reader:
                     self.group = _Group(skipped=True)
             return ""
         if word:
-            found = self._control(word, number and int(number), starred)
+            found = self._control(word, int(number) if number else None, starred)
         elif code or plain:
             found = bytes.fromhex(code).decode("latin-1") if code else plain
             passed = min(self._passed, len(found))

@@ -1,9 +1,10 @@
 """What readers of files yield."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pipeline.corpus.opening import MAX_PIECE
+from pipeline.corpus import opening
 
 
 class Text(NamedTuple):
@@ -40,23 +41,24 @@ class SkippedRows:
             yield Note(f"{rows} skipped: {self._first}", self._count)
 
 
-def in_documents(paragraphs: Iterable[str]) -> Iterator[Text]:
-    """Yield the paragraphs of a file as one document, or as several if they are very long.
+def in_documents(paragraphs: Iterable[str | None], encoding: str = "utf-8") -> Iterator[Text]:
+    """Gather paragraphs to documents of at most about `MAX_PIECE`; None ends one.
 
-    If `paragraphs` raises ValueError, those before are yielded before it is raised.
+    If `paragraphs` raises ValueError, those before it are yielded first.
     """
     held: list[str] = []
     size, problem = 0, None
     try:
         for paragraph in paragraphs:
-            held.append(paragraph)
-            size += len(paragraph)
-            if size >= MAX_PIECE:
-                yield Text(held)
+            if paragraph:
+                held.append(unicodedata.normalize("NFC", paragraph))
+                size += len(paragraph)
+            if held and (paragraph is None or size >= opening.MAX_PIECE):
+                yield Text(held, encoding)
                 held, size = [], 0
     except ValueError as error:
         problem = error
     if held:
-        yield Text(held)
+        yield Text(held, encoding)
     if problem:
         raise problem

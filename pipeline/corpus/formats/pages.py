@@ -65,7 +65,7 @@ class Paragraphs:
         self._lines = self._hyphens = 0
 
     def add(self, pages: Sequence[Sequence[Line]]) -> Iterator[str]:
-        """Yield the paragraphs that are complete; these pages are compared to find running heads."""
+        """Yield the paragraphs that are complete; running heads are alike on these pages."""
         bodies = [_in_order(body) for body in _remove_marks(pages)]
         texts = [line.text for body in bodies for line in body]
         self._words.update(_count_whole_words(texts))
@@ -114,10 +114,10 @@ def _remove_marks(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     counts = collections.Counter(row for rows in edges for row, _ in rows)
     enough = _MIN_REPEATED if len(pages) > 3 else 2
     repeated = {row for row, count in counts.items() if count >= enough}
-    slots = collections.Counter(
-        (row.side, row.slot) for rows in edges for row in {row for row, _ in rows} if row in repeated
-    )
-    slots = {slot for slot, count in slots.items() if count >= max(2, _MIN_SHARE * len(pages))}
+    at_edge = [{(row.side, row.slot) for row, _ in rows if row in repeated} for rows in edges]
+    often = max(2, _MIN_SHARE * len(pages))
+    counted = collections.Counter(slot for slots in at_edge for slot in slots)
+    slots = {slot for slot, count in counted.items() if count >= often}
     bodies = []
     for page, rows in zip(pages, edges, strict=True):
         dropped: set[Line] = set()
@@ -185,7 +185,7 @@ def _divides(middle: float, page: Sequence[Line]) -> bool:
     """Return whether there is prose on both sides, not cells of a table."""
     left = [len(line.text) for line in page if line.right <= middle]
     right = [len(line.text) for line in page if line.left >= middle]
-    return min(map(statistics.median, (left, right))) >= _MIN_COLUMN
+    return min(statistics.median(left), statistics.median(right)) >= _MIN_COLUMN
 
 
 def _by_columns(lines: Sequence[Line], middle: float) -> list[Line]:
