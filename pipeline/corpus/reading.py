@@ -3,7 +3,7 @@
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Document:
     damaged: int  # number of characters that cannot be read (U+FFFD)
 
     def fields(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Document | Note]:
