@@ -48,10 +48,13 @@ _ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "menu", "di
 _PARTS = re.compile(
     r"""(?:^|\s)(?:
         (?:comments?|coment[aá]rios?|respond|disqus)(?:[-_](?:\d+|list|area|section|box|body|thread))?
-      | (?:cookies?|lgpd|gdpr|consent|newsletter|compartilh|shar(?:e|ing)|social)(?:[-_a-z]*)
-      | (?:related|relacionad[ao]s?|leia)(?:[-_][a-zé]+)* | breadcrumbs?
-      | mw-editsection | mw-jump-link | (?:mw-)?references? | reflist | navbox | catlinks | toc
-      | infobox(?:_v2)? | noprint | siteSub | contentSub | printfooter | mw-normal-catlinks
+      | (?:cookies?|lgpd|gdpr|consent|newsletter|compartilh\w*|shar(?:e|ing)|social)
+        (?:[-_](?:banner|bar|box|buttons?|consent|form|icons?|links?|message|modal|notice|popup
+        |signup|tools|widget))*
+      | (?:related|relacionad[ao]s?|leia)
+        (?:[-_](?:articles?|content|links?|mais|news|posts?|tamb[eé]m))?
+      | breadcrumbs? | mw-editsection | mw-jump-link | (?:mw-)?references? | reflist | navbox
+      | catlinks | toc | infobox(?:_v2)? | noprint | siteSub | contentSub | printfooter
       | pg-boilerplate | pagenum | pageno
     )(?:$|\s)""",
     re.VERBOSE | re.IGNORECASE,
@@ -104,8 +107,8 @@ _WEB_ARCHIVE = re.compile(
 
 # A page with fewer of its letters in links has no menus: it is text from its start to its end.
 _MAX_LINKED = 0.02
-_MIN_FOUND = 0.3  # of the prose outside links; if less is found, the main text was missed
-_PROSE = 80  # characters of a passage that is no entry of a menu
+_MIN_KEPT = 0.3  # of the prose outside links; if less is found, the main text was missed
+_PROSE = 60  # characters; what is shorter may be an entry of a menu
 
 
 def looks_like_html(head: str) -> bool:
@@ -197,12 +200,10 @@ def main_text(html: str) -> list[str]:
     main = trafilatura.extract(
         tree, output_format="html", favor_recall=True, include_comments=False
     )
-    found = parse_html(main or "", HTML)
-    prose = [passage for passage in passages if passage.linked < len(passage.text) / 2]
-    if _prose(found) >= _MIN_FOUND * _prose(prose):
-        return in_paragraphs(found)
-    return in_paragraphs(prose)
-
-
-def _prose(passages: list[Passage]) -> int:
-    return sum(len(passage.text) for passage in passages if len(passage.text) >= _PROSE)
+    found = in_paragraphs(parse_html(main or "", HTML))
+    outside_links = [passage for passage in passages if passage.linked < len(passage.text) / 2]
+    prose = in_paragraphs(outside_links)
+    long = [paragraph for paragraph in prose if len(paragraph) >= _PROSE]
+    starts = {paragraph[:_PROSE] for paragraph in found}
+    kept = sum(len(paragraph) for paragraph in long if paragraph[:_PROSE] in starts)
+    return found if found and kept >= _MIN_KEPT * sum(map(len, long)) else prose

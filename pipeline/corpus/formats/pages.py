@@ -21,6 +21,7 @@ _PAGE_NUMBER = re.compile(
 
 _EDGE_ROWS = 3  # at the top and the bottom of a page that may be running heads
 _SLOT = 4.0  # points; running heads stand at the same height on every page
+_APART = 1.6  # heights of a line from one to the next
 _MIN_REPEATED = 3
 _MIN_SHARE = 0.2  # of pages, which makes a place one of running heads
 _MIN_GUTTER = 4  # lines that leave the same place free between columns
@@ -54,6 +55,7 @@ class _Row(NamedTuple):
     side: str
     slot: int
     kind: str  # its text, with # for numbers
+    apart: bool  # more space than between lines divides it from the rest of the page
 
 
 class Paragraphs:
@@ -112,8 +114,11 @@ def _remove_marks(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     """Return the lines of pages without page numbers, running heads and tables of contents."""
     edges = [_edge_rows(page) for page in pages]
     counts = collections.Counter(row for rows in edges for row, _ in rows)
-    enough = _MIN_REPEATED if len(pages) > 3 else 2
-    repeated = {row for row, count in counts.items() if count >= enough}
+    repeated = {
+        row
+        for row, count in counts.items()
+        if count >= _MIN_REPEATED or (count > 1 and row.apart and len(pages) <= _MIN_REPEATED)
+    }
     at_edge = [{(row.side, row.slot) for row, _ in rows if row in repeated} for rows in edges]
     often = max(2, _MIN_SHARE * len(pages))
     counted = collections.Counter(slot for slots in at_edge for slot in slots)
@@ -123,7 +128,7 @@ def _remove_marks(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
         dropped: set[Line] = set()
         inside = {"top": False, "bottom": False}  # whether the text has begun
         for row, lines in rows:
-            mark = row in repeated or (row.side, row.slot) in slots
+            mark = row in repeated or (row.apart and (row.side, row.slot) in slots)
             mark = mark or bool(_PAGE_NUMBER.fullmatch(row.kind))
             inside[row.side] |= not mark
             if not inside[row.side]:
@@ -144,11 +149,14 @@ def _edge_rows(page: Sequence[Line]) -> list[tuple[_Row, list[Line]]]:
             rows.append([line])
     found = []
     half = min(_EDGE_ROWS, len(rows) // 2 or 1)
-    for side, outer in (("top", rows[:half]), ("bottom", rows[::-1][:half])):
-        for lines in outer:
-            text = " ".join(line.text for line in sorted(lines, key=lambda line: line.left))
-            kind = _NUMBER.sub("#", text)
-            found.append((_Row(side, round(lines[0].bottom / _SLOT), kind), lines))
+    for side, inwards in (("top", rows), ("bottom", rows[::-1])):
+        for place, lines in enumerate(inwards[:half]):
+            line = lines[0]
+            text = " ".join(part.text for part in sorted(lines, key=lambda part: part.left))
+            inner = inwards[place + 1 : place + 2]
+            apart = not inner or abs(inner[0][0].bottom - line.bottom) > _APART * line.height
+            row = _Row(side, round(line.bottom / _SLOT), _NUMBER.sub("#", text), apart)
+            found.append((row, lines))
     return found
 
 
@@ -213,7 +221,7 @@ def _margins(line: Line, page: Sequence[Line]) -> tuple[float, float]:
     right = _reached([other.right for other in column], line.height)
     before, after = line.left - left, right - line.right
     if min(before, after) > line.height and abs(before - after) < line.height:
-        return line.left, right  # it is centred
+        return left, right  # it is centred
     aligned = [other for other in column if abs(other.left - line.left) < 3.5 * line.height]
     return left, _reached([other.right for other in aligned], line.height)
 
@@ -258,6 +266,8 @@ def _continues(line: Line, after: Line, leading: float) -> bool:
     if after.left > line.right or after.right < line.left:
         return False
     ended = bool(_SENTENCE_END.search(line.text))
+    if ended and step > _APART * line.height:
+        return False
     if _is_hyphenated(line, after):
         return True
     if line.bold != after.bold and not after.text[0].islower():

@@ -34,10 +34,11 @@ _SKIPPED = frozenset(
         *("footnote", "annotation", "atnid", "atnauthor", "fldinst", "bkmkstart", "bkmkend"),
         *("nonshppict", "listoverridetable", "revtbl", "rsidtbl", "generator", "xe", "tc", "txe"),
         *("filetbl", "listtext", "pntext", "latentstyles", "datastore", "xmlnstbl", "ftnsep"),
+        *("sn", "sv", "shprslt", "aftnsep", "wgrffmtfilter", "template"),
     }
 )
 # Groups that an old reader skips (\*), but that hold text of the document.
-_KEPT = frozenset({"shptxt", "shpinst", "shp", "shprslt"})
+_KEPT = frozenset({"shpinst", "shptxt"})
 _SIGNS = {
     "tab": " ", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“",
     "rdblquote": "”", "bullet": "•", "emspace": " ", "enspace": " ", "line": "\n", "softline": "\n",
