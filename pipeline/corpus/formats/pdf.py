@@ -2,7 +2,6 @@
 
 import ctypes
 import math
-import re
 import statistics
 import unicodedata
 from collections.abc import Iterator
@@ -17,11 +16,13 @@ from pipeline.corpus.formats.texts import Note, Texts, in_documents
 _BATCH = 200  # pages that are compared to find running heads
 _GAP = 1.5  # in heights of a line; wider ones may separate columns, or cells of a table
 _SMALL = 0.9  # of the height of a line: the number of a note
-_HYPHENS = (0x02, 0xFFFE)  # PDFium writes a hyphen and the end of a line in this way
-_LIGATURES = {code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)}
-_LINE_ENDS = (0x0A, 0x0D)
-# Controls, and signs that only the font of the document knows (most are bullets).
-_UNKNOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u00ad\ue000-\uf8ff\ufffe\uffff]")
+_HYPHENS = "\x02\ufffe"  # PDFium writes a hyphen and the end of a line in this way
+_WRITTEN: dict[int, str | None] = {
+    **dict.fromkeys((*range(0x20), 0x7F, 0xAD, *range(0xE000, 0xF900)), None),
+    0: "\N{REPLACEMENT CHARACTER}",  # its font does not tell which letter it is
+    **{code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)},
+    **dict.fromkeys(map(ord, _HYPHENS), "-"),
+}  # without controls, and signs that only the font of the document knows (most are bullets)
 
 
 class _Box(NamedTuple):
@@ -55,11 +56,11 @@ def read_pdf(path: Path, config: ReadingConfig) -> Texts:
         document = _open(pypdfium2, file)
         try:
             reader = _Reader(pypdfium2, document)
-            texts = list[Any]()
+            empty = True
             for text in in_documents(reader.paragraphs()):
-                texts.append(1)
                 yield text
-            if not texts and reader.pictures:
+                empty = False
+            if empty and reader.pictures:
                 raise ValueError("it is scanned: it has pictures of text, run OCR on it first")
             yield from reader.notes()
         finally:
@@ -123,25 +124,25 @@ class _Reader:
         signs = _Signs(self._raw, text, rotation)
         words: list[_Word] = []
         start = 0  # of the next word
-        for place, code in enumerate(signs.codes):
-            hyphen = code in _HYPHENS
-            if not hyphen and not chr(code).isspace():
+        for place, sign in enumerate(signs.text):
+            hyphen = sign in _HYPHENS
+            if not hyphen and not sign.isspace():
                 continue
             words += signs.word(range(start, place + hyphen))
             start = place + 1
-            if hyphen or code in _LINE_ENDS:
+            if hyphen or sign in "\r\n":
                 yield from signs.lines(words)
                 words = []
-        yield from signs.lines([*words, *signs.word(range(start, len(signs.codes)))])
+        yield from signs.lines([*words, *signs.word(range(start, len(signs.text)))])
 
 
 class _Signs:
     """The characters of a page."""
 
-    def __init__(self, raw: Any, text: Any, rotation: int) -> None:
-        self._raw, self._text, self._rotation = raw, text, rotation
-        count = text.count_chars()
-        self.codes = [raw.FPDFText_GetUnicode(text, place) for place in range(count)]
+    def __init__(self, raw: Any, page: Any, rotation: int) -> None:
+        self._raw, self._page, self._rotation = raw, page, rotation
+        places = range(page.count_chars())
+        self.text = "".join(chr(raw.FPDFText_GetUnicode(page, place)) for place in places)
 
     def word(self, places: range) -> Iterator[_Word]:
         """Yield the word of these characters, if there are any."""
@@ -150,7 +151,7 @@ class _Signs:
 
     def box(self, place: int) -> _Box:
         box = self._raw.FS_RECTF()
-        self._raw.FPDFText_GetLooseCharBox(self._text, place, ctypes.byref(box))
+        self._raw.FPDFText_GetLooseCharBox(self._page, place, ctypes.byref(box))
         left, bottom, right, top = box.left, box.bottom, box.right, box.top
         if self._rotation == 90:
             return _Box(bottom, -right, top, -left)
@@ -174,36 +175,32 @@ class _Signs:
         yield self._line(part, height)
 
     def _line(self, words: list[_Word], height: float) -> Line:
-        texts = [self._written(word, height) for word in words]
-        text = unicodedata.normalize("NFC", " ".join(filter(None, texts)))
+        text = " ".join(filter(None, (self._written(word, height) for word in words)))
+        # Signs beyond U+FFFF may be two surrogates.
+        whole = text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
+        clean = unicodedata.normalize("NFC", whole)
         middle = words[len(words) // 2]
         ends = (words[0].places[0], middle.places[0], words[-1].places[-1])
         bold = all(map(self._is_bold, ends))
-        return Line(
-            text, words[0].first.left, words[-1].last.right, middle.first.bottom,
-            middle.first.top, bold,
-        )  # fmt: skip
+        left, right = words[0].first.left, words[-1].last.right
+        return Line(clean, left, right, middle.first.bottom, middle.first.top, bold)
 
     def _written(self, word: _Word, height: float) -> str:
         """Return a word without the number of a note, which is small and raised."""
         places = word.places
-        while places and chr(self.codes[places[-1]]).isdigit():
+        while places and self.text[places[-1]].isdigit():
             box = self.box(places[-1])
             if box.height > _SMALL * height or box.top < word.first.top - 0.2 * height:
                 break
             places = places[:-1]
-        return "".join(map(_written, (self.codes[place] for place in places)))
+        return self.text[places.start : places.stop].translate(_WRITTEN)
 
     def _is_turned(self, place: int) -> bool:
         """Return whether a character stands aslant: a watermark, a stamp on the margin."""
-        angle = self._raw.FPDFText_GetCharAngle(self._text, place)
+        angle = self._raw.FPDFText_GetCharAngle(self._page, place)
         return abs(math.sin(angle - math.radians(self._rotation))) > 0.1
 
     def _is_bold(self, place: int) -> bool:
         name = ctypes.create_string_buffer(100)
-        self._raw.FPDFText_GetFontInfo(self._text, place, name, len(name), None)
+        self._raw.FPDFText_GetFontInfo(self._page, place, name, len(name), None)
         return b"bold" in name.value.lower()
-
-
-def _written(code: int) -> str:
-    return "-" if code in _HYPHENS else _LIGATURES.get(code) or _UNKNOWN.sub("", chr(code))
