@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.corpus import opening
 from pipeline.corpus.config import DEFAULT_READING
 from pipeline.corpus.detect import detect
-from pipeline.corpus.formats.html import decode_html, looks_like_html, main_text
+from pipeline.corpus.formats.html import decode_html, looks_like_html, looks_like_mhtml, main_text
 from pipeline.corpus.formats.texts import Note
 from pipeline.corpus.reading import Document, read_file
 
@@ -197,7 +197,7 @@ def test_locked_books_are_told_from_locked_fonts(tmp_path: Path, method: str, lo
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(
-        st.lists(st.sampled_from(PROSE.rstrip(".").split()), min_size=30, max_size=120).map(
+        st.lists(st.sampled_from(PROSE.lower().rstrip(".").split()), min_size=30, max_size=120).map(
             lambda words: "Então " + " ".join(words).replace(",", "") + "."
         ),
         min_size=4,
@@ -250,6 +250,17 @@ def test_pages_of_a_pdf_without_text_are_noted(tmp_path: Path) -> None:
     assert found[1:] == [Note("a page has pictures and no text", 1)]
 
 
+def test_verse_of_a_pdf_keeps_its_lines(tmp_path: Path) -> None:
+    verse = ["A roda do moinho velho", "Gira ao sol e gira à lua", "Quem escuta a sua cantiga"]
+    verse = [
+        *verse,
+        "Não se perde pela rua.",
+        "Leva o rio toda a farinha",
+        "Que a mó deixa na peneira",
+    ]
+    assert paragraphs(write(tmp_path / "a.pdf", pdf([column(verse)]))) == verse
+
+
 def test_columns_of_a_table_stay_in_rows(tmp_path: Path) -> None:
     rows = [("pão", "dois"), ("leite", "três"), ("queijo", "nove"), ("mel", "onze"), ("sal", "um")]
     cells = "".join(
@@ -287,6 +298,13 @@ def test_web_pages_are_found(head: str) -> None:
 )
 def test_other_texts_are_no_web_pages(head: str) -> None:
     assert not looks_like_html(head)
+
+
+def test_saved_pages_are_told_from_mail() -> None:
+    header = 'MIME-Version: 1.0\nContent-Type: multipart/related; boundary="x"\n'
+    assert looks_like_mhtml(f"{header}\n--x\n")
+    assert not looks_like_mhtml(f"From: a@exemplo.pt\nTo: b@exemplo.pt\n{header}\n--x\n")
+    assert not looks_like_mhtml(f"{PROSE}\n{header}\n")
 
 
 @pytest.mark.parametrize(

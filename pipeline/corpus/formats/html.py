@@ -55,7 +55,7 @@ _PARTS = re.compile(
         (?:[-_](?:articles?|content|links?|mais|news|posts?|tamb[eé]m))?
       | breadcrumbs? | mw-editsection | mw-jump-link | (?:mw-)?references? | reflist | navbox
       | catlinks | toc | infobox(?:_v2)? | noprint | siteSub | contentSub | printfooter
-      | pg-boilerplate | pagenum | pageno
+      | pg-boilerplate | page-?num(?:ber)? | pageno | fnanchor | noteref | footnotes? | transnote
     )(?:$|\s)""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -101,13 +101,13 @@ _FRAGMENT = re.compile(
 )
 _BLOCK_END = re.compile(r"</(?:p|div|h[1-6]|li|td|ul|ol|table|article|section)\s*>", re.IGNORECASE)
 _MARKDOWN = re.compile(r"^(?:#{1,6} |```|\s*[-*] |\[.*\]\(.*\))", re.MULTILINE)
-_WEB_ARCHIVE = re.compile(
-    r"^(?:Snapshot-Content-Location:|From: <?(?:Saved|Gespeichert|Salvo|Guardado) )", re.MULTILINE
-)
+_OF_MAIL = re.compile(r"^(?:To|Received|Delivered-To|Message-ID):", re.MULTILINE | re.IGNORECASE)
 
 # A page with fewer of its letters in links has no menus: it is text from its start to its end.
 _MAX_LINKED = 0.02
-_MIN_KEPT = 0.3  # of the prose outside links; if less is found, the main text was missed
+# Of the prose outside links; if less is found, the main text was missed. Few links, few menus.
+_MIN_KEPT = 0.3
+_FEW_LINKED, _MIN_KEPT_OF_FEW = 0.1, 0.7
 _PROSE = 60  # characters; what is shorter may be an entry of a menu
 
 
@@ -121,8 +121,9 @@ def looks_like_html(head: str) -> bool:
 
 def looks_like_mhtml(head: str) -> bool:
     """Return whether a text starts as a page that a browser saved with its pictures."""
-    header = head.partition("\n\n")[0]
-    return bool("multipart/related" in header and _WEB_ARCHIVE.search(header))
+    header = head.lstrip().partition("\n\n")[0]
+    starts = re.match(r"[A-Z][A-Za-z-]+: ", header)
+    return bool(starts and "multipart/related" in header and not _OF_MAIL.search(header))
 
 
 def read_html(path: Path, config: ReadingConfig) -> Texts:
@@ -185,7 +186,8 @@ def main_text(html: str) -> list[str]:
     """
     passages = parse_html(html, HTML)
     letters = sum(len(passage.text) for passage in passages)
-    if sum(passage.linked for passage in passages) <= _MAX_LINKED * letters:
+    linked = sum(passage.linked for passage in passages)
+    if linked <= _MAX_LINKED * letters or "*** START OF TH" in html:  # a book of Gutenberg
         return in_paragraphs(passages)
     try:
         import trafilatura
@@ -206,4 +208,5 @@ def main_text(html: str) -> list[str]:
     long = [paragraph for paragraph in prose if len(paragraph) >= _PROSE]
     starts = {paragraph[:_PROSE] for paragraph in found}
     kept = sum(len(paragraph) for paragraph in long if paragraph[:_PROSE] in starts)
-    return found if found and kept >= _MIN_KEPT * sum(map(len, long)) else prose
+    least = _MIN_KEPT_OF_FEW if linked <= _FEW_LINKED * letters else _MIN_KEPT
+    return found if found and kept >= least * sum(map(len, long)) else prose

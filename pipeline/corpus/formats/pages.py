@@ -26,6 +26,7 @@ _MIN_REPEATED = 3
 _MIN_SHARE = 0.2  # of pages, which makes a place one of running heads
 _MIN_GUTTER = 4  # lines that leave the same place free between columns
 _MIN_COLUMN = 20  # characters of its lines, at the median
+_MIN_LOWER = 0.3  # of the lines of a page of prose open in lower case: three in four, in most
 _INDENT = 0.6  # of the height of a line
 
 
@@ -74,12 +75,14 @@ class Paragraphs:
         self._lines += len(texts)
         self._hyphens += sum(text.endswith("-") for text in texts)
         for body in bodies:
-            leading = _leading(body)
+            leading, verse = _leading(body), _is_verse(body)
             before: Line | None = None
             for line in body:
                 if before is None or line.bottom > before.bottom + before.height:
                     yield from self._start_column(line)
-                elif _continues(before, line, leading.get(round(line.height), 0.0)):
+                elif (line.text[0].islower() or not verse) and _continues(
+                    before, line, leading.get(round(line.height), 0.0)
+                ):
                     self._column[-1].append(line)
                 else:
                     self._column.append([line])
@@ -241,6 +244,12 @@ def _leading(page: Sequence[Line]) -> dict[float, float]:
         if _same_type(first, second) and 0.5 * first.height < step < 4 * first.height:
             steps[round(first.height)].append(step)
     return {height: statistics.median(found) for height, found in steps.items()}
+
+
+def _is_verse(page: Sequence[Line]) -> bool:
+    """Return whether most lines of a page open as sentences do: verse, dialogue, lists."""
+    low = sum(line.text[0].islower() for line in page)
+    return len(page) > 1 and low < _MIN_LOWER * len(page)
 
 
 def _same_type(first: Line, second: Line) -> bool:

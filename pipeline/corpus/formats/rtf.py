@@ -139,7 +139,10 @@ def read_rtf(path: Path, config: ReadingConfig) -> Texts:
     """Yield the text of a document in Rich Text Format."""
     with open_bytes(path) as file:
         data = b"".join(_PICTURE.sub(b"", chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
-    yield from in_documents(_paragraphs(data.decode("latin-1")))
+    rtf = data.decode("latin-1")
+    if rtf and "{\\rtf" not in rtf[:100]:
+        raise ValueError("it is not RTF: if it is plain text, let its name end in .txt")
+    yield from in_documents(_paragraphs(rtf))
 
 
 def _paragraphs(rtf: str) -> Iterator[str]:
