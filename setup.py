@@ -8,7 +8,7 @@ SPARK = ["pyspark>=4,<5"]
 LEXICON = ["wordfreq>=3.1"]
 LITERT = ["ai-edge-litert>=2.1"]
 # trafilatura's own dependency on lxml_html_clean is not understood by old pips.
-DOCUMENTS = ["pypdfium2>=5", "trafilatura>=2", "lxml_html_clean>=0.4"]
+DOCUMENTS = ["ijson>=3.3", "pypdfium2>=5", "trafilatura>=2", "lxml_html_clean>=0.4"]
 
 setup(
     name="nextword-pt",

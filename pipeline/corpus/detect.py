@@ -17,7 +17,9 @@ from pipeline.corpus.formats.pdf import read_pdf
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.rtf import read_rtf
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -72,6 +74,8 @@ FORMATS = (
     Format("odt", (".odt",), read_odt),
     Format("epub", (".epub",), read_epub),
     Format("rtf", (".rtf",), read_rtf),
+    Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
+    Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("markdown", (".md",), read_markdown),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
@@ -114,7 +118,7 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
-    return named[0] if named else PLAIN
+    return named[-1] if named else PLAIN  # the most general of that suffix
 
 
 def _refuse(what: str) -> NoReturn:

@@ -98,6 +98,8 @@ class Archive:
         for start, kind in _BY_NAME.items():
             if any(name.startswith(start) for name in self.names):
                 return kind
+        if any(name.endswith(".txt") for name in self.names):
+            return "whatsapp"  # whose reader tells if there is no chat
         return "a zip archive: unpack it first"
 
     def main_part(self) -> str:
