@@ -115,7 +115,7 @@ WRAPPED = textwrap.wrap(" ".join([PROSE] * 3), 60)
         (zipped({"a.txt": PROSE, "b.txt": PROSE}), "it is a .zip file without a chat: unpack it"),
         (zipped({"xl/workbook.xml": "<x/>"}), "it is a spreadsheet: save it as .csv first"),
         (zipped({"ppt/presentation.xml": "<x/>"}), "it is a presentation: save its text"),
-        (docx(in_word([PROSE]))[:-40], "its zip archive is damaged"),
+        (docx(in_word([PROSE]))[:-40], "it is a damaged .zip file"),
         (zipped({"word/styles.xml": "<x/>"}), "its _rels/.rels is missing"),
         (docx("<w:p>" + " " * 30_000_000), "its word/document2.xml unpacks to 30,0"),
         (

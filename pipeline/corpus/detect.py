@@ -8,7 +8,7 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.archives import sniff_document
-from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.epub import read_epub
 from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
 from pipeline.corpus.formats.markdown import read_markdown
@@ -17,9 +17,25 @@ from pipeline.corpus.formats.pdf import read_pdf
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.rtf import read_rtf
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.tagged import (
+    looks_like_numbered,
+    looks_like_tagged,
+    read_numbered,
+    read_tagged,
+)
+from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
 from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
+from pipeline.corpus.formats.wiki import (
+    looks_like_mediawiki,
+    looks_like_wikiextractor,
+    read_mediawiki,
+    read_wikiextractor,
+    read_wikitext,
+)
+from pipeline.corpus.formats.wikitext import looks_like_wikitext
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -80,7 +96,20 @@ FORMATS = (
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
     Format("parquet", (".parquet",), read_parquet_rows),
-    Format("conllu", (".conllu",), read_conllu),
+    Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
+    Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),
+    Format("mediawiki", (".xml",), read_mediawiki, looks_like_mediawiki, rb"</page>\s*"),
+    Format("wikiextractor", (), read_wikiextractor, looks_like_wikiextractor, rb"</doc>\s*\n"),
+    Format("tagged", (".pos",), read_tagged, looks_like_tagged, rb"\n"),
+    Format(
+        "vertical",
+        (".vrt", ".vert", ".conll", ".iob", ".sgml"),
+        read_vertical,
+        looks_like_vertical,
+        rb"</(?:doc|text|ext|DOC)>\s*\n",
+    ),
+    Format("corpus-do-portugues", (), read_numbered, looks_like_numbered, rb"\n"),
+    Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
@@ -109,8 +138,6 @@ def detect(path: Path) -> Format:
     if what := marked or sniff_document(head, path):
         return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
-    if suffix in _MARKED_UP:
-        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     named = [known for known in FORMATS if suffix in known.suffixes]
     if named and not named[0].looks_like and named[0] is not PLAIN:
         return named[0]
@@ -118,6 +145,8 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
+    if suffix in _MARKED_UP:
+        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     return named[-1] if named else PLAIN  # the most general of that suffix
 
 

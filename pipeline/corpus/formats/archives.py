@@ -110,7 +110,7 @@ class Archive:
 
 
 def _damaged(error: Exception) -> NoReturn:
-    raise ValueError(f"its zip archive is damaged ({error})") from error
+    raise ValueError(f"it is a damaged .zip file ({error})") from error
 
 
 def sniff_document(head: bytes, path: Path) -> str:
