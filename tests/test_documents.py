@@ -246,6 +246,18 @@ def test_a_pdf_without_its_table_of_contents_watermark_and_turned_page(tmp_path:
     assert paragraphs(path) == [" ".join([PROSE] * 3)]
 
 
+def test_pages_before_the_damage_of_a_pdf_stay(tmp_path: Path) -> None:
+    data = pdf([column(WRAPPED)] * 3)
+    catalog, rest = data.index(b"1 0 obj"), data.index(b"3 0 obj")  # often at the end
+    path = write(tmp_path / "a.pdf", data[:catalog] + data[rest : data.index(b"8 0 obj") + 30])
+    documents = read_file(path, path.name, DEFAULT_READING)
+    first = next(documents)
+    assert isinstance(first, Document)
+    assert first.text.count(PROSE) == 6
+    with pytest.raises(ValueError, match=r"^it is damaged: its last pages are lost$"):
+        list(documents)
+
+
 def test_pages_of_a_pdf_without_text_are_noted(tmp_path: Path) -> None:
     found = read(write(tmp_path / "a.pdf", pdf([column(WRAPPED), PICTURE])))
     assert found[1:] == [Note("a page has pictures and no text", 1)]

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import re
 import statistics
 import unicodedata
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.archives import open_seekable
+from pipeline.corpus.formats.archives import MAX_MEMBER, open_seekable
 from pipeline.corpus.formats.pages import Line, Paragraphs
 from pipeline.corpus.formats.texts import Note, Texts, in_documents
 
@@ -23,6 +24,15 @@ _WRITTEN: dict[int, str | None] = {
     **{code: unicodedata.normalize("NFKC", chr(code)) for code in range(0xFB00, 0xFB07)},
     **dict.fromkeys(map(ord, _HYPHENS), "-"),
 }  # without controls, and signs that only the font of the document knows (most are bullets)
+
+_PAGE = re.compile(rb"^(\d+) 0 obj\s*<<(?:(?!endobj).)*?/Type\s*/Page\b", re.MULTILINE | re.DOTALL)
+# What a PDF ends with, for one whose end is missing.
+_LISTS = b"""
+endstream endobj
+9000001 0 obj << /Type /Pages /Count %d /Kids [%b] >> endobj
+9000002 0 obj << /Type /Catalog /Pages 9000001 0 R >> endobj
+trailer << /Root 9000002 0 R /Size 9000003 >>
+"""
 
 
 class _Box(NamedTuple):
@@ -53,7 +63,7 @@ def read_pdf(path: Path, config: ReadingConfig) -> Texts:
     except ImportError as error:
         raise ValueError("it is a PDF: pip install nextword-pt[documents]") from error
     with open_seekable(path) as file:
-        document = _open(pypdfium2, file)
+        document, whole = _open(pypdfium2, file)
         try:
             reader = _Reader(pypdfium2, document)
             empty = True
@@ -63,17 +73,29 @@ def read_pdf(path: Path, config: ReadingConfig) -> Texts:
             if empty and reader.pictures:
                 raise ValueError("it is scanned: it has pictures of text, run OCR on it first")
             yield from reader.notes()
+            if not whole:
+                raise ValueError("it is damaged: its last pages are lost")
         finally:
             document.close()
 
 
-def _open(pypdfium2: Any, file: IO[bytes]) -> Any:
+def _open(pypdfium2: Any, file: IO[bytes]) -> tuple[Any, bool]:
+    """Return the document, and whether it is whole: the list of its pages stands at its end."""
     try:
-        return pypdfium2.PdfDocument(file)
+        return pypdfium2.PdfDocument(file), True
     except pypdfium2.PdfiumError as error:
         if "assword" in str(error) or "ecurity" in str(error):
             raise ValueError("it is protected by a password: save it without one first") from error
-        raise ValueError("it is damaged: its pages cannot be found") from error
+        file.seek(0)
+        data = file.read(MAX_MEMBER)
+        pages = [number + b" 0 R" for number in _PAGE.findall(data)]
+        if not pages:
+            raise ValueError("it is damaged: its pages cannot be found") from error
+    lists = _LISTS % (len(pages), b" ".join(pages))
+    try:
+        return pypdfium2.PdfDocument(data + lists), False
+    except pypdfium2.PdfiumError as error:
+        raise ValueError("it is damaged: its pages cannot be read") from error
 
 
 class _Reader:
