@@ -11,11 +11,15 @@ from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.epub import read_epub
 from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
+from pipeline.corpus.formats.latex import looks_like_latex, read_latex
+from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.no_prose import NO_PROSE
 from pipeline.corpus.formats.office import read_docx, read_odt
 from pipeline.corpus.formats.pdf import read_pdf
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.rtf import read_rtf
+from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.tagged import (
     looks_like_numbered,
@@ -26,6 +30,7 @@ from pipeline.corpus.formats.tagged import (
 from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.verses import looks_like_verses, read_verses
 from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
 from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
 from pipeline.corpus.formats.wiki import (
@@ -93,6 +98,7 @@ FORMATS = (
     Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
     Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("markdown", (".md",), read_markdown),
+    Format("verses", (".tsv",), read_verses, looks_like_verses),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
     Format("parquet", (".parquet",), read_parquet_rows),
@@ -110,6 +116,20 @@ FORMATS = (
     ),
     Format("corpus-do-portugues", (), read_numbered, looks_like_numbered, rb"\n"),
     Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
+    Format(
+        "mail",
+        (".eml", ".mbox", ".emlx"),
+        read_mail,
+        looks_like_mail,
+        rb"\n\r?\n(?=From [^\n]*\d:\d\d)",
+    ),
+    Format(
+        "subtitles",
+        (".srt", ".vtt", ".ass", ".ssa", ".sub", ".sbv"),
+        read_subtitles,
+        looks_like_subtitles,
+    ),
+    Format("latex", (".tex", ".ltx"), read_latex, looks_like_latex),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
@@ -147,6 +167,9 @@ def detect(path: Path) -> Format:
             return known
     if suffix in _MARKED_UP:
         _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
+    for looks_like, what in NO_PROSE:
+        if looks_like(text):
+            _refuse(what)
     return named[-1] if named else PLAIN  # the most general of that suffix
 
 
