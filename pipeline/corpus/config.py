@@ -4,6 +4,9 @@ import dataclasses
 
 from pipeline.config import option
 
+# Tokens, about, that a held-out split has at most: each epoch reads all of valid.
+HELD_OUT_TOKENS = 2_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class ReadingConfig:
@@ -12,6 +15,8 @@ class ReadingConfig:
     text_column: str = option(
         "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
     )
+    strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
+    format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
 
 
 DEFAULT_READING = ReadingConfig()
