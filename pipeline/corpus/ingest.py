@@ -33,6 +33,8 @@ RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
 _FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
 
+# Columns of files.csv that count what is wrong with a file.
+COUNTS = ("skipped", "controls", "mended", "mojibake", "damaged")
 # Columns that `read_files` returns. A row without text tells something of its file: a note, or why
 # it cannot be read.
 READ = {
@@ -43,7 +45,7 @@ READ = {
     "text": "str",
     "format": "str",
     "encoding": "str",
-    **dict.fromkeys(("skipped", "mojibake", "damaged"), "int64"),
+    **dict.fromkeys(COUNTS, "int64"),
     "note": "str",
     "problem": "str",
 }
@@ -148,7 +150,7 @@ def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd
 
 def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
     """Return one row per file, from rows per document or per part of a file."""
-    total = dict.fromkeys(("documents", "letters", "skipped", "mojibake", "damaged"), "sum")
+    total = dict.fromkeys(("documents", "letters", *COUNTS), "sum")
     by_file = stats.groupby(["file", "source"], sort=False, as_index=False)
     names = dict.fromkeys(("format", "encoding"), "max")
     return by_file.agg({**names, **total, "note": _join_notes, "problem": "max"})
@@ -273,6 +275,8 @@ def report_files(
     for column, what in (
         ("damaged", "characters that cannot be read"),
         ("mojibake", "characters that were decoded wrongly before (mojibake)"),
+        ("mended", "paragraphs that were decoded wrongly before, which were mended"),
+        ("controls", "control characters, which were removed"),
     ):
         for row in table[table[column] > 0].itertuples():
             log.warning("%s holds %d %s.", row.path, getattr(row, column), what)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.cleaning import clean
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.detect import by_name, detect
-from pipeline.corpus.encoding import count_mojibake
 from pipeline.corpus.formats.tables import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
 
@@ -22,8 +22,10 @@ class Document:
     text: str  # NFC, one paragraph a line, never empty
     format: str  # of its file, as `detect` names it
     encoding: str  # of its file, as `encoding.decode` returns it
-    mojibake: int  # number of sequences that an earlier reader decoded wrongly
-    damaged: int  # number of characters that cannot be read (U+FFFD)
+    controls: int  # these as `clean` counts them
+    mended: int
+    mojibake: int
+    damaged: int
 
     def fields(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -56,7 +58,7 @@ def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note
     for found in texts:
         if isinstance(found, Note):
             yield found
-        elif found.paragraphs:
-            text = "\n".join(found.paragraphs)
-            damaged = text.count("\N{REPLACEMENT CHARACTER}")
-            yield Document(source, text, name, found.encoding, count_mojibake(text), damaged)
+            continue
+        text, *counts = clean("\n".join(found.paragraphs))
+        if text:
+            yield Document(source, text, name, found.encoding, *counts)

@@ -18,6 +18,7 @@ from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConf
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
+    COUNTS,
     READ,
     REMOVED,
     Frames,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # it imports TensorFlow, which reading files does not need
     from pipeline.corpus.overlap import HeldOut
 
 # Columns of `collect_file_stats`, of split documents, of `_ngrams` and of removed.csv.
-_STATS = dict.fromkeys(("file", "documents", "letters", "skipped", "mojibake", "damaged"), "int64")
+_STATS = dict.fromkeys(("file", "documents", "letters", *COUNTS), "int64")
 _STATS |= dict.fromkeys(("source", "format", "encoding", "problem", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
 _NGRAMS = dict.fromkeys(("hash", "file", "document", "part", "owner"), "int64")
