@@ -14,6 +14,7 @@ WEIGHTS |= dict.fromkeys("üÁÀÂÃÉÊÍÓÔÕÚÜÇñÑªº°§€«»“”�
 _ASCII = bytes(range(128))
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 _MAX_CONTROLS = 2  # runs of them in any text, besides one in twenty bytes
+HEAD = 4096  # bytes that show whether a text is in UTF-16
 _WIDE = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
 # The first bytes of a character of Portuguese in UTF-8, the rest of which was cut off.
 _CUT = re.compile(
@@ -32,7 +33,7 @@ def wide_encoding(head: bytes) -> str:
     for encoding, mark in _WIDE.items():
         if head.startswith(mark):
             return encoding
-    head = head[:4096]
+    head = head[:HEAD]
     for encoding, high in (("utf-16-le", 1), ("utf-16-be", 0)):
         characters = len(head) // 2
         nuls, others = head[high::2].count(0), head[1 - high :: 2].count(0)

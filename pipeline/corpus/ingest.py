@@ -8,7 +8,8 @@ import collections
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +21,16 @@ from pipeline.corpus import catalog, hub
 from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, read_parquet, write_parquet
 from pipeline.corpus.files import find_files, passed_over
-from pipeline.corpus.formats.texts import Note
-from pipeline.corpus.reading import read_file, read_texts
-from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
+from pipeline.corpus.reading import COUNTS, Frames
+from pipeline.corpus.sections import cut_files, read_side_by_side
+from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.progress import Speed, progress_bar
 
 log = logging.getLogger(__name__)
 
-Frames = Iterable[pd.DataFrame]
 RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
-_FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
-
-# Columns of files.csv that count what is wrong with a file.
-COUNTS = ("skipped", "controls", "mended", "mojibake", "damaged")
-# Columns that `read_files` returns. A row without text tells something of its file: a note, or why
-# it cannot be read.
-READ = {
-    "file": "int64",  # index of the file in the corpus
-    "document": "int64",  # number of the document in the file, from 1
-    "source": "str",
-    "doc_id": "str",
-    "text": "str",
-    "format": "str",
-    "encoding": "str",
-    **dict.fromkeys(COUNTS, "int64"),
-    "note": "str",
-    "problem": "str",
-}
-_NOTHING: dict[str, Any] = {name: "" if kind == "str" else 0 for name, kind in READ.items()}
 CLEAN = ("file", "document", "source", "doc_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 _PASSAGE = 100  # characters of a removed passage that go into removed.csv
@@ -88,57 +69,6 @@ def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
     return table.assign(file=range(len(table)))
 
 
-def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFrame]:
-    """Map tables of files (file, path, source) to frames of documents (`READ`).
-
-    Raises:
-        InputError: A table has no such column, or if `reading` is strict a file cannot be read.
-    """
-    rows: list[dict[str, Any]] = []
-    size = 0
-    for table in tables:
-        for file, path, source in table[["file", "path", "source"]].itertuples(index=False):
-            for row in _read_rows(int(file), path, source, reading):
-                rows.append(row)
-                size += len(row["text"])
-                if size >= _FRAME:
-                    yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
-                    rows, size = [], 0
-    if rows:
-        yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
-
-
-def _read_rows(
-    file: int, path: str, source: str, reading: ReadingConfig
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `READ` for one file or dataset."""
-    if path.startswith(hub.PREFIX):
-        documents = read_texts(hub.read_dataset(path, text_column=reading.text_column), source)
-    else:
-        documents = read_file(Path(path), source, reading)
-    number, problem = 0, ""
-    try:
-        for found in documents:
-            row = _NOTHING | {"file": file, "document": number, "source": source}
-            if isinstance(found, Note):
-                yield row | {"note": found.what, "skipped": found.skipped}
-                continue
-            number += 1
-            yield row | {"document": number, "doc_id": text_id(found.text)} | found.fields()
-        problem = "" if number else "it is empty"
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    if problem and reading.strict:
-        raise InputError(
-            f"{path} cannot be read: {problem}; repair or remove it, or leave out --strict."
-        )
-    if problem:
-        place = {"file": file, "document": number + 1, "source": source}
-        yield _NOTHING | place | {"problem": problem}
-
-
 def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Append statistics of the files to `stats`; yield the documents (`CLEAN`)."""
     for frame in frames:
@@ -175,7 +105,7 @@ def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame
             if not kept[-1]:
                 record([(source, "", sources[key], "")])
             elif is_long:
-                sources[key] = source
+                sources[key] = sys.intern(source)
         yield frame.loc[kept]
 
 
@@ -240,7 +170,7 @@ def ingest(
                 lost[file_index] += letters
 
         size = sum(Path(path).stat().st_size for path in files["path"] if Path(path).exists())
-        frames = read_files([files], reading=reading)
+        frames = read_side_by_side(cut_files(files, reading), reading)
         frames = collect_file_stats(frames, stats)
         if deduplicate:
             frames = drop_duplicates(frames, writer.writerows)

@@ -11,12 +11,20 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from pipeline.corpus.encoding import byte_order_mark, decode, decode_line, is_utf8, wide_encoding
+from pipeline.corpus.config import Section
+from pipeline.corpus.encoding import (
+    HEAD,
+    byte_order_mark,
+    decode,
+    decode_line,
+    is_utf8,
+    wide_encoding,
+)
 
 # Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
 # memory. The longest novels have half of this.
 MAX_PIECE = 8 * 2**20
-_HEAD = 4096  # bytes that show whether a text is in UTF-16
+
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     "": lambda path: path.open("rb"),
@@ -36,23 +44,45 @@ def suffixes(path: Path) -> tuple[str, str]:
     return Path(name.name.removesuffix(compression)).suffix, compression
 
 
-def open_bytes(path: Path) -> Any:
+def open_bytes(path: Path, section: Section | None = None) -> Any:
     """Open a file to read its bytes; the end of its name tells how it is compressed."""
+    if section:
+        return io.BufferedReader(_Window(path, section))
     return _OPENERS[suffixes(path)[1]](path)
 
 
+class _Window(io.RawIOBase):
+    """The bytes of a section of a file."""
+
+    def __init__(self, path: Path, section: Section):
+        self._file, self._left = path.open("rb"), section.stop - section.start
+        self._file.seek(section.start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 @contextlib.contextmanager
-def open_lines(path: Path) -> Iterator[tuple[IO[str], str]]:
+def open_lines(path: Path, section: Section | None = None) -> Iterator[tuple[IO[str], str]]:
     """Open a file of lines for reading; yield it and its encoding."""
     encoding, wide, broken = "utf-8", "", False
-    with open_bytes(path) as file:
+    with open_bytes(path, section) as file:
         for data in pieces(file):
             wide = wide_encoding(data)
             if wide or not is_utf8(data):
                 encoding, broken = decode(data)[1].removesuffix("-sig"), not wide
             if encoding != "utf-8":
                 break
-    lines = open_bytes(path)
+    lines = open_bytes(path, section)
     mark = byte_order_mark(wide)
     if mark and lines.peek(len(mark)).startswith(mark):
         lines.read(len(mark))
@@ -91,7 +121,7 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 
     Each piece of UTF-16 begins with a byte order mark.
     """
-    rest = file.read(min(_HEAD, MAX_PIECE))
+    rest = file.read(min(HEAD, MAX_PIECE))
     wide = wide_encoding(rest)
     mark = byte_order_mark(wide)
     rest = rest.removeprefix(mark)
