@@ -7,6 +7,7 @@ SUBWORD = ["sentencepiece>=0.2.3"]
 SPARK = ["pyspark>=4,<5"]
 LEXICON = ["wordfreq>=3.1"]
 LITERT = ["ai-edge-litert>=2.1"]
+DOCUMENTS = ["ijson>=3.3"]
 
 setup(
     name="nextword-pt",
@@ -51,13 +52,14 @@ setup(
         "lexicon": LEXICON,
         "spark": SPARK,
         "litert": LITERT,
+        "documents": DOCUMENTS,
         "bench": [
             *LEXICON,
             *["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
             *["pyspellchecker>=0.8", "symspellpy>=6.7"],
         ],
         "dev": [
-            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT],
+            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT, *DOCUMENTS],
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],

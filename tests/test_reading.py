@@ -64,7 +64,6 @@ def test_a_text_is_one_document(tmp_path: Path) -> None:
 
 def test_a_file_of_unknown_suffix_is_plain_text(tmp_path: Path) -> None:
     assert texts(tmp_path / "LEIA-ME", "Olá.".encode()) == ["Olá."]
-    assert texts(tmp_path / "a.json", b"{}") == ["{}"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n\t\n", codecs.BOM_UTF8, codecs.BOM_UTF16_LE])

@@ -12,7 +12,9 @@ from pipeline.corpus.formats.conllu import read_conllu
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -60,6 +62,8 @@ PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
+    Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
+    Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("markdown", (".md",), read_markdown),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
@@ -102,7 +106,7 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
-    return named[0] if named else PLAIN
+    return named[-1] if named else PLAIN  # the most general of that suffix
 
 
 def _refuse(what: str) -> NoReturn:

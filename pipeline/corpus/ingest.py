@@ -205,7 +205,7 @@ def report_files(
     for column, what in (
         ("damaged", "characters that cannot be read"),
         ("mojibake", "characters that were decoded wrongly before (mojibake)"),
-        ("mended", "paragraphs that were decoded wrongly before, which were mended"),
+        ("mended", "paragraphs that were decoded wrongly before and are mended"),
         ("controls", "control characters, which were removed"),
     ):
         for row in table[table[column] > 0].itertuples():

@@ -17,6 +17,7 @@ from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.formats.tables import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
+from pipeline.corpus.mask import mask_private
 from pipeline.corpus.splits import text_id
 
 Frames = Iterable[pd.DataFrame]
@@ -70,24 +71,29 @@ def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Docume
     """
     try:
         found = by_name(config.format) if config.format else detect(path)
-        yield from _documents(found.read(path, config), source, found.name)
+        yield from _documents(found.read(path, config), source, found.name, config)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk, not of the file
         raise ValueError(f"its compression is damaged ({error})") from error
 
 
-def read_texts(texts: Iterable[str], source: str) -> Iterator[Document | Note]:
+def read_texts(
+    texts: Iterable[str], source: str, config: ReadingConfig
+) -> Iterator[Document | Note]:
     """Yield a document for each text of a data set."""
-    yield from _documents((Text(row_paragraphs(text)) for text in texts), source, "hf")
+    yield from _documents((Text(row_paragraphs(text)) for text in texts), source, "hf", config)
 
 
-def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note]:
+def _documents(
+    texts: Texts, source: str, name: str, config: ReadingConfig
+) -> Iterator[Document | Note]:
     for found in texts:
         if isinstance(found, Note):
             yield found
             continue
         text, *counts = clean("\n".join(found.paragraphs))
+        text = mask_private(text) if config.mask == "all" else text
         if text:
             yield Document(source, text, name, found.encoding, *counts)
 
@@ -117,7 +123,7 @@ def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for a row of the table of files."""
     if file.path.startswith(hub.PREFIX):
         texts = hub.read_dataset(file.path, text_column=reading.text_column)
-        documents = read_texts(texts, file.source)
+        documents = read_texts(texts, file.source, reading)
     else:
         section = Section(file.start, file.stop) if file.stop else None
         documents = read_file(Path(file.path), file.source, replace(reading, section=section))
