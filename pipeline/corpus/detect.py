@@ -8,13 +8,34 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.encoding import wide_encoding
-from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
+from pipeline.corpus.formats.latex import looks_like_latex, read_latex
+from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.no_prose import NO_PROSE
 from pipeline.corpus.formats.plain import read_plain
+from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.tagged import (
+    looks_like_numbered,
+    looks_like_tagged,
+    read_numbered,
+    read_tagged,
+)
+from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.verses import looks_like_verses, read_verses
+from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
 from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
+from pipeline.corpus.formats.wiki import (
+    looks_like_mediawiki,
+    looks_like_wikiextractor,
+    read_mediawiki,
+    read_wikiextractor,
+    read_wikitext,
+)
+from pipeline.corpus.formats.wikitext import looks_like_wikitext
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -65,10 +86,38 @@ FORMATS = (
     Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
     Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("markdown", (".md",), read_markdown),
+    Format("verses", (".tsv",), read_verses, looks_like_verses),
     Format("csv", (".csv", ".tsv"), read_separated),
     Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
     Format("parquet", (".parquet",), read_parquet_rows),
-    Format("conllu", (".conllu",), read_conllu),
+    Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
+    Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),
+    Format("mediawiki", (".xml",), read_mediawiki, looks_like_mediawiki, rb"</page>\s*"),
+    Format("wikiextractor", (), read_wikiextractor, looks_like_wikiextractor, rb"</doc>\s*\n"),
+    Format("tagged", (".pos",), read_tagged, looks_like_tagged, rb"\n"),
+    Format(
+        "vertical",
+        (".vrt", ".vert", ".conll", ".iob", ".sgml"),
+        read_vertical,
+        looks_like_vertical,
+        rb"</(?:doc|text|ext|DOC)>\s*\n",
+    ),
+    Format("corpus-do-portugues", (), read_numbered, looks_like_numbered, rb"\n"),
+    Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
+    Format(
+        "mail",
+        (".eml", ".mbox", ".emlx"),
+        read_mail,
+        looks_like_mail,
+        rb"\n\r?\n(?=From [^\n]*\d:\d\d)",
+    ),
+    Format(
+        "subtitles",
+        (".srt", ".vtt", ".ass", ".ssa", ".sub", ".sbv"),
+        read_subtitles,
+        looks_like_subtitles,
+    ),
+    Format("latex", (".tex", ".ltx"), read_latex, looks_like_latex),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
@@ -97,8 +146,6 @@ def detect(path: Path) -> Format:
         if head.startswith(mark):
             return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
-    if suffix in _MARKED_UP:
-        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     named = [known for known in FORMATS if suffix in known.suffixes]
     if named and not named[0].looks_like and named[0] is not PLAIN:
         return named[0]
@@ -106,6 +153,11 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
+    if suffix in _MARKED_UP:
+        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
+    for looks_like, what in NO_PROSE:
+        if looks_like(text):
+            _refuse(what)
     return named[-1] if named else PLAIN  # the most general of that suffix
 
 
