@@ -12,6 +12,9 @@ class ReadingConfig:
     text_column: str = option(
         "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
     )
+    group_column: str = option(
+        "", "Column that names the text that a row is a version or part of: such rows share a split."
+    )
 
 
 DEFAULT_READING = ReadingConfig()

@@ -9,8 +9,9 @@ import csv
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import rich.progress
@@ -21,7 +22,7 @@ from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
 from pipeline.corpus.files import find_files
 from pipeline.corpus.formats.texts import Note
-from pipeline.corpus.reading import read_file, read_texts
+from pipeline.corpus.reading import read_file, read_rows
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
 from pipeline.manifest import place_of
 from pipeline.progress import Speed, progress_bar
@@ -40,6 +41,7 @@ READ = {
     "document": "int64",  # number of the document in the file, from 1
     "source": "str",
     "doc_id": "str",
+    "split_id": "str",  # decides the split, see `splits`
     "text": "str",
     "format": "str",
     "encoding": "str",
@@ -48,35 +50,54 @@ READ = {
     "problem": "str",
 }
 _NOTHING: dict[str, Any] = {name: "" if kind == "str" else 0 for name, kind in READ.items()}
-CLEAN = ("file", "document", "source", "doc_id", "text")
+CLEAN = ("file", "document", "source", "doc_id", "split_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 _PASSAGE = 100  # characters of a removed passage that go into removed.csv
 
 
-def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (path, source) of all files of a corpus, then (pinned name, name) of its datasets.
+class Place(NamedTuple):
+    """A file, or the pinned name of a data set, and the columns that the catalogue names."""
+
+    path: str
+    source: str
+    text_column: str = ""
+    group_column: str = ""
+
+
+def find_corpus(corpus: Sequence[str]) -> list[Place]:
+    """Return all files of a corpus, then its data sets.
 
     Missing files of a corpus of the catalogue are downloaded.
     """
-    datasets = [name for name in corpus if name.startswith(hub.PREFIX)]
-    places = []
+    places: dict[str, tuple[str, str]] = {}
+    datasets: dict[str, tuple[str, str]] = {}
     for name in corpus:
-        if name not in datasets:
-            known = None if Path(name).exists() else catalog.find(name)
-            places.append(str(catalog.fetch(known)) if known else name)
-    files = [(str(path), source) for path, source in find_files(places)]
-    return [*files, *((hub.pin(name), name) for name in dict.fromkeys(datasets))]
+        is_here = name.startswith(hub.PREFIX) or Path(name).exists()
+        if is_here or not (known := catalog.find(name)):
+            found = datasets if name.startswith(hub.PREFIX) else places
+            found.setdefault(name, ("", ""))
+            continue
+        columns = known.text_column, known.group_column
+        if known.dataset:
+            datasets[known.dataset] = columns
+        else:
+            places[str(catalog.fetch(known))] = columns
+    files = []
+    for path, source in find_files(list(places)):
+        folder = next((str(above) for above in path.parents if str(above) in places), "")
+        files.append(Place(str(path), source, *places.get(folder, ())))
+    return [*files, *(Place(hub.pin(name), name, *columns) for name, columns in datasets.items())]
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
-    """Return a table (path, source, file); of files with the same text, those with a glob win."""
-    files = sorted(find_corpus(corpus), key=lambda file: splits.match(file[1]) is None)
-    table = pd.DataFrame(files, columns=["path", "source"])
+    """Return a table (`Place`, file); of files with the same text, those with a glob win."""
+    files = sorted(find_corpus(corpus), key=lambda file: splits.match(file.source) is None)
+    table = pd.DataFrame(files, columns=list(Place._fields))
     return table.assign(file=range(len(table)))
 
 
 def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Iterator[pd.DataFrame]:
-    """Map tables of files (file, path, source) to frames of documents (`READ`).
+    """Map tables of files (file, `Place`) to frames of documents (`READ`).
 
     Raises:
         InputError: A table has no such column, or with `strict` a file cannot be read.
@@ -84,8 +105,8 @@ def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Itera
     rows: list[dict[str, Any]] = []
     size = 0
     for table in tables:
-        for file, path, source in table[["file", "path", "source"]].itertuples(index=False):
-            for row in _read_rows(int(file), path, source, reading, strict):
+        for file, *place in table[["file", *Place._fields]].itertuples(index=False):
+            for row in _read_rows(int(file), Place(*place), reading, strict):
                 rows.append(row)
                 size += len(row["text"])
                 if size >= _FRAME:
@@ -96,11 +117,15 @@ def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Itera
 
 
 def _read_rows(
-    file: int, path: str, source: str, reading: ReadingConfig, strict: bool
+    file: int, place: Place, reading: ReadingConfig, strict: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for one file or dataset."""
+    path, source, text_column, group_column = place
+    if text_column:
+        reading = replace(reading, text_column=text_column, group_column=group_column)
     if path.startswith(hub.PREFIX):
-        documents = read_texts(hub.read_dataset(path, text_column=reading.text_column), source)
+        columns = {"text_column": reading.text_column, "group_column": reading.group_column}
+        documents = read_rows(hub.read_dataset(path, **columns), source)
     else:
         documents = read_file(Path(path), source, reading)
     number, problem = 0, ""
@@ -111,7 +136,9 @@ def _read_rows(
                 yield row | {"note": found.what, "skipped": found.skipped}
                 continue
             number += 1
-            yield row | {"document": number, "doc_id": text_id(found.text)} | found.fields()
+            doc_id = text_id(found.text)
+            ids = {"doc_id": doc_id, "split_id": text_id(found.group) if found.group else doc_id}
+            yield row | {"document": number} | ids | found.fields()
         problem = "" if number else "it is empty"
     except InputError:
         raise
@@ -122,8 +149,8 @@ def _read_rows(
             f"{path} cannot be read: {problem}; repair or remove it, or leave out --strict."
         )
     if problem:
-        place = {"file": file, "document": number + 1, "source": source}
-        yield _NOTHING | place | {"problem": problem}
+        row = {"file": file, "document": number + 1, "source": source}
+        yield _NOTHING | row | {"problem": problem}
 
 
 def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -268,7 +295,7 @@ def write_files(table: pd.DataFrame, lost: Mapping[Any, int], folder: Path) -> N
     """Write files.csv: the table of `report_files`, and the characters lost to overlap per file."""
     place = table.columns.tolist().index("letters") + 1
     table.insert(place, "removed", [lost.get(file, 0) for file in table["file"]])
-    table.drop(columns="file").to_csv(folder / "files.csv", index=False)
+    table.drop(columns=["file", "text_column", "group_column"]).to_csv(folder / "files.csv", index=False)
 
 
 def require_documents(counts: Mapping[str, int], corpus: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ class Document:
     text: str  # NFC, one paragraph a line, never empty
     format: str  # of its file, as `detect` names it
     encoding: str  # of its file, as `encoding.decode` returns it
+    group: str  # that shares its split, or ""
     mojibake: int  # number of sequences that an earlier reader decoded wrongly
     damaged: int  # number of characters that cannot be read (U+FFFD)
 
@@ -47,9 +48,10 @@ def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Docume
         raise ValueError(f"its compression is damaged ({error})") from error
 
 
-def read_texts(texts: Iterable[str], source: str) -> Iterator[Document | Note]:
-    """Yield a document for each text of a data set."""
-    yield from _documents((Text(row_paragraphs(text)) for text in texts), source, "hf")
+def read_rows(rows: Iterable[tuple[str, str]], source: str) -> Iterator[Document | Note]:
+    """Yield a document for each row (text, group) of a data set."""
+    texts = (Text(row_paragraphs(text), group=group) for text, group in rows)
+    yield from _documents(texts, source, "hf")
 
 
 def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note]:
@@ -59,4 +61,5 @@ def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note
         elif found.paragraphs:
             text = "\n".join(found.paragraphs)
             damaged = text.count("\N{REPLACEMENT CHARACTER}")
-            yield Document(source, text, name, found.encoding, count_mojibake(text), damaged)
+            counts = count_mojibake(text), damaged
+            yield Document(source, text, name, found.encoding, found.group, *counts)

@@ -27,12 +27,22 @@ def row_paragraphs(text: str) -> list[str]:
     return paragraphs(unicodedata.normalize("NFC", text))
 
 
-def require_column(path: Path, columns: Sequence[str], text_column: str) -> None:
-    if text_column not in columns:
+def require_columns(path: Path, columns: Sequence[str], config: ReadingConfig) -> None:
+    if config.text_column not in columns:
         raise InputError(
-            f"{path} has no column {text_column!r}: name the one that holds the text with "
+            f"{path} has no column {config.text_column!r}: name the one that holds the text with "
             f"--text-column ({', '.join(columns)})."
         )
+    if config.group_column and config.group_column not in columns:
+        raise InputError(
+            f"{path} has no column {config.group_column!r}: name the one whose rows share a split "
+            f"with --group-column ({', '.join(columns)})."
+        )
+
+
+def group_of(value: object) -> str:
+    """Return the group of a row as text, whatever the type of its column."""
+    return "" if value is None else str(value)
 
 
 def read_separated(path: Path, config: ReadingConfig) -> Texts:
@@ -53,14 +63,16 @@ def read_separated(path: Path, config: ReadingConfig) -> Texts:
             columns = next(filter(None, rows), [])
             if not columns:
                 return
-            require_column(path, columns, config.text_column)
+            require_columns(path, columns, config)
             column = columns.index(config.text_column)
+            groups = [columns.index(config.group_column)] if config.group_column else []
             for row in rows:
                 if any(row[len(columns) :]):  # a comma at the end of a line does no harm
                     cells = f"{len(row)} cells where the first has {len(columns)}"
                     raise ValueError(f"line {rows.line_num} has {cells}")
                 if column < len(row):
-                    yield Text(row_paragraphs(row[column]), encoding)
+                    group = "".join(row[index] for index in groups if index < len(row))
+                    yield Text(row_paragraphs(row[column]), encoding, group)
         except csv.Error as error:
             raise ValueError(f"line {rows.line_num} is not a row of a table ({error})") from error
 
@@ -81,7 +93,7 @@ def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
             if text_column not in keys:
                 keys |= dict.fromkeys(row)
                 if number >= _BATCH_ROWS:
-                    require_column(path, list(keys), text_column)
+                    require_columns(path, list(keys), config)
             text = row.get(text_column)
             if text is None:
                 continue
@@ -89,9 +101,9 @@ def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
                 raise ValueError(f"{text_column!r} of line {number} is not text")
             if "\\ud" in line or "\\uD" in line:  # lone surrogates, which UTF-8 refuses
                 text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            yield Text(row_paragraphs(text), encoding)
+            yield Text(row_paragraphs(text), encoding, group_of(row.get(config.group_column)))
     if keys:
-        require_column(path, list(keys), text_column)
+        require_columns(path, list(keys), config)
 
 
 def read_parquet_rows(path: Path, config: ReadingConfig) -> Texts:
@@ -102,11 +114,13 @@ def read_parquet_rows(path: Path, config: ReadingConfig) -> Texts:
             file = unpacked
         try:
             table = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
-            require_column(path, table.schema_arrow.names, text_column)
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=[text_column]):
-                for text in batch.column(0).to_pylist():
+            require_columns(path, table.schema_arrow.names, config)
+            columns = [text_column, *filter(None, [config.group_column])]
+            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                for row in batch.to_pylist():
+                    text = row[text_column]
                     if isinstance(text, str):
-                        yield Text(row_paragraphs(text))
+                        yield Text(row_paragraphs(text), group=group_of(row.get(config.group_column)))
                     elif text is not None:
                         raise ValueError(f"its column {text_column!r} does not hold text")
         except (pa.ArrowException, OSError) as error:
