@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import InputError
-from pipeline.corpus.files import find_files
+from pipeline.corpus.files import find_files, passed_over
 from pipeline.corpus.opening import suffixes
 
 
@@ -119,6 +119,16 @@ def test_a_name_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, os.fsdecode(b"cap\xedtulo.txt"))
     with pytest.raises(InputError, match=r"cap\\udcedtulo\.txt.*rename it"):
         find_files([str(tmp_path)])
+
+
+def test_files_in_no_known_format_are_counted(library: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "c.tar.gz", ".hidden.jpg"):
+        (library / "poesia" / name).touch()
+    (library / "LEIA-ME").touch()
+    expected = {".jpg": 2, ".tar.gz": 1, ".png": 1, "": 1}
+    assert passed_over([str(library)]) == expected
+    assert passed_over([str(library / "*")])[".jpg"] == 2
+    assert not passed_over([str(library / "LEIA-ME"), "machado"])
 
 
 def test_suffixes() -> None:

@@ -353,10 +353,10 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
 @pytest.mark.parametrize(
     ("name", "data", "clause"),
     [
-        ("a.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are not text"),
-        ("a.HTML", b"<p>Um.</p>", "a .html file has markup"),
-        ("a.rtf.gz", b"", "a .rtf file has markup"),
-        ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "its bytes are"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "it is a picture"),
+        ("a.HTML", b"<p>Um.</p>", "it is a .html file, which has markup"),
+        ("a.rtf.gz", b"", "it is a .rtf file, which has markup"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10", "it is a picture"),
         ("a.csv", b'text,n\nUm.,1\n"Dois.,1\n\n', r"line 4 is not a row of a table \("),
         ("a.csv", b"text\nUm.\nDois, ou\n", "line 3 has 2 cells where the first has 1"),
         ("a.tsv", b"n\ttext\n1\tUm.\tUm.\n", "line 2 has 3 cells where the first has 2"),

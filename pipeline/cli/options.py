@@ -33,7 +33,7 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def option(name: str, default: Any, text: str, **kwargs: Any) -> Decorator:
-    shown = default not in (None, ())
+    shown = default not in (None, (), "")
     if not shown and not text.endswith("]"):
         text += "  [default: none]"
     return click.option(name, default=default, show_default=shown, help=text, **kwargs)

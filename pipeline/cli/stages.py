@@ -70,15 +70,18 @@ def require_files(**options: Path | None) -> None:
 
 
 def require_corpus(corpus: tuple[str, ...], reading: ReadingConfig = DEFAULT_READING) -> None:
-    """Check that a corpus exists and that its first table has the column.
+    """Check that a corpus exists, that its first table has the column, and that a format is one.
 
     Raises:
         InputError: it does not.
     """
     from pipeline.corpus import catalog, hub
+    from pipeline.corpus.detect import by_name
     from pipeline.corpus.files import find_files
     from pipeline.corpus.opening import suffixes
 
+    if reading.format:
+        by_name(reading.format)
     here = []
     for name in corpus:
         if name.startswith(hub.PREFIX):

@@ -15,6 +15,7 @@ class ReadingConfig:
     group_column: str = option(
         "", "Column that names the text that a row is a version or part of: such rows share a split."
     )
+    format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
 
 
 DEFAULT_READING = ReadingConfig()

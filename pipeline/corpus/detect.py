@@ -3,26 +3,58 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import read_conllu
 from pipeline.corpus.formats.markdown import read_markdown
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
 from pipeline.corpus.formats.texts import Texts
-from pipeline.corpus.opening import suffixes
+from pipeline.corpus.opening import open_bytes, suffixes
+
+_HEAD = 2**16  # bytes that are looked at
+
+# The first bytes of files that are no text, and what they are.
+_BINARY = (
+    (b"PAR1", "parquet"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"\x1f\x8b", "compressed: let its name end in .gz"),
+    (b"BZh", "compressed: let its name end in .bz2"),
+    (b"\xfd7zXZ", "compressed: let its name end in .xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed: let its name end in .zst"),
+    (b"7z\xbc\xaf", "an archive: unpack it first"),
+    (b"Rar!", "an archive: unpack it first"),
+    (b"OggS", "a sound recording"),
+    (b"ID3", "a sound recording"),
+    (b"RIFF", "a recording or a picture"),
+    (b"SQLite format 3", "a database: export its texts as a table first"),
+)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format and its reader."""
+    """A format and its reader.
 
-    name: str  # in files.csv
-    suffixes: tuple[str, ...]  # of the names of its files
+    Attributes:
+        name: As files.csv and --format call it.
+        suffixes: Of the names of its files.
+        read: Yields the documents of a file.
+        looks_like: Whether the first 64 KiB of a text are of this format. Without it, only the
+            name of a file tells.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
     read: Callable[[Path, ReadingConfig], Texts]
+    looks_like: Callable[[str], bool] | None = None
 
 
 PLAIN = Format("text", (".txt",), read_plain)
+# Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
     Format("markdown", (".md",), read_markdown),
@@ -31,13 +63,53 @@ FORMATS = (
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
 )
+SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
 _MARKED_UP = (".html", ".htm", ".xml", ".rtf")
 
 
+def by_name(name: str) -> Format:
+    """Return the format of that name; raise InputError if there is none."""
+    found = next((known for known in FORMATS if known.name == name), None)
+    if not found:
+        names = ", ".join(known.name for known in FORMATS)
+        raise InputError(f"There is no format {name!r}: let --format name one of {names}.")
+    return found
+
+
 def detect(path: Path) -> Format:
-    """Return the format of a file; raise ValueError if none can read it."""
+    """Return the format of a file.
+
+    Raises:
+        ValueError: It is known, but not read here.
+        OSError: The file cannot be read.
+    """
+    with open_bytes(path) as file:
+        head = file.read(_HEAD)
+    for mark, what in _BINARY:
+        if head.startswith(mark):
+            return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
     if suffix in _MARKED_UP:
-        raise ValueError(f"a {suffix} file has markup: convert it to plain text first")
-    return next((known for known in FORMATS if suffix in known.suffixes), PLAIN)
+        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
+    named = [known for known in FORMATS if suffix in known.suffixes]
+    if named and not named[0].looks_like and named[0] is not PLAIN:
+        return named[0]
+    text = _decode_head(head)
+    for known in (*named, *FORMATS):
+        if known.looks_like and known.looks_like(text):
+            return known
+    return named[0] if named else PLAIN
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ValueError(f"it is {what}")
+
+
+def _decode_head(head: bytes) -> str:
+    """Decode the start of a text, whose last character may be cut."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head.decode("utf-16", errors="ignore")
+    else:
+        text = head.decode("utf-8-sig", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -3,22 +3,21 @@
 import glob
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline import InputError
-from pipeline.corpus.detect import FORMATS
+from pipeline.corpus.detect import SUFFIXES
 from pipeline.corpus.opening import COMPRESSIONS, suffixes
-
-_SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 
 
 def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
     """Return (path, source) of all files that folders, files and globs name, each file once.
 
-    A folder stands for all files below it in a format, compressed or not, except hidden
-    ones; links are followed. The source is the path relative to the folder, for a glob to the
-    folder before its first wildcard.
+    A folder stands for all files below it whose names end as those of a format, compressed or not,
+    except hidden ones; links are followed. The source is the path relative to the folder, for a
+    glob to the folder before its first wildcard.
 
     Raises:
         InputError: One of them has no file to read, or a file name is not UTF-8.
@@ -26,19 +25,18 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
     """
     found: dict[Path, tuple[Path, str]] = {}
     for name in corpus:
-        place = Path(name)
+        place, matches = Path(name), _matches(name)
         if place.exists():
-            matches, root = [place], place if place.is_dir() else place.parent
+            root = place if place.is_dir() else place.parent
         else:
-            matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
             root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), place.parts))
         files = [file for file in matches if file.is_file()]
         for folder in filter(Path.is_dir, matches):
-            files += sorted(file for file in _walk(folder) if suffixes(file)[0] in _SUFFIXES)
+            files += sorted(file for file in _walk(folder) if suffixes(file)[0] in SUFFIXES)
         if not files:
             raise InputError(
                 f"There is no text to read at {name}: name a file, a folder of files that end in "
-                f"{', '.join(_SUFFIXES)} (or those with {', '.join(COMPRESSIONS)}), or a glob in "
+                f"{', '.join(SUFFIXES)} (or those with {', '.join(COMPRESSIONS)}), or a glob in "
                 "quotes."
             )
         for file in files:
@@ -49,6 +47,20 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
                 raise InputError(f"The file name {source!a} is not UTF-8: rename it.") from error
             found.setdefault(file.resolve(), (file, source))
     return list(found.values())
+
+
+def passed_over(corpus: Sequence[str]) -> Counter[str]:
+    """Count the files in the folders of a corpus that are in no format known here, by suffix."""
+    folders = (place for name in corpus for place in _matches(name) if place.is_dir())
+    names = (file for folder in folders for file in _walk(folder))
+    return Counter("".join(suffixes(file)) for file in names if suffixes(file)[0] not in SUFFIXES)
+
+
+def _matches(name: str) -> list[Path]:
+    """Return the files and folders that a path or a glob names."""
+    if Path(name).exists():
+        return [Path(name)]
+    return [Path(match) for match in sorted(glob.glob(name, recursive=True))]
 
 
 def _walk(folder: Path) -> Iterator[Path]:

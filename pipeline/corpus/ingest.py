@@ -20,7 +20,7 @@ from pipeline import InputError
 from pipeline.corpus import catalog, hub
 from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
-from pipeline.corpus.files import find_files
+from pipeline.corpus.files import find_files, passed_over
 from pipeline.corpus.formats.texts import Note
 from pipeline.corpus.reading import read_file, read_rows
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
@@ -87,6 +87,17 @@ def find_corpus(corpus: Sequence[str]) -> list[Place]:
         folder = next((str(above) for above in path.parents if str(above) in places), "")
         files.append(Place(str(path), source, *places.get(folder, ())))
     return [*files, *(Place(hub.pin(name), name, *columns) for name, columns in datasets.items())]
+
+
+def _tell_passed_over(corpus: Sequence[str]) -> None:
+    others = passed_over(corpus)
+    if others:
+        kinds = ", ".join(f"{count} {kind or 'of no kind'}" for kind, count in others.most_common())
+        log.warning(
+            "Passed over %d files whose names end as those of no format known here: %s; name one "
+            "by itself to read it.",
+            *(others.total(), kinds),
+        )
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
@@ -166,8 +177,8 @@ def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
     """Return one row per file, from rows per document or per part of a file."""
     total = dict.fromkeys(("documents", "letters", "skipped", "mojibake", "damaged"), "sum")
     by_file = stats.groupby(["file", "source"], sort=False, as_index=False)
-    names = dict.fromkeys(("format", "encoding", "problem"), "max")
-    return by_file.agg({**names, **total, "note": _join_notes})
+    names = dict.fromkeys(("format", "encoding"), "max")
+    return by_file.agg({**names, **total, "note": _join_notes, "problem": "max"})
 
 
 def _join_notes(notes: pd.Series) -> str:
@@ -230,6 +241,7 @@ def ingest(
     # It needs TensorFlow, which a machine that only reads files can do without.
     from pipeline.corpus.overlap import drop_overlap, held_out_ngrams
 
+    _tell_passed_over(corpus)
     splits = Splits(valid, test).load(place_of(output))
     files = file_table(corpus, splits)
     planner, clean = SplitPlanner(splits), output / "clean.parquet"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.detect import detect
+from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import count_mojibake
 from pipeline.corpus.formats.tables import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
@@ -40,7 +40,7 @@ def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Docume
         ValueError, OSError: The file cannot be read, or not to its end.
     """
     try:
-        found = detect(path)
+        found = by_name(config.format) if config.format else detect(path)
         yield from _documents(found.read(path, config), source, found.name)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
