@@ -67,7 +67,7 @@ def test_reads_the_column_of_the_training_split(
         next(read_dataset(f"hf:{tmp_path}", text_column="id"))
     rows = hub.read_dataset(f"hf:{tmp_path}", text_column="texto", group_column="id")
     assert list(rows) == [(text, str(n)) for n, text in enumerate(TEXTS)]
-    with pytest.raises(InputError, match=r"has no column autor: give one of id, texto as the group"):
+    with pytest.raises(InputError, match=r"no column autor: give one of id, texto as the group"):
         next(hub.read_dataset(f"hf:{tmp_path}", text_column="texto", group_column="autor"))
 
 

@@ -13,7 +13,7 @@ class ReadingConfig:
         "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
     )
     group_column: str = option(
-        "", "Column that names the text that a row is a version or part of: such rows share a split."
+        "", "Column of tables: rows with the same value, versions of one text, share a split."
     )
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
 

@@ -307,7 +307,8 @@ def write_files(table: pd.DataFrame, lost: Mapping[Any, int], folder: Path) -> N
     """Write files.csv: the table of `report_files`, and the characters lost to overlap per file."""
     place = table.columns.tolist().index("letters") + 1
     table.insert(place, "removed", [lost.get(file, 0) for file in table["file"]])
-    table.drop(columns=["file", "text_column", "group_column"]).to_csv(folder / "files.csv", index=False)
+    table = table.drop(columns=["file", "text_column", "group_column"])
+    table.to_csv(folder / "files.csv", index=False)
 
 
 def require_documents(counts: Mapping[str, int], corpus: Sequence[str]) -> None:

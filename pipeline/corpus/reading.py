@@ -22,9 +22,9 @@ class Document:
     text: str  # NFC, one paragraph a line, never empty
     format: str  # of its file, as `detect` names it
     encoding: str  # of its file, as `encoding.decode` returns it
-    group: str  # that shares its split, or ""
     mojibake: int  # number of sequences that an earlier reader decoded wrongly
     damaged: int  # number of characters that cannot be read (U+FFFD)
+    group: str = ""  # of the documents that share its split
 
     def fields(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,5 +61,5 @@ def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note
         elif found.paragraphs:
             text = "\n".join(found.paragraphs)
             damaged = text.count("\N{REPLACEMENT CHARACTER}")
-            counts = count_mojibake(text), damaged
-            yield Document(source, text, name, found.encoding, found.group, *counts)
+            mojibake = count_mojibake(text)
+            yield Document(source, text, name, found.encoding, mojibake, damaged, found.group)

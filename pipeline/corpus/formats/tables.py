@@ -118,9 +118,9 @@ def read_parquet_rows(path: Path, config: ReadingConfig) -> Texts:
             columns = [text_column, *filter(None, [config.group_column])]
             for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
                 for row in batch.to_pylist():
-                    text = row[text_column]
+                    text, group = row[text_column], group_of(row.get(config.group_column))
                     if isinstance(text, str):
-                        yield Text(row_paragraphs(text), group=group_of(row.get(config.group_column)))
+                        yield Text(row_paragraphs(text), group=group)
                     elif text is not None:
                         raise ValueError(f"its column {text_column!r} does not hold text")
         except (pa.ArrowException, OSError) as error:
