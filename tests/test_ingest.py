@@ -5,6 +5,8 @@ import functools
 import gzip
 import hashlib
 import http.server
+import itertools
+import json
 import logging
 import subprocess
 import sys
@@ -164,6 +166,18 @@ def test_no_paragraph_leaves_its_split_when_documents_are_added(
 corpora = st.lists(st.integers(1, 12), min_size=1, max_size=60)  # paragraphs of documents
 
 
+def test_a_held_out_split_of_a_large_corpus_is_smaller(tmp_path: Path):
+    folder = write(tmp_path / "corpus", {f"{n}.txt": document(n, 20) for n in range(400)})
+    tables = [ingested(folder, held_out=tokens) for tokens in (2_000_000, 500, 1)]
+    sizes = [table.groupby("split")["text"].agg(lambda t: t.str.len().sum()) for table in tables]
+    whole, some, least = (size / size.sum() for size in sizes)
+    assert (some[["valid", "test"]] < whole[["valid", "test"]] / 2).all()
+    assert (least[["valid", "test"]] > 0).all()  # no split is empty
+    splits = [dict(zip(t["doc_id"], t["split"], strict=True)) for t in tables]
+    for larger, smaller in itertools.pairwise(splits):  # none moves, but into training
+        assert all(larger[doc_id] == split for doc_id, split in smaller.items() if split != "train")
+
+
 @settings(deadline=None, max_examples=50)
 @given(corpora=st.lists(corpora, min_size=2, max_size=4), seed=st.integers(0, 2**32))
 def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -> None:
@@ -175,7 +189,7 @@ def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -
         frame = pd.DataFrame({"doc_id": ids, "split_id": ids, "source": "a.txt", "text": texts})
         planner = SplitPlanner(decided)
         list(planner.observe([frame[: len(frame) // 2], frame[len(frame) // 2 :]]))
-        decided = planner.plan()
+        decided = planner.plan(1)
         (table,) = decided.assign([frame])
         after = {
             paragraph: split
@@ -200,7 +214,7 @@ def test_rows_of_a_group_share_a_split(tmp_path: Path, suffix: str, count: int) 
     for step in range(3):
         numbers = range(100 * step, 100 * step + count)
         for version in ("original", "fácil"):
-            # Text that stands in both versions must not let them fall apart either.
+            # Not even a title that both versions have stands in two splits.
             rows = [
                 {"obra": n, "text": f"{title} da obra {n}, versão {way}"}
                 for n in numbers
@@ -208,7 +222,7 @@ def test_rows_of_a_group_share_a_split(tmp_path: Path, suffix: str, count: int) 
             ]
             write_table(folder / f"{step}-{version}.{suffix}", rows)
         table = ingested(folder, reading=ReadingConfig(group_column="obra"))
-        assert len(table) == 5 * count * (step + 1)
+        assert len(table) == 6 * count * (step + 1)
         groups = table["text"].str.extract(r"obra (\d+)")[0]
         found = table.groupby(groups)["split"].agg(set).to_dict()
         assert all(len(splits) == 1 for splits in found.values())
@@ -348,13 +362,23 @@ def test_documents_in_parts_are_read_in_the_order_of_their_names(tmp_path: Path)
         list_parts(tmp_path / "empty")
 
 
+def test_short_messages_may_be_repeated(tmp_path: Path) -> None:
+    twelve = "Um dois três quatro cinco seis\nsete oito nove dez onze doze"
+    messages = ["bom dia"] * 4 + [twelve] * 3 + [f"{twelve} treze"] * 2
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in messages)
+    table = ingested(write(tmp_path / "corpus", {"recados.jsonl": rows}))
+    assert table["text"].str.count("bom dia").sum() == 4
+    assert table["text"].str.count("doze").sum() == 4
+    assert len(removed(tmp_path)) == 1
+
+
 def test_of_files_with_the_same_text_one_stays(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "corpus",
         {
-            "a.txt": document(1),
-            "b.txt": document(1).replace("\n", "\r\n\r\n"),
-            "c.txt": document(2),
+            "a.txt": document(1, 5),
+            "b.txt": document(1, 5).replace("\n", "\r\n\r\n"),
+            "c.txt": document(2, 5),
         },
     )
     table = ingested(folder)
@@ -385,7 +409,7 @@ def test_files_that_hold_no_text_are_named_and_skipped(
     table = ingested(folder)
     assert set(table["source"]) == {"bom.txt"}
     assert [record.getMessage() for record in caplog.records] == [
-        f"Skipped {folder / 'imagem.txt'}: its bytes are not text.",
+        f"Skipped {folder / 'imagem.txt'}: it is a picture.",
         f"Skipped {folder / 'vazio.txt'}: it is empty.",
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
@@ -464,8 +488,8 @@ def test_a_corpus_of_many_formats(tmp_path: Path):
 def test_strict_stops_at_a_file_that_cannot_be_read(tmp_path: Path):
     folder = write(tmp_path / "corpus", {"a.txt": document(1)})
     (folder / "imagem.txt").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10")
-    with pytest.raises(InputError, match=r"imagem\.txt cannot be read: its bytes are not text"):
-        ingested(folder, strict=True)
+    with pytest.raises(InputError, match=r"imagem\.txt cannot be read: it is a picture"):
+        ingested(folder, reading=ReadingConfig(strict=True))
 
 
 def test_a_named_corpus_is_downloaded_and_its_globs_name_its_files(tmp_path: Path, monkeypatch):
@@ -546,7 +570,7 @@ def test_a_large_file_is_read_in_pieces_and_no_frame_is_large(tmp_path: Path):
     files = file_table([str(tmp_path / "longo.txt")], Splits())
     sizes = [
         frame["text"].str.len().sum()
-        for frame in read_files([files], reading=ReadingConfig(), strict=True)
+        for frame in read_files([files], reading=ReadingConfig(strict=True))
     ]
     assert len(sizes) >= 2
     assert max(sizes) < 2 * 8 * 2**20

@@ -11,7 +11,7 @@ import click
 
 from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
-from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.config import HELD_OUT_TOKENS, ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.export.config import ExportConfig
 from pipeline.model.config import ModelConfig
@@ -157,8 +157,8 @@ corpus_options = all_of(
     option("--valid", (), "Glob of the files that validate; may be repeated.  [default: 5 % of the documents, or a tenth of each of fewer than 20]", multiple=True),
     option("--test", (), "Glob of the files that test; may be repeated.  [default: as of --valid]", multiple=True),
     options_of(ReadingConfig),
-    option("--strict", False, "Stop at a file that cannot be read, instead of skipping it.", type=bool),
     option("--deduplicate", True, "Drop repeated documents, and training passages that also occur in valid or test.", type=bool),
+    option("--held-out", HELD_OUT_TOKENS, "Tokens, about, that valid and test hold at most, each without globs.", type=positive),
 )  # fmt: skip
 
 engine_options = all_of(

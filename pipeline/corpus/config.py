@@ -4,6 +4,9 @@ import dataclasses
 
 from pipeline.config import option
 
+# Tokens, about, that a held-out split has at most: each epoch reads all of valid.
+HELD_OUT_TOKENS = 2_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class ReadingConfig:
@@ -15,6 +18,7 @@ class ReadingConfig:
     group_column: str = option(
         "", "Column of tables: rows with the same value, versions of one text, share a split."
     )
+    strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
 
 

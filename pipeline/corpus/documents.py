@@ -11,6 +11,9 @@ import pyarrow.parquet
 from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
 
+# Tokens in a row that training text may not share with held-out text (see overlap.py).
+NGRAM = 13
+
 DOCUMENT_COLUMNS = ("doc_id", "source", "split", "text")
 
 

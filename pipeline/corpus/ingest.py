@@ -18,8 +18,8 @@ import rich.progress
 
 from pipeline import InputError
 from pipeline.corpus import catalog, hub
-from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
-from pipeline.corpus.documents import DOCUMENT_COLUMNS, read_parquet, write_parquet
+from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
+from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, read_parquet, write_parquet
 from pipeline.corpus.files import find_files, passed_over
 from pipeline.corpus.formats.texts import Note
 from pipeline.corpus.reading import read_file, read_rows
@@ -107,17 +107,17 @@ def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
     return table.assign(file=range(len(table)))
 
 
-def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Iterator[pd.DataFrame]:
+def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFrame]:
     """Map tables of files (file, `Place`) to frames of documents (`READ`).
 
     Raises:
-        InputError: A table has no such column, or with `strict` a file cannot be read.
+        InputError: A table has no such column, or if `reading` is strict a file cannot be read.
     """
     rows: list[dict[str, Any]] = []
     size = 0
     for table in tables:
         for file, *place in table[["file", *Place._fields]].itertuples(index=False):
-            for row in _read_rows(int(file), Place(*place), reading, strict):
+            for row in _read_rows(int(file), Place(*place), reading):
                 rows.append(row)
                 size += len(row["text"])
                 if size >= _FRAME:
@@ -127,9 +127,7 @@ def read_files(tables: Frames, *, reading: ReadingConfig, strict: bool) -> Itera
         yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
 
 
-def _read_rows(
-    file: int, place: Place, reading: ReadingConfig, strict: bool
-) -> Iterator[dict[str, Any]]:
+def _read_rows(file: int, place: Place, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for one file or dataset."""
     path, source, text_column, group_column = place
     if text_column:
@@ -155,7 +153,7 @@ def _read_rows(
         raise
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
-    if problem and strict:
+    if problem and reading.strict:
         raise InputError(
             f"{path} cannot be read: {problem}; repair or remove it, or leave out --strict."
         )
@@ -186,16 +184,21 @@ def _join_notes(notes: pd.Series) -> str:
 
 
 def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame]:
-    """Keep the first of the documents with the same text; record the others."""
+    """Keep the first of the long documents with the same text; record the others.
+
+    People repeat short messages (*bom dia*): texts of fewer than `NGRAM` words all stay.
+    """
     sources: dict[bytes, str] = {}  # by half of the doc_id, enough for 2^64 documents
     for frame in frames:
         keys = [bytes.fromhex(doc_id[:32]) for doc_id in frame["doc_id"]]
         kept = []
-        for key, source in zip(keys, frame["source"], strict=True):
-            kept.append(key not in sources)
-            first = sources.setdefault(key, source)
+        long = frame["text"].str.count("[ \n]") + 1 >= NGRAM
+        for key, source, is_long in zip(keys, frame["source"], long, strict=True):
+            kept.append(not is_long or key not in sources)
             if not kept[-1]:
-                record([(source, "", first, "")])
+                record([(source, "", sources[key], "")])
+            elif is_long:
+                sources[key] = source
         yield frame.loc[kept]
 
 
@@ -215,8 +218,8 @@ def ingest(
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
     reading: ReadingConfig = DEFAULT_READING,
-    strict: bool = False,
     deduplicate: bool = True,
+    held_out: int = HELD_OUT_TOKENS,
 ) -> None:
     """Read text and write documents.parquet (doc_id, source, split, text).
 
@@ -231,9 +234,9 @@ def ingest(
         test: The same for the test split, which also gets what matches both. A split without
             globs gets a share of the documents, chosen by the hash of their text.
         reading: How files are read.
-        strict: Whether to stop at a file that is empty or cannot be read.
         deduplicate: Whether to drop repeated documents, and passages of the training split that
             share 13 tokens in a row or more with another split.
+        held_out: Tokens, about, that a split without globs holds at most.
 
     Raises:
         InputError: No text can be read, a glob matches nothing, or a split is empty.
@@ -260,7 +263,7 @@ def ingest(
                 lost[file_index] += letters
 
         size = sum(Path(path).stat().st_size for path in files["path"] if Path(path).exists())
-        frames = read_files([files], reading=reading, strict=strict)
+        frames = read_files([files], reading=reading)
         frames = collect_file_stats(frames, stats)
         if deduplicate:
             frames = drop_duplicates(frames, writer.writerows)
@@ -268,11 +271,11 @@ def ingest(
         write_parquet(frames, clean, CLEAN)
         files = report_files(files, stats, corpus)
 
-        splits = planner.plan()
+        splits = planner.plan(int(files["letters"].sum()), held_out=held_out)
         frames = splits.assign(read_parquet(clean))
         if deduplicate:
-            held_out = held_out_ngrams(frame[frame["split"] != "train"] for frame in frames)
-            frames = drop_overlap(splits.assign(read_parquet(clean)), held_out=held_out)
+            ngrams = held_out_ngrams(frame[frame["split"] != "train"] for frame in frames)
+            frames = drop_overlap(splits.assign(read_parquet(clean)), held_out=ngrams)
             frames = record_passages(frames, record)
         frames = _show_progress(frames, bar, "comparing splits", int(files["letters"].sum()))
         counts = write_parquet(frames, output / "documents.parquet", DOCUMENT_COLUMNS)

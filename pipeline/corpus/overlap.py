@@ -21,12 +21,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from pipeline.corpus.documents import NGRAM
 from pipeline.corpus.splits import text_id
 from pipeline.parallel import side_by_side
 from pipeline.text.sentences import sentence_end
 from pipeline.text.tokenizer import expand, normalise, tokenize_unique
-
-NGRAM = 13
 
 # Odd, so that each token's term keeps all its bits; from the golden ratio, to mix them well.
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)

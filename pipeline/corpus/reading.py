@@ -3,7 +3,7 @@
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Document:
     group: str = ""  # of the documents that share its split
 
     def fields(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Document | Note]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from pipeline import InputError
+from pipeline.corpus.config import HELD_OUT_TOKENS
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ SPLITS = ("train", "valid", "test")
 
 # Fraction of the documents that goes to valid, and to test, unless a glob fills the split.
 HELD_OUT_SHARE = 0.05
+_LETTERS_PER_TOKEN = 5  # with the spaces between, about
 # Fewer documents are divided instead: the last tenth of the paragraphs of each is for test, the
 # tenth before for valid.
 FEW_DOCUMENTS = 20
@@ -40,6 +42,12 @@ def _fraction(split_id: str) -> float:
     return int(split_id[:12], 16) / 16**12
 
 
+def _window(split_id: str) -> tuple[str, float]:
+    """Return the split of a document by its hash, and its place in [0, HELD_OUT_SHARE) there."""
+    number, place = divmod(_fraction(split_id), HELD_OUT_SHARE)
+    return ("valid", "test", "train")[min(int(number), 2)], place
+
+
 def _matches(source: str, pattern: str) -> bool:
     """Return whether a glob matches a source or equals it (names may contain brackets)."""
     return source == pattern or fnmatch.fnmatchcase(source, pattern)
@@ -53,11 +61,13 @@ class Splits:
         valid, test: Globs over sources. A source that matches both is for test.
         fixed: split_id → split, or "cut" for a document that is divided. Holds the documents that
             the hash does not decide, so that they stay where they are when others are added.
+        share: Fraction of the documents that goes to each held-out split without globs.
     """
 
     valid: Sequence[str] = ()
     test: Sequence[str] = ()
     fixed: Mapping[str, str] = field(default_factory=dict)
+    share: float = HELD_OUT_SHARE
 
     @property
     def hashed(self) -> list[str]:
@@ -95,8 +105,8 @@ class Splits:
         """Return the split of a document, or "cut"."""
         if matched := self.match(source):
             return matched
-        place = int(_fraction(split_id) / HELD_OUT_SHARE) + 1
-        split = self.fixed.get(split_id) or SPLITS[place if place < len(SPLITS) else 0]
+        split, place = _window(split_id)
+        split = self.fixed.get(split_id) or (split if place < self.share else "train")
         return split if split == _DIVIDED or split in self.hashed else "train"
 
     def assign(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -120,7 +130,7 @@ class Splits:
         paragraphs = text.split("\n")
         if len(paragraphs) <= len(self.hashed):  # too short to divide
             return [("train", text)]
-        size = max(len(paragraphs) // 10, 1)
+        size = max(int(len(paragraphs) * 2 * self.share), 1)
         end = len(paragraphs) - size * len(self.hashed)
         parts = [("train", "\n".join(paragraphs[:end]))]
         for split in self.hashed:
@@ -152,6 +162,8 @@ class SplitPlanner:
         self._first: list[_Candidate] = []  # the first that match no glob
         self._filled: set[str] = set()
         self._training: list[_Candidate] = []  # the three that would fill a split first
+        # Of each split that the hash fills, the document that a smaller share loses last.
+        self._last: dict[str, tuple[float, str]] = {}
 
     def observe(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Take note of documents (`_OBSERVED`), and yield their frames unchanged."""
@@ -173,13 +185,24 @@ class SplitPlanner:
     def _add(self, candidate: _Candidate) -> None:
         split = self._splits.choose(candidate.split_id, candidate.source)
         self._filled.add(split)
+        window, place = _window(candidate.split_id)
+        if split == window:
+            self._last[split] = min((place, candidate.split_id), self._last.get(split, (1.0, "")))
         if split == _DIVIDED and candidate.divisible:
             self._filled.update(self._splits.hashed)
         if split == "train" and all(candidate.split_id != c.split_id for c in self._training):
             self._training = sorted([*self._training, candidate])[:3]
 
-    def plan(self) -> Splits:
-        """Return the rules for these documents; raise InputError if a glob matches none."""
+    def plan(self, letters: int, *, held_out: int = HELD_OUT_TOKENS) -> Splits:
+        """Return the rules for these documents.
+
+        Args:
+            letters: Of all documents.
+            held_out: Tokens, about, that a split without globs holds at most.
+
+        Raises:
+            InputError: A glob matches no document.
+        """
         if self._unmatched:
             raise InputError(
                 f"No text of the corpus matches {min(self._unmatched)!r}; globs are compared with "
@@ -191,6 +214,8 @@ class SplitPlanner:
             self._filled, self._training = set(), []
             for candidate in self._first:
                 self._add(candidate)
+        share = min(HELD_OUT_SHARE, held_out * _LETTERS_PER_TOKEN / max(letters, 1))
+        self._splits = replace(self._splits, share=share)
         # A split that is empty by chance gets the document that came nearest.
         fixed = {**self._splits.fixed}
         empty = [split for split in self._splits.hashed if split not in self._filled]
@@ -200,4 +225,7 @@ class SplitPlanner:
                 f"By chance no document fell into the {split} split: {candidate.source} is put "
                 "there, and stays there when others are added."
             )
+        for split, (place, split_id) in self._last.items():
+            if share <= place:
+                fixed.setdefault(split_id, split)
         return replace(self._splits, fixed=fixed)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import InputError
-from pipeline.corpus.overlap import NGRAM
+from pipeline.corpus.documents import NGRAM
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluated_model import EvaluatedModel, save_models
 from pipeline.evaluation.evaluator import Evaluator

@@ -9,7 +9,8 @@ import numpy as np
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.overlap import NGRAM, Tokens, look_up
+from pipeline.corpus.documents import NGRAM
+from pipeline.corpus.overlap import Tokens, look_up
 from pipeline.corpus.reading import Document, read_file
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary

@@ -14,8 +14,8 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as sql
 
 from pipeline.corpus import hub
-from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
-from pipeline.corpus.documents import DOCUMENT_COLUMNS, write_parquet
+from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
+from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
     READ,
@@ -58,8 +58,8 @@ def ingest(
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
     reading: ReadingConfig = DEFAULT_READING,
-    strict: bool = False,
     deduplicate: bool = True,
+    held_out: int = HELD_OUT_TOKENS,
     master: str = "local[*]",
 ) -> None:
     """Do what `pipeline.corpus.ingest.ingest` does, on the Spark cluster at `master`.
@@ -84,7 +84,7 @@ def ingest(
         removed.writerow(REMOVED)
 
         step("reading")
-        documents = _read(spark, files, reading=reading, strict=strict).persist()
+        documents = _read(spark, files, reading=reading).persist()
         stats = map_frames(documents, _file_stats, _STATS).toPandas()
         files = report_files(files, [stats], corpus)
 
@@ -104,15 +104,15 @@ def ingest(
         text = sql.regexp_replace("text", "[^\n]+", "").alias("text")
         for _ in planner.observe(in_order(documents.select("doc_id", "split_id", "source", text))):
             pass
-        splits = planner.plan()
+        splits = planner.plan(int(files["letters"].sum()), held_out=held_out)
 
         step("comparing splits")
         documents = documents.filter("text != ''")
         documents = map_frames(documents, splits.assign, _SPLIT).persist()
-        held_out = None
+        ngrams = None
         if deduplicate:
-            held_out = spark.sparkContext.broadcast(_held_out(documents, files["source"].tolist()))
-        write = functools.partial(_write_part, folder=parts, held_out=held_out)
+            ngrams = spark.sparkContext.broadcast(_held_out(documents, files["source"].tolist()))
+        write = functools.partial(_write_part, folder=parts, held_out=ngrams)
         rows = map_frames(documents, write, _REMOVED).toPandas()
         removed.writerows(rows[list(REMOVED)].itertuples(index=False))
     sweep(parts)
@@ -143,10 +143,12 @@ def _file_stats(frames: Frames) -> Iterator[pd.DataFrame]:
 
 
 def _duplicates(documents: DataFrame) -> DataFrame:
-    """Return documents whose text occurs before, with the source of its first document."""
+    """Return long documents whose text occurs before, with the source of its first document."""
+    words = sql.size(sql.split("text", "[ \n]"))
     same_text = Window.partitionBy("doc_id").orderBy("file", "document")
     return (
-        documents.select("file", "document", "doc_id", "source")
+        documents.filter(words >= NGRAM)
+        .select("file", "document", "doc_id", "source")
         .withColumn("place", sql.row_number().over(same_text))
         .withColumn("found_in", sql.first("source").over(same_text))
         .filter("place > 1")
