@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import pytest
 from click.testing import CliRunner
+from conftest import ROOT
 
 from pipeline import InputError
 from pipeline.cli import main
@@ -361,3 +362,14 @@ def test_the_list_fits_into_a_terminal(columns: int, monkeypatch: pytest.MonkeyP
             assert f"Not pinned: the newest commit of {corpus.dataset} is read." in text
         else:
             assert f"{corpus.words:,} words, {len(corpus.files)} file" in text
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    text = (ROOT / "docs/corpora.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    found = {row[1].strip("`"): row[3:-1] for row in rows if row[0] == "" and len(row) == 7}
+    for corpus in corpora():
+        words, _, licence = found[corpus.name]
+        assert words == (f"{corpus.words:,}" if corpus.words else "")
+        assert licence == corpus.licence
+    assert len(found) == len(corpora()) + 2  # the head of the table

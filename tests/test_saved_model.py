@@ -120,7 +120,7 @@ def test_the_card_describes_the_model(project):
 @pytest.mark.parametrize(
     ("corpus", "expected"),
     [
-        (["machado"], 'license_name: "Public domain: the author died in 1908"'),
+        (["machado"], 'license_name: "public domain: the author died in 1908"'),
         (["/home/ana/notas"], "- notas: licence not known."),
         (["hf:someone/texts"], "- hf:someone/texts: see its page"),
         (["machado", "/home/ana/notas"], "license: unknown"),
