@@ -7,6 +7,7 @@ import pytest
 from conftest import SAMPLE
 
 from pipeline import InputError
+from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.ingest import ingest
 from pipeline.corpus.inspect import inspect, print_inspection
 
@@ -67,7 +68,7 @@ def test_tokens_types_and_oov_are_those_counted_by_hand(tmp_path: Path) -> None:
         "test": {"documents": 1, "paragraphs": 1, "letters": 13, "tokens": 4, "types": 4},
     }
     assert found["oov"] == {"valid": {"9": pytest.approx(0.4)}, "test": {"9": 0.0}}
-    assert found["longest"][0] == {"source": "a.txt", "split": "train", "tokens": 9}
+    assert found["longest"]["rows"][0] == {"source": "a.txt", "split": "train", "tokens": 9}
     assert (tmp_path / "inspection" / "figures" / "oov.png").stat().st_size > 5_000
 
 
@@ -132,9 +133,9 @@ def test_other_languages_boilerplate_and_damage_are_suspicious(
             "test.txt": "Outra frase.",
         },
     )
-    assert {row["source"] for row in found["not_portuguese"]} == {"es.txt", "en.txt"}
-    assert found["boilerplate"] == [{"text": OPENING, "documents": 3}]
-    assert [(row["source"], row["damaged"]) for row in found["damage"]] == [("bad.txt", 1)]
+    assert {row["source"] for row in found["not_portuguese"]["rows"]} == {"es.txt", "en.txt"}
+    assert found["boilerplate"]["rows"] == [{"text": OPENING, "documents": 3}]
+    assert [(row["source"], row["damaged"]) for row in found["damage"]["rows"]] == [("bad.txt", 1)]
     assert found["removed"]["documents"] == 1
 
     print_inspection(found)
@@ -144,9 +145,66 @@ def test_other_languages_boilerplate_and_damage_are_suspicious(
     assert "1 documents and 0 passages (0.00% of the characters of training)" in printed
 
 
+SUSPICIOUS = (
+    *("not_portuguese", "machine_marks", "long_paragraphs", "single_words"),
+    *("boilerplate", "damage", "told"),
+)
+GALICIAN = (
+    "O meu avó vivía nunha casa moi pequena preto do río e cando era nova non tiña luz. Xa de "
+    "noite contaba historias dunha nena que tamén vivía na aldea, ata que todos quedaban "
+    "durmidos. Non había máis que unha cama e aínda así a xente era moi feliz, porque cando "
+    "facía frío durmían todos xuntos."
+)
+TWEET = (  # 50 tokens, with 2 of the words that only Portuguese has
+    "Bora galera! Hoje tem jogo, cerveja gelada, churrasco, música boa, piscina, sol e amigos. "
+    "Quem vem? Chama no zap, traz carvão, gelo, copo, toalha, chinelo, protetor solar e alegria! "
+    "Festa começa cedo, acaba tarde. Vem logo, gente linda, domingo é nosso!"
+)
+
+
+def test_what_is_no_prose_is_suspicious_and_the_rest_is_not(tmp_path: Path) -> None:
+    found = run_inspect(
+        tmp_path,
+        {
+            "galego.txt": GALICIAN,
+            "festa.txt": TWEET,
+            "tempos.txt": "00:01:02,000 --> 00:01:04,000\n\nBom dia.\n\n" * 5,
+            "longo.txt": "A casa não é minha. " * 1500,
+            "lista.txt": "\n\n".join(PORTUGUESE.split()),
+            "valid.txt": "Uma frase.",
+            "test.txt": "Outra frase.",
+        },
+        reading=ReadingConfig(format="text"),
+    )
+    sources = {reason: [row["source"] for row in found[reason]["rows"]] for reason in SUSPICIOUS}
+    assert sources == {
+        "not_portuguese": ["galego.txt"],
+        "machine_marks": ["tempos.txt"],
+        "long_paragraphs": ["longo.txt"],
+        "single_words": ["lista.txt"],
+        "boilerplate": [],
+        "damage": [],
+        "told": [],
+    }
+    (row,) = found["formats"]
+    assert (row["format"], row["files"], row["documents"]) == ("text", 7, 7)
+
+
+def test_of_many_suspicious_rows_the_total_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {f"{n}.txt": f"{SPANISH} Número {n}." for n in range(23)}
+    texts |= {"valid.txt": "Uma frase.", "test.txt": "Outra frase."}
+    found = run_inspect(tmp_path, texts, deduplicate=False)
+    assert found["not_portuguese"]["total"] == 23
+    print_inspection(found)
+    assert "hardly look Portuguese (10 of 23)" in capsys.readouterr().out
+
+
 def test_the_sample_corpus_is_not_suspicious(tmp_path: Path) -> None:
     found = run_inspect(tmp_path, SAMPLE)
-    assert (found["not_portuguese"], found["boilerplate"], found["damage"]) == ([], [], [])
+    for reason in SUSPICIOUS:
+        assert found[reason] == {"total": 0, "rows": []}
     assert all(values["in_training"] == 0 for values in found["overlap"].values())
     assert all(len(rates) > 1 and min(rates.values()) > 0 for rates in found["oov"].values())
 

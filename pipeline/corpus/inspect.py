@@ -3,10 +3,9 @@
 Words are counted as the tokenizer splits them, case-folded, without paragraph ends.
 """
 
-import heapq
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,25 +25,23 @@ from pipeline import InputError
 from pipeline.corpus.documents import list_parts, read_parquet
 from pipeline.corpus.overlap import Tokens, look_up
 from pipeline.corpus.splits import SPLITS
+from pipeline.corpus.suspicions import (
+    EXCERPT,
+    MAX_ROWS,
+    Language,
+    Suspicions,
+    Worst,
+    is_other,
+    is_portuguese,
+    is_word,
+)
 from pipeline.parallel import side_by_side
 from pipeline.text.tokenizer import BREAK, expand, normalise, tokenize_unique
 
 VOCABULARY_SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
-# Frequent in Portuguese, but rare or unknown in Spanish, French, Italian and English. "do", "da"
-# and "dos", which make up much of a list or a title, are at most 1 % of text in those languages.
-_PORTUGUESE = frozenset(
-    word.encode()
-    for word in "não uma um com em na nas do da dos das ao aos à às é são foi pelo pela pelos "
-    "pelas ele ela eles elas você vocês seu sua seus suas meu minha isso isto está estava muito "
-    "já também até então quando nem sem depois eu lhe tem".split()
-)
-# A document of at least this many tokens with a smaller share of these words is suspicious.
-_MIN_TOKENS, _MIN_PORTUGUESE = 50, 0.05
 # A paragraph of at least this many letters, in this many documents, is boilerplate.
 _MIN_LETTERS, _MIN_DOCUMENTS = 20, 3
-# Rows of each list, and characters shown of a text.
-_MAX_ROWS, _EXCERPT = 10, 100
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
@@ -60,7 +57,7 @@ def _index_tokens(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf
 class _FrameCounts:
     types: dict[bytes, int]  # tokens of each type
     tokens: np.ndarray  # of each document
-    portuguese: np.ndarray  # Portuguese function words of each document
+    language: np.ndarray  # fields of `Language` of each document, shape (documents, 3)
     ngrams: np.ndarray  # hashes of the 13-grams, uint64
 
 
@@ -70,13 +67,17 @@ def _count_frame(frame: pd.DataFrame) -> _FrameCounts:
     document = np.repeat(np.arange(len(frame)), lengths)
     kept = np.array([word != BREAK.encode() for word in types], bool)[stream]
     stream, document = stream[kept], document[kept]
-    portuguese = np.array([word in _PORTUGUESE for word in types], bool)[stream]
+
+    def count(belongs: Callable[[bytes], bool]) -> np.ndarray:
+        chosen = np.array([belongs(word) for word in types], bool)[stream]
+        return np.bincount(document[chosen], minlength=len(frame))
+
     counts = np.bincount(stream, minlength=len(types))
     _, ngrams = Tokens(hashes.view(np.uint64)[stream], document, document).ngrams()
     return _FrameCounts(
         types={word: n for word, n in zip(types.tolist(), counts.tolist(), strict=True) if n},
         tokens=np.bincount(document, minlength=len(frame)),
-        portuguese=np.bincount(document[portuguese], minlength=len(frame)),
+        language=np.stack([count(is_word), count(is_portuguese), count(is_other)], axis=1),
         ngrams=ngrams,
     )
 
@@ -87,8 +88,8 @@ class _Statistics:
 
     sizes: dict[str, Counter[str]] = field(default_factory=lambda: {s: Counter() for s in SPLITS})
     types: dict[str, Counter[bytes]] = field(default_factory=lambda: {s: Counter() for s in SPLITS})
-    longest: list[dict[str, Any]] = field(default_factory=list)
-    foreign: list[dict[str, Any]] = field(default_factory=list)
+    longest: Worst = field(default_factory=lambda: Worst("tokens"))
+    suspicions: Suspicions = field(default_factory=Suspicions)
     repeats: dict[int, int] = field(default_factory=dict)  # hash of a paragraph → documents
     boilerplate: dict[int, str] = field(default_factory=dict)  # the same → its text
 
@@ -102,8 +103,8 @@ class _Statistics:
     def _add(self, split: str, frame: pd.DataFrame, counts: _FrameCounts) -> None:
         self.sizes[split]["documents"] += len(frame)
         self.types[split].update(counts.types)
-        columns = (frame["source"], frame["text"], counts.tokens, counts.portuguese)
-        for source, text, tokens, portuguese in zip(*columns, strict=True):
+        columns = (frame["source"], frame["text"], counts.tokens, counts.language)
+        for source, text, tokens, language in zip(*columns, strict=True):
             paragraphs = text.split("\n")
             self.sizes[split]["paragraphs"] += len(paragraphs)
             self.sizes[split]["letters"] += len(text)
@@ -112,14 +113,10 @@ class _Statistics:
                 self.repeats[key] = self.repeats.get(key, 0) + 1
                 letters = map(str.isalpha, paragraph)  # unlike a row of dots or a date
                 if self.repeats[key] == _MIN_DOCUMENTS and sum(letters) >= _MIN_LETTERS:
-                    self.boilerplate[key] = paragraph[:_EXCERPT]
-            row = {"source": source, "split": split, "tokens": int(tokens)}
-            self.longest.append(row)
-            share = float(portuguese / max(tokens, 1))
-            if tokens >= _MIN_TOKENS and share < _MIN_PORTUGUESE:
-                self.foreign.append({**row, "portuguese": share, "text": text[:_EXCERPT]})
-        self.longest = heapq.nlargest(_MAX_ROWS, self.longest, key=lambda row: row["tokens"])
-        self.foreign = heapq.nsmallest(_MAX_ROWS, self.foreign, key=lambda row: row["portuguese"])
+                    self.boilerplate[key] = paragraph[:EXCERPT]
+            place = {"source": source, "split": split}
+            self.longest.add({**place, "tokens": int(tokens)})
+            self.suspicions.add(place, paragraphs, Language(*language.tolist()))
 
 
 def _oov_rates(types: Mapping[str, Counter[bytes]]) -> dict[str, np.ndarray]:
@@ -159,8 +156,21 @@ def _summarise_removed(removed: pd.DataFrame, lost: int, left: int) -> dict[str,
         **{str(name): int(total) for name, total in counts.sum().items()},
         "letters": lost,
         "of_training": lost / max(lost + left, 1),
-        "found_in": most.head(_MAX_ROWS).reset_index().to_dict("records"),
+        "found_in": most.head(MAX_ROWS).reset_index().to_dict("records"),
     }
+
+
+def _summarise_formats(files: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the formats of files.csv, with their files, documents and letters."""
+    sums = {"source": "count", "documents": "sum", "letters": "sum", "skipped": "sum"}
+    table = files.groupby("format").agg(sums).rename(columns={"source": "files"})
+    table.index = table.index.where(table.index != "", "not read")
+    ordered = table.sort_values("letters", ascending=False).reset_index()
+    return [dict(zip(map(str, ordered), row, strict=True)) for row in ordered.values.tolist()]
+
+
+def _head(table: pd.DataFrame) -> dict[str, Any]:
+    return {"total": len(table), "rows": table.head(MAX_ROWS).to_dict("records")}
 
 
 def inspect(*, documents: Path, output: Path) -> None:
@@ -177,7 +187,7 @@ def inspect(*, documents: Path, output: Path) -> None:
         InputError: The documents are missing.
     """
     path = documents / "documents.parquet"
-    texts = dict.fromkeys(("source", "paragraph", "found_in"), str)
+    texts = dict.fromkeys(("source", "paragraph", "found_in", "note", "problem", "format"), str)
     try:
         pyarrow.parquet.read_schema(list_parts(path)[0])
         files, removed = (
@@ -203,10 +213,12 @@ def inspect(*, documents: Path, output: Path) -> None:
     rates, types = _oov_rates(statistics.types), len(statistics.types["train"])
     sizes = [*(size for size in VOCABULARY_SIZES if size < types), types]
     damage = files.loc[files["mojibake"] + files["damaged"] > 0, ["source", "mojibake", "damaged"]]
-    boilerplate: list[dict[str, Any]] = [
-        {"text": text, "documents": statistics.repeats[key]}
-        for key, text in statistics.boilerplate.items()
-    ]
+    told = files.assign(text=files["note"].where(files["problem"] == "", files["problem"]))
+    told = told[["source", "text"]]
+    told = told[told["text"] != ""]
+    boilerplate = Worst("documents")
+    for key, text in statistics.boilerplate.items():
+        boilerplate.add({"text": text, "documents": statistics.repeats[key]})
     inspection = {
         "splits": {
             split: {**statistics.sizes[split], "tokens": counts.total(), "types": len(counts)}
@@ -217,11 +229,13 @@ def inspect(*, documents: Path, output: Path) -> None:
             split: {"ngrams": len(hits), "in_training": float(hits.mean()) if len(hits) else 0.0}
             for split, hits in in_training.items()
         },
-        "longest": statistics.longest,
+        "formats": _summarise_formats(files),
+        "longest": statistics.longest.as_json(),
         "removed": _summarise_removed(removed, lost, statistics.sizes["train"]["letters"]),
-        "not_portuguese": statistics.foreign,
-        "boilerplate": heapq.nlargest(_MAX_ROWS, boilerplate, key=lambda row: row["documents"]),
-        "damage": damage.head(_MAX_ROWS).to_dict("records"),
+        **statistics.suspicions.as_json(),
+        "boilerplate": boilerplate.as_json(),
+        "damage": _head(damage),
+        "told": _head(told),
     }
     (output / "figures").mkdir()
     _plot_oov(rates, output / "figures" / "oov.png")
@@ -252,8 +266,22 @@ def print_inspection(inspection: Mapping[str, Any]) -> None:
         ("Distinct 13-grams, and the share found in training", "overlap"),
     ):
         _print_rows(title, [{"split": split, **row} for split, row in inspection[key].items()])
-    _print_rows("Longest documents", inspection["longest"])
+    _print_rows("Formats", inspection["formats"])
+    _print_worst("Longest documents", inspection["longest"])
     _print_rows(f"Removed {counts} ({share}), which also occur in", removed["found_in"])
-    _print_rows("Documents that hardly look Portuguese", inspection["not_portuguese"])
-    _print_rows("Paragraphs that occur in many documents", inspection["boilerplate"])
-    _print_rows("Damaged characters", inspection["damage"])
+    for key, title in (
+        ("not_portuguese", "Documents that hardly look Portuguese"),
+        ("machine_marks", "Documents with marks that no person writes"),
+        ("long_paragraphs", "Documents with a paragraph of over 20,000 letters"),
+        ("single_words", "Documents whose paragraphs are mostly single words"),
+        ("boilerplate", "Paragraphs that occur in many documents"),
+        ("damage", "Files with damaged characters"),
+        ("told", "What ingest said of files"),
+    ):
+        _print_worst(title, inspection[key])
+
+
+def _print_worst(title: str, worst: Mapping[str, Any]) -> None:
+    shown = len(worst["rows"])
+    of_how_many = f" ({shown} of {worst['total']:,})" if shown < worst["total"] else ""
+    _print_rows(f"{title}{of_how_many}", worst["rows"])
