@@ -25,7 +25,9 @@ from pipeline.cli import stages
 from pipeline.corpus import catalog
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.documents import list_parts, read_parquet, write_parquet
-from pipeline.corpus.ingest import file_table, ingest, read_files
+from pipeline.corpus.ingest import file_table, ingest
+from pipeline.corpus.reading import read_files
+from pipeline.corpus.sections import cut_files
 from pipeline.corpus.splits import FEW_DOCUMENTS, SPLITS, SplitPlanner, Splits
 from pipeline.manifest import run_stage
 
@@ -567,11 +569,9 @@ def test_a_large_file_is_read_in_pieces_and_no_frame_is_large(tmp_path: Path):
     paragraph = "O rio desce devagar a serra e leva nas águas folhas e poeira. "
     lines = [f"{n} {paragraph * 8}" for n in range(40_000)]
     (tmp_path / "longo.txt").write_text("\n".join(lines), encoding="utf-8")
-    files = file_table([str(tmp_path / "longo.txt")], Splits())
-    sizes = [
-        frame["text"].str.len().sum()
-        for frame in read_files([files], reading=ReadingConfig(strict=True))
-    ]
+    reading = ReadingConfig(strict=True)
+    files = cut_files(file_table([str(tmp_path / "longo.txt")], Splits()), reading)
+    sizes = [frame["text"].str.len().sum() for frame in read_files([files], reading=reading)]
     assert len(sizes) >= 2
     assert max(sizes) < 2 * 8 * 2**20
     assert sum(sizes) > 0.95 * sum(map(len, lines))

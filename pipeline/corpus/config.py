@@ -1,11 +1,19 @@
 """How the files of a corpus are read."""
 
 import dataclasses
+from typing import NamedTuple
 
 from pipeline.config import option
 
 # Tokens, about, that a held-out split has at most: each epoch reads all of valid.
 HELD_OUT_TOKENS = 2_000_000
+
+
+class Section(NamedTuple):
+    """The bytes of a file from `start` up to `stop`."""
+
+    start: int
+    stop: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +28,7 @@ class ReadingConfig:
     )
     strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
+    section: Section | None = None  # of a file, if not all of it is read
 
 
 DEFAULT_READING = ReadingConfig()

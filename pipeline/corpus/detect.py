@@ -45,21 +45,23 @@ class Format:
         read: Yields the documents of a file.
         looks_like: Whether the first 64 KiB of a text are of this format. Without it, only the
             name of a file tells.
+        end: What ends a document, where a long file may be cut; without it, files are read whole.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: Callable[[Path, ReadingConfig], Texts]
     looks_like: Callable[[str], bool] | None = None
+    end: bytes = b""  # a regular expression
 
 
-PLAIN = Format("text", (".txt",), read_plain)
+PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
     Format("markdown", (".md",), read_markdown),
     Format("csv", (".csv", ".tsv"), read_separated),
-    Format("jsonl", (".jsonl",), read_json_lines),
+    Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
 )

@@ -8,8 +8,8 @@ import collections
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,35 +21,16 @@ from pipeline.corpus import catalog, hub
 from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, read_parquet, write_parquet
 from pipeline.corpus.files import find_files, passed_over
-from pipeline.corpus.formats.texts import Note
-from pipeline.corpus.reading import read_file, read_rows
-from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits, text_id
+from pipeline.corpus.reading import Frames
+from pipeline.corpus.sections import cut_files, read_side_by_side
+from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.progress import Speed, progress_bar
 
 log = logging.getLogger(__name__)
 
-Frames = Iterable[pd.DataFrame]
 RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
-_FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
-
-# Columns that `read_files` returns. A row without text tells something of its file: a note, or why
-# it cannot be read.
-READ = {
-    "file": "int64",  # index of the file in the corpus
-    "document": "int64",  # number of the document in the file, from 1
-    "source": "str",
-    "doc_id": "str",
-    "split_id": "str",  # decides the split, see `splits`
-    "text": "str",
-    "format": "str",
-    "encoding": "str",
-    **dict.fromkeys(("skipped", "mojibake", "damaged"), "int64"),
-    "note": "str",
-    "problem": "str",
-}
-_NOTHING: dict[str, Any] = {name: "" if kind == "str" else 0 for name, kind in READ.items()}
 CLEAN = ("file", "document", "source", "doc_id", "split_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 _PASSAGE = 100  # characters of a removed passage that go into removed.csv
@@ -107,61 +88,6 @@ def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
     return table.assign(file=range(len(table)))
 
 
-def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFrame]:
-    """Map tables of files (file, `Place`) to frames of documents (`READ`).
-
-    Raises:
-        InputError: A table has no such column, or if `reading` is strict a file cannot be read.
-    """
-    rows: list[dict[str, Any]] = []
-    size = 0
-    for table in tables:
-        for file, *place in table[["file", *Place._fields]].itertuples(index=False):
-            for row in _read_rows(int(file), Place(*place), reading):
-                rows.append(row)
-                size += len(row["text"])
-                if size >= _FRAME:
-                    yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
-                    rows, size = [], 0
-    if rows:
-        yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
-
-
-def _read_rows(file: int, place: Place, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `READ` for one file or dataset."""
-    path, source, text_column, group_column = place
-    if text_column:
-        reading = replace(reading, text_column=text_column, group_column=group_column)
-    if path.startswith(hub.PREFIX):
-        columns = {"text_column": reading.text_column, "group_column": reading.group_column}
-        documents = read_rows(hub.read_dataset(path, **columns), source)
-    else:
-        documents = read_file(Path(path), source, reading)
-    number, problem = 0, ""
-    try:
-        for found in documents:
-            row = _NOTHING | {"file": file, "document": number, "source": source}
-            if isinstance(found, Note):
-                yield row | {"note": found.what, "skipped": found.skipped}
-                continue
-            number += 1
-            doc_id = text_id(found.text)
-            ids = {"doc_id": doc_id, "split_id": text_id(found.group) if found.group else doc_id}
-            yield row | {"document": number} | ids | found.fields()
-        problem = "" if number else "it is empty"
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-    if problem and reading.strict:
-        raise InputError(
-            f"{path} cannot be read: {problem}; repair or remove it, or leave out --strict."
-        )
-    if problem:
-        row = {"file": file, "document": number + 1, "source": source}
-        yield _NOTHING | row | {"problem": problem}
-
-
 def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Append statistics of the files to `stats`; yield the documents (`CLEAN`)."""
     for frame in frames:
@@ -198,7 +124,7 @@ def drop_duplicates(frames: Frames, record: RecordRows) -> Iterator[pd.DataFrame
             if not kept[-1]:
                 record([(source, "", sources[key], "")])
             elif is_long:
-                sources[key] = source
+                sources[key] = sys.intern(source)
         yield frame.loc[kept]
 
 
@@ -263,7 +189,7 @@ def ingest(
                 lost[file_index] += letters
 
         size = sum(Path(path).stat().st_size for path in files["path"] if Path(path).exists())
-        frames = read_files([files], reading=reading)
+        frames = read_side_by_side(cut_files(files, reading), reading)
         frames = collect_file_stats(frames, stats)
         if deduplicate:
             frames = drop_duplicates(frames, writer.writerows)

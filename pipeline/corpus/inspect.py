@@ -267,7 +267,7 @@ def print_inspection(inspection: Mapping[str, Any]) -> None:
     ):
         _print_rows(title, [{"split": split, **row} for split, row in inspection[key].items()])
     _print_rows("Formats", inspection["formats"])
-    _print_worst("Longest documents", inspection["longest"])
+    _print_rows("Longest documents", inspection["longest"]["rows"])
     _print_rows(f"Removed {counts} ({share}), which also occur in", removed["found_in"])
     for key, title in (
         ("not_portuguese", "Documents that hardly look Portuguese"),

@@ -11,11 +11,13 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from pipeline.corpus.config import Section
 from pipeline.corpus.encoding import decode
 
 # Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
 # memory. The longest novels have half of this.
 MAX_PIECE = 8 * 2**20
+
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     "": lambda path: path.open("rb"),
@@ -35,23 +37,47 @@ def suffixes(path: Path) -> tuple[str, str]:
     return Path(name.name.removesuffix(compression)).suffix, compression
 
 
-def open_bytes(path: Path) -> Any:
+def open_bytes(path: Path, section: Section | None = None) -> Any:
     """Open a file to read its bytes; the end of its name tells how it is compressed."""
+    if section:
+        return io.BufferedReader(_Window(path, section))
     return _OPENERS[suffixes(path)[1]](path)
 
 
+class _Window(io.RawIOBase):
+    """The bytes of a section of a file."""
+
+    def __init__(self, path: Path, section: Section):
+        self._file, self._left = path.open("rb"), section.stop - section.start
+        self._file.seek(section.start)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(memoryview(buffer)[: self._left])
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 @contextlib.contextmanager
-def open_lines(path: Path) -> Iterator[tuple[IO[str], str]]:
+def open_lines(path: Path, section: Section | None = None) -> Iterator[tuple[IO[str], str]]:
     """Open a file of lines for reading; yield it and its encoding."""
     encoding = "utf-8-sig"  # which also reads UTF-8 without BOM
-    with open_bytes(path) as file:
+    with open_bytes(path, section) as file:
         for data in pieces(file):
             try:
                 data.decode()
             except UnicodeDecodeError:
                 encoding = decode(data)[1]
                 break
-    with io.TextIOWrapper(open_bytes(path), encoding, errors="replace", newline="") as text:
+    with io.TextIOWrapper(
+        open_bytes(path, section), encoding, errors="replace", newline=""
+    ) as text:
         yield text, encoding.removesuffix("-sig")
 
 

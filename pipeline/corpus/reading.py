@@ -1,17 +1,44 @@
 """Read files of every format as documents, in constant memory."""
 
+import itertools
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.corpus.config import ReadingConfig
+import pandas as pd
+
+from pipeline import InputError
+from pipeline.corpus import hub
+from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import count_mojibake
 from pipeline.corpus.formats.tables import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
+from pipeline.corpus.splits import text_id
+
+Frames = Iterable[pd.DataFrame]
+
+_FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
+
+# Columns that `read_files` returns. A row without text tells something of its file: a note, or why
+# it cannot be read.
+READ = {
+    "file": "int64",  # index of the file in the corpus
+    "document": "int64",  # number of the document in the file, from 1
+    "source": "str",
+    "doc_id": "str",
+    "split_id": "str",  # decides the split, see `splits`
+    "text": "str",
+    "format": "str",
+    "encoding": "str",
+    **dict.fromkeys(("skipped", "mojibake", "damaged"), "int64"),
+    "note": "str",
+    "problem": "str",
+}
+_NOTHING: dict[str, Any] = {name: "" if kind == "str" else 0 for name, kind in READ.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +90,61 @@ def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note
             damaged = text.count("\N{REPLACEMENT CHARACTER}")
             mojibake = count_mojibake(text)
             yield Document(source, text, name, found.encoding, mojibake, damaged, found.group)
+
+
+def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFrame]:
+    """Map tables of files (file, `ingest.Place`, start, stop) to frames of documents (`READ`).
+
+    Of a file with a `stop`, the section from `start` to `stop` is read.
+
+    Raises:
+        InputError: A table has no such column, or if `reading` is strict a file cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for file in itertools.chain.from_iterable(table.itertuples() for table in tables):
+        for row in _read_rows(file, reading):
+            rows.append(row)
+            size += len(row["text"])
+            if size >= _FRAME:
+                yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
+                rows, size = [], 0
+    if rows:
+        yield pd.DataFrame(rows, columns=list(READ)).astype(READ)
+
+
+def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `READ` for a row of the table of files."""
+    if file.text_column:
+        columns = {"text_column": file.text_column, "group_column": file.group_column}
+        reading = replace(reading, **columns)
+    if file.path.startswith(hub.PREFIX):
+        columns = {"text_column": reading.text_column, "group_column": reading.group_column}
+        documents = read_rows(hub.read_dataset(file.path, **columns), file.source)
+    else:
+        section = Section(file.start, file.stop) if file.stop else None
+        documents = read_file(Path(file.path), file.source, replace(reading, section=section))
+    # Also across sections, documents are in the order of their numbers.
+    number, problem = file.start, "" if file.stop else "it is empty"
+    place = _NOTHING | {"file": int(file.file), "source": file.source}
+    of_section = f" (lines counted from byte {file.start:,})" if file.start else ""
+    try:
+        for found in documents:
+            if isinstance(found, Note):
+                what = found.what + of_section
+                yield place | {"document": number, "note": what, "skipped": found.skipped}
+                continue
+            number, problem = number + 1, ""
+            doc_id = text_id(found.text)
+            ids = {"doc_id": doc_id, "split_id": text_id(found.group) if found.group else doc_id}
+            yield place | {"document": number} | ids | found.fields()
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        problem = (getattr(error, "strerror", None) or str(error)) + of_section
+    if problem and reading.strict:
+        raise InputError(
+            f"{file.path} cannot be read: {problem}; repair or remove it, or leave out --strict."
+        )
+    if problem:
+        yield place | {"document": number + 1, "problem": problem}

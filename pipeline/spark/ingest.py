@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,16 @@ from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConf
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, write_parquet
 from pipeline.corpus.ingest import (
     CLEAN,
-    READ,
     REMOVED,
-    Frames,
     collect_file_stats,
     file_table,
-    read_files,
     record_passages,
     report_files,
     require_documents,
     write_files,
 )
+from pipeline.corpus.reading import READ, Frames, read_files
+from pipeline.corpus.sections import cut_files
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
 from pipeline.spark.session import beside, in_order, map_frames, one_thread, session, sweep, watch
@@ -84,7 +83,7 @@ def ingest(
         removed.writerow(REMOVED)
 
         step("reading")
-        documents = _read(spark, files, reading=reading).persist()
+        documents = _read(spark, files, reading).persist()
         stats = map_frames(documents, _file_stats, _STATS).toPandas()
         files = report_files(files, [stats], corpus)
 
@@ -122,16 +121,17 @@ def ingest(
     splits.save(output)
 
 
-def _read(spark: SparkSession, files: pd.DataFrame, **options: Any) -> DataFrame:
-    """Read documents on all workers; a task reads consecutive files."""
+def _read(spark: SparkSession, files: pd.DataFrame, reading: ReadingConfig) -> DataFrame:
+    """Read documents on all workers; a task reads consecutive files, or sections of one."""
     # Workers run in another folder.
     places = [p if p.startswith(hub.PREFIX) else os.path.abspath(p) for p in files["path"]]
+    files = cut_files(files.assign(path=places), reading)
     context = spark.sparkContext
-    table = context.broadcast(files.assign(path=places))
+    table = context.broadcast(files)
     tasks = spark.range(0, len(files), 1, min(len(files), 4 * context.defaultParallelism))
 
     def read_some(frames: Frames) -> Iterator[pd.DataFrame]:
-        return read_files((table.value.iloc[frame["id"]] for frame in frames), **options)
+        return read_files((table.value.iloc[frame["id"]] for frame in frames), reading=reading)
 
     return map_frames(tasks, read_some, READ)
 

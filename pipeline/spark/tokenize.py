@@ -12,7 +12,7 @@ import pandas as pd
 from pyspark import Broadcast
 from pyspark.sql import functions as sql
 
-from pipeline.corpus.ingest import Frames
+from pipeline.corpus.reading import Frames
 from pipeline.corpus.splits import SPLITS
 from pipeline.spark.session import beside, map_frames, one_thread, session, sweep, watch
 from pipeline.text.vocabulary import Vocabulary

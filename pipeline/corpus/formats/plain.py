@@ -11,7 +11,7 @@ from pipeline.corpus.opening import open_bytes, pieces
 
 def read_plain(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
-    with open_bytes(path) as file:
+    with open_bytes(path, config.section) as file:
         for data in pieces(file):
             text, encoding = decode(data)
             yield Text(paragraphs(text), encoding)

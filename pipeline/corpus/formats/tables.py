@@ -80,7 +80,7 @@ def read_separated(path: Path, config: ReadingConfig) -> Texts:
 def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
     text_column = config.text_column
     keys: dict[str, None] = {}  # of the rows up to the first that has the column
-    with open_lines(path) as (file, encoding):
+    with open_lines(path, config.section) as (file, encoding):
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

@@ -1,0 +1,54 @@
+"""Large files are cut between documents, and read on every core as on one."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.corpus import sections
+from pipeline.corpus.config import DEFAULT_READING
+from pipeline.corpus.ingest import file_table
+from pipeline.corpus.reading import read_files
+from pipeline.corpus.sections import cut_files, read_side_by_side
+from pipeline.corpus.splits import Splits
+
+LINES = [f"Na manhã {n} choveu, e a rua {n % 7} encheu d'água." for n in range(900)]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> pd.DataFrame:
+    rows = "".join(json.dumps({"text": line}) + "\n" for line in LINES[:300])
+    (tmp_path / "a.jsonl").write_text(rows + "nada\n")
+    (tmp_path / "b.txt").write_text("\n\n".join(LINES[300:600]), encoding="utf-8")
+    (tmp_path / "c.txt").write_text("\r\n\r\n".join(LINES[600:]), encoding="utf-16")
+    (tmp_path / "d.txt").write_text("Um fim.", encoding="utf-8")
+    return file_table([str(tmp_path)], Splits())
+
+
+def test_sections_hold_the_whole_text_once(
+    corpus: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "_SECTION", 4000)
+    cut = cut_files(corpus, DEFAULT_READING)
+    counts = cut["source"].value_counts()
+    assert counts["a.jsonl"] > 3
+    assert counts["b.txt"] > 3
+    assert counts["c.txt"] == counts["d.txt"] == 1
+    table = pd.concat(read_files([cut], reading=DEFAULT_READING))
+    order = table.sort_values(["file", "document"], kind="stable")
+    assert order["text"].tolist() == table["text"].tolist()
+    assert "\n".join(filter(None, table["text"])).split("\n") == [*LINES, "Um fim."]
+    assert table["skipped"].sum() + (table["problem"] != "").sum() == 1  # the last row of a.jsonl
+
+
+def test_files_are_read_on_every_core_as_on_one(
+    corpus: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "_SECTION", 4000)
+    monkeypatch.setattr(sections, "_PARALLEL", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    cut = cut_files(corpus, DEFAULT_READING)
+    alone = pd.concat(read_files([cut], reading=DEFAULT_READING), ignore_index=True)
+    together = pd.concat(read_side_by_side(cut, DEFAULT_READING), ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone)
