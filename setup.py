@@ -2,6 +2,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+DOCUMENTS = ["openpyxl>=3.1"]
 HUB = ["datasets>=5,<6"]
 SUBWORD = ["sentencepiece>=0.2.3"]
 SPARK = ["pyspark>=4,<5"]
@@ -41,11 +42,13 @@ setup(
         "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",
+        "ijson>=3.2",
         "fastapi>=0.115",
         "uvicorn>=0.30",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "documents": DOCUMENTS,
         "hub": HUB,
         "subword": SUBWORD,
         "lexicon": LEXICON,
@@ -57,7 +60,7 @@ setup(
             *["pyspellchecker>=0.8", "symspellpy>=6.7"],
         ],
         "dev": [
-            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT],
+            *[*DOCUMENTS, *HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT],
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],

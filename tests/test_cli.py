@@ -560,7 +560,7 @@ def test_a_table_is_looked_at_as_ingest_reads_it(here):
     for text_column, taken in (("texto", "a/table.csv"), ("text", "a/broken.csv")):
         require_corpus((taken,), ReadingConfig(text_column=text_column))
     with pytest.raises(InputError, match="no column 'text'"):
-        require_corpus(("a/table.csv",))
+        require_corpus(("a/table.csv",), ReadingConfig(text_column="text"))
     require_corpus(("machado",))  # is not downloaded for it
 
 

@@ -32,7 +32,7 @@ def run_or_skip(function: Callable[..., None], *, output: Path, **arguments: Any
 
 # Rows of a table of new words.
 _SHOWN = 20
-_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 # A file that each stage always writes, and the beginning of the error if it is missing.
 _WRITTEN = {
     "ingest": ("documents.parquet", "No documents can be read from"),

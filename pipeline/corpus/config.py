@@ -20,9 +20,8 @@ class Section(NamedTuple):
 class ReadingConfig:
     """How the files of a corpus are read."""
 
-    text_column: str = option(
-        "text", "Column of .csv, .tsv, .jsonl, .parquet and data sets that holds text."
-    )
+    text_column: str = option("", "Column of tables, JSON, Parquet and data sets that holds text; \"reviews.text\" is one inside another.  [default: text, or else the one that clearly holds text]")  # fmt: skip
+    separator: str = option("", "Character between the cells of .csv and .tsv, or tab.  [default: found by looking]")  # fmt: skip
     group_column: str = option(
         "", "Column of tables: rows with the same value, versions of one text, share a split."
     )

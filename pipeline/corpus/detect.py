@@ -8,9 +8,18 @@ from typing import NoReturn
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.conllu import read_conllu
-from pipeline.corpus.formats.markdown import read_markdown
+from pipeline.corpus.formats.json import (
+    looks_like_json,
+    looks_like_json_lines,
+    read_json,
+    read_json_lines,
+)
+from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
+from pipeline.corpus.formats.notebooks import looks_like_notebook, read_notebook
+from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.plain import read_plain
-from pipeline.corpus.formats.tables import read_json_lines, read_parquet_rows, read_separated
+from pipeline.corpus.formats.separated import looks_like_table, read_separated
+from pipeline.corpus.formats.spreadsheets import read_spreadsheet
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
 
@@ -59,9 +68,17 @@ PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
-    Format("markdown", (".md",), read_markdown),
-    Format("csv", (".csv", ".tsv"), read_separated),
-    Format("jsonl", (".jsonl",), read_json_lines, end=rb"\n"),
+    Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
+    Format("json", (".json",), read_json, looks_like_json),
+    Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
+    Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
+    Format(
+        "markdown",
+        (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".rmd", ".qmd"),
+        read_markdown,
+        looks_like_markdown,
+    ),
+    Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu",), read_conllu),
 )

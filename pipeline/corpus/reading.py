@@ -15,7 +15,7 @@ from pipeline.corpus import hub
 from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import count_mojibake
-from pipeline.corpus.formats.tables import row_paragraphs
+from pipeline.corpus.formats.cells import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
 from pipeline.corpus.splits import text_id
 
@@ -119,7 +119,10 @@ def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
         columns = {"text_column": file.text_column, "group_column": file.group_column}
         reading = replace(reading, **columns)
     if file.path.startswith(hub.PREFIX):
-        columns = {"text_column": reading.text_column, "group_column": reading.group_column}
+        columns = {
+            "text_column": reading.text_column or "text",
+            "group_column": reading.group_column,
+        }
         documents = read_rows(hub.read_dataset(file.path, **columns), file.source)
     else:
         section = Section(file.start, file.stop) if file.stop else None

@@ -15,7 +15,10 @@ class EvaluationConfig:
     cache: int = option(0, CACHE, min=0)
     lexicon: tuple[str, ...] = option((), LEXICON)
     text: Path | None = option(None, "Another file to evaluate on, of any kind that ingest reads.")
-    text_column: str = option("text", "Column of it that holds text, if it is a table.")
+    text_column: str = option(
+        "",
+        "Column of it that holds text, if it is a table.  [default: text, or else the one that clearly holds text]",
+    )
     explanation: Path | None = option(None, "Folder that explain wrote, to show in the report.")
     ablation: Path | None = option(
         None, "Table that benchmarks/ablation.py wrote, to show in the report."

@@ -1,45 +1,131 @@
-"""Markdown."""
+"""Markdown, with what GitHub, Hugo, Jekyll, Docusaurus, Obsidian and R add to it."""
 
+import html
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.encoding import decode
+from pipeline.corpus.formats.cells import clean_html
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces
+from pipeline.corpus.opening import open_bytes, pieces, suffixes
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_FRONT_MATTER = re.compile(r"---\n.*?\n---\n", re.DOTALL)
+_MAX_FRONT_MATTER = 20_000  # characters
+_FRONT_MATTER = re.compile(
+    # YAML or TOML. A rule, prose and another rule are neither.
+    r"\s*(?:---[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*[\w\"'-]+[^\S\n]*:(?:\s|$)).*?\n(?:---|\.\.\.)"
+    r"|\+\+\+[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*(?:[\w\"'.-]+\s*=|\[)).*?\n\+\+\+)[^\S\n]*(?:\n|\Z)",
+    re.DOTALL,
+)
+_FENCED = re.compile(
+    r"^(?P<indent>[ \t>]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?)(?P<fence>`{3,}|~{3,})[^\n`]*\n"
+    r".*?(?:^[ \t>]*(?P=fence)[`~]*[ \t]*$|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+# A list at the end that tells who made the text.
+_CREDITS = re.compile(r"(?:^[*+-] +(?:\*\*)?[^\n:]{2,30}:[^\n]*\n+){2,}\s*\Z", re.MULTILINE)
+_SAYS_LICENCE = re.compile(r"^[*+-] +(?:\*\*)?(?:licen[cs]e|licen[çc]a|copyright)\b", re.I | re.M)
+
+_FORMULA = r"[^$\n]*?[\\^_={}<>][^$\n]*?|[\d.,+*/() -]*[A-Za-z][\d.,+*/() -]+[A-Za-z\d)]"
+_SOME = r"(?:(?!\n[^\S\n]*\n)[\s\S])+?"  # without an empty line
+_REPLACED = (
+    (r"(?s)<!--.*?-->", ""),
+    (rf"\{{\{{[<%]{_SOME}[%>]\}}\}}|\{{%{_SOME}%\}}|\{{\{{[^{{}}]*\}}\}}", ""),  # Hugo, Jekyll
+    (r"\{(?:[#.:] ?[\w.-][^{}\n]*|[\w-]+=[^{}\n]*)\}", ""),  # attributes
+    (rf"\$\${_SOME}\$\$", ""),
+    (r"(?<![\w$\\])\$([A-Za-z])\$(?![\w$])", r"\1"),
+    (rf"(?<![\w$\\])\$(?=\S)(?:{_FORMULA})(?<=\S)\$(?![\w$])", ""),
+    (r"^[^\S\n>]*:{3,}.*$", "\n"),
+    (r"^\[\^[^\]\s]+\]:", "\n"),  # the text of a footnote stays
+    (r"\[\^[^\]\s]+\]", ""),
+    (r"[^\S\n]?\[-?@[\w:.-]+[^\]\n]*\]", ""),  # citations
+    (r"^[^\S\n]*(?:\[TOC\]|\[\[_TOC_\]\])[^\S\n]*$", ""),
+    (r"!\[\[[^\]\n]*\]\]", ""),
+    (r"\[\[(?:[^\]|\n]*\|)?([^\]|#\n]+)(?:#[^\]|\n]*)?\]\]", r"\1"),
+    (r"^([^\S\n]*>[^\S\n]*)\[!\w+\][+-]?(.*)$", r"\1\2\n\1"),  # > [!note]
+    (r"^([^\S\n]*(?:[-*+]|\d+[.)])[^\S\n]+)\[[ xX]\][^\S\n]", r"\1"),  # - [x] done
+)
+_ADDED = [(re.compile(pattern, re.MULTILINE), by) for pattern, by in _REPLACED]
+_MDX = re.compile(
+    r"^(?:import\s(?:.+?\sfrom\s+)?['\"].*?['\"];?[^\S\n]*$|export\s+(?:const|let|default|function)\b"
+    r".*?(?=\n[^\S\n]*\n|\Z))|\{/\*.*?\*/\}|</?[A-Z][\w.]*(?:\s[^<>]*?)?/?>|^\s*\{[^{}\n]*\}\s*$",
+    re.MULTILINE | re.DOTALL,
+)
+_R_CODE = re.compile(r"`r [^`\n]*`")
+
+_SIGNS = (
+    r"^#{1,6} +\S",
+    r"!?\[[^\]\n]+\]\((?:https?://|[/.#]|[\w-]+\.\w)[^)\n]*\)",
+    r"\*\*\w[^*\n]*\w\*\*",
+    r"^(?:```|~~~)[^`\n]*$",
+    r"^\|?(?:[^\S\n]*:?-{3,}:?[^\S\n]*\|)+",
+    r"^\[[^\]\n]+\]: +\S+",
+)
 
 
 def read_markdown(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
+    suffix = suffixes(path)[0]
     with open_bytes(path) as file:
         for data in pieces(file):
             text, encoding = decode(data)
+            if suffix == ".mdx":
+                text = _MDX.sub("", _FENCED.sub("\n", _plain_lines(text)))
+            elif suffix in (".rmd", ".qmd"):
+                text = _R_CODE.sub("", text)
             yield Text(markdown_paragraphs(text), encoding)
 
 
+def looks_like_markdown(head: str) -> bool:
+    """Return whether a text has front matter, or two kinds of marks of Markdown."""
+    if _FRONT_MATTER.match(head[:_MAX_FRONT_MATTER]):
+        return True
+    return sum(re.search(sign, head, re.MULTILINE) is not None for sign in _SIGNS) >= 2
+
+
 def markdown_paragraphs(text: str) -> list[str]:
-    """Return paragraphs, headings, list items and cells, without code, HTML and pictures."""
-    text = text.replace("\r\n", "\n")
-    text = _FRONT_MATTER.sub("", text, count=1) if text.startswith("---\n") else text
-    found = []
+    """Return paragraphs, headings, list items and cells, without code, tags and pictures."""
+    text = _plain_lines(text)
+    if front := _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER]):
+        text = text[front.end() :]
+    text = _FENCED.sub("\n", text)
+    if (credits := _CREDITS.search(f"{text}\n")) and _SAYS_LICENCE.search(credits[0]):
+        text = text[: credits.start()]
+    for pattern, by in _ADDED:
+        text = pattern.sub(by, text)
+    found: list[str] = []
     for block in _MARKDOWN.parse(text):
-        if block.type != "inline":
-            continue
-        joined = ""
-        for token in block.children or []:
-            if token.type in ("text", "code_inline"):
-                joined += token.content
-            elif token.type == "softbreak":
-                joined += " "
-            elif token.type == "hardbreak" or (
-                token.type == "html_inline" and _HTML_BREAK.fullmatch(token.content)
-            ):
-                joined += "\n"
-        found += [clean for line in joined.split("\n") if (clean := " ".join(line.split()))]
+        if block.type == "inline":
+            found += _lines(_joined(block.children or []))
+        elif block.type == "html_block":
+            found += _lines(html.unescape(clean_html(block.content, all_tags=True)))
     return found
+
+
+def _plain_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _joined(tokens: Iterable[Token]) -> str:
+    """Return the text of a paragraph."""
+    joined = ""
+    for token in tokens:
+        if token.type in ("text", "code_inline"):
+            joined += token.content
+        elif token.type == "softbreak":
+            joined += " "
+        elif token.type == "hardbreak" or (
+            token.type == "html_inline" and _HTML_BREAK.fullmatch(token.content)
+        ):
+            joined += "\n"
+    return joined
+
+
+def _lines(text: str) -> list[str]:
+    return [clean for line in text.split("\n") if (clean := " ".join(line.split()))]

@@ -1,128 +1,211 @@
 """Tables: a row is a document, its text in one of the columns."""
 
-import csv
 import itertools
-import json
-import shutil
-import tempfile
-import unicodedata
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet
-
-from pipeline import InputError
 from pipeline.corpus import opening
-from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, open_lines, suffixes
+from pipeline.corpus.formats import columns
+from pipeline.corpus.formats.cells import cell_texts
+from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
+from pipeline.corpus.formats.texts import Note, SkippedRows, Texts
 
-_BATCH_ROWS = 1024  # of a Parquet file, in memory at once
-
-
-def row_paragraphs(text: str) -> list[str]:
-    return paragraphs(unicodedata.normalize("NFC", text))
-
-
-def require_columns(path: Path, columns: Sequence[str], config: ReadingConfig) -> None:
-    if config.text_column not in columns:
-        raise InputError(
-            f"{path} has no column {config.text_column!r}: name the one that holds the text with "
-            f"--text-column ({', '.join(columns)})."
-        )
-    if config.group_column and config.group_column not in columns:
-        raise InputError(
-            f"{path} has no column {config.group_column!r}: name the one whose rows share a split "
-            f"with --group-column ({', '.join(columns)})."
-        )
+_SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$", re.DOTALL)
+_MAX_PREAMBLE = 10  # rows
+_NAME_WORDS = 4  # the name of a column has no more
 
 
-def group_of(value: object) -> str:
-    """Return the group of a row as text, whatever the type of its column."""
-    return "" if value is None else str(value)
+class Row(NamedTuple):
+    """A row of a table, or why it is none."""
+
+    place: str  # "line 7"
+    cells: Sequence[Any] = ()
+    problem: str = ""  # what to say after the place: "is not a row of a table"
+    mended: bool = False  # its quotes are not those of CSV
 
 
-def read_separated(path: Path, config: ReadingConfig) -> Texts:
-    # A quote that is never closed must not make one cell of all the rest.
-    csv.field_size_limit(opening.MAX_PIECE)
-    with open_lines(path) as (file, encoding):
-        head: list[str] = []  # through the first line that is not blank
-        while not "".join(head).strip() and (line := file.readline()):
-            head.append(line)
-        # Spreadsheets with a decimal comma separate cells with semicolons. TSV has no quotes.
-        if suffixes(path)[0] == ".tsv":
-            options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
-        else:
-            options = {"delimiter": max(",;", key="".join(head).count)}
-        # Not pandas, which drops the rest of a row with a comma too many, or shifts the cells.
-        rows = csv.reader(itertools.chain(head, file), strict=True, **options)
-        try:
-            columns = next(filter(None, rows), [])
-            if not columns:
-                return
-            require_columns(path, columns, config)
-            column = columns.index(config.text_column)
-            groups = [columns.index(config.group_column)] if config.group_column else []
-            for row in rows:
-                if any(row[len(columns) :]):  # a comma at the end of a line does no harm
-                    cells = f"{len(row)} cells where the first has {len(columns)}"
-                    raise ValueError(f"line {rows.line_num} has {cells}")
-                if column < len(row):
-                    group = "".join(row[index] for index in groups if index < len(row))
-                    yield Text(row_paragraphs(row[column]), encoding, group)
-        except csv.Error as error:
-            raise ValueError(f"line {rows.line_num} is not a row of a table ({error})") from error
+def read_table(
+    path: Path, rows: Iterator[Row], config: ReadingConfig, encoding: str = "utf-8"
+) -> Texts:
+    """Yield the cells of the text column; rows that have too many or too few are skipped."""
+    sample = take_sample(rows, row_size)
+    del sample[: preamble(sample)]
+    if not sample:
+        return
+    names = as_names(sample[0])
+    if config.text_column in names or has_header(sample):
+        del sample[0]
+    else:
+        names = [str(number) for number in range(1, len(names) + 1)]
+    if not sample:
+        return
+    chosen = choose_column(path, by_column(names, sample), config.text_column)
+    yield from notes(chosen)
+    place, skipped = names.index(chosen.name), SkippedRows()
+    group_column = find_group(path, names, config.group_column)
+    group_place = names.index(group_column) if group_column else None
+    for row in itertools.chain(sample, rows):
+        problem = row.problem or _misfit(row.cells, len(names), place)
+        if problem:
+            skipped.add(f"{row.place} {problem}")
+        elif isinstance(row.cells[place], str):
+            group = row.cells[group_place : group_place + 1] if group_place is not None else ()
+            yield from cell_texts(row.cells[place], encoding, as_group(group))
+    yield from skipped.notes()
 
 
-def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
-    text_column = config.text_column
-    keys: dict[str, None] = {}  # of the rows up to the first that has the column
-    with open_lines(path, config.section) as (file, encoding):
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"line {number} is not JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is not a JSON object")
-            if text_column not in keys:
-                keys |= dict.fromkeys(row)
-                if number >= _BATCH_ROWS:
-                    require_columns(path, list(keys), config)
-            text = row.get(text_column)
-            if text is None:
-                continue
-            if not isinstance(text, str):
-                raise ValueError(f"{text_column!r} of line {number} is not text")
-            if "\\ud" in line or "\\uD" in line:  # lone surrogates, which UTF-8 refuses
-                text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            yield Text(row_paragraphs(text), encoding, group_of(row.get(config.group_column)))
-    if keys:
-        require_columns(path, list(keys), config)
+def as_names(row: Row) -> list[str]:
+    """Return the cells of a row as names of columns."""
+    return [str(cell or "").strip() for cell in row.cells]
 
 
-def read_parquet_rows(path: Path, config: ReadingConfig) -> Texts:
-    text_column = config.text_column
-    with open_bytes(path) as file, tempfile.TemporaryFile() as unpacked:
-        if suffixes(path)[1]:  # Parquet is read from its end
-            shutil.copyfileobj(file, unpacked)
-            file = unpacked
-        try:
-            table = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
-            require_columns(path, table.schema_arrow.names, config)
-            columns = [text_column, *filter(None, [config.group_column])]
-            for batch in table.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-                for row in batch.to_pylist():
-                    text, group = row[text_column], group_of(row.get(config.group_column))
-                    if isinstance(text, str):
-                        yield Text(row_paragraphs(text), group=group)
-                    elif text is not None:
-                        raise ValueError(f"its column {text_column!r} does not hold text")
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"it is not a Parquet file ({reason})") from error
+def preamble(rows: Sequence[Row]) -> int:
+    """Return the number of rows before the names of the columns, such as a title."""
+    names = [as_names(row) for row in rows]
+    start = next((place for place, row in enumerate(names) if sum(map(bool, row)) > 1), 0)
+    fit = sum(len(row) == len(names[start]) for row in names[start:])
+    certain = start < _MAX_PREAMBLE and fit > max(2, 0.9 * (len(rows) - start))
+    if not certain or any(map(is_name_of_text, itertools.chain(*names[:start]))):
+        return 0
+    return start if all(map(_is_name, names[start])) else 0
+
+
+def has_header(rows: Sequence[Row]) -> bool:
+    """Return whether the first row of a table names its columns."""
+    first = as_names(rows[0])
+    if any(cell.lower() in ("text", "texto") for cell in first):
+        return True
+    if all(map(_is_name, first)):
+        return any(first)
+    # The questions of a form are no names, but "Date and time" is no date.
+    return any(
+        _has_letters(cell) and values and not any(map(_has_letters, values))
+        for cell, values in zip(first, by_column(first, rows[1:]).values(), strict=False)
+    )
+
+
+def _has_letters(cell: Any) -> bool:
+    return any(map(str.isalpha, str(cell or "")))
+
+
+def _is_name(cell: str) -> bool:
+    if not cell:
+        return True
+    return _has_letters(cell) and len(cell.split()) <= _NAME_WORDS and not _SENTENCE.search(cell)
+
+
+def _misfit(cells: Sequence[Any], width: int, place: int) -> str:
+    """Return what is wrong with the cells of a row, "" if nothing is."""
+    # A separator at the end of a line does no harm.
+    if len(cells) <= place or any(cells[width:]):
+        count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+        return f"has {count} where the first has {width}"
+    return ""
+
+
+def by_column(names: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Return the cells of rows by the name of their column."""
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for row in rows:
+        if not row.problem and len(row.cells) >= len(names):
+            for name, cell in zip(names, row.cells, strict=False):
+                found[name].append(cell)
+    return found
+
+
+def row_size(row: Row) -> int:
+    return sum(len(str(cell)) for cell in row.cells)
+
+
+def take_sample(rows: Iterator[Any], size: Callable[[Any], int]) -> list[Any]:
+    """Return the first rows, to be looked at; `size` tells how many characters one has."""
+    found, characters = [], 0
+    for row in itertools.islice(rows, columns.SAMPLE_ROWS):
+        found.append(row)
+        characters += size(row)
+        if characters > opening.MAX_PIECE / 4:
+            break
+    return found
+
+
+def notes(column: Column) -> Iterator[Note]:
+    """Tell which column was taken, unless its name says that it holds the text."""
+    if column.by_look:
+        yield Note(f"the column {column.name!r} is taken as text")
+
+
+# Values inside values: JSON and Parquet
+
+
+def read_values(
+    path: Path,
+    rows: Iterator[Row],
+    config: ReadingConfig,
+    encoding: str = "utf-8",
+    *,
+    first: Sequence[Row] = (),
+) -> Texts:
+    """Yield the text of each row, whose only cell holds values by name, which may hold more.
+
+    Args:
+        path: File of the rows.
+        rows: What to read.
+        config: May name the column.
+        encoding: Of the file.
+        first: Rows at the start of the file, if `rows` begin later.
+    """
+    sample = [] if first else take_sample(rows, row_size)
+    found: dict[str, list[Any]] = {}
+    for value in (value for row in first or sample for value in row.cells):
+        for name, leaf in leaves(value):
+            found.setdefault(name, []).append(leaf)
+    name, skipped = "", SkippedRows()
+    if found:
+        chosen = choose_column(path, found, config.text_column)
+        yield from notes(chosen)
+        name = chosen.name
+    group_column = find_group(path, found, config.group_column)
+    for row in itertools.chain(sample, rows):
+        inside = [leaf for value in row.cells for leaf in values_at(value, name)]
+        texts = [leaf for leaf in inside if isinstance(leaf, str)]
+        if row.problem or len(texts) + inside.count(None) < len(inside):
+            skipped.add(f"{row.place} {row.problem or f'holds no text in {name!r}'}")
+        groups = values_at(row.cells, group_column) if group_column else ()
+        yield from cell_texts("\n\n".join(texts), encoding, as_group(groups))
+    yield from skipped.notes()
+
+
+def as_group(values: Iterable[Any]) -> str:
+    """Return the group of a row, from what its column holds."""
+    return " ".join(str(value) for value in values if value is not None)
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a value holds, with its names ("reviews.text"); lists have none."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, name)
+    else:
+        yield name, value
+
+
+def values_at(value: Any, name: str) -> Iterator[Any]:
+    """Yield what a value holds at a name of `leaves`."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from values_at(inner, name)
+    elif not isinstance(value, Mapping):
+        if not name:
+            yield value
+    elif name:
+        for key, inner in value.items():
+            if name == key:
+                yield from values_at(inner, "")
+            elif name.startswith(f"{key}."):
+                yield from values_at(inner, name[len(key) + 1 :])

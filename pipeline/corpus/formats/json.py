@@ -1,0 +1,304 @@
+"""JSON, and JSON lines."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import ijson
+
+from pipeline import InputError
+from pipeline.corpus import opening
+from pipeline.corpus.config import ReadingConfig, Section
+from pipeline.corpus.formats import columns, tables
+from pipeline.corpus.formats.cells import cell_texts
+from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
+from pipeline.corpus.formats.texts import SkippedRows, Texts
+from pipeline.corpus.opening import open_lines
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)', re.DOTALL)
+_OUTSIDE_STRINGS = re.compile(
+    r'\s*[\[{](?:[\s\[\]{},:"\d.eE+-]|true|false|null|NaN|Infinity)*[a-zA-Z]{0,7}', re.DOTALL
+)
+# Python writes numbers that JSON does not have.
+_NO_NUMBER = re.compile(r'((?<!\\)":\s*)(?:NaN|-?Infinity)\b')
+_LOOKED_AT = 1_000_000  # values
+_MANY_NAMES = 10_000  # of different values: they are no names
+_WINDOW = 20_000
+_LONG = 1000  # characters of a value that are looked at
+_ENOUGH = 200  # characters; an object of its own with a shorter text holds settings
+# Of objects whose keys are numbers or other ids: they are lists.
+_ID = re.compile(r"\d+|(?=.*\d)[\w:.-]{8,}")
+
+Step = str | int
+Leaf = tuple[tuple[Step, ...], Any]  # where a value is (keys, and places in lists), and the value
+
+
+# JSON lines
+
+
+def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
+    """Yield the text of each line; lines that are no JSON object are skipped."""
+    first: list[tables.Row] = []
+    if config.section and config.section.start:  # the column is that of the whole file
+        with open_lines(path, Section(0, opening.MAX_PIECE)) as (file, _):
+            first = tables.take_sample(_rows(file), tables.row_size)
+    with open_lines(path, config.section) as (file, encoding):
+        yield from tables.read_values(path, _rows(file), config, encoding, first=first)
+
+
+def looks_like_json_lines(head: str) -> bool:
+    """Return whether most lines are JSON objects."""
+    lines = [line for line in head.split("\n") if line.strip()]
+    if len(lines) > 1 and not head.endswith("\n"):
+        del lines[-1]  # it may be cut
+    objects = [value for line in lines if isinstance(value := _parse(line), dict)]
+    if len(lines) == 1:  # it may be JSON
+        nested = (isinstance(value, dict | list) for row in objects for value in row.values())
+        return any(objects) and not any(nested)
+    return len(objects) >= max(len(lines) / 2, 1)
+
+
+def _rows(file: IO[str]) -> Iterator[tables.Row]:
+    for number, line in enumerate(file, start=1):
+        place = f"line {number}"
+        if not line.strip():
+            continue
+        value = _parse(line)
+        if value is None:
+            yield tables.Row(place, problem="is not JSON")
+        elif not isinstance(value, dict | str):
+            yield tables.Row(place, problem="is not a JSON object")
+        else:
+            yield tables.Row(place, [value])
+
+
+def _parse(line: str) -> Any:
+    try:
+        value = json.loads(line)
+        if "\\ud" in line or "\\uD" in line:  # lone surrogates, which UTF-8 refuses
+            text = json.dumps(value, ensure_ascii=False)
+            value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return value
+    except (ValueError, RecursionError):
+        return None
+
+
+# JSON
+
+
+def looks_like_json(head: str) -> bool:
+    """Return whether a text is the start of JSON with strings in it, and no JSON lines."""
+    lines = head.count("\n") > 1 and looks_like_json_lines(head)
+    if lines or head.lstrip()[:1] not in ("{", "["):
+        return False
+    outside = _STRING.sub('""', head)
+    return '"' in outside and _OUTSIDE_STRINGS.fullmatch(outside) is not None
+
+
+def read_json(path: Path, config: ReadingConfig) -> Texts:
+    """Yield a document for each item of the outermost list above the text.
+
+    An object whose keys are ids is a list, too, and so are several values one after the other.
+    """
+    with open_lines(path) as (file, encoding):
+        shape = _find_shape(_leaves(file))
+    try:
+        chosen = _choose(path, shape, config)
+    except ValueError:
+        if shape.damage:
+            raise shape.damage from None
+        raise
+    yield from tables.notes(chosen)
+    with open_lines(path) as (file, encoding):
+        groups = _Groups(shape, find_group(path, shape.columns, config.group_column))
+        leaves = groups.observe(_leaves(file))
+        yield from _documents(leaves, groups, chosen.name, encoding)
+
+
+class _Groups:
+    """The groups of the items of a file; that of an item may come before or after its text."""
+
+    def __init__(self, shape: "_Shape", column: str) -> None:
+        self.shape, self._column = shape, column
+        self._last: dict[tuple[Step, ...], str] = {}
+
+    def observe(self, leaves: Iterator[Leaf]) -> Iterator[Leaf]:
+        """Take note of groups, and yield the values unchanged."""
+        for at, value in leaves:
+            if self._column and value is not None and self.shape.name(at) == self._column:
+                before = list(self._last.items())[-1:]
+                self._last = {**dict(before), self.shape.item(at): str(value)}
+            yield at, value
+
+    def of(self, item: tuple[Step, ...]) -> str:
+        """Return the group of one of the last two items that have one."""
+        return self._last.get(item, "")
+
+
+def _documents(leaves: Iterator[Leaf], groups: _Groups, name: str, encoding: str) -> Texts:
+    skipped, texts, size = SkippedRows(), list[str](), 0
+    item: tuple[Step, ...] = ()
+    shape = groups.shape
+    try:
+        for at, value in leaves:
+            if value is None or shape.name(at) != name:
+                continue
+            if shape.item(at) != item or size > opening.MAX_PIECE:
+                yield from cell_texts("\n\n".join(texts), encoding, groups.of(item))
+                item, texts, size = shape.item(at), [], 0
+            if isinstance(value, str):
+                texts.append(value)
+                size += len(value)
+            elif isinstance(at[-1], str):  # lists may hold numbers, too
+                skipped.add(f"{name!r} of {item[-1]} is not text")
+    except ValueError:  # the file is damaged: nothing before is lost
+        yield from cell_texts("\n\n".join(texts), encoding, groups.of(item))
+        raise
+    yield from cell_texts("\n\n".join(texts), encoding, groups.of(item))
+    yield from skipped.notes()
+
+
+class _Utf8:
+    """The bytes of a text, for ijson, with null for what is no number."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._rest = file, ""
+
+    def read(self, size: int) -> bytes:
+        while size:
+            text = self._file.read(2**16)
+            end = not text
+            text = self._rest + text
+            cut = text.rfind('"', max(len(text) - 64, 1))  # before what may be half a match
+            cut = len(text) if end or cut < 0 else cut - 1
+            self._rest = text[cut:]
+            if cut or end:
+                text = text[:cut]
+                wrong = "NaN" in text or "Infinity" in text
+                return (_NO_NUMBER.sub(r"\1null", text) if wrong else text).encode()
+        return b""
+
+
+def _leaves(file: IO[str]) -> Iterator[Leaf]:
+    """Yield the values that hold no others, with where they are."""
+    at: list[Step] = [-1]  # several values may follow one another
+    try:
+        for event, value in ijson.basic_parse(_Utf8(file), multiple_values=True, use_float=True):
+            if event == "map_key":
+                at[-1] = value
+            elif event in ("end_map", "end_array"):
+                at.pop()
+            else:
+                if isinstance(last := at[-1], int):
+                    at[-1] = last + 1
+                if event in ("start_map", "start_array"):
+                    at.append("" if event == "start_map" else -1)
+                else:
+                    yield tuple(at), value
+    except ijson.JSONError as error:
+        raise ValueError(f"it is not JSON ({str(error).splitlines()[0].strip()})") from error
+
+
+@dataclass
+class _Shape:
+    """Which values are lists of documents."""
+
+    columns: dict[str, list[Any]]  # the first values, by name
+    root_is_list: bool  # though it is an object
+    several: bool  # values at the top of the file
+    in_lists: set[str]  # names of what is in lists
+    damage: ValueError | None = None  # where looking ended
+
+    def names(self, at: Sequence[Step]) -> list[Step]:
+        """Return the keys of a value that are names."""
+        return [step for step in at[1 + self.root_is_list :] if _is_name(step)]
+
+    def name(self, at: Sequence[Step]) -> str:
+        """Return the column of a value."""
+        return ".".join(map(str, self.names(at)))
+
+    def item(self, at: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Return where the item of the outermost list is that holds a value."""
+        if self.several:
+            return at[:1]
+        if self.root_is_list:
+            return at[:2]
+        place = next((n for n, step in enumerate(at[1:], start=1) if not _is_name(step)), 0)
+        return at[: place + 1]
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_name(step: Step) -> bool:
+    return isinstance(step, str) and not _ID.fullmatch(step)
+
+
+def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
+    """Look at the first values."""
+    found: dict[tuple[Step, ...], list[Any]] = {}  # by name
+    recent, in_lists = set[tuple[Step, ...]](), set[tuple[Step, ...]]()
+    shape = _Shape({}, False, False, set())
+    try:
+        for number, (at, value) in enumerate(leaves, start=1):
+            names = tuple(shape.names(at))
+            recent.add(names)
+            values = found.setdefault(names, [])
+            if len(values) < columns.SAMPLE_ROWS:
+                values.append(value[:_LONG] if isinstance(value, str) else value)
+            shape.several |= at[0] != 0
+            if len(at) == 1 or len(shape.item(at)) > 1:
+                in_lists.add(names)
+            if number > _LOOKED_AT or len(found) > _MANY_NAMES:
+                break
+            if number % _WINDOW == 0:
+                if len(recent) == len(found) > 1:  # a list goes on like this, lists of columns not
+                    break
+                recent.clear()
+    except ValueError as error:
+        shape.damage = error
+    shape.root_is_list = not in_lists and not shape.several and _is_list(found)
+    for names, values in found.items():
+        name = ".".join(map(str, names[shape.root_is_list :]))
+        shape.columns.setdefault(name, []).extend(values[: columns.SAMPLE_ROWS])
+        if shape.several or shape.root_is_list or names in in_lists:
+            shape.in_lists.add(name)
+    return shape
+
+
+def _is_list(found: Mapping[tuple[Step, ...], list[Any]]) -> bool:
+    """Return whether the keys of an object are ids of texts or of objects of the same form."""
+    inside: dict[Step, set[tuple[Step, ...]]] = {}
+    for names in found:
+        inside.setdefault(names[0], set()).add(names[1:])
+    if len(found) > _MANY_NAMES:
+        return True
+    if all(forms == {()} for forms in inside.values()):
+        texts = [value for values in found.values() for value in values]
+        prose = [isinstance(text, str) and len(text.split()) > 2 for text in texts]
+        return len(texts) > 1 and all(prose)
+    return len(inside) > 2 and bool(set.intersection(*inside.values()))
+
+
+def _choose(path: Path, shape: _Shape, config: ReadingConfig) -> Column:
+    """Return the column of the text; of a single object, only what certainly is text."""
+    if not shape.columns:
+        raise ValueError("it holds no text")
+    in_lists = {name: shape.columns[name] for name in shape.columns if name in shape.in_lists}
+    if config.text_column or len(in_lists) == len(shape.columns):
+        return choose_column(path, shape.columns, config.text_column)
+    try:
+        return choose_column(path, in_lists, "")
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+    try:
+        chosen = choose_column(path, shape.columns, "")
+    except InputError:
+        raise ValueError("it is one object with several texts, not a list of texts") from None
+    text = str(shape.columns[chosen.name][0])
+    if chosen.by_look and not is_name_of_text(chosen.name) and len(text) < _ENOUGH:
+        raise ValueError(f"it holds settings, not text (the longest is {chosen.name!r})")
+    return chosen

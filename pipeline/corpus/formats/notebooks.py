@@ -1,0 +1,30 @@
+"""Notebooks of Jupyter."""
+
+import json
+from pathlib import Path
+
+from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.markdown import markdown_paragraphs
+from pipeline.corpus.formats.texts import Text, Texts
+from pipeline.corpus.opening import open_lines
+
+
+def read_notebook(path: Path, config: ReadingConfig) -> Texts:
+    """Yield the Markdown of a notebook as one document; code and its output are left out."""
+    with open_lines(path) as (file, encoding):
+        try:
+            notebook = json.load(file)
+            sheets = notebook.get("worksheets", [notebook])  # before 2015
+            cells = [cell for sheet in sheets for cell in sheet["cells"]]
+            sources = [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it is not a notebook ({error})") from error
+    found = []
+    for source in sources:
+        found += markdown_paragraphs(source if isinstance(source, str) else "".join(source))
+    yield Text(found, encoding)
+
+
+def looks_like_notebook(head: str) -> bool:
+    """Return whether a text is the start of a notebook."""
+    return head.lstrip()[:1] == "{" and '"cells"' in head and '"cell_type"' in head

@@ -1,0 +1,54 @@
+"""Spreadsheets of Excel."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline import InputError
+from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.tables import Row, read_table
+from pipeline.corpus.formats.texts import Note, Texts
+from pipeline.corpus.opening import open_bytes, suffixes
+
+
+def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
+    """Yield the cells of the text column of each sheet; sheets without text are passed over."""
+    suffix = suffixes(path)[0]
+    if suffix in (".xls", ".ods"):
+        raise ValueError(f"it is a spreadsheet of {suffix}: save it as .xlsx or CSV")
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise ValueError("it is a spreadsheet: pip install nextword-pt[documents]") from error
+    with tempfile.TemporaryFile() as file:  # compressed files cannot be read from their end
+        with open_bytes(path) as packed:
+            shutil.copyfileobj(packed, file)
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            yield from _read_sheets(path, book.worksheets, config)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise ValueError("it is not a spreadsheet, or it is encrypted") from error
+
+
+def _read_sheets(path: Path, sheets: list[Any], config: ReadingConfig) -> Texts:
+    problem, found = "", False
+    for sheet in sheets:
+        try:
+            for text in read_table(path, _rows(sheet), config):
+                found = found or not isinstance(text, Note)
+                yield text
+        except InputError:
+            raise
+        except ValueError as error:
+            problem = problem or str(error)
+    if problem and not found:
+        raise ValueError(problem)
+
+
+def _rows(sheet: Any) -> Iterator[Row]:
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+        if any(cell is not None for cell in cells):
+            yield Row(f"row {number} of {sheet.title!r}", cells)
