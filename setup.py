@@ -42,7 +42,7 @@ setup(
         "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",
-        "ijson>=3.2",
+        "ijson>=3.3",
         "fastapi>=0.115",
         "uvicorn>=0.30",
     ],

@@ -79,7 +79,7 @@ def test_a_folder_stands_for_every_format_compressed_or_not(tmp_path: Path) -> N
     readable = ["a.txt", "b.md", "c.csv", "d.tsv", "e.parquet", "f.jsonl", "g.conllu"]
     readable += [f"{name}{end}" for name in readable for end in (".gz", ".bz2", ".xz", ".zst")]
     readable += ["x/H.TXT", "x/I.Csv.GZ"]
-    touch(tmp_path, *readable, "j.png", "k.gz", "l", "txt", "m.txt.zip", "n.json", "o.gz.txt.bak")
+    touch(tmp_path, *readable, "j.png", "k.gz", "l", "txt", "m.txt.7z", "n.svg", "o.gz.txt.bak")
     assert sorted(names([str(tmp_path)])) == sorted(readable)
 
 

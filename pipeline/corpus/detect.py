@@ -20,7 +20,9 @@ from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.spreadsheets import read_spreadsheet
+from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -68,6 +70,8 @@ PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
+    Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
+    Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
     Format("json", (".json",), read_json, looks_like_json),
     Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
@@ -118,7 +122,7 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
-    return named[0] if named else PLAIN
+    return named[-1] if named else PLAIN  # the most general of that suffix
 
 
 def _refuse(what: str) -> NoReturn:

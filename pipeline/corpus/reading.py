@@ -17,6 +17,7 @@ from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import count_mojibake
 from pipeline.corpus.formats.cells import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
+from pipeline.corpus.mask import mask_private
 from pipeline.corpus.splits import text_id
 
 Frames = Iterable[pd.DataFrame]
@@ -68,25 +69,30 @@ def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Docume
     """
     try:
         found = by_name(config.format) if config.format else detect(path)
-        yield from _documents(found.read(path, config), source, found.name)
+        yield from _documents(found.read(path, config), source, found.name, config)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk, not of the file
         raise ValueError(f"its compression is damaged ({error})") from error
 
 
-def read_rows(rows: Iterable[tuple[str, str]], source: str) -> Iterator[Document | Note]:
+def read_rows(
+    rows: Iterable[tuple[str, str]], source: str, config: ReadingConfig
+) -> Iterator[Document | Note]:
     """Yield a document for each row (text, group) of a data set."""
     texts = (Text(row_paragraphs(text), group=group) for text, group in rows)
-    yield from _documents(texts, source, "hf")
+    yield from _documents(texts, source, "hf", config)
 
 
-def _documents(texts: Texts, source: str, name: str) -> Iterator[Document | Note]:
+def _documents(
+    texts: Texts, source: str, name: str, config: ReadingConfig
+) -> Iterator[Document | Note]:
     for found in texts:
         if isinstance(found, Note):
             yield found
         elif found.paragraphs:
             text = "\n".join(found.paragraphs)
+            text = mask_private(text) if config.mask == "all" else text
             damaged = text.count("\N{REPLACEMENT CHARACTER}")
             mojibake = count_mojibake(text)
             yield Document(source, text, name, found.encoding, mojibake, damaged, found.group)
@@ -123,7 +129,7 @@ def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
             "text_column": reading.text_column or "text",
             "group_column": reading.group_column,
         }
-        documents = read_rows(hub.read_dataset(file.path, **columns), file.source)
+        documents = read_rows(hub.read_dataset(file.path, **columns), file.source, reading)
     else:
         section = Section(file.start, file.stop) if file.stop else None
         documents = read_file(Path(file.path), file.source, replace(reading, section=section))
