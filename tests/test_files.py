@@ -83,6 +83,14 @@ def test_a_folder_stands_for_every_format_compressed_or_not(tmp_path: Path) -> N
     assert sorted(names([str(tmp_path)])) == sorted(readable)
 
 
+def test_a_folder_stands_for_what_wikiextractor_made(tmp_path: Path) -> None:
+    for name in ("AA/wiki_00", "AA/wiki_01.bz2", "AB/wiki", "AB/wikis"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert names([str(tmp_path)]) == ["AA/wiki_00", "AA/wiki_01.bz2"]
+    assert passed_over([str(tmp_path)])[""] == 2
+
+
 def test_a_folder_does_not_stand_for_hidden_files(tmp_path: Path) -> None:
     touch(tmp_path, "a.txt", ".b.txt", ".git/c.txt", "x/.d/e.md")
     assert names([str(tmp_path)]) == ["a.txt"]

@@ -367,7 +367,7 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
         ("a.parquet", b"PAR1 nada", r"it is not a Parquet file \("),
         ("a.parquet", parquet(text=["Um."] * 50)[:-20], r"it is not a Parquet file \("),
         ("a.parquet", parquet(text=[1, 2]), "its column 'text' does not hold text"),
-        ("a.conllu", b"1\tEle\tele\n", "it has no lines '# text"),
+        ("a.conllu", b"Ele\tele\n", "it has no words in numbered rows"),
     ],
 )
 def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, clause: str) -> None:

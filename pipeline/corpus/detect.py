@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.conllu import read_conllu
+from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.json import (
     looks_like_json,
     looks_like_json_lines,
@@ -20,9 +20,25 @@ from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.spreadsheets import read_spreadsheet
+from pipeline.corpus.formats.tagged import (
+    looks_like_numbered,
+    looks_like_tagged,
+    read_numbered,
+    read_tagged,
+)
+from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
 from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
+from pipeline.corpus.formats.wiki import (
+    looks_like_mediawiki,
+    looks_like_wikiextractor,
+    read_mediawiki,
+    read_wikiextractor,
+    read_wikitext,
+)
+from pipeline.corpus.formats.wikitext import looks_like_wikitext
 from pipeline.corpus.opening import open_bytes, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
@@ -75,6 +91,22 @@ FORMATS = (
     Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
     Format("json", (".json",), read_json, looks_like_json),
     Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
+    Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
+    Format("parquet", (".parquet",), read_parquet_rows),
+    Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
+    Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),
+    Format("mediawiki", (".xml",), read_mediawiki, looks_like_mediawiki, rb"</page>\s*"),
+    Format("wikiextractor", (), read_wikiextractor, looks_like_wikiextractor, rb"</doc>\s*\n"),
+    Format("tagged", (".pos",), read_tagged, looks_like_tagged, rb"\n"),
+    Format(
+        "vertical",
+        (".vrt", ".vert", ".conll", ".iob", ".sgml"),
+        read_vertical,
+        looks_like_vertical,
+        rb"</(?:doc|text|ext|DOC)>\s*\n",
+    ),
+    Format("corpus-do-portugues", (), read_numbered, looks_like_numbered, rb"\n"),
+    Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
     Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
     Format(
         "markdown",
@@ -82,9 +114,6 @@ FORMATS = (
         read_markdown,
         looks_like_markdown,
     ),
-    Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
-    Format("parquet", (".parquet",), read_parquet_rows),
-    Format("conllu", (".conllu",), read_conllu),
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
@@ -113,8 +142,6 @@ def detect(path: Path) -> Format:
         if head.startswith(mark):
             return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
-    if suffix in _MARKED_UP:
-        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     named = [known for known in FORMATS if suffix in known.suffixes]
     if named and not named[0].looks_like and named[0] is not PLAIN:
         return named[0]
@@ -122,6 +149,8 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
+    if suffix in _MARKED_UP:
+        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     return named[-1] if named else PLAIN  # the most general of that suffix
 
 

@@ -3,6 +3,7 @@
 import glob
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from pipeline import InputError
 from pipeline.corpus.detect import SUFFIXES
 from pipeline.corpus.opening import COMPRESSIONS, suffixes
+
+# Its files are AA/wiki_00, AA/wiki_01, …
+_WIKIEXTRACTOR = re.compile(r"wiki_\d+")
 
 
 def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
@@ -32,7 +36,7 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
             root = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), place.parts))
         files = [file for file in matches if file.is_file()]
         for folder in filter(Path.is_dir, matches):
-            files += sorted(file for file in _walk(folder) if suffixes(file)[0] in SUFFIXES)
+            files += sorted(file for file in _walk(folder) if _has_known_name(file))
         if not files:
             raise InputError(
                 f"There is no text to read at {name}: name a file, a folder of files that end in "
@@ -53,7 +57,11 @@ def passed_over(corpus: Sequence[str]) -> Counter[str]:
     """Count the files in the folders of a corpus that are in no format known here, by suffix."""
     folders = (place for name in corpus for place in _matches(name) if place.is_dir())
     names = (file for folder in folders for file in _walk(folder))
-    return Counter("".join(suffixes(file)) for file in names if suffixes(file)[0] not in SUFFIXES)
+    return Counter("".join(suffixes(file)) for file in names if not _has_known_name(file))
+
+
+def _has_known_name(file: Path) -> bool:
+    return suffixes(file)[0] in SUFFIXES or bool(_WIKIEXTRACTOR.match(file.name))
 
 
 def _matches(name: str) -> list[Path]:

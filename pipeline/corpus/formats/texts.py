@@ -1,7 +1,10 @@
 """What readers of files yield."""
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from pipeline.corpus import opening
 
 
 class Text(NamedTuple):
@@ -37,3 +40,18 @@ class SkippedRows:
         if self._count:
             rows = f"{self._count:,} rows were" if self._count > 1 else "1 row was"
             yield Note(f"{rows} skipped: {self._first}", self._count)
+
+
+def in_documents(paragraphs: Iterable[str | None], encoding: str) -> Iterator[Text]:
+    """Gather paragraphs to documents of at most about `MAX_PIECE`; None ends one."""
+    found: list[str] = []
+    size = 0
+    for paragraph in paragraphs:
+        if paragraph:
+            found.append(unicodedata.normalize("NFC", paragraph))
+            size += len(paragraph)
+        if found and (paragraph is None or size > opening.MAX_PIECE):
+            yield Text(found, encoding)
+            found, size = [], 0
+    if found:
+        yield Text(found, encoding)

@@ -1,0 +1,81 @@
+"""Read XML in constant memory, without the network and without entities made of entities."""
+
+import html.entities
+import re
+import xml.parsers.expat
+from collections.abc import Iterator
+from typing import IO, Any, Protocol
+
+from pipeline.corpus.config import Section
+
+_CHUNK = 2**16
+_REFERENCE = re.compile(r"[&%]\w")
+# Many a hand wrote "Silva & Filhos" into XML.
+_BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
+
+
+class Handler(Protocol):
+    """What takes the parts of an XML file, in their order."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Take the start of an element; its name has no prefix."""
+
+    def end(self, name: str) -> None:
+        """Take the end of an element."""
+
+    def text(self, text: str) -> None:
+        """Take a part of the text between two marks."""
+
+
+def parse(
+    file: IO[Any], handler: Handler, *, root: str = "", section: Section | None = None
+) -> Iterator[None]:
+    """Hand an XML file of text or bytes to a handler; yield after every few kilobytes.
+
+    Entities that are not declared are those of HTML, and external ones are not read.
+
+    Args:
+        file: The file.
+        handler: What takes its parts.
+        root: Name of the root element, for a section.
+        section: What `file` is of a larger file, if it is not all of it.
+
+    Raises:
+        ValueError: The file is not XML from some line on.
+    """
+    parser = xml.parsers.expat.ParserCreate()
+    parser.buffer_text = True
+    parser.UseForeignDTD(True)  # or else an entity that is not declared would be an error
+    parser.SetParamEntityParsing(xml.parsers.expat.XML_PARAM_ENTITY_PARSING_ALWAYS)
+    parser.ExternalEntityRefHandler = lambda context, *_: parser.ExternalEntityParserCreate(
+        context
+    ).Parse("", True)
+    parser.EntityDeclHandler = _refuse_nesting
+    parser.SkippedEntityHandler = lambda name, _: handler.text(
+        html.entities.html5.get(f"{name};", "")
+    )
+    parser.StartElementHandler = lambda name, attributes: handler.start(
+        name.rpartition(":")[2], attributes
+    )
+    parser.EndElementHandler = lambda name: handler.end(name.rpartition(":")[2])
+    parser.CharacterDataHandler = handler.text
+    try:
+        if section and section.start:
+            parser.Parse(f"<{root}>")
+        chunk = file.read(_CHUNK).lstrip()  # XML allows no empty line before its declaration
+        while chunk:
+            if isinstance(chunk, str) and "&" in chunk and "<![CDATA[" not in chunk:
+                chunk = _BARE_AMPERSAND.sub("&amp;", chunk)
+            parser.Parse(chunk)
+            yield
+            chunk = file.read(_CHUNK)
+        parser.Parse(b"", not section)
+        yield
+    except xml.parsers.expat.ExpatError as error:
+        reason = xml.parsers.expat.ErrorString(error.code)
+        raise ValueError(f"line {error.lineno} is not XML ({reason})") from error
+
+
+def _refuse_nesting(name: str, _: bool, value: str | None, *others: Any) -> None:
+    if value and (len(value) > 1000 or _REFERENCE.search(value)):
+        raise ValueError(f"its entity {name!r} is made of other entities")
