@@ -14,12 +14,16 @@ from pipeline.corpus.formats.json import (
     read_json,
     read_json_lines,
 )
+from pipeline.corpus.formats.latex import looks_like_latex, read_latex
+from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
+from pipeline.corpus.formats.no_prose import NO_PROSE
 from pipeline.corpus.formats.notebooks import looks_like_notebook, read_notebook
 from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.spreadsheets import read_spreadsheet
+from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tagged import (
     looks_like_numbered,
     looks_like_tagged,
@@ -29,6 +33,7 @@ from pipeline.corpus.formats.tagged import (
 from pipeline.corpus.formats.tei import looks_like_tei, read_tei
 from pipeline.corpus.formats.telegram import looks_like_telegram, read_telegram
 from pipeline.corpus.formats.texts import Texts
+from pipeline.corpus.formats.verses import looks_like_verses, read_verses
 from pipeline.corpus.formats.vertical import looks_like_vertical, read_vertical
 from pipeline.corpus.formats.whatsapp import looks_like_whatsapp, read_whatsapp
 from pipeline.corpus.formats.wiki import (
@@ -92,6 +97,7 @@ FORMATS = (
     Format("json", (".json",), read_json, looks_like_json),
     Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
     Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
+    Format("verses", (".tsv",), read_verses, looks_like_verses),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
     Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),
@@ -107,6 +113,20 @@ FORMATS = (
     ),
     Format("corpus-do-portugues", (), read_numbered, looks_like_numbered, rb"\n"),
     Format("wikitext", (".wiki", ".mediawiki"), read_wikitext, looks_like_wikitext),
+    Format(
+        "mail",
+        (".eml", ".mbox", ".emlx"),
+        read_mail,
+        looks_like_mail,
+        rb"\n\r?\n(?=From [^\n]*\d:\d\d)",
+    ),
+    Format(
+        "subtitles",
+        (".srt", ".vtt", ".ass", ".ssa", ".sub", ".sbv"),
+        read_subtitles,
+        looks_like_subtitles,
+    ),
+    Format("latex", (".tex", ".ltx"), read_latex, looks_like_latex),
     Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
     Format(
         "markdown",
@@ -151,6 +171,9 @@ def detect(path: Path) -> Format:
             return known
     if suffix in _MARKED_UP:
         _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
+    for looks_like, what in NO_PROSE:
+        if looks_like(text):
+            _refuse(what)
     return named[-1] if named else PLAIN  # the most general of that suffix
 
 

@@ -1,0 +1,44 @@
+"""Texts that are not prose, and what to do with them."""
+
+import re
+from collections.abc import Callable
+
+_KEY = re.compile(r" *(?:- +)*[a-z_][\w.@/-]* *:(?: |$)")
+_ITEM = re.compile(r" *- +\S| {2,}\S")
+_SETTING = re.compile(r"[a-z_][\w.-]* *=|\[[\w. \"'-]+\]$")
+
+
+def looks_like_textgrid(head: str) -> bool:
+    """Return whether a text is a TextGrid of Praat, long or short."""
+    return bool(re.match(r'\s*File type = "ooTextFile', head))
+
+
+def looks_like_yaml(head: str) -> bool:
+    """Return whether every line of a text is a key or an item, and some are inside others."""
+    lines = [line for line in head.split("\n")[:200] if line.strip() and line.strip()[0] != "#"]
+    if lines and (lines[0] == "---" or lines[0].startswith("%YAML")):
+        lines = [line for line in lines if line != "---" and line[0] != "%"]
+    keys = sum(map(bool, map(_KEY.match, lines)))
+    inside = sum(line.startswith((" ", "- ")) for line in lines)
+    known = sum(bool(_KEY.match(line) or _ITEM.match(line)) for line in lines)
+    return keys > 2 and keys > len(lines) / 3 and inside > 0 and known > 0.95 * len(lines)
+
+
+def looks_like_settings(head: str) -> bool:
+    """Return whether every line of a text is a setting (.ini, .toml, .properties)."""
+    lines = [line for line in head.split("\n")[:200] if line.strip() and line[0] not in "#;!"]
+    known = sum(map(bool, map(_SETTING.match, lines)))
+    return len(lines) > 2 and known > 0.95 * len(lines)
+
+
+def looks_like_references(head: str) -> bool:
+    """Return whether a text is a list of references of BibTeX."""
+    return bool(re.match(r"\s*(?:%.*\s+)*@[A-Za-z]+\s*\{[^\n{}]*,\s*\n\s*\w+\s*=", head))
+
+
+NO_PROSE: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (looks_like_textgrid, "a Praat TextGrid: export its tier of words as text first"),
+    (looks_like_yaml, "YAML: export its texts as plain text or .jsonl first"),
+    (looks_like_settings, "a file of settings, which has no prose"),
+    (looks_like_references, "a list of references in BibTeX, which has no prose"),
+)
