@@ -48,7 +48,6 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "documents": DOCUMENTS,
         "hub": HUB,
         "subword": SUBWORD,
         "lexicon": LEXICON,
@@ -60,7 +59,7 @@ setup(
             *["pyspellchecker>=0.8", "symspellpy>=6.7"],
         ],
         "dev": [
-            *[*DOCUMENTS, *HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT],
+            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT, *DOCUMENTS],
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],

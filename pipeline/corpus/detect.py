@@ -97,7 +97,6 @@ FORMATS = (
     Format("json", (".json",), read_json, looks_like_json),
     Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
     Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
-    Format("verses", (".tsv",), read_verses, looks_like_verses),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
     Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),
@@ -127,6 +126,7 @@ FORMATS = (
         looks_like_subtitles,
     ),
     Format("latex", (".tex", ".ltx"), read_latex, looks_like_latex),
+    Format("verses", (".tsv",), read_verses, looks_like_verses),
     Format("csv", (".csv", ".tsv"), read_separated, looks_like_table),
     Format(
         "markdown",

@@ -17,7 +17,8 @@ _MAX_ESCAPES = 3  # of an entity: "&amp;amp;eacute;"
 
 _ATTRIBUTES = r"""(?:\s+[\w:-]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>]+))?)*\s*"""
 _HIDDEN = re.compile(
-    rf"<!--.*?-->|<(script|style|iframe|svg){_ATTRIBUTES}>.*?</\1\s*>", re.DOTALL | re.IGNORECASE
+    rf"<!--(?:(?!<!--).)*?-->|<(script|style|iframe|svg){_ATTRIBUTES}>(?:(?!<\1\b).)*?</\1\s*>",
+    re.DOTALL | re.IGNORECASE,
 )
 _BLOCK = re.compile(
     rf"</?(?:br|hr|p|div|ul|ol|li|h[1-6]|table|thead|tbody|tr|td|th|blockquote|pre|section|article"
@@ -34,10 +35,10 @@ _ANY_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
 # A line break that a program wrote as "\n". Commands of LaTeX begin like that, too.
 _WRITTEN_BREAK = re.compile(
-    r"(?:\\+r)?\\+n(?!(?:abla|eq|eg|u|ot|otin|i|mid|leq|geq|ew[a-z]+|ormalsize|oindent)\b)"
+    r"(?:\\{1,4}r)?\\{1,4}n(?!(?:abla|eq|eg|u|ot|otin|i|mid|leq|geq|ew[a-z]+|ormalsize|oindent)\b)"
 )
-_WRITTEN = re.compile(r"\S*\\\S*")
-_PATH = re.compile(r"(?:.*[^\w])?[A-Za-z]:\\|.*%\w+%\\")
+_WORD = re.compile(r"\S+")
+_PATH = re.compile(r"(?<!\w)[A-Za-z]:\\|%\w{1,30}%\\")
 _OTHER_ESCAPE = re.compile(r"\\[^nrt\"'/\\]")
 
 # Fewer lines are not broken at a width, unless nearly all of them are full.
@@ -73,7 +74,7 @@ def _is_wrapped(lines: list[str]) -> bool:
 def clean_cell(text: str) -> str:
     """Return a cell with written line breaks, HTML entities and tags as what they stand for."""
     if "\\" in text:
-        text = _WRITTEN.sub(_break_lines, text)
+        text = _WORD.sub(_break_lines, text)
     for _ in range(_MAX_ESCAPES):
         if "&" not in text or (unescaped := _ENTITY.sub(_unescape, text)) == text:
             break
@@ -95,6 +96,6 @@ def _unescape(entity: re.Match[str]) -> str:
 
 def _break_lines(word: re.Match[str]) -> str:
     """Break lines and restore quotes in a word, unless it is the path of a file."""
-    if _PATH.match(word[0]) or _OTHER_ESCAPE.search(word[0]):
+    if "\\" not in word[0] or _PATH.search(word[0]) or _OTHER_ESCAPE.search(word[0]):
         return word[0]
     return _WRITTEN_BREAK.sub("\n", word[0]).replace("\\'", "'").replace('\\"', '"')
