@@ -53,6 +53,7 @@ setup(
         "lexicon": LEXICON,
         "spark": SPARK,
         "litert": LITERT,
+        "documents": DOCUMENTS,
         "bench": [
             *LEXICON,
             *["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
