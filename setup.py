@@ -2,12 +2,13 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-DOCUMENTS = ["openpyxl>=3.1"]
 HUB = ["datasets>=5,<6"]
 SUBWORD = ["sentencepiece>=0.2.3"]
 SPARK = ["pyspark>=4,<5"]
 LEXICON = ["wordfreq>=3.1"]
 LITERT = ["ai-edge-litert>=2.1"]
+# trafilatura's own dependency on lxml_html_clean is not understood by old pips.
+DOCUMENTS = ["openpyxl>=3.1", "pypdfium2>=5", "trafilatura>=2", "lxml_html_clean>=0.4"]
 
 setup(
     name="nextword-pt",

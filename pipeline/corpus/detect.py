@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.json import (
     looks_like_json,
@@ -14,6 +15,8 @@ from pipeline.corpus.formats.json import (
     read_json,
     read_json_lines,
 )
+from pipeline.corpus.formats.epub import read_epub
+from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
 from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
@@ -23,6 +26,9 @@ from pipeline.corpus.formats.parquet import read_parquet_rows
 from pipeline.corpus.formats.plain import read_plain
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.spreadsheets import read_spreadsheet
+from pipeline.corpus.formats.office import read_docx, read_odt
+from pipeline.corpus.formats.pdf import read_pdf
+from pipeline.corpus.formats.rtf import read_rtf
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tagged import (
     looks_like_numbered,
@@ -91,6 +97,13 @@ PLAIN = Format("text", (".txt",), read_plain, end=rb"\n\r?\n")
 # Those that are surest of their own files come first.
 FORMATS = (
     PLAIN,
+    Format("mhtml", (".mhtml", ".mht"), read_mhtml, looks_like_mhtml),
+    Format("html", (".html", ".htm", ".xhtml"), read_html, looks_like_html),
+    Format("pdf", (".pdf",), read_pdf),
+    Format("docx", (".docx",), read_docx),
+    Format("odt", (".odt",), read_odt),
+    Format("epub", (".epub",), read_epub),
+    Format("rtf", (".rtf",), read_rtf),
     Format("whatsapp", (".zip",), read_whatsapp, looks_like_whatsapp),
     Format("telegram", (".json",), read_telegram, looks_like_telegram),
     Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
@@ -137,7 +150,7 @@ FORMATS = (
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
-_MARKED_UP = (".html", ".htm", ".xml", ".rtf")
+_MARKED_UP = (".xml",)
 
 
 def by_name(name: str) -> Format:
@@ -158,9 +171,9 @@ def detect(path: Path) -> Format:
     """
     with open_bytes(path) as file:
         head = file.read(_HEAD)
-    for mark, what in _BINARY:
-        if head.startswith(mark):
-            return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
+    marked = next((what for mark, what in _BINARY if head.startswith(mark)), "")
+    if what := marked or sniff_document(head, path):
+        return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
     suffix = suffixes(path)[0]
     named = [known for known in FORMATS if suffix in known.suffixes]
     if named and not named[0].looks_like and named[0] is not PLAIN:

@@ -42,16 +42,24 @@ class SkippedRows:
             yield Note(f"{rows} skipped: {self._first}", self._count)
 
 
-def in_documents(paragraphs: Iterable[str | None], encoding: str) -> Iterator[Text]:
-    """Gather paragraphs to documents of at most about `MAX_PIECE`; None ends one."""
-    found: list[str] = []
-    size = 0
-    for paragraph in paragraphs:
-        if paragraph:
-            found.append(unicodedata.normalize("NFC", paragraph))
-            size += len(paragraph)
-        if found and (paragraph is None or size > opening.MAX_PIECE):
-            yield Text(found, encoding)
-            found, size = [], 0
-    if found:
-        yield Text(found, encoding)
+def in_documents(paragraphs: Iterable[str | None], encoding: str = "utf-8") -> Iterator[Text]:
+    """Gather paragraphs to documents of at most about `MAX_PIECE`; None ends one.
+
+    If `paragraphs` raises ValueError, those before it are yielded first.
+    """
+    held: list[str] = []
+    size, problem = 0, None
+    try:
+        for paragraph in paragraphs:
+            if paragraph:
+                held.append(unicodedata.normalize("NFC", paragraph))
+                size += len(paragraph)
+            if held and (paragraph is None or size >= opening.MAX_PIECE):
+                yield Text(held, encoding)
+                held, size = [], 0
+    except ValueError as error:
+        problem = error
+    if held:
+        yield Text(held, encoding)
+    if problem:
+        raise problem

@@ -1,0 +1,179 @@
+"""Text in markup: what of the elements of HTML, XML and office documents is read, and how."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from html.parser import HTMLParser
+from typing import NamedTuple
+from xml.parsers import expat
+
+from pipeline.corpus.books import paragraphs
+
+Attributes = Mapping[str, str]
+
+_SIZE = 2**16  # bytes that are parsed at once
+
+
+class Markup(NamedTuple):
+    """What the elements of a language mean, by their names without name space."""
+
+    blocks: frozenset[str]  # start and end a paragraph
+    signs: Mapping[str, str]  # stand for a sign, or for a line break
+    skipped: frozenset[str]  # with all that they hold
+    floats: frozenset[str] = frozenset()  # stand in the middle of a paragraph that goes on
+    texts: frozenset[str] = frozenset()  # alone hold text; empty: all do
+    verbatim: frozenset[str] = frozenset()  # keep their line breaks
+    links: frozenset[str] = frozenset()
+    empty: frozenset[str] = frozenset()  # hold nothing, and have no end
+    skips: Callable[[str, Attributes], bool] = lambda _name, _attributes: False
+
+
+class Passage(NamedTuple):
+    """The text of a block."""
+
+    text: str  # NFC; a line break where the block has one
+    linked: int  # letters in links
+
+    def paragraphs(self) -> list[str]:
+        """Return its paragraphs; lines that were broken at a width are joined."""
+        if "\n" in self.text:
+            return paragraphs(self.text)
+        clean = " ".join(self.text.split())
+        return [clean] if clean else []
+
+
+class TextCollector:
+    """Collect passages from the events of a parser."""
+
+    def __init__(self, markup: Markup) -> None:
+        self._markup = markup
+        self._skipping, self._nested = "", 0  # the element that is skipped; how often it is open
+        self._open: list[tuple[list[str], int]] = [([], 0)]  # the passage, and those it stands in
+        self._texts = self._verbatim = self._links = 0  # how many elements are open
+        self._floated: list[Passage] = []
+        self._found: list[Passage] = []
+
+    def take(self) -> list[Passage]:
+        """Return the passages since the last call."""
+        found, self._found = self._found, []
+        return found
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        markup = self._markup
+        if self._skipping:
+            self._nested += name == self._skipping
+        elif name in markup.skipped or markup.skips(name, attributes):
+            if name not in markup.empty:
+                self._skipping, self._nested = name, 1
+        elif name in markup.signs:
+            self._add(markup.signs[name])
+        else:
+            if name in markup.blocks:
+                self._flush()
+            if name in markup.floats:
+                self._open.append(([], 0))
+            self._count(name, 1)
+
+    def end(self, name: str) -> None:
+        if self._skipping:
+            self._nested -= name == self._skipping
+            if not self._nested:
+                self._skipping = ""
+            return
+        self._count(name, -1)
+        if name in self._markup.blocks:
+            self._flush()
+        if name in self._markup.floats and len(self._open) > 1:
+            self._flush()
+            self._open.pop()
+
+    def data(self, text: str) -> None:
+        if not self._skipping and (self._texts > 0 or not self._markup.texts):
+            self._add(text if self._verbatim > 0 else text.replace("\n", " "))
+
+    def close(self) -> list[Passage]:
+        """Return the passages since the last call of `take`, with one that was left open."""
+        while True:
+            self._flush()
+            if len(self._open) == 1:
+                return self.take()
+            self._open.pop()
+
+    def drop(self) -> None:
+        """Forget the text of the block that is open."""
+        self._open[-1] = ([], 0)
+
+    def _count(self, name: str, step: int) -> None:
+        self._texts += step * (name in self._markup.texts)
+        self._verbatim += step * (name in self._markup.verbatim)
+        self._links = max(self._links + step * (name in self._markup.links), 0)
+
+    def _add(self, text: str) -> None:
+        parts, linked = self._open[-1]
+        parts.append(text)
+        if self._links:
+            self._open[-1] = (parts, linked + len(text.strip()))
+
+    def _flush(self) -> None:
+        parts, linked = self._open[-1]
+        self._open[-1] = ([], 0)
+        text = unicodedata.normalize("NFC", "".join(parts)).replace("\N{SOFT HYPHEN}", "")
+        passages = [Passage(text, linked)] if text.strip() else []
+        if len(self._open) > 1:  # the paragraph around it comes first
+            self._floated += passages
+        else:
+            self._found += passages + self._floated
+            self._floated = []
+
+
+def parse_xml(file: Iterable[bytes], collector: TextCollector) -> Iterator[Passage]:
+    """Yield the passages of an XML file, in constant memory.
+
+    Raises:
+        ValueError: It is not XML, or not to its end.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = lambda name, attributes: collector.start(
+        _local(name), {_local(key): value for key, value in attributes.items()}
+    )
+    parser.EndElementHandler = lambda name: collector.end(_local(name))
+    parser.CharacterDataHandler = collector.data
+    try:
+        for data in file:
+            parser.Parse(data)
+            yield from collector.take()
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        yield from collector.close()
+        raise ValueError(f"its XML is damaged in line {error.lineno}") from error
+    yield from collector.close()
+
+
+def _local(name: str) -> str:
+    return name.rpartition(" ")[2]
+
+
+class _HTMLReader(HTMLParser):
+    """Pass the events of HTML on to a collector."""
+
+    def __init__(self, collector: TextCollector) -> None:
+        super().__init__()
+        self._collector = collector
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._collector.start(tag, {name: value or "" for name, value in attrs})
+
+    def handle_endtag(self, tag: str) -> None:
+        self._collector.end(tag)
+
+    def handle_data(self, data: str) -> None:
+        self._collector.data(data)
+
+
+def parse_html(html: str, markup: Markup) -> list[Passage]:
+    """Return the passages of HTML, which may be a fragment, or broken."""
+    collector = TextCollector(markup)
+    reader = _HTMLReader(collector)
+    reader.feed(html)
+    reader.close()
+    return collector.close()
