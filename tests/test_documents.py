@@ -113,8 +113,12 @@ WRAPPED = textwrap.wrap(" ".join([PROSE] * 3), 60)
         ),
         (zipped({"a.jpg": PROSE, "b.csv": PROSE}), "it is a zip archive: unpack it first"),
         (zipped({"a.txt": PROSE, "b.txt": PROSE}), "it is a .zip file without a chat: unpack it"),
-        (zipped({"xl/workbook.xml": "<x/>"}), "it is a spreadsheet: save it as .csv first"),
+        (zipped({"xl/workbook.xml": "<x/>"}), "it is not a spreadsheet, or it is encrypted"),
         (zipped({"ppt/presentation.xml": "<x/>"}), "it is a presentation: save its text"),
+        (
+            zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}),
+            r"it is a spreadsheet of \.ods: save it as",
+        ),
         (docx(in_word([PROSE]))[:-40], "it is a damaged .zip file"),
         (zipped({"word/styles.xml": "<x/>"}), "its _rels/.rels is missing"),
         (docx("<w:p>" + " " * 30_000_000), "its word/document2.xml unpacks to 30,0"),

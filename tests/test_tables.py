@@ -109,8 +109,7 @@ def test_more_than_one_column_of_text_is_an_error_that_shows_them(tmp_path: Path
         ("a.json", '{"a": "Um pacote que soma", "b": {"c": "faz uma conta"}}', "it is one object"),
         ("a.json", '{"a": ["b" "c"]}', r"it is not JSON \("),
         ("a.ipynb", '{"cells": [{"cell_type": "markdown"}]}', "it is not a notebook"),
-        ("a.xlsx", b"PK\3\4nada", "it is not a spreadsheet, or it is encrypted"),
-        ("a.ods", b"PK\3\4nada", r"it is a spreadsheet of \.ods: save it"),
+        ("a.xlsx", b"PK\3\4nada", r"it is a damaged \.zip file"),
     ],
 )
 def test_what_holds_no_text_says_so(
@@ -150,7 +149,7 @@ def test_a_spreadsheet_needs_a_library(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ValueError, match=r"pip install nextword-pt\[documents\]"):
-        read(tmp_path / "a.xlsx", b"PK\3\4")
+        read(tmp_path / "a.xlsx", (ROOT / "tests/formats/respostas.xlsx").read_bytes())
 
 
 # Separators, quotes and bad rows

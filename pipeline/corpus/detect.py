@@ -9,26 +9,26 @@ from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
+from pipeline.corpus.formats.epub import read_epub
+from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
 from pipeline.corpus.formats.json import (
     looks_like_json,
     looks_like_json_lines,
     read_json,
     read_json_lines,
 )
-from pipeline.corpus.formats.epub import read_epub
-from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
 from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
 from pipeline.corpus.formats.no_prose import NO_PROSE
 from pipeline.corpus.formats.notebooks import looks_like_notebook, read_notebook
+from pipeline.corpus.formats.office import read_docx, read_odt
 from pipeline.corpus.formats.parquet import read_parquet_rows
+from pipeline.corpus.formats.pdf import read_pdf
 from pipeline.corpus.formats.plain import read_plain
+from pipeline.corpus.formats.rtf import read_rtf
 from pipeline.corpus.formats.separated import looks_like_table, read_separated
 from pipeline.corpus.formats.spreadsheets import read_spreadsheet
-from pipeline.corpus.formats.office import read_docx, read_odt
-from pipeline.corpus.formats.pdf import read_pdf
-from pipeline.corpus.formats.rtf import read_rtf
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, read_subtitles
 from pipeline.corpus.formats.tagged import (
     looks_like_numbered,
@@ -109,7 +109,7 @@ FORMATS = (
     Format("notebook", (".ipynb",), read_notebook, looks_like_notebook),
     Format("json", (".json",), read_json, looks_like_json),
     Format("jsonl", (".jsonl", ".ndjson"), read_json_lines, looks_like_json_lines, rb"\n"),
-    Format("spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods"), read_spreadsheet),
+    Format("spreadsheet", (".xlsx", ".xlsm"), read_spreadsheet),
     Format("parquet", (".parquet",), read_parquet_rows),
     Format("conllu", (".conllu", ".conll"), read_conllu, looks_like_conllu),
     Format("tei", (".tei", ".xml"), read_tei, looks_like_tei),

@@ -26,7 +26,7 @@ _OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
 # What an archive is, by the start of a member's name, and of its type if it says one.
 _BY_TYPE = {
     _OPEN_DOCUMENT + "text": "odt",
-    _OPEN_DOCUMENT + "spreadsheet": "spreadsheet",
+    _OPEN_DOCUMENT + "spreadsheet": "a spreadsheet of .ods: save it as .xlsx or .csv first",
     _OPEN_DOCUMENT: "a drawing or a presentation: save its text as .odt first",
     "application/epub+zip": "epub",
 }

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.corpus import encoding
-from pipeline.corpus.books import _remove_gutenberg
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.markup import Attributes, Markup, Passage, parse_html
 from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.gutenberg import remove_gutenberg
 from pipeline.corpus.opening import open_bytes
 
 _MAX_PAGE = 128 * 2**20  # bytes; a page saved with its pictures has 50 MB
@@ -175,7 +175,7 @@ def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
 def in_paragraphs(passages: Iterable[Passage]) -> list[str]:
     """Return the paragraphs of passages, without the header and footer of Project Gutenberg."""
     found = [paragraph for passage in passages for paragraph in passage.paragraphs()]
-    return _remove_gutenberg("\n".join(found)).split("\n")
+    return remove_gutenberg("\n".join(found)).split("\n")
 
 
 def main_text(html: str) -> list[str]:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.corpus.books import _count_whole_words, _join
+from pipeline.corpus.hyphens import NO_SPELLING, join, read_spelling
 from pipeline.text.sentences import sentence_end
 
 _SENTENCE_END = sentence_end(also=":;")
@@ -64,16 +64,12 @@ class Paragraphs:
 
     def __init__(self) -> None:
         self._column: list[list[Line]] = []  # its paragraphs
-        self._words: collections.Counter[str] = collections.Counter()
-        self._lines = self._hyphens = 0
+        self._spelling = NO_SPELLING
 
     def add(self, pages: Sequence[Sequence[Line]]) -> Iterator[str]:
         """Yield the paragraphs that are complete; running heads are alike on these pages."""
         bodies = [_in_order(body) for body in _remove_marks(pages)]
-        texts = [line.text for body in bodies for line in body]
-        self._words.update(_count_whole_words(texts))
-        self._lines += len(texts)
-        self._hyphens += sum(text.endswith("-") for text in texts)
+        self._spelling = read_spelling(line.text for body in bodies for line in body)
         for body in bodies:
             leading, verse = _leading(body), _is_verse(body)
             before: Line | None = None
@@ -106,10 +102,9 @@ class Paragraphs:
         return None
 
     def _join(self, lines: list[Line]) -> str:
-        syllables = self._hyphens > max(2, self._lines / 20)  # as in books
         parts = [_BULLET.sub("", lines[0].text)]
         for line in lines[1:]:
-            parts[-1:] = _join(parts[-1], line.text, self._words, syllables)
+            parts[-1:] = join(parts[-1], line.text, self._spelling)
         return "".join(parts)
 
 

@@ -11,14 +11,11 @@ from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.tables import Row, read_table
 from pipeline.corpus.formats.texts import Note, Texts
-from pipeline.corpus.opening import open_bytes, suffixes
+from pipeline.corpus.opening import open_bytes
 
 
 def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
     """Yield the cells of the text column of each sheet; sheets without text are passed over."""
-    suffix = suffixes(path)[0]
-    if suffix in (".xls", ".ods"):
-        raise ValueError(f"it is a spreadsheet of {suffix}: save it as .xlsx or CSV")
     try:
         import openpyxl
     except ImportError as error:
