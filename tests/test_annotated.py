@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus import detect as detecting
@@ -54,7 +54,9 @@ def test_tokens_are_joined_as_the_model_joins_them() -> None:
 @settings(max_examples=40)
 @given(st.lists(st.sampled_from([*"aéÁ1.,;:!?…()[]{}\"'/—- "]), max_size=40))
 def test_marks_in_any_order_are_joined_as_the_model_joins_them(letters: list[str]) -> None:
-    assert_joined_as_detokenized(["".join(letters)])
+    text = "".join(letters)
+    assume(not re.search(r"[:;]-*[()/]", text))  # kept apart, or they would be emoticons
+    assert_joined_as_detokenized([text])
 
 
 @pytest.mark.parametrize(

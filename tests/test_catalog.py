@@ -1,5 +1,6 @@
 """The catalogue, and downloads from a real server that may behave badly."""
 
+import dataclasses
 import hashlib
 import http.server
 import re
@@ -7,14 +8,16 @@ import subprocess
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from click.testing import CliRunner
+from conftest import ROOT
 
 from pipeline import InputError
+from pipeline.cli import main
 from pipeline.corpus.catalog import CACHE_VARIABLE, Corpus, File, corpora, fetch, find
 
 TEXTS = {
@@ -27,12 +30,13 @@ MANHA = "contos/manhã.txt"
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves TEXTS; `behaviour` says for which names it does something else."""
+    """Serves texts; `behaviour` says for which names it does something else."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.texts = TEXTS
         self.behaviour: dict[str, str] = {}
         self.requests: list[tuple[str, str | None]] = []  # name, Range
         self.closing = threading.Event()
@@ -51,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         behaviour = self.server.behaviour.get(name, "")
         tried = name in [before for before, _ in self.server.requests]
         self.server.requests.append((name, asked))
-        body, start = TEXTS[name], 0
+        body, start = self.server.texts[name], 0
         if behaviour == "404":
             self.send_error(404)
             return
@@ -100,7 +104,7 @@ def corpus(url: str) -> Corpus:
     files = {
         name: File(hashlib.sha256(text).hexdigest(), len(text)) for name, text in TEXTS.items()
     }
-    return Corpus("textos", "Textos", "CC0", "https://example.org", "", url, files)
+    return Corpus("textos", "Textos", "CC0", "https://example.org", "", url=url, files=files)
 
 
 def texts_in(folder: Path) -> dict[str, bytes]:
@@ -294,6 +298,14 @@ def test_the_catalogue_is_sound(corpus: Corpus) -> None:
     assert corpus.title
     assert corpus.licence
     assert corpus.source.startswith("https://")
+    assert corpus.note
+    assert corpus.spelling
+    if corpus.dataset:
+        assert re.fullmatch(r"hf:[\w-]+/[\w-]+(/[\w.-]+)?", corpus.dataset)
+        assert not corpus.files
+        assert corpus.text_column
+        return
+    assert corpus.words > 0
     # A commit, or another version that never changes: a branch would break the hashes.
     assert re.fullmatch(r"https://\S+/", corpus.url)
     assert re.search(r"/[0-9a-f]{40}/", corpus.url)
@@ -309,15 +321,55 @@ def test_an_unknown_name() -> None:
     assert find("nenhum") is None
 
 
-def test_machado_is_what_it_says() -> None:
-    folder = Path(__file__).parents[2] / "shared" / "corpora" / "machado"
-    if not folder.is_dir():
-        pytest.skip("the Machado corpus does not lie beside the repository")
-    machado = find("machado")
-    assert machado is not None
-    assert len(machado.files) == 116
-    for name, file in machado.files.items():
-        letters = unicodedata.normalize("NFD", name)  # the copy has no accents in its names
-        plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
-        text = (folder / plain).read_bytes()
-        assert (hashlib.sha256(text).hexdigest(), len(text)) == (file.sha256, file.bytes), name
+CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+
+
+@pytest.mark.parametrize(
+    "corpus", [corpus for corpus in corpora() if corpus.files], ids=lambda corpus: corpus.name
+)
+def test_every_corpus_can_be_downloaded(corpus: Corpus, server: Server, tmp_path: Path) -> None:
+    """From a server on this machine, which has copies of the real files."""
+    if not (CORPORA / corpus.name).is_dir():
+        pytest.skip(f"the corpus {corpus.name} does not lie beside the repository")
+    assert re.search("/([0-9a-f]{40})/", corpus.url)[1] in (CORPORA / "README.md").read_text()
+    texts = [path.read_bytes() for path in (CORPORA / corpus.name).rglob("*") if path.is_file()]
+    copies = {hashlib.sha256(text).hexdigest(): text for text in texts}
+    server.texts = {name: copies[file.sha256] for name, file in corpus.files.items()}
+    folder = fetch(dataclasses.replace(corpus, url=server.url), cache=tmp_path)
+    assert {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    } == set(corpus.files)
+    # Its paths are those of the commit, and none is left out.
+    registry = (CORPORA / f"{corpus.name}.registry").read_text(encoding="utf-8")
+    paths = {line.rsplit(" ", 2)[0] for line in registry.splitlines()}
+    start = re.split("/[0-9a-f]{40}/", corpus.url)[1]
+    left_out = {"porsimples/porsimples_aligns.tsv"}  # numbers only
+    assert paths - left_out == {start + name for name in corpus.files}
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_list_fits_into_a_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = CliRunner().invoke(main, ["corpora"]).output.splitlines()
+    assert max(map(len, lines)) <= columns
+    names = [corpus.name for corpus in corpora()]
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == names
+    text = " ".join(line.strip() for line in lines)
+    for corpus in corpora():
+        assert f"{corpus.title} {corpus.note}. Spelling: {corpus.spelling}. " in text
+        assert f"Licence: {corpus.licence}. {corpus.source}" in text
+        if corpus.dataset:
+            assert f"Not pinned: the newest commit of {corpus.dataset} is read." in text
+        else:
+            assert f"{corpus.words:,} words, {len(corpus.files)} file" in text
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    text = (ROOT / "docs/corpora.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    found = {row[1].strip("`"): row[3:-1] for row in rows if row[0] == "" and len(row) == 7}
+    for corpus in corpora():
+        words, _, licence = found[corpus.name]
+        assert words == (f"{corpus.words:,}" if corpus.words else "")
+        assert licence == corpus.licence
+    assert len(found) == len(corpora()) + 2  # the head of the table

@@ -19,7 +19,7 @@ from pipeline.corpus.formats.telegram import looks_like_telegram
 from pipeline.corpus.formats.texts import Note, Text
 from pipeline.corpus.formats.whatsapp import looks_like_whatsapp
 from pipeline.corpus.mask import MASK, mask_private
-from pipeline.corpus.reading import Document, read_file, read_texts
+from pipeline.corpus.reading import Document, read_file, read_rows
 
 THIN = "\u202f"  # the space that phones put before AM and PM
 MARK = "\u200e"  # the mark that they put before their own words
@@ -422,6 +422,6 @@ def test_which_texts_are_masked(tmp_path: Path) -> None:
         ):
             ((document,), _) = read(tmp_path / name, data, mask=mask)
             assert (MASK in document, "99999" in document) == (masked, not masked)
-        (row,) = read_texts([text], "hf:a", ReadingConfig(mask=mask))  # type: ignore[arg-type]
+        (row,) = read_rows([(text, "")], "hf:a", ReadingConfig(mask=mask))  # type: ignore[arg-type]
         assert isinstance(row, Document)
         assert (MASK in row.text) == in_text

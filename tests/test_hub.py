@@ -19,7 +19,8 @@ from conftest import ROOT
 
 from pipeline import InputError
 from pipeline.cli import main
-from pipeline.corpus.hub import _parse_name, corpus_path, local_folder, pin, read_dataset
+from pipeline.corpus import hub
+from pipeline.corpus.hub import _parse_name, corpus_path, local_folder, pin
 
 # `datasets` reads both when it is imported, which the first test does.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -45,6 +46,11 @@ def write_parquet(path: Path, rows: list[dict]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
+def read_dataset(name: str, **columns: str) -> Iterator[str]:
+    """The texts of a data set."""
+    return (text for text, _ in hub.read_dataset(name, **columns))
+
+
 @pytest.mark.parametrize(("ending", "write"), [("jsonl", write_jsonl), ("parquet", write_parquet)])
 def test_reads_the_column_of_the_training_split(
     tmp_path: Path, ending: str, write: Callable[[Path, list[dict]], None]
@@ -59,6 +65,10 @@ def test_reads_the_column_of_the_training_split(
         next(read_dataset(f"hf:{tmp_path}#dev", text_column="texto"))
     with pytest.raises(InputError, match=r"The column id of .* holds int, not text"):
         next(read_dataset(f"hf:{tmp_path}", text_column="id"))
+    rows = hub.read_dataset(f"hf:{tmp_path}", text_column="texto", group_column="id")
+    assert list(rows) == [(text, str(n)) for n, text in enumerate(TEXTS)]
+    with pytest.raises(InputError, match=r"no column autor: give one of id, texto as the group"):
+        next(hub.read_dataset(f"hf:{tmp_path}", text_column="texto", group_column="autor"))
 
 
 def test_a_relative_folder_and_rows_without_text(

@@ -188,7 +188,7 @@ def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -
         lengths += added
         texts = [document(seed + n, size).strip() for n, size in enumerate(lengths)]
         ids = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        frame = pd.DataFrame({"doc_id": ids, "source": "a.txt", "text": texts})
+        frame = pd.DataFrame({"doc_id": ids, "split_id": ids, "source": "a.txt", "text": texts})
         planner = SplitPlanner(decided)
         list(planner.observe([frame[: len(frame) // 2], frame[len(frame) // 2 :]]))
         decided = planner.plan(1)
@@ -205,6 +205,55 @@ def test_what_is_kept_holds_at_every_size(corpora: list[list[int]], seed: int) -
             continue
         assert {paragraph: after[paragraph] for paragraph in before} == before
         before = after
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize("count", [3, 8, 60])
+def test_rows_of_a_group_share_a_split(tmp_path: Path, suffix: str, count: int) -> None:
+    """A text, and its versions, in one table or in two; more texts move none."""
+    folder, before = tmp_path / "corpus", {}
+    folder.mkdir()
+    for step in range(3):
+        numbers = range(100 * step, 100 * step + count)
+        for version in ("original", "fácil"):
+            # Not even a title that both versions have stands in two splits.
+            rows = [
+                {"obra": n, "text": f"{title} da obra {n}, versão {way}"}
+                for n in numbers
+                for title, way in (("Título", "única"), ("Corpo", version), ("Fim", version))
+            ]
+            if version == "fácil":  # the column of the group may be the last
+                rows = [dict(reversed(row.items())) for row in rows]
+            write_table(folder / f"{step}-{version}.{suffix}", rows)
+        table = ingested(folder, reading=ReadingConfig(group_column="obra"))
+        assert len(table) == 6 * count * (step + 1)
+        groups = table["text"].str.extract(r"obra (\d+)")[0]
+        found = table.groupby(groups)["split"].agg(set).to_dict()
+        assert all(len(splits) == 1 for splits in found.values())
+        assert set().union(*found.values()) == set(SPLITS)
+        assert {group: found[group] for group in before} == before
+        before = found
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    frame = pd.DataFrame(rows)
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix in (".json", ".jsonl"):
+        lines = path.suffix == ".jsonl"
+        frame.to_json(path, orient="records", lines=lines, force_ascii=False)
+    else:
+        frame.to_csv(path, index=False, sep="," if path.suffix == ".csv" else "\t")
+
+
+def test_rows_without_a_group_stand_alone(tmp_path: Path) -> None:
+    rows = [{"obra": None, "text": f"Nota número {n}, de ninguém."} for n in range(200)]
+    (tmp_path / "corpus").mkdir()
+    write_table(tmp_path / "corpus/a.jsonl", rows)
+    table = ingested(tmp_path / "corpus", reading=ReadingConfig(group_column="obra"))
+    assert set(table["split"]) == set(SPLITS)
+    with pytest.raises(InputError, match=r"no column 'livro': .*--group-column \(obra, text\)"):
+        ingested(tmp_path / "corpus", reading=ReadingConfig(group_column="livro"))
 
 
 def test_a_document_that_fills_a_split_is_reported_and_leaves_it_for_a_glob(
@@ -479,7 +528,7 @@ def test_a_named_corpus_is_downloaded_and_its_globs_name_its_files(tmp_path: Pat
             for path in shelf.rglob("*.txt")
         }
         url = f"http://127.0.0.1:{server.server_port}/"
-        found = catalog.Corpus("teste", "Contos", "CC0", url, "", url, files)
+        found = catalog.Corpus("teste", "Contos", "CC0", url, "", url=url, files=files)
         monkeypatch.setattr(catalog, "find", {"teste": found}.get)
         output = tmp_path / "documents"
         output.mkdir()
@@ -488,6 +537,37 @@ def test_a_named_corpus_is_downloaded_and_its_globs_name_its_files(tmp_path: Pat
     table = pd.read_parquet(output / "documents.parquet")
     assert set(table["source"]) == set(files)
     assert table.loc[table["split"] == "test", "source"].tolist() == ["conto/7.txt"]
+
+
+def test_a_named_corpus_knows_the_columns_of_its_tables(tmp_path: Path, monkeypatch):
+    """Those of the user hold for other tables; a data set has a short name, too."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    for name in ("shelf", "set", "own"):
+        (tmp_path / name).mkdir()
+    notes = [{"frase": f"Nota {n}.", "obra": n // 2} for n in range(60)]
+    write_table(tmp_path / "shelf/notas.tsv", notes)
+    write_table(tmp_path / "set/train.jsonl", [{"carta": f"Carta {n}."} for n in range(30)])
+    write_table(tmp_path / "own/a.csv", [{"text": f"Recado {n}."} for n in range(30)])
+    columns = {"text_column": "frase", "group_column": "obra"}
+    known = {
+        "notas": catalog.Corpus("notas", "Notas", "CC0", "", "", **columns),
+        "cartas": catalog.Corpus(
+            "cartas", "Cartas", "CC0", "", "", dataset=f"hf:{tmp_path}/set", text_column="carta"
+        ),
+    }
+    monkeypatch.setattr(catalog, "find", known.get)
+    monkeypatch.setattr(catalog, "fetch", lambda _: tmp_path / "shelf")
+    output = tmp_path / "documents"
+    output.mkdir()
+    ingest(corpus=["notas", "cartas", str(tmp_path / "own")], output=output)
+    table = pd.read_parquet(output / "documents.parquet")
+    texts = [*(row["frase"] for row in notes), *(f"Carta {n}." for n in range(30))]
+    assert sorted(table["text"]) == sorted([*texts, *(f"Recado {n}." for n in range(30))])
+    found = dict(zip(table["text"], table["split"], strict=True))
+    assert all(found[f"Nota {n}."] == found[f"Nota {n + 1}."] for n in range(0, 60, 2))
+    head = (output / "files.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "column" not in head
 
 
 def test_a_hugging_face_dataset(tmp_path: Path, monkeypatch):

@@ -58,7 +58,7 @@ def csv(separator: str = ",", column: str = "text") -> bytes:
 def test_a_text_is_one_document(tmp_path: Path) -> None:
     data = "Título\r\n\r\nEra  uma vez.\r\n".encode("cp1252")
     assert read(tmp_path / "a.txt", data) == [
-        Document("a.txt", "Título\nEra uma vez.", "text", "cp1252", 0, 0, mojibake=0, damaged=0)
+        Document("a.txt", "Título\nEra uma vez.", "text", "cp1252", "", 0, 0, 0, 0)
     ]
 
 

@@ -28,7 +28,7 @@ from pipeline.evaluation.evaluate import evaluate
 from pipeline.export.config import ExportConfig
 from pipeline.export.export import _tune_cache as tune_cache
 from pipeline.export.export import export
-from pipeline.export.model_card import _figures, write_model_card
+from pipeline.export.model_card import _corpora_of, _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
 from pipeline.export.saved_model import NextWord
@@ -120,10 +120,14 @@ def test_the_card_describes_the_model(project):
 @pytest.mark.parametrize(
     ("corpus", "expected"),
     [
-        (["machado"], 'license_name: "Public domain: the author died in 1908"'),
+        (["machado"], 'license_name: "public domain: the author died in 1908"'),
         (["/home/ana/notas"], "- notas: licence not known."),
         (["hf:someone/texts"], "- hf:someone/texts: see its page"),
         (["machado", "/home/ana/notas"], "license: unknown"),
+        (["data/sample", "pud"], 'license_name: "CC0 1.0; CC BY-SA 3.0"'),
+        (["data/sample", "pud"], "/UD_Portuguese-PUD): CC BY-SA 3.0."),
+        (["wikipedia-pt"], "wikipedia-PT): CC BY-SA 3.0."),
+        (["hf:TucanoBR/wikipedia-PT@main#train"], 'license_name: "CC BY-SA 3.0"'),
     ],
 )
 def test_licences_are_those_of_the_corpus(project, tmp_path, corpus, expected):
@@ -151,6 +155,30 @@ def test_licences_are_those_of_the_lexicon_too(project, tmp_path, lexicon, licen
         len(lexicon) > 1
     )
     assert "/home" not in card
+
+
+def test_a_model_that_went_on_from_another_learned_from_the_corpora_of_both(tmp_path):
+    made = {"made": "2026-01-01"}
+
+    def write(name, **parameters):
+        (tmp_path / name).mkdir(exist_ok=True)
+        parameters = {key: str(tmp_path / value) for key, value in parameters.items()}
+        manifest = {**made, "parameters": parameters}
+        (tmp_path / name / "manifest.json").write_text(json.dumps(manifest))
+        return tmp_path / name
+
+    for step, corpus in enumerate((["machado", "pud"], ["pud", "notas"])):
+        documents = write(f"documents-{step}")
+        manifest = {**made, "parameters": {"corpus": corpus}}
+        (documents / "manifest.json").write_text(json.dumps(manifest))
+        write(f"tokens-{step}", documents=f"documents-{step}")
+    first = write("training", tokens="tokens-0")
+    personal = write("personal", tokens="tokens-1", init="training")
+    assert _corpora_of(first) == ["machado", "pud"]
+    assert _corpora_of(personal) == ["machado", "pud", "notas"]
+    made["made"] = "2026-01-02"  # the first model is made again
+    write("training", tokens="tokens-0")
+    assert _corpora_of(personal) == ["", "pud", "notas"]
 
 
 def test_the_card_omits_text_that_was_made_again_after_training(project, tmp_path):

@@ -171,6 +171,14 @@ def test_documents_and_streams_equal_those_of_one_machine(
 
 
 @pytest.mark.slow
+def test_groups_fall_into_the_splits_of_one_machine(here: None, tmp_path: Path) -> None:
+    rows = [{"text": f"{document(n)}{version}", "obra": n} for n in range(40) for version in "ab"]
+    pd.DataFrame(rows).to_parquet(tmp_path / "obras.parquet")
+    reading = ReadingConfig(group_column="obra")
+    assert_equal(tmp_path, tmp_path / "obras.parquet", "", reading=reading)
+
+
+@pytest.mark.slow
 def test_errors_of_a_worker_have_the_same_sentence(here: None, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
     messages = []

@@ -113,19 +113,25 @@ def ingest(output: Path, **options: Any) -> None:
 @main.command()
 def corpora() -> None:
     """List the corpora that --corpus knows by name."""
-    import rich
-    from rich.table import Table
+    import shutil
+    import textwrap
 
     from pipeline.corpus import catalog
 
-    table = Table("name", "title", "files", "MB", "licence", "source", box=None)
+    columns = shutil.get_terminal_size().columns
+    block = textwrap.TextWrapper(
+        columns, initial_indent="    ", subsequent_indent="    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
     for corpus in catalog.corpora():
-        size = f"{corpus.bytes / 1e6:.1f}"
-        table.add_row(
-            *(corpus.name, corpus.title, str(len(corpus.files)), size),
-            *(corpus.licence, corpus.source),
-        )
-    rich.print(table)
+        files = f"{len(corpus.files)} file{'s' if len(corpus.files) > 1 else ''}"
+        size = f"{corpus.words:,} words, {files}, {corpus.bytes / 1e6:.1f} MB"
+        if corpus.dataset:
+            size = f"Not pinned: the newest commit of {corpus.dataset} is read"
+        click.echo(click.style(corpus.name, bold=True) + f": {corpus.title}")
+        click.echo(block.fill(f"{corpus.note}. Spelling: {corpus.spelling}."))
+        click.echo(block.fill(f"{size}. Licence: {corpus.licence}."))
+        click.echo(block.fill(corpus.source))
 
 
 @main.command()

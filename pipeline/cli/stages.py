@@ -194,7 +194,7 @@ def ingest_stage(
         stage, options["master"] = ingest_on_spark, spark
     run_or_skip(
         stage,
-        reads=[hub.corpus_path(path) for path, _ in find_corpus(corpus)],
+        reads=[hub.corpus_path(place.path) for place in find_corpus(corpus)],
         output=output,
         parameters={"corpus": corpus, **globs, **options},
         force=force,

@@ -22,6 +22,9 @@ class ReadingConfig:
 
     text_column: str = option("", "Column of tables, JSON, Parquet and data sets that holds text; \"reviews.text\" is one inside another.  [default: text, or else the one that clearly holds text]")  # fmt: skip
     separator: str = option("", "Character between the cells of .csv and .tsv, or tab.  [default: found by looking]")  # fmt: skip
+    group_column: str = option(
+        "", "Column of tables: rows with the same value, versions of one text, share a split."
+    )
     strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
     speaker: tuple[str, ...] = option((), "Person whose messages alone are kept of chats; may be repeated.")  # fmt: skip

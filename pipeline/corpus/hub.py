@@ -16,8 +16,10 @@ _DATASET_NAME = re.compile(
 )
 
 
-def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
-    """Yield the text of each row of a dataset, in order; rows whose text is null are skipped.
+def read_dataset(
+    name: str, *, text_column: str, group_column: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the text and the group of each row, in order; rows whose text is null are skipped.
 
     Without a split in the name, read `train`, or the only split there is.
 
@@ -29,10 +31,11 @@ def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
             without `hf:`. `wikimedia/wikipedia/20231101.pt` is the Portuguese Wikipedia of
             1 November 2023.
         text_column: Column that holds the text.
+        group_column: Column that holds the group, which else is "".
 
     Raises:
         InputError: `datasets` is not installed, the dataset cannot be read, or it has no such
-            split or text column.
+            split or column.
     """
     try:
         import datasets
@@ -50,14 +53,17 @@ def read_dataset(name: str, *, text_column: str) -> Iterator[str]:
         # Some formats have column names only in their rows.
         columns = rows.column_names or list(next(iter(rows), {}))
         known = ", ".join(columns)
-        if text_column not in columns:
-            raise InputError(
-                f"{name} has no column {text_column}: give one of {known} as the text column."
-            )
-        for row in rows.select_columns([text_column]):
-            text = row[text_column]
+        needed = dict.fromkeys(filter(None, (text_column, group_column)))
+        for column in needed:
+            if column not in columns:
+                kind = "text" if column == text_column else "group"
+                raise InputError(
+                    f"{name} has no column {column}: give one of {known} as the {kind} column."
+                )
+        for row in rows.select_columns(list(needed)):
+            text, group = row[text_column], row.get(group_column)
             if isinstance(text, str):
-                yield text
+                yield text, "" if group is None else str(group)
             elif text is not None:
                 raise InputError(
                     f"The column {text_column} of {name} holds {type(text).__name__}, not text: "

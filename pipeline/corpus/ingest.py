@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import rich.progress
@@ -31,24 +31,43 @@ log = logging.getLogger(__name__)
 
 RecordRows = Callable[[list[tuple]], object]  # takes rows of removed.csv
 
-CLEAN = ("file", "document", "source", "doc_id", "text")
+CLEAN = ("file", "document", "source", "doc_id", "split_id", "text")
 REMOVED = ("source", "paragraph", "found_in", "text")
 _PASSAGE = 100  # characters of a removed passage that go into removed.csv
 
 
-def find_corpus(corpus: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (path, source) of all files of a corpus, then (pinned name, name) of its datasets.
+class Place(NamedTuple):
+    """A file, or the pinned name of a data set, and the columns that the catalogue names."""
+
+    path: str
+    source: str
+    text_column: str = ""
+    group_column: str = ""
+
+
+def find_corpus(corpus: Sequence[str]) -> list[Place]:
+    """Return all files of a corpus, then its data sets.
 
     Missing files of a corpus of the catalogue are downloaded.
     """
-    datasets = [name for name in corpus if name.startswith(hub.PREFIX)]
-    places = []
+    places: dict[str, tuple[str, str]] = {}
+    datasets: dict[str, tuple[str, str]] = {}
     for name in corpus:
-        if name not in datasets:
-            known = None if Path(name).exists() else catalog.find(name)
-            places.append(str(catalog.fetch(known)) if known else name)
-    files = [(str(path), source) for path, source in find_files(places)]
-    return [*files, *((hub.pin(name), name) for name in dict.fromkeys(datasets))]
+        is_here = name.startswith(hub.PREFIX) or Path(name).exists()
+        if is_here or not (known := catalog.find(name)):
+            found = datasets if name.startswith(hub.PREFIX) else places
+            found.setdefault(name, ("", ""))
+            continue
+        columns = known.text_column, known.group_column
+        if known.dataset:
+            datasets[known.dataset] = columns
+        else:
+            places[str(catalog.fetch(known))] = columns
+    files = []
+    for path, source in find_files(list(places)):
+        folder = next((str(above) for above in path.parents if str(above) in places), "")
+        files.append(Place(str(path), source, *places.get(folder, ())))
+    return [*files, *(Place(hub.pin(name), name, *columns) for name, columns in datasets.items())]
 
 
 def _tell_passed_over(corpus: Sequence[str]) -> None:
@@ -63,9 +82,9 @@ def _tell_passed_over(corpus: Sequence[str]) -> None:
 
 
 def file_table(corpus: Sequence[str], splits: Splits) -> pd.DataFrame:
-    """Return a table (path, source, file); of files with the same text, those with a glob win."""
-    files = sorted(find_corpus(corpus), key=lambda file: splits.match(file[1]) is None)
-    table = pd.DataFrame(files, columns=["path", "source"])
+    """Return a table (`Place`, file); of files with the same text, those with a glob win."""
+    files = sorted(find_corpus(corpus), key=lambda file: splits.match(file.source) is None)
+    table = pd.DataFrame(files, columns=list(Place._fields))
     return table.assign(file=range(len(table)))
 
 
@@ -219,7 +238,8 @@ def write_files(table: pd.DataFrame, lost: Mapping[Any, int], folder: Path) -> N
     """Write files.csv: the table of `report_files`, and the characters lost to overlap per file."""
     place = table.columns.tolist().index("letters") + 1
     table.insert(place, "removed", [lost.get(file, 0) for file in table["file"]])
-    table.drop(columns="file").to_csv(folder / "files.csv", index=False)
+    table = table.drop(columns=["file", "text_column", "group_column"])
+    table.to_csv(folder / "files.csv", index=False)
 
 
 def require_documents(counts: Mapping[str, int], corpus: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ READ = {
     "document": "int64",  # number of the document in the file, from 1
     "source": "str",
     "doc_id": "str",
+    "split_id": "str",  # decides the split, see `splits`
     "text": "str",
     "format": "str",
     "encoding": "str",
@@ -51,6 +52,7 @@ class Document:
     text: str  # NFC, one paragraph a line, never empty
     format: str  # of its file, as `detect` names it
     encoding: str  # of its file, as `encoding.decode` returns it
+    group: str  # of the documents that share its split; "" for none
     controls: int  # these as `clean` counts them
     mended: int
     mojibake: int
@@ -78,11 +80,12 @@ def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Docume
         raise ValueError(f"its compression is damaged ({error})") from error
 
 
-def read_texts(
-    texts: Iterable[str], source: str, config: ReadingConfig
+def read_rows(
+    rows: Iterable[tuple[str, str]], source: str, config: ReadingConfig
 ) -> Iterator[Document | Note]:
-    """Yield a document for each text of a data set."""
-    yield from _documents((Text(row_paragraphs(text)) for text in texts), source, "hf", config)
+    """Yield a document for each row (text, group) of a data set."""
+    texts = (Text(row_paragraphs(text), group=group) for text, group in rows)
+    yield from _documents(texts, source, "hf", config)
 
 
 def _documents(
@@ -95,11 +98,11 @@ def _documents(
         text, *counts = clean("\n".join(found.paragraphs))
         text = mask_private(text) if config.mask == "all" else text
         if text:
-            yield Document(source, text, name, found.encoding, *counts)
+            yield Document(source, text, name, found.encoding, found.group, *counts)
 
 
 def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFrame]:
-    """Map tables of files (file, path, source, start, stop) to frames of documents (`READ`).
+    """Map tables of files (file, `ingest.Place`, start, stop) to frames of documents (`READ`).
 
     Of a file with a `stop`, the section from `start` to `stop` is read.
 
@@ -121,9 +124,15 @@ def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFra
 
 def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for a row of the table of files."""
+    if file.text_column:
+        columns = {"text_column": file.text_column, "group_column": file.group_column}
+        reading = replace(reading, **columns)
     if file.path.startswith(hub.PREFIX):
-        texts = hub.read_dataset(file.path, text_column=reading.text_column or "text")
-        documents = read_texts(texts, file.source, reading)
+        columns = {
+            "text_column": reading.text_column or "text",
+            "group_column": reading.group_column,
+        }
+        documents = read_rows(hub.read_dataset(file.path, **columns), file.source, reading)
     else:
         section = Section(file.start, file.stop) if file.stop else None
         documents = read_file(Path(file.path), file.source, replace(reading, section=section))
@@ -138,7 +147,9 @@ def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
                 yield place | {"document": number, "note": what, "skipped": found.skipped}
                 continue
             number, problem = number + 1, ""
-            yield place | {"document": number, "doc_id": text_id(found.text)} | found.fields()
+            doc_id = text_id(found.text)
+            ids = {"doc_id": doc_id, "split_id": text_id(found.group) if found.group else doc_id}
+            yield place | {"document": number} | ids | found.fields()
     except InputError:
         raise
     except (OSError, ValueError) as error:

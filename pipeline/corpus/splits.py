@@ -1,4 +1,8 @@
-"""Assign documents to train, valid and test: by globs, by the hash of their text, or in parts."""
+"""Assign documents to train, valid and test: by globs, by a hash, or in parts.
+
+The hash, the split_id, is that of a document's text, its doc_id; or that of its group, if it has
+one, so that the versions of a text share a split.
+"""
 
 import fnmatch
 import hashlib
@@ -33,14 +37,14 @@ def text_id(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fraction(doc_id: str) -> float:
+def _fraction(split_id: str) -> float:
     """Return a number in [0, 1) that depends only on the text, so that adding files moves none."""
-    return int(doc_id[:12], 16) / 16**12
+    return int(split_id[:12], 16) / 16**12
 
 
-def _window(doc_id: str) -> tuple[str, float]:
+def _window(split_id: str) -> tuple[str, float]:
     """Return the split of a document by its hash, and its place in [0, HELD_OUT_SHARE) there."""
-    number, place = divmod(_fraction(doc_id), HELD_OUT_SHARE)
+    number, place = divmod(_fraction(split_id), HELD_OUT_SHARE)
     return ("valid", "test", "train")[min(int(number), 2)], place
 
 
@@ -55,7 +59,7 @@ class Splits:
 
     Attributes:
         valid, test: Globs over sources. A source that matches both is for test.
-        fixed: doc_id → split, or "cut" for a document that is divided. Holds the documents that
+        fixed: split_id → split, or "cut" for a document that is divided. Holds the documents that
             the hash does not decide, so that they stay where they are when others are added.
         share: Fraction of the documents that goes to each held-out split without globs.
     """
@@ -97,18 +101,18 @@ class Splits:
                 return split
         return None
 
-    def choose(self, doc_id: str, source: str) -> str:
+    def choose(self, split_id: str, source: str) -> str:
         """Return the split of a document, or "cut"."""
         if matched := self.match(source):
             return matched
-        split, place = _window(doc_id)
-        split = self.fixed.get(doc_id) or (split if place < self.share else "train")
+        split, place = _window(split_id)
+        split = self.fixed.get(split_id) or (split if place < self.share else "train")
         return split if split == _DIVIDED or split in self.hashed else "train"
 
     def assign(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Add the columns `split` and `part`; a divided document becomes several rows."""
         for frame in frames:
-            splits = [self.choose(*p) for p in zip(frame["doc_id"], frame["source"], strict=True)]
+            splits = [self.choose(*p) for p in zip(frame["split_id"], frame["source"], strict=True)]
             if _DIVIDED not in splits:
                 yield frame.assign(split=splits, part=0)
                 continue
@@ -140,9 +144,12 @@ class _Candidate(NamedTuple):
 
     is_fixed: bool
     fraction: float
-    doc_id: str
+    split_id: str
     source: str
     divisible: bool
+
+
+_OBSERVED = ["doc_id", "split_id", "source", "text"]
 
 
 class SplitPlanner:
@@ -159,30 +166,31 @@ class SplitPlanner:
         self._last: dict[str, tuple[float, str]] = {}
 
     def observe(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        """Take note of documents (doc_id, source, text), and yield their frames unchanged."""
+        """Take note of documents (`_OBSERVED`), and yield their frames unchanged."""
         for frame in frames:
-            for doc_id, source, text in frame[["doc_id", "source", "text"]].itertuples(index=False):
+            for doc_id, split_id, source, text in frame[_OBSERVED].itertuples(index=False):
                 self._example = self._example or source
                 self._unmatched -= {p for p in self._unmatched if _matches(source, p)}
                 if self._splits.match(source):
                     continue
-                is_fixed = doc_id in self._splits.fixed
-                divisible = text.count("\n") >= len(self._splits.hashed)
-                candidate = _Candidate(is_fixed, _fraction(doc_id), doc_id, source, divisible)
+                is_fixed = split_id in self._splits.fixed
+                # The parts of two versions of a text would not hold the same passages.
+                divisible = split_id == doc_id and text.count("\n") >= len(self._splits.hashed)
+                candidate = _Candidate(is_fixed, _fraction(split_id), split_id, source, divisible)
                 self._add(candidate)
                 if len(self._first) < FEW_DOCUMENTS:
                     self._first.append(candidate)
             yield frame
 
     def _add(self, candidate: _Candidate) -> None:
-        split = self._splits.choose(candidate.doc_id, candidate.source)
+        split = self._splits.choose(candidate.split_id, candidate.source)
         self._filled.add(split)
-        window, place = _window(candidate.doc_id)
+        window, place = _window(candidate.split_id)
         if split == window:
-            self._last[split] = min((place, candidate.doc_id), self._last.get(split, (1.0, "")))
+            self._last[split] = min((place, candidate.split_id), self._last.get(split, (1.0, "")))
         if split == _DIVIDED and candidate.divisible:
             self._filled.update(self._splits.hashed)
-        if split == "train" and all(candidate.doc_id != c.doc_id for c in self._training):
+        if split == "train" and all(candidate.split_id != c.split_id for c in self._training):
             self._training = sorted([*self._training, candidate])[:3]
 
     def plan(self, letters: int, *, held_out: int = HELD_OUT_TOKENS) -> Splits:
@@ -201,7 +209,7 @@ class SplitPlanner:
                 f"names such as {self._example!r}."
             )
         if len(self._first) < FEW_DOCUMENTS:
-            few = {c.doc_id: _DIVIDED if c.divisible else "train" for c in self._first}
+            few = {c.split_id: _DIVIDED if c.divisible else "train" for c in self._first}
             self._splits = replace(self._splits, fixed={**few, **self._splits.fixed})
             self._filled, self._training = set(), []
             for candidate in self._first:
@@ -212,12 +220,12 @@ class SplitPlanner:
         fixed = {**self._splits.fixed}
         empty = [split for split in self._splits.hashed if split not in self._filled]
         for split, candidate in zip(empty, self._training[:-1], strict=False):
-            fixed[candidate.doc_id] = split
+            fixed[candidate.split_id] = split
             log.warning(
                 f"By chance no document fell into the {split} split: {candidate.source} is put "
                 "there, and stays there when others are added."
             )
-        for split, (place, doc_id) in self._last.items():
+        for split, (place, split_id) in self._last.items():
             if share <= place:
-                fixed.setdefault(doc_id, split)
+                fixed.setdefault(split_id, split)
         return replace(self._splits, fixed=fixed)

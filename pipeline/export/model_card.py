@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pipeline.text.word_lists import WORDFREQ
 
 # The corpus that ships; its licence is CC0.
 _SAMPLE = ("data", "sample")
+_SAMPLE_LICENCE = "CC0 1.0"
 _WORDFREQ = """\
 - The lexicon has words and their frequencies from the Portuguese list of wordfreq {version}: Robyn
   Speer (2022), https://doi.org/10.5281/zenodo.7199437, CC BY-SA 4.0
@@ -113,8 +115,7 @@ def write_model_card(
     config = ModelConfig.load(training / "model.json")
     vocabulary = Vocabulary.load(training / "vocabulary.tsv")
     tokens = _input_of(training, "tokens")
-    documents = _input_of(tokens, "documents") if tokens else None
-    corpora = _parameters(documents).get("corpus", []) if documents else []
+    corpora = _corpora_of(training)
     same = evaluation and _parameters(evaluation).get("lexicon", []) == [*lexicon]
     figures = _figures(evaluation, training, cache) if evaluation and same else {}
     words = folder / "assets" / "lexicon.tsv"
@@ -133,17 +134,39 @@ def write_model_card(
     (folder / "assets" / "model_card.md").write_text(card, encoding="utf-8")
 
 
+def _corpora_of(training: Path) -> list[str]:
+    """Return the corpora that a model learned from, last its own; "" is one that is not known."""
+    tokens = _input_of(training, "tokens")
+    documents = _input_of(tokens, "documents") if tokens else None
+    corpora = _parameters(documents).get("corpus", [""]) if documents else [""]
+    if _parameters(training).get("init"):
+        init = _input_of(training, "init")
+        corpora = [*(_corpora_of(init) if init else [""]), *corpora]
+    return list(dict.fromkeys(corpora))
+
+
 def _licence(corpora: list[str], lexicon: Sequence[str]) -> str:
-    if not {*lexicon} <= {WORDFREQ}:
+    licences = dict.fromkeys(map(_licence_of, corpora))
+    if None in licences or not {*lexicon} <= {WORDFREQ}:
         return "license: unknown"
-    if corpora and all(map(_is_sample, corpora)):
+    if [*licences] == [_SAMPLE_LICENCE]:
         return "license: cc-by-sa-4.0" if lexicon else "license: cc0-1.0"
-    found = [catalog.find(name) for name in corpora]
-    if found and all(found):
-        licences = dict.fromkeys(corpus.licence for corpus in found if corpus)
-        licences |= {f"CC BY-SA 4.0 ({WORDFREQ})": None} if lexicon else {}
-        return f"license: other\nlicense_name: {json.dumps('; '.join(licences))}"
-    return "license: unknown"
+    licences |= {f"CC BY-SA 4.0 ({WORDFREQ})": None} if lexicon else {}
+    return f"license: other\nlicense_name: {json.dumps('; '.join(map(str, licences)))}"
+
+
+def _licence_of(name: str) -> str | None:
+    corpus = _find(name)
+    return corpus.licence if corpus else _SAMPLE_LICENCE if _is_sample(name) else None
+
+
+def _find(name: str) -> catalog.Corpus | None:
+    """Return the corpus of the catalogue that has a name, or that a data set is."""
+    dataset = re.split("[@#]", name)[0]
+    if not name or Path(name).exists():  # a folder of that name was read instead
+        return None
+    known = (c for c in catalog.corpora() if name == c.name or dataset == c.dataset)
+    return next(known, None)
 
 
 def _is_sample(name: str) -> bool:
@@ -151,7 +174,7 @@ def _is_sample(name: str) -> bool:
 
 
 def _corpus(corpora: list[str], lexicon: Sequence[str], tokens: Path | None) -> str:
-    lines = [_describe(name) for name in corpora] or ["- Not known."]
+    lines = [_describe(name) for name in corpora]
     lines += [
         _WORDFREQ.format(version=_version(WORDFREQ))
         if name == WORDFREQ
@@ -168,7 +191,9 @@ def _corpus(corpora: list[str], lexicon: Sequence[str], tokens: Path | None) -> 
 
 
 def _describe(name: str) -> str:
-    if corpus := catalog.find(name):
+    if not name:
+        return "- Not known."
+    if corpus := _find(name):
         return f"- {corpus.title} ({corpus.source}): {corpus.licence}."
     if _is_sample(name):
         return "- The sample corpus of nextword-pt: public domain (CC0 1.0)."

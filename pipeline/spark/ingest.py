@@ -101,7 +101,7 @@ def ingest(
         documents = documents.orderBy("file", "document")
         # The planner counts paragraphs, for which the ends of lines are enough.
         text = sql.regexp_replace("text", "[^\n]+", "").alias("text")
-        for _ in planner.observe(in_order(documents.select("doc_id", "source", text))):
+        for _ in planner.observe(in_order(documents.select("doc_id", "split_id", "source", text))):
             pass
         splits = planner.plan(int(files["letters"].sum()), held_out=held_out)
 

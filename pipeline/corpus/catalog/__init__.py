@@ -1,4 +1,4 @@
-"""Named public corpora: a TOML file each, with pinned addresses, SHA-256 and licence."""
+"""Named public corpora: a TOML file each, with its licence, and an address for every file."""
 
 import concurrent.futures
 import contextlib
@@ -8,7 +8,7 @@ import os
 import threading
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,15 +36,32 @@ class File:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus to download; the address of a file is `url` + its name."""
+    """A corpus to download: files whose content is known, or a data set of Hugging Face.
+
+    Attributes:
+        licence: of its text, as its source states it.
+        source: address of a page for people.
+        note: what it is.
+        words: how many it has; 0 if they are not counted.
+        spelling: how old it is.
+        url: start of the address of each file; its name is the end.
+        files: name → what it holds.
+        dataset: `hf:owner/name` instead of files; whatever its newest commit holds is read.
+        text_column, group_column: of its tables, as `ReadingConfig` has them.
+    """
 
     name: str
     title: str
     licence: str
     source: str
     note: str
-    url: str
-    files: Mapping[str, File]
+    url: str = ""
+    files: Mapping[str, File] = field(default_factory=dict)
+    words: int = 0
+    spelling: str = ""
+    dataset: str = ""
+    text_column: str = ""
+    group_column: str = ""
 
     @property
     def bytes(self) -> int:
@@ -56,7 +73,7 @@ def corpora() -> list[Corpus]:
     found = []
     for path in sorted(Path(__file__).parent.glob("*.toml")):
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        files = {name: File(**file) for name, file in fields.pop("files").items()}
+        files = {name: File(**file) for name, file in fields.pop("files", {}).items()}
         found.append(Corpus(name=path.stem, files=files, **fields))
     return found
 

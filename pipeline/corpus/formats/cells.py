@@ -46,13 +46,13 @@ _MIN_LINES = 30
 _MIN_FULL, _MIN_WIDTH, _MAX_WIDTH = 4, 50, 120
 
 
-def cell_texts(text: str, encoding: str = "utf-8") -> Iterator[Text]:
+def cell_texts(text: str, encoding: str = "utf-8", group: str = "") -> Iterator[Text]:
     """Yield a cell as one document, or as several if it is longer than `MAX_PIECE`."""
     if len(text) < opening.MAX_PIECE:
-        yield Text(row_paragraphs(text), encoding)
+        yield Text(row_paragraphs(text), encoding, group)
         return
     for data in pieces(io.BytesIO(text.encode("utf-8", "replace"))):
-        yield Text(row_paragraphs(data.decode("utf-8", "replace")), encoding)
+        yield Text(row_paragraphs(data.decode("utf-8", "replace")), encoding, group)
 
 
 def row_paragraphs(text: str) -> list[str]:

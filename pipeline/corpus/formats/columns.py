@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +70,23 @@ def choose_column(path: Path, columns: Mapping[str, Sequence[Any]], wanted: str)
     return Column(best[0], by_look=bool(best[0]))
 
 
+def find_group(path: Path, columns: Collection[str], wanted: str) -> str:
+    """Return the column that names the group of a row, "" if none is wanted.
+
+    Raises:
+        InputError: There is no such column.
+    """
+    if not wanted:
+        return ""
+    found = _by_name(columns, wanted)
+    if not found:
+        raise InputError(
+            f"{path} has no column {wanted!r}: name the one whose rows share a split with "
+            f"--group-column ({', '.join(columns)})."
+        )
+    return found
+
+
 def _shown(looks: Mapping[str, Look]) -> str:
     """Return all columns and how they look; of very many, those of text."""
     names = list(looks)
@@ -79,7 +96,7 @@ def _shown(looks: Mapping[str, Look]) -> str:
     return ", ".join(f"{name}: {looks[name].kind}" for name in names[:_MAX_SHOWN]) + more
 
 
-def _by_name(columns: Mapping[str, Sequence[Any]], wanted: str) -> str:
+def _by_name(columns: Collection[str], wanted: str) -> str:
     """Return the column that the user names, "" if there is none, or several."""
     name = _fold(wanted or "text")
     if wanted in columns:

@@ -15,7 +15,7 @@ from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import Column, choose_column, is_name_of_text
+from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
 from pipeline.corpus.formats.texts import SkippedRows, Texts
 from pipeline.corpus.opening import open_lines
 
@@ -114,18 +114,41 @@ def read_json(path: Path, config: ReadingConfig) -> Texts:
         raise
     yield from tables.notes(chosen)
     with open_lines(path) as (file, encoding):
-        yield from _documents(_leaves(file), shape, chosen.name, encoding)
+        groups = _Groups(shape, find_group(path, shape.columns, config.group_column))
+        leaves = groups.observe(_leaves(file))
+        yield from _documents(leaves, groups, chosen.name, encoding)
 
 
-def _documents(leaves: Iterator[Leaf], shape: "_Shape", name: str, encoding: str) -> Texts:
+class _Groups:
+    """The groups of the items of a file; that of an item may come before or after its text."""
+
+    def __init__(self, shape: "_Shape", column: str) -> None:
+        self.shape, self._column = shape, column
+        self._last: dict[tuple[Step, ...], str] = {}
+
+    def observe(self, leaves: Iterator[Leaf]) -> Iterator[Leaf]:
+        """Take note of groups, and yield the values unchanged."""
+        for at, value in leaves:
+            if self._column and value is not None and self.shape.name(at) == self._column:
+                before = list(self._last.items())[-1:]
+                self._last = {**dict(before), self.shape.item(at): str(value)}
+            yield at, value
+
+    def of(self, item: tuple[Step, ...]) -> str:
+        """Return the group of one of the last two items that have one."""
+        return self._last.get(item, "")
+
+
+def _documents(leaves: Iterator[Leaf], groups: _Groups, name: str, encoding: str) -> Texts:
     skipped, texts, size = SkippedRows(), list[str](), 0
     item: tuple[Step, ...] = ()
+    shape = groups.shape
     try:
         for at, value in leaves:
             if value is None or shape.name(at) != name:
                 continue
             if shape.item(at) != item or size > opening.MAX_PIECE:
-                yield from cell_texts("\n\n".join(texts), encoding)
+                yield from cell_texts("\n\n".join(texts), encoding, groups.of(item))
                 item, texts, size = shape.item(at), [], 0
             if isinstance(value, str):
                 texts.append(value)
@@ -133,9 +156,9 @@ def _documents(leaves: Iterator[Leaf], shape: "_Shape", name: str, encoding: str
             elif isinstance(at[-1], str):  # lists may hold numbers, too
                 skipped.add(f"{name!r} of {item[-1]} is not text")
     except ValueError:  # the file is damaged: nothing before is lost
-        yield from cell_texts("\n\n".join(texts), encoding)
+        yield from cell_texts("\n\n".join(texts), encoding, groups.of(item))
         raise
-    yield from cell_texts("\n\n".join(texts), encoding)
+    yield from cell_texts("\n\n".join(texts), encoding, groups.of(item))
     yield from skipped.notes()
 
 

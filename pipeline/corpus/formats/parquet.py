@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import choose_column
+from pipeline.corpus.formats.columns import choose_column, find_group
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_bytes, suffixes
 
@@ -44,12 +44,19 @@ def _read(path: Path, table: Any, config: ReadingConfig) -> Texts:
         return
     chosen = choose_column(path, found, config.text_column)
     yield from tables.notes(chosen)
-    column = max((n for n in names if f"{chosen.name}.".startswith(f"{n}.")), key=len)
-    for row in _rows(table, [column], _BATCH_ROWS):
+    group = find_group(path, found, config.group_column)
+    needed = {_outermost(name, names) for name in (chosen.name, group) if name}
+    for row in _rows(table, sorted(needed), _BATCH_ROWS):
         inside = [leaf for leaf in tables.values_at(row, chosen.name) if leaf is not None]
         if not all(isinstance(leaf, str) for leaf in inside):
             raise ValueError(f"its column {chosen.name!r} does not hold text")
-        yield from cell_texts("\n\n".join(inside))
+        groups = tables.values_at(row, group) if group else ()
+        yield from cell_texts("\n\n".join(inside), group=tables.as_group(groups))
+
+
+def _outermost(name: str, columns: Sequence[str]) -> str:
+    """Return the column of the table that holds a name of `tables.leaves`."""
+    return max((n for n in columns if f"{name}.".startswith(f"{n}.")), key=len)
 
 
 def _first_rows(table: Any, names: list[str]) -> list[dict[str, Any]]:

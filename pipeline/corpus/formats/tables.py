@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import columns
 from pipeline.corpus.formats.cells import cell_texts
-from pipeline.corpus.formats.columns import Column, choose_column, is_name_of_text
+from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
 from pipeline.corpus.formats.texts import Note, SkippedRows, Texts
 
 _SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$", re.DOTALL)
@@ -45,12 +45,15 @@ def read_table(
     chosen = choose_column(path, by_column(names, sample), config.text_column)
     yield from notes(chosen)
     place, skipped = names.index(chosen.name), SkippedRows()
+    group_column = find_group(path, names, config.group_column)
+    group_place = names.index(group_column) if group_column else None
     for row in itertools.chain(sample, rows):
         problem = row.problem or _misfit(row.cells, len(names), place)
         if problem:
             skipped.add(f"{row.place} {problem}")
         elif isinstance(row.cells[place], str):
-            yield from cell_texts(row.cells[place], encoding)
+            group = row.cells[group_place : group_place + 1] if group_place is not None else ()
+            yield from cell_texts(row.cells[place], encoding, as_group(group))
     yield from skipped.notes()
 
 
@@ -164,13 +167,20 @@ def read_values(
         chosen = choose_column(path, found, config.text_column)
         yield from notes(chosen)
         name = chosen.name
+    group_column = find_group(path, found, config.group_column)
     for row in itertools.chain(sample, rows):
         inside = [leaf for value in row.cells for leaf in values_at(value, name)]
         texts = [leaf for leaf in inside if isinstance(leaf, str)]
         if row.problem or len(texts) + inside.count(None) < len(inside):
             skipped.add(f"{row.place} {row.problem or f'holds no text in {name!r}'}")
-        yield from cell_texts("\n\n".join(texts), encoding)
+        groups = values_at(row.cells, group_column) if group_column else ()
+        yield from cell_texts("\n\n".join(texts), encoding, as_group(groups))
     yield from skipped.notes()
+
+
+def as_group(values: Iterable[Any]) -> str:
+    """Return the group of a row, from what its column holds."""
+    return " ".join(str(value) for value in values if value is not None)
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

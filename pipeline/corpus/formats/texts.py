@@ -12,6 +12,7 @@ class Text(NamedTuple):
 
     paragraphs: list[str]
     encoding: str = "utf-8"  # of its file, as `encoding.decode` returns it
+    group: str = ""  # documents with the same group share a split; without one it has its own
 
 
 class Note(NamedTuple):
