@@ -1,17 +1,19 @@
-"""Bytes become text, whatever encoding they were written in; what was broken before is counted."""
+"""Bytes become text, whatever encoding they, or each of their lines, were written in."""
 
 import io
+import re
 import unicodedata
 import zipfile
 from pathlib import Path
 
-import ftfy.badness
 import pytest
 from conftest import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.encoding import count_mojibake, decode
+from pipeline.corpus import opening
+from pipeline.corpus.encoding import OLD_ENCODINGS, decode
+from pipeline.corpus.opening import open_lines
 
 
 def test_decode_reads_utf8_with_and_without_bom() -> None:
@@ -113,35 +115,86 @@ def test_decode_of_ascii_and_nothing_is_utf8() -> None:
     assert decode(b"") == ("", "utf-8")
 
 
-@pytest.mark.parametrize("sign", "ÉÓÚÂÊÔÃÕÇáéíóúâêôãõçÀü“—")
-def test_mojibake_is_counted(sign: str) -> None:
-    broken = f"palavra{sign}s e {sign} fim".encode().decode("cp1252")
-    assert count_mojibake(f"Bom.\n{broken}\nBom.") >= 1
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["Oi", "Não há pão, vovó.\r\n— Há, sim 😂."])
+def test_utf16_needs_no_bom(encoding: str, text: str) -> None:
+    assert decode(text.encode(encoding)) == (text, "utf-16")
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "cp850", "mac_roman"])
-def test_no_mojibake_is_overlooked_for_speed(encoding: str) -> None:
-    lines = [
-        line.encode().decode(encoding, errors="replace")
-        for path in sorted(SAMPLE.rglob("*.txt"))[::8]
-        for line in path.read_text(encoding="utf-8").split("\n")
-    ]
-    assert [count_mojibake(line) for line in lines] == list(map(ftfy.badness.badness, lines))
+@pytest.mark.parametrize(
+    "data", [b"A av\xc3\xb3\x00", b"\x01", b"Oi\x00" + b"\x00" * 999, b"Um.\x0cDois.\x1b[1m" * 3]
+)
+def test_a_few_control_characters_are_no_reason_to_refuse_a_text(data: bytes) -> None:
+    if data.strip(b"\x01"):
+        assert decode(data)[0] == data.decode()
+    else:
+        with pytest.raises(ValueError, match="its bytes are not text"):
+            decode(data)
 
 
-@pytest.mark.parametrize("emoji", ["😂", "🙏", "🎉", "❤\ufe0f", "✨", "☺"])
-def test_a_broken_emoji_is_mojibake(emoji: str) -> None:
-    broken = f"que fofa {emoji} tchau".encode().decode("cp1252", errors="replace")
-    assert count_mojibake(f"Bom.\n{broken}\nBom.") == ftfy.badness.badness(broken) >= 1
+# Lines that are mixed in one file: of chats, letters and tables.
+LINES = ["A avó não põe açúcar no café.", "Ação!", "Amanhã", "É lá", "Um dia", "Às três, vovô."]
 
 
-def test_good_portuguese_is_no_mojibake() -> None:
-    assert count_mojibake("NÃO É LÁ, AMANHÃ À TARDE: ÂNGULO, MAÇÃ — “SÃO” «JOÃO»…\nAÇÃO") == 0
-    for path in SAMPLE.rglob("*.txt"):
-        assert count_mojibake(path.read_text(encoding="utf-8")) == 0, path
+@given(
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(["utf-8", "cp1252"])), min_size=1),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_each_line_has_its_own_encoding(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]], line_end: str
+) -> None:
+    text = "".join(line + line_end for line, _ in lines)
+    data = b"".join((line + line_end).encode(encoding) for line, encoding in lines)
+    found, encoding = decode(data)
+    assert found == text
+    used = {encoding for line, encoding in lines if not line.isascii()}
+    assert {*encoding.split("+")} == (used or {"utf-8"})
+    path = tmp_path_factory.getbasetemp() / "mixed.csv"
+    path.write_bytes(data)
+    with open_lines(path) as (file, name):
+        assert (file.read(), name) == (text, encoding)
 
 
-def test_mojibake_is_counted_once_a_place() -> None:
-    line = "A avó põe açúcar.".encode().decode("cp1252")
-    assert count_mojibake(line) == 4
-    assert count_mojibake(f"{line}\nNada.\n{line}") == 8
+@pytest.mark.parametrize("old", OLD_ENCODINGS)
+def test_the_encoding_of_most_lines_is_named_first(old: str) -> None:
+    wide, narrow = (f"{LINES[0]}\n".encode(encoding) for encoding in ("utf-8", old))
+    assert decode(9 * wide + narrow) == (10 * f"{LINES[0]}\n", f"utf-8+{old}")
+    assert decode(wide + 9 * narrow) == (10 * f"{LINES[0]}\n", f"{old}+utf-8")
+
+
+@pytest.mark.parametrize(
+    "cut", ["é", "ã", "Ã", "—", "”", "😂", "º", unicodedata.normalize("NFD", "ã")[1:]]
+)
+@pytest.mark.parametrize("after", ["\n", ";1\n", '"\n', ""])
+def test_a_cut_sequence_of_utf8_is_damage_beside_an_old_line(cut: str, after: str) -> None:
+    for size in range(1, len(cut.encode())):
+        data = f"{LINES[0]}\nE um caf".encode() + cut.encode()[:size] + after.encode()
+        text, encoding = decode(data)
+        assert (text.splitlines()[0], encoding) == (LINES[0], "utf-8")
+        assert re.fullmatch(f"E um caf\ufffd+{after}", text.partition("\n")[2])
+        assert decode(data + b"\nVov\xf3.")[0].startswith(text)
+
+
+def test_emoji_in_halves_are_joined() -> None:
+    line = b"Que lindo \xed\xa0\xbd\xed\xb8\x82!"
+    assert decode(line + "\nA avó.".encode()) == ("Que lindo 😂!\nA avó.", "utf-8")
+    assert decode(line + b"\nA av\xf3.") == ("Que lindo 😂!\nA avó.", "utf-8+cp1252")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_lines_of_a_file_have_no_bom(encoding: str, tmp_path: Path) -> None:
+    text = "nome;texto\r\nAna;Não, vovó.\r\n"
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    with open_lines(tmp_path / "a.csv") as (file, name):
+        assert (file.read(), name) == (text, encoding.removesuffix("-sig").rstrip("-ble"))
+
+
+def test_lines_after_the_first_piece_have_their_own_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "MAX_PIECE", 100)
+    data = b"".join(f"{n} é\n".encode("utf-8" if n < 90 else "cp1252") for n in range(99))
+    (tmp_path / "a.csv").write_bytes(data)
+    with open_lines(tmp_path / "a.csv") as (file, name):
+        assert [*file] == [f"{n} é\n" for n in range(99)]
+    assert name == "cp1252+utf-8"

@@ -430,6 +430,21 @@ def test_a_damaged_file_is_read_and_named(tmp_path: Path, caplog: pytest.LogCapt
     ]
 
 
+def test_what_was_cleaned_is_told_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = "A avó não põe açúcar."
+    folder = write(tmp_path / "corpus", {"a.txt": document(1)})
+    with (folder / "a.txt").open("ab") as file:
+        file.write(f"\n\nUm\x00 fim\x07.\n{line.encode().decode('cp1252')}\n".encode())
+        file.write(line.encode("cp1252"))
+    assert "\n".join(ingested(folder)["text"]).count(line) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder / 'a.txt'} holds 1 paragraphs that were decoded wrongly before and are mended.",
+        f"{folder / 'a.txt'} holds 2 control characters, which were removed.",
+    ]
+
+
 def test_a_corpus_without_a_readable_file(tmp_path: Path) -> None:
     folder = write(tmp_path / "corpus", {"vazio.txt": ""})
     with pytest.raises(InputError, match="holds readable text"):

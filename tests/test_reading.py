@@ -58,7 +58,7 @@ def csv(separator: str = ",", column: str = "text") -> bytes:
 def test_a_text_is_one_document(tmp_path: Path) -> None:
     data = "Título\r\n\r\nEra  uma vez.\r\n".encode("cp1252")
     assert read(tmp_path / "a.txt", data) == [
-        Document("a.txt", "Título\nEra uma vez.", "text", "cp1252", mojibake=0, damaged=0)
+        Document("a.txt", "Título\nEra uma vez.", "text", "cp1252", 0, 0, mojibake=0, damaged=0)
     ]
 
 
@@ -74,7 +74,9 @@ def test_an_empty_text_is_no_document(tmp_path: Path, data: bytes) -> None:
 def test_damage_and_mojibake_are_counted(tmp_path: Path) -> None:
     data = "A avó põe.\nA avÃ³ pÃµe.\nAção".encode() + b"\xe9 "
     (document,) = read(tmp_path / "a.txt", data)
-    assert (document.encoding, document.mojibake, document.damaged) == ("utf-8", 2, 1)
+    assert document.text == "A avó põe.\nA avó põe.\nAção\ufffd"
+    counts = (document.mended, document.mojibake, document.damaged)
+    assert (document.encoding, *counts) == ("utf-8", 1, 0, 1)
 
 
 def test_text_is_composed(tmp_path: Path) -> None:

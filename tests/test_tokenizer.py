@@ -108,6 +108,7 @@ def test_a_model_sees_numbers_as_one_class():
 PIECES = st.sampled_from(
     [
         *("Sr", "etc", "D", "p", "n", "a", "E", "R", "$", "US$", "1", "50", "%", "º", "ª", "°"),
+        *("s", "@s", ":", "=", ")", "<3"),
         *(".", ".", "..", "…", ",", ":", ";", "!", "?", "-", "--", "—", "–", "/", "//", "'", "’"),
         *('"', "“", "”", "«", "(", ")", "[", "]", "{", "}", "<", ">", "_", "@", "#", "&", "+"),
         *("http", "https://", "www.", ".com", ".br", "casa", "água", "h", "30", "km", "²"),
@@ -155,6 +156,7 @@ def test_no_letter_is_lost(text):
 @example("“a ‘b” c’ d”")
 @example("https://a ( b / c ? d , www.a.com / e")
 @example("👍 🏽 🇧 🇷 ( 🏽 . / .")
+@example("c / c , : ) ; ) = ) ! : ) ' : ' ) : / / km/s /m :( , :D . <3 , p /")
 def test_tokenizing_again_changes_nothing(text):
     tokens = tokenize_in_graph(tf.constant([text]))
     again = tokenize_in_graph(detokenize_in_graph(tokens))
@@ -174,7 +176,7 @@ def test_tokens_between_spaces_are_stable(text):
 @example("a. .", " ", "b")
 def test_a_space_before_a_stop_is_read_as_one_behind_it(before, blank, after):
     """But for the ordinals' and the ellipsis's."""
-    if after[:1] not in {*".…ºª°"}:
+    if after.lstrip("\u00ad\u200b")[:1] not in {*".…ºª°"}:
         assert cut(f"{before}{blank}.{after}") == cut(f"{before}.{blank}{after}")
 
 
@@ -222,6 +224,9 @@ WELL_SPACED = [
     "Ele disse 'sim' ou 'não'.",
     "Na turma de '98.\n'Tá bom!",
     "Com 2 e/ou 3 c/ 5 (s/n), a/b/c.",
+    "Oi p/ todos, c/ amor e s/ pressa: tod@s juntos c/c S/A :)",
+    "Que bom :-D, te amo <3. (Ou não :/)",
+    "Um Ph.D. cobra Cr$ 5 pela Lei n. 8.078, op. cit.",
     'Ele leu: "fechado".\n"Abre às 8h", disse alguém.',
     '"Abre aspas e não fecha.\n"Nem aqui.',
     "Em 12/03/2020, às 7:05, fez 30°C.",
@@ -252,7 +257,12 @@ def keys_typed(tokens: tf.RaggedTensor) -> list[int]:
 
 # Words, marks, and all that the spacing joins.
 TOKEN_LISTS = st.lists(
-    st.sampled_from(["Ela", "e", "ou", "12", "d'água", "n.º", *".,:?…!;()[]{}\"\"''//—-&%", BREAK])
+    st.sampled_from(
+        [
+            *("Ela", "e", "c", "12", "c/", ":)", "d'água", "n.º", BREAK),
+            *".,:=?…!;()[]{}\"\"''//—-&%",
+        ]
+    )
 )
 
 
@@ -419,8 +429,9 @@ def test_ids_are_the_same_eagerly_in_a_graph_and_loaded(tokenizers, texts):
     ("tokens", "expected"),
     [
         ("água Brasil guarda-chuva d'água dar-lhe-ia é a Москва nº covid-19 AT&T p&b", True),
+        ("alun@s p/ S/A s/n", True),
         ("Sr. sr. etc. Exmo. D. d. E.U.A. e.u.a. S.A. p. n.º Ex.ª a.C. p.ex.", True),
-        (". , … ! ? ; : — – - \" ' ( ) / & % § º ª _ < > 😍", False),
+        (". , … ! ? ; : — – - \" ' ( ) / & % § º ª _ < > 😍 :) :d <3 @", False),
         ("1 14h30 1.234,56 50% 1.º 2ª 12/03/2020 30°C ½", False),
         ("<unk> <s> <num> \x02 R$ US$ $ €", False),
         ("ana@exemplo.com www.exemplo.com exemplo.com.br https://exemplo.org @ana #praia", False),

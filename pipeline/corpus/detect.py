@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.encoding import wide_encoding
 from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.epub import read_epub
@@ -196,8 +197,5 @@ def _refuse(what: str) -> NoReturn:
 
 def _decode_head(head: bytes) -> str:
     """Decode the start of a text, whose last character may be cut."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = head.decode("utf-16", errors="ignore")
-    else:
-        text = head.decode("utf-8-sig", errors="replace")
+    text = head.decode(wide_encoding(head) or "utf-8", errors="replace").removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n")

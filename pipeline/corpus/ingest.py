@@ -21,7 +21,7 @@ from pipeline.corpus import catalog, hub
 from pipeline.corpus.config import DEFAULT_READING, HELD_OUT_TOKENS, ReadingConfig
 from pipeline.corpus.documents import DOCUMENT_COLUMNS, NGRAM, read_parquet, write_parquet
 from pipeline.corpus.files import find_files, passed_over
-from pipeline.corpus.reading import Frames
+from pipeline.corpus.reading import COUNTS, Frames
 from pipeline.corpus.sections import cut_files, read_side_by_side
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
@@ -99,7 +99,7 @@ def collect_file_stats(frames: Frames, stats: list[pd.DataFrame]) -> Iterator[pd
 
 def sum_by_file(stats: pd.DataFrame) -> pd.DataFrame:
     """Return one row per file, from rows per document or per part of a file."""
-    total = dict.fromkeys(("documents", "letters", "skipped", "mojibake", "damaged"), "sum")
+    total = dict.fromkeys(("documents", "letters", *COUNTS), "sum")
     by_file = stats.groupby(["file", "source"], sort=False, as_index=False)
     names = dict.fromkeys(("format", "encoding"), "max")
     return by_file.agg({**names, **total, "note": _join_notes, "problem": "max"})
@@ -224,6 +224,8 @@ def report_files(
     for column, what in (
         ("damaged", "characters that cannot be read"),
         ("mojibake", "characters that were decoded wrongly before (mojibake)"),
+        ("mended", "paragraphs that were decoded wrongly before and are mended"),
+        ("controls", "control characters, which were removed"),
     ):
         for row in table[table[column] > 0].itertuples():
             log.warning("%s holds %d %s.", row.path, getattr(row, column), what)

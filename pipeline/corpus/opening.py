@@ -12,7 +12,14 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pipeline.corpus.config import Section
-from pipeline.corpus.encoding import decode
+from pipeline.corpus.encoding import (
+    HEAD,
+    byte_order_mark,
+    decode,
+    decode_line,
+    is_utf8,
+    wide_encoding,
+)
 
 # Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
 # memory. The longest novels have half of this.
@@ -67,26 +74,57 @@ class _Window(io.RawIOBase):
 @contextlib.contextmanager
 def open_lines(path: Path, section: Section | None = None) -> Iterator[tuple[IO[str], str]]:
     """Open a file of lines for reading; yield it and its encoding."""
-    encoding = "utf-8-sig"  # which also reads UTF-8 without BOM
+    encoding, wide, broken = "utf-8", "", False
     with open_bytes(path, section) as file:
         for data in pieces(file):
-            try:
-                data.decode()
-            except UnicodeDecodeError:
-                encoding = decode(data)[1]
+            wide = wide_encoding(data)
+            if wide or not is_utf8(data):
+                encoding, broken = decode(data)[1].removesuffix("-sig"), not wide
+            if encoding != "utf-8":
                 break
-    with io.TextIOWrapper(
-        open_bytes(path, section), encoding, errors="replace", newline=""
-    ) as text:
-        yield text, encoding.removesuffix("-sig")
+    lines = open_bytes(path, section)
+    mark = byte_order_mark(wide)
+    if mark and lines.peek(len(mark)).startswith(mark):
+        lines.read(len(mark))
+    if broken:
+        lines = io.BufferedReader(_Lines(lines, encoding))
+    # utf-8-sig also reads UTF-8 without BOM.
+    with io.TextIOWrapper(lines, wide or "utf-8-sig", errors="replace", newline="") as text:
+        yield text, encoding
+
+
+class _Lines(io.RawIOBase):
+    """A file in UTF-8, made from one whose lines are in the encodings that `decode` named."""
+
+    def __init__(self, file: IO[bytes], encoding: str):
+        self._file, self._encoding, self._rest = file, encoding, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            lines = self._file.readline(MAX_PIECE).splitlines(keepends=True)  # \r ends one, too
+            text = "".join(decode_line(line, self._encoding) for line in lines)
+            self._rest = text.encode()
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of a text in pieces of at most `MAX_PIECE`, split at an empty line if any."""
-    start = file.read(2)
-    mark = start if start in (b"\xff\xfe", b"\xfe\xff") else b""  # each piece of UTF-16 needs it
-    wide = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(mark)
-    rest = start.removeprefix(mark)
+    """Yield the bytes of a text in pieces of at most `MAX_PIECE`, split at an empty line if any.
+
+    Each piece of UTF-16 begins with a byte order mark.
+    """
+    rest = file.read(min(HEAD, MAX_PIECE))
+    wide = wide_encoding(rest)
+    mark = byte_order_mark(wide)
+    rest = rest.removeprefix(mark)
     while len(data := rest + file.read(MAX_PIECE - len(rest))) >= MAX_PIECE:
         end = _last_line_end(data, wide or "ascii", width=2 if wide else 1)
         yield mark + data[:end]

@@ -12,9 +12,9 @@ import pandas as pd
 
 from pipeline import InputError
 from pipeline.corpus import hub
+from pipeline.corpus.cleaning import clean
 from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.detect import by_name, detect
-from pipeline.corpus.encoding import count_mojibake
 from pipeline.corpus.formats.cells import row_paragraphs
 from pipeline.corpus.formats.texts import Note, Text, Texts
 from pipeline.corpus.mask import mask_private
@@ -24,6 +24,8 @@ Frames = Iterable[pd.DataFrame]
 
 _FRAME = 4 * 2**20  # characters of text; each step needs a small multiple in memory
 
+# Columns that count what is wrong with a file.
+COUNTS = ("skipped", "controls", "mended", "mojibake", "damaged")
 # Columns that `read_files` returns. A row without text tells something of its file: a note, or why
 # it cannot be read.
 READ = {
@@ -35,7 +37,7 @@ READ = {
     "text": "str",
     "format": "str",
     "encoding": "str",
-    **dict.fromkeys(("skipped", "mojibake", "damaged"), "int64"),
+    **dict.fromkeys(COUNTS, "int64"),
     "note": "str",
     "problem": "str",
 }
@@ -50,8 +52,10 @@ class Document:
     text: str  # NFC, one paragraph a line, never empty
     format: str  # of its file, as `detect` names it
     encoding: str  # of its file, as `encoding.decode` returns it
-    mojibake: int  # number of sequences that an earlier reader decoded wrongly
-    damaged: int  # number of characters that cannot be read (U+FFFD)
+    controls: int  # these as `clean` counts them
+    mended: int
+    mojibake: int
+    damaged: int
     group: str = ""  # of the documents that share its split
 
     def fields(self) -> dict[str, Any]:
@@ -90,12 +94,11 @@ def _documents(
     for found in texts:
         if isinstance(found, Note):
             yield found
-        elif found.paragraphs:
-            text = "\n".join(found.paragraphs)
-            text = mask_private(text) if config.mask == "all" else text
-            damaged = text.count("\N{REPLACEMENT CHARACTER}")
-            mojibake = count_mojibake(text)
-            yield Document(source, text, name, found.encoding, mojibake, damaged, found.group)
+            continue
+        text, *counts = clean("\n".join(found.paragraphs))
+        text = mask_private(text) if config.mask == "all" else text
+        if text:
+            yield Document(source, text, name, found.encoding, *counts, found.group)
 
 
 def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFrame]:

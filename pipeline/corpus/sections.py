@@ -13,13 +13,13 @@ import pandas as pd
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.detect import by_name, detect
+from pipeline.corpus.encoding import HEAD, wide_encoding
 from pipeline.corpus.opening import suffixes
 from pipeline.corpus.reading import read_files
 
 _SECTION = 16 * 2**20  # bytes, about; of a file that is at least twice as large
 _PARALLEL = 64 * 2**20  # bytes; for less, other processes start too slowly
 _LOOKED_AT = 2**20  # bytes in which the end of a document is looked for
-_WIDE = (b"\xff\xfe", b"\xfe\xff")  # the marks of UTF-16, where no byte ends a line
 
 
 def cut_files(files: pd.DataFrame, reading: ReadingConfig) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def _edges(path: Path, reading: ReadingConfig) -> list[int]:
         return [0]
     edges, size = [0], path.stat().st_size
     with path.open("rb") as file:
-        if file.read(2) in _WIDE:
+        if wide_encoding(file.read(HEAD)):  # where no byte ends a line
             return [0]
         for target in range(_SECTION, size - _SECTION // 2, _SECTION):
             file.seek(target)

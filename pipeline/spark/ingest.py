@@ -26,7 +26,7 @@ from pipeline.corpus.ingest import (
     require_documents,
     write_files,
 )
-from pipeline.corpus.reading import READ, Frames, read_files
+from pipeline.corpus.reading import COUNTS, READ, Frames, read_files
 from pipeline.corpus.sections import cut_files
 from pipeline.corpus.splits import SPLITS, SplitPlanner, Splits
 from pipeline.manifest import place_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # it imports TensorFlow, which reading files does not need
     from pipeline.corpus.overlap import HeldOut
 
 # Columns of `collect_file_stats`, of split documents, of `_ngrams` and of removed.csv.
-_STATS = dict.fromkeys(("file", "documents", "letters", "skipped", "mojibake", "damaged"), "int64")
+_STATS = dict.fromkeys(("file", "documents", "letters", *COUNTS), "int64")
 _STATS |= dict.fromkeys(("source", "format", "encoding", "problem", "note"), "str")
 _SPLIT = {**{name: READ[name] for name in CLEAN}, "split": "str", "part": "int64"}
 _NGRAMS = dict.fromkeys(("hash", "file", "document", "part", "owner"), "int64")

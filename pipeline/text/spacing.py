@@ -9,8 +9,13 @@ import tensorflow as tf
 from pipeline.text.tokenizer import BREAK
 
 # A token is of the first kind whose pattern matches all of it.
-_KINDS = (BREAK, r"[,;:!?.…)\]}]", r"[(\[{]", '"', "'", "/", r"\p{L}+", r"\p{L}(?s:.*)")
-_BREAK, _CLOSES, _OPENS, _QUOTE, _APOSTROPHE, _SLASH, _LETTERS, _LETTER, _OTHER = range(9)
+# "p/", ":)" and "=)" are tokens, so the two tokens "p" and "/" have a space between them.
+_KINDS = (
+    *(BREAK, "[:;]", "=", r"\)", r"[,!?.…\]}]", r"[(\[{]", '"', "'", "/"),
+    *("[CPScps]", r"\p{L}+", r"\p{L}(?s:.*)"),
+)
+_BREAK, _EYES, _EQUALS, _MOUTH, _CLOSES, _OPENS, _QUOTE, _APOSTROPHE, _SLASH = range(9)
+_INITIAL, _LETTERS, _LETTER, _OTHER = range(9, 13)
 
 
 def spacing_kinds(tokens: tf.Tensor) -> tf.Tensor:
@@ -40,14 +45,17 @@ def spaces(kinds: tf.Tensor) -> tf.Tensor:
     breaks = tf.equal(kinds, _BREAK)
     paragraph = tf.cumsum(tf.cast(breaks, tf.int32)) - 1
     slash = tf.equal(kinds, _SLASH) & after(tf.equal(kinds, _LETTERS))
-    closes, opens = breaks | slash | tf.equal(kinds, _CLOSES), breaks | tf.equal(kinds, _OPENS)
+    eyes, mouth = tf.equal(kinds, _EYES), tf.equal(kinds, _MOUTH)
+    mouth &= ~after(eyes | tf.equal(kinds, _EQUALS))
+    closes, opens = breaks | slash | eyes | mouth, breaks | tf.equal(kinds, _OPENS)
+    closes |= tf.equal(kinds, _CLOSES)
     for mark in (_QUOTE, _APOSTROPHE):
         marks = tf.equal(kinds, mark)
         count = tf.cumsum(tf.cast(marks, tf.int32))
         # In each paragraph the first opens, the second closes, and so on.
         odd = (count - tf.gather(tf.boolean_mask(count, breaks), paragraph)) % 2 == 1
         opens, closes = opens | (marks & odd), closes | (marks & ~odd)
-    joined = after(slash) & (tf.equal(kinds, _LETTERS) | tf.equal(kinds, _LETTER))
+    joined = after(slash) & (kinds >= _INITIAL) & (kinds <= _LETTER)
     return ~(closes | after(opens) | joined)
 
 

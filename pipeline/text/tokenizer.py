@@ -8,8 +8,8 @@ always sees text tokenized as in training:
     Dê-lhe d'água às 14h30 , Sr. José …
 
 A line break begins a new paragraph. Regular expressions are RE2's: the leftmost match wins, then
-the first alternative, and there is no look-around. So no token depends on the text after it, and a
-space between two tokens never changes them.
+the first alternative, and there is no look-around. So no token depends on the text after the next
+space, and a space between two tokens never changes them.
 """
 
 import functools
@@ -28,17 +28,17 @@ BREAK = "\x02"
 # Abbreviations that keep their full stop. Those that are also words ("mar.", "set.", "dez.",
 # "min.", "apto.", "tb.") are left out: their stop more often ends a sentence.
 _ABBREVIATIONS = (
-    "abr|ago|aprox|arq|art|arts|av|cap|caps|cf|dep|depto|des|dr|dra|dras|drs|ed|eng|etc|ex|exa|"
-    "exas|excia|exma|exmas|exmo|exmos|fev|fig|figs|fls|fr|gen|gov|hab|ilma|ilmo|inc|jan|jr|jul|"
-    "jun|ltda|mme|mr|mrs|nov|núm|obs|out|p[.]ex|pág|págs|pça|pp|pres|proc|prof|profa|profas|"
-    "profs|rel|rev|revmo|rod|sáb|séc|sécs|sen|sr|sra|sras|srs|srta|srtas|sta|sto|tel|ten|trav|"
-    "v[.]ex|v[.]exa|vol|vols"
+    "abr|ago|aprox|arq|art|arts|av|[bdm][.]sc|cap|caps|cf|cit|dep|depto|des|dr|dra|dras|drs|ed|"
+    "eng|etc|ex|exa|exas|excia|exma|exmas|exmo|exmos|fev|fig|figs|fls|fr|gen|gov|hab|ibid|ilma|"
+    "ilmo|inc|jan|jr|jul|jun|loc|ltda|mme|mr|mrs|nov|núm|obs|op|out|p[.]ex|pág|págs|pça|ph[.]d|pp|"
+    "pres|proc|prof|profa|profas|profs|rel|rev|revmo|rod|sáb|sen|séc|sécs|sr|sra|sras|srs|srta|"
+    "srtas|sta|sto|tel|ten|trav|v[.]ex|v[.]exa|vol|vols"
 )
 
 # RE2 bounds the memory of a pattern, and each \p{…} takes about a thousand states, so only words
 # may be of any alphabet, and the rest is Latin.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
-_CURRENCY = r"[A-Z]{0,3}\$"  # R$, US$, $
+_CURRENCY = r"(?:[A-Z]{0,3}|N?C[rz])\$"  # R$, US$, $, NCz$
 _ADDRESS = (
     rf"(?i:https?://|www\.)[^\s\"<>—…]*[{_LATIN}0-9/_=&#%~+-]"
     rf"|[{_LATIN}0-9][{_LATIN}0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{{2,}}"
@@ -58,7 +58,7 @@ _ABBREVIATION = (
     rf"|[{_LATIN}]{{1,3}}\.[ºª°]s?|[Nn]°"  # n.º
     rf"|(?:[{_LATIN}]\.){{2,}}"  # E.U.A., S.A., a.C., q.b.
     r"|[BCDFGHJKLMNPQRSTVWXYZ]\."  # D. Pedro, S. Paulo; a vowel ("É.") may be a sentence
-    r"|p\."  # p. ex., p. 12
+    r"|[np]\."  # n. 8, p. 12, p. ex.
 )
 _WORD = r"[\p{L}\p{M}\p{N}]+(?:['_&-][\p{L}\p{M}\p{N}]+)*"  # d'água, guarda-chuva, AT&T
 _WORDS = rf"[{_LATIN} ]*"  # text in which each chunk between spaces is a token
@@ -97,6 +97,19 @@ _FOLDS = (
     (r"\.{2,}", "…"),
     (r"[‐‑]", "-"),
     (r"-{2,}|[―‒]", "—"),
+)
+# Tokens to join where no letter or digit touches them, which takes look-around: they are matched
+# when each stands between two spaces, in this order.
+_ALPHANUMERIC = f"0-9{_LATIN}"
+_REJOINS = (
+    # alun@s, amig@; p/ c/ s/, and with one more letter: c/c, S/A. But p/casa is two tokens.
+    (rf"([{_LATIN}])  (@s?) |( [CPScps])  (/)(?:  ([A-Za-z])(\.?))? ", r"\1\2\3\4\5 \6 "),
+    # :) ;-) =D :/ <3
+    (
+        rf"(?m)(^|[^{_ALPHANUMERIC} \n] +) (?:([:;=])  (-?)(?:  )?([()/|*DPp])|(<)  (3)) "
+        rf"($| [^{_ALPHANUMERIC}/ \n])",
+        r"\1 \2\3\4\5\6 \7",
+    ),
 )
 # Valid UTF-8 without combining marks, except invisible ones.
 _CLEAN = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"
@@ -189,7 +202,7 @@ def _split_any(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
     clean = tf.strings.regex_full_match(tf.strings.reduce_join(unique, separator="\n"), _CLEAN)
     unique = tf.cond(clean, lambda: unique, lambda: _repair_where_needed(unique))
     lines = tf.strings.reduce_join(unique, separator="\n")
-    for pattern, replacement in (*_FOLDS, (_TOKEN, r" \0 ")):
+    for pattern, replacement in (*_FOLDS, (_TOKEN, r" \0 "), *_REJOINS):
         lines = tf.strings.regex_replace(lines, pattern, replacement)
     return tf.strings.split(tf.strings.split(lines, "\n")), chunks.with_values(inverse)
 
@@ -241,7 +254,9 @@ def is_word(tokens: tf.Tensor) -> tf.Tensor:
     """Return which tokens are words that a person would accept as a suggestion; any shape, bool."""
     # Vocabularies hold case-folded tokens, "s.a." for "S.A.".
     return tf.strings.regex_full_match(
-        tokens, rf"(?i:{_ABBREVIATION})|[^\P{{L}}ºª][\p{{L}}\p{{M}}\p{{N}}'_&-]*"
+        tokens,
+        rf"(?i:{_ABBREVIATION}|[cps]/[a-z]?)|[{_LATIN}]+@s?"
+        r"|[^\P{L}ºª][\p{L}\p{M}\p{N}'_&-]*",
     )
 
 
