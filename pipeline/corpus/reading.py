@@ -95,9 +95,10 @@ def _documents(
         if isinstance(found, Note):
             yield found
             continue
-        text, *counts = clean("\n".join(found.paragraphs))
+        text, controls, mended, mojibake, damaged = clean("\n".join(found.paragraphs))
         text = mask_private(text) if config.mask == "all" else text
         if text:
+            counts = controls, mended, mojibake, damaged
             yield Document(source, text, name, found.encoding, *counts, found.group)
 
 
