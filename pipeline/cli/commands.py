@@ -100,9 +100,10 @@ def main(debug: bool) -> None:
 def ingest(output: Path, **options: Any) -> None:
     """Read text; write documents.parquet, files.csv and removed.csv.
 
-    Reads .txt, .md, .csv, .tsv, .jsonl, .parquet and .conllu, compressed (.gz, .bz2, .xz, .zst)
-    or not, in UTF-8, UTF-16 or the old encodings of Windows, DOS and Macintosh; undoes hard line
-    breaks, drops duplicates, and assigns each document to the split train, valid or test.
+    Reads text, tables, JSON, chats, subtitles, mail, PDF, Word, e-books, web pages, wikis and
+    annotated corpora (docs/formats.md), compressed (.gz, .bz2, .xz, .zst) or not, in any encoding
+    of Portuguese; undoes hard line breaks, drops duplicates, and assigns each document to the split
+    train, valid or test.
     """
     reading = take(ReadingConfig, options)
     require_corpus(options["corpus"], reading)
