@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import json
 import lzma
@@ -352,6 +353,18 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
         found = texts(tmp_path / "a.conllu", data)
         assert len(found) > 5
         assert "\n".join(found).split("\n") == lines
+
+
+def test_a_line_without_end_costs_no_memory(tmp_path: Path) -> None:
+    packed = bz2.compress(b'{"text": "' + b"a" * 10**8)  # 100 MB in 100 bytes
+    assert len(packed) < 1000
+    (tmp_path / "a.jsonl.bz2").write_bytes(packed)
+    tracemalloc.start()
+    with contextlib.suppress(ValueError):
+        list(read_file(tmp_path / "a.jsonl.bz2", "a", ReadingConfig(format="jsonl")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * opening.MAX_PIECE
 
 
 # What cannot be read

@@ -89,8 +89,17 @@ def open_lines(path: Path, section: Section | None = None) -> Iterator[tuple[IO[
     if broken:
         lines = io.BufferedReader(_Lines(lines, encoding))
     # utf-8-sig also reads UTF-8 without BOM.
-    with io.TextIOWrapper(lines, wide or "utf-8-sig", errors="replace", newline="") as text:
+    with _ShortLines(lines, wide or "utf-8-sig", errors="replace", newline="") as text:
         yield text, encoding
+
+
+class _ShortLines(io.TextIOWrapper):
+    """Lines of which none is longer than a piece: a small packed file may hold one of gigabytes."""
+
+    def __next__(self) -> str:  # type: ignore[override]
+        if line := self.readline(MAX_PIECE):
+            return line
+        raise StopIteration
 
 
 class _Lines(io.RawIOBase):
