@@ -235,6 +235,15 @@ def test_names_of_speakers_go() -> None:
     ]  # fmt: skip
 
 
+def test_a_title_is_a_paragraph() -> None:
+    cues = ["Ele não vem.", "MANHÃ DE\nDOMINGO", "Bom dia.", "NÃO!", "Sim."]
+    assert subtitle_paragraphs(srt(cues)) == [
+        "Ele não vem.",
+        "MANHÃ DE DOMINGO",
+        "Bom dia. NÃO! Sim.",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", srt(["Legendas por Rita Lapa"]), "WEBVTT\n\n"])
 def test_subtitles_in_which_nothing_is_said(tmp_path: Path, text: str) -> None:
     assert texts(tmp_path / "a.srt", text.encode()) == []
@@ -318,6 +327,22 @@ def test_what_a_mail_of_html_hides_goes() -> None:
 )
 def test_prose_of_a_message_stays(text: str) -> None:
     assert own_words(text).split() == text.split()
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "goes"),
+    [
+        ("Se não deseja mais receber estes e-mails, cancele a sua inscrição.", True),
+        ("Você está recebendo este e-mail porque se cadastrou no site.", True),
+        ("Para cancelar sua assinatura, clique aqui.", True),
+        ("Ver no navegador", True),
+        ("Quero cancelar a assinatura do jornal.", False),
+        ("Adorei receber esta mensagem, obrigada.", False),
+        ("Não consigo abrir no navegador.", False),
+    ],
+)
+def test_what_newsletters_say_of_themselves_goes(paragraph: str, goes: bool) -> None:
+    assert is_disclaimer(paragraph) is goes
 
 
 def test_only_a_disclaimer_is_one() -> None:

@@ -72,6 +72,17 @@ _PGP = re.compile(
     r"|-----BEGIN PGP (?!SIGNED)[A-Z ]+-----.*?(?:-----END PGP [A-Z ]+-----|\Z)",
     re.DOTALL,
 )
+# What newsletters say at their end, or their start.
+_NO_MORE = re.compile(
+    r"""\breceb(?:er?|eu|endo)\ (?:mais\ )?(?:[oa]s?|es[ts][ae]s?|noss[oa]s)
+        \ (?:e-?mails?|mensage[mn]s?|newsletters?|comunicações)\b
+        .*(?:cancel|descadastr|remov|clique|porque)
+      | \b(?:cancel[ae]r?|anular?)\ (?:a\ )?(?:sua\ )?(?:inscrição|subscrição|assinatura)\b
+        .*\b(?:aqui|clique)
+      | \b(?:clique|carregue)\ aqui\b.*\b(?:navegador|browser|cancelar|descadastrar)
+      | ^(?:ver|visualizar|abrir)\ (?:este\ e-?mail\ )?no\ (?:seu\ )?(?:navegador|browser)\W*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _DISCLAIMER = [
     re.compile(words, re.IGNORECASE)
     for words in (
@@ -92,7 +103,9 @@ def own_words(text: str) -> str:
 
 
 def is_disclaimer(paragraph: str) -> bool:
-    """Return whether a paragraph says that a message is confidential and not to be passed on."""
+    """Return whether a paragraph says that a message is confidential, or how to get no more."""
+    if _NO_MORE.search(paragraph) and len(paragraph) < _MAX_ATTRIBUTION:
+        return True
     return all(word.search(paragraph) for word in _DISCLAIMER)
 
 

@@ -254,7 +254,8 @@ def _join(cues: Sequence[_Cue]) -> list[str]:
 def _ends(paragraph: Sequence[str], line: str, pause: float, punctuated: bool) -> bool:
     """Return whether a paragraph ends before the first line of the next cue."""
     if _SENTENCE_END.search(paragraph[-1]):
-        return pause >= _PAUSE or paragraph[0].startswith(_DASHES)
+        title = line.isupper() and len(line) > 3 and not _SENTENCE_END.search(line)
+        return title or pause >= _PAUSE or paragraph[0].startswith(_DASHES)
     if paragraph[-1].isupper() and not line.isupper():  # MANHÃ SEGUINTE
         return True
     return pause >= _LONG_PAUSE and not (punctuated and line[0].islower())
