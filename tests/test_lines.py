@@ -235,6 +235,11 @@ def test_names_of_speakers_go() -> None:
     ]  # fmt: skip
 
 
+def test_a_note_is_no_subtitles(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="it has no times of subtitles"):
+        read(tmp_path / "a.srt", b"Volto j\xc3\xa1.\n")
+
+
 def test_a_title_is_a_paragraph() -> None:
     cues = ["Ele não vem.", "MANHÃ DE\nDOMINGO", "Bom dia.", "NÃO!", "Sim."]
     assert subtitle_paragraphs(srt(cues)) == [

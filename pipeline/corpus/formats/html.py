@@ -190,6 +190,7 @@ def main_text(html: str) -> list[str]:
     Raises:
         ValueError: It has menus, and the library that tells them from the text is missing.
     """
+    html = html.replace("\0", "\x7f")  # which parsers keep, and `clean` counts
     passages = parse_html(html, HTML)
     letters = sum(len(passage.text) for passage in passages)
     linked = sum(passage.linked for passage in passages)

@@ -93,7 +93,7 @@ def looks_like_markdown(head: str) -> bool:
 
 def markdown_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings, list items and cells, without code, tags and pictures."""
-    text = _plain_lines(text)
+    text = _plain_lines(text).replace("\0", "\1")  # CommonMark makes U+FFFD of a NUL
     if front := _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER]):
         text = text[front.end() :]
     text = _FENCED.sub("\n", text)

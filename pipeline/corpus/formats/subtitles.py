@@ -112,6 +112,8 @@ def subtitle_paragraphs(text: str, *, webvtt: bool = False) -> list[str]:
 def _timed_cues(lines: Sequence[str], *, webvtt: bool) -> list[_Cue]:
     """Return the cues below lines with times."""
     places = [place for place, line in enumerate(lines) if _TIMES.fullmatch(line)]
+    if not places and any(line.strip() for line in lines) and not webvtt:
+        raise ValueError("it has no times of subtitles: if it is plain text, end its name in .txt")
     cues = []
     for place, after in itertools.pairwise([*places, len(lines)]):
         shown = list(lines[place + 1 : after])
