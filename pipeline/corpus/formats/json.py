@@ -26,7 +26,7 @@ _OUTSIDE_STRINGS = re.compile(
 # Python writes numbers that JSON does not have.
 _NO_NUMBER = re.compile(r'((?<!\\)":\s*)(?:NaN|-?Infinity)\b')
 # Controls that JSON does not allow in strings; `clean` removes and counts them.
-_ESCAPED = {code: f"\\u{code:04x}" for code in range(32) if chr(code) not in "\t\n\r"}
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LOOKED_AT = 1_000_000  # values
 _MANY_NAMES = 10_000  # of different values: they are no names
 _WINDOW = 20_000
@@ -182,7 +182,7 @@ class Utf8:
                 text = text[:cut]
                 wrong = "NaN" in text or "Infinity" in text
                 text = _NO_NUMBER.sub(r"\1null", text) if wrong else text
-                return text.translate(_ESCAPED).encode()
+                return _CONTROL.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).encode()
         return b""
 
 

@@ -122,7 +122,10 @@ def _head(file: Iterator[str]) -> list[str]:
 def find_dialect(lines: list[str], separator: str) -> _Dialect:
     """Return how a table is written; `separator` is "" if it is to be found."""
     best, most = _Dialect(_NONE), 0.0
-    for candidate in (separator,) if separator else (*_SEPARATORS, *_UNUSUAL):
+    unusual = [
+        sign for sign in _UNUSUAL if sum(sign in row for row in lines) > _MIN_FIT * len(lines)
+    ]
+    for candidate in (separator,) if separator else (*_SEPARATORS, *unusual):
         dialect = _Dialect(candidate)
         rows = list(_rows(lines, dialect))
         # Not the last, whose end may be missing.
