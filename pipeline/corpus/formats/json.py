@@ -25,6 +25,8 @@ _OUTSIDE_STRINGS = re.compile(
 )
 # Python writes numbers that JSON does not have.
 _NO_NUMBER = re.compile(r'((?<!\\)":\s*)(?:NaN|-?Infinity)\b')
+# Controls that JSON does not allow in strings; `clean` removes and counts them.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LOOKED_AT = 1_000_000  # values
 _MANY_NAMES = 10_000  # of different values: they are no names
 _WINDOW = 20_000
@@ -78,7 +80,7 @@ def _rows(file: IO[str]) -> Iterator[tables.Row]:
 
 def _parse(line: str) -> Any:
     try:
-        value = json.loads(line)
+        value = json.loads(line, strict=False)  # controls in strings
         if "\\ud" in line or "\\uD" in line:  # lone surrogates, which UTF-8 refuses
             text = json.dumps(value, ensure_ascii=False)
             value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
@@ -162,8 +164,8 @@ def _documents(leaves: Iterator[Leaf], groups: _Groups, name: str, encoding: str
     yield from skipped.notes()
 
 
-class _Utf8:
-    """The bytes of a text, for ijson, with null for what is no number."""
+class Utf8:
+    """The bytes of a text, for ijson, with null for what is no number, and controls escaped."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file, self._rest = file, ""
@@ -179,7 +181,8 @@ class _Utf8:
             if cut or end:
                 text = text[:cut]
                 wrong = "NaN" in text or "Infinity" in text
-                return (_NO_NUMBER.sub(r"\1null", text) if wrong else text).encode()
+                text = _NO_NUMBER.sub(r"\1null", text) if wrong else text
+                return _CONTROL.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).encode()
         return b""
 
 
@@ -187,7 +190,7 @@ def _leaves(file: IO[str]) -> Iterator[Leaf]:
     """Yield the values that hold no others, with where they are."""
     at: list[Step] = [-1]  # several values may follow one another
     try:
-        for event, value in ijson.basic_parse(_Utf8(file), multiple_values=True, use_float=True):
+        for event, value in ijson.basic_parse(Utf8(file), multiple_values=True, use_float=True):
             if event == "map_key":
                 at[-1] = value
             elif event in ("end_map", "end_array"):

@@ -30,6 +30,7 @@ _HEADERS = set(
 )
 _REPLY = re.compile(r"\s*(?:re|res|fwd?|enc|rv|tr|aw|r)(?:\[\d+\])?\s*:", re.IGNORECASE)
 _LIST_NAME = re.compile(r"^\s*\[[^\]]*\]")
+_NOT_SHOWN = re.compile(r"display\s*:\s*none", re.IGNORECASE)  # an excerpt for lists of mail
 # Many messages that are not say that they are Latin-1.
 _GUESSED = re.compile(r"(?i)iso[-_]?8859[-_]?1$|latin[-_]?1$|us-ascii$|ascii$|utf-?8$|$")
 
@@ -177,26 +178,34 @@ class _PlainText(HTMLParser):
     _BLOCKS = frozenset(
         "p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split()
     )
+    _HIDDEN = frozenset({"style", "script", "title"})
+    _SELF_CLOSED = frozenset({"p", "td", "li"})  # by the next of them
     _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
-        self._hidden = False
+        self._hidden, self._depth = "", 0  # the tag that hides what stands in it, and open ones
         self._quotes: list[bool] = []  # whether each open blockquote is a mail
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("style", "script", "title"):
-            self._hidden = True
+        if self._hidden and not (tag == self._hidden and tag in self._SELF_CLOSED):
+            self._depth += tag == self._hidden
+            return
+        known = dict(attrs)
+        hides = tag in self._HIDDEN or _NOT_SHOWN.search(known.get("style") or "")
+        self._hidden = tag if hides and tag not in ("br", "img", "hr", "meta", "body") else ""
+        self._depth = 1
         if tag == "blockquote":
-            known = dict(attrs)
             marks = [known.get(name) or "" for name in ("type", "class", "style", "id")]
             self._quotes.append(bool(re.search("cite|quote|border-left", " ".join(marks))))
         self._break(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("style", "script", "title"):
-            self._hidden = False
+        if self._hidden:
+            self._depth -= tag == self._hidden
+            self._hidden = self._hidden if self._depth else ""
+            return
         if tag == "blockquote" and self._quotes:
             self._quotes.pop()
         if tag != "br":

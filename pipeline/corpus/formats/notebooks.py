@@ -13,7 +13,7 @@ def read_notebook(path: Path, config: ReadingConfig) -> Texts:
     """Yield the Markdown of a notebook as one document; code and its output are left out."""
     with open_lines(path) as (file, encoding):
         try:
-            notebook = json.load(file)
+            notebook = json.load(file, strict=False)
             sheets = notebook.get("worksheets", [notebook])  # before 2015
             cells = [cell for sheet in sheets for cell in sheet["cells"]]
             sources = [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
