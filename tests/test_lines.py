@@ -449,14 +449,6 @@ def test_what_is_no_prose_says_so(tmp_path: Path, text: str, clause: str) -> Non
         detect(tmp_path / "a.txt")
 
 
-@pytest.mark.parametrize("suffix", [".rst", ".org", ".adoc", ".usfm", ".xml"])
-def test_markup_that_is_not_read_is_refused(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"a{suffix}"
-    path.write_text("A chuva parou, e *ninguém* saiu.\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=f"^it is a {suffix} file, which has markup"):
-        detect(path)
-
-
 @pytest.mark.parametrize("suffix", [".rst", ".org", ".adoc", ".rss", ".yml", ".xml"])
 def test_markup_that_is_not_read_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"

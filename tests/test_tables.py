@@ -236,6 +236,11 @@ def test_lines_of_json_that_hold_no_text_are_counted(tmp_path: Path) -> None:
     assert note == Note("4 rows were skipped: line 2 is not JSON", 4)
 
 
+def test_strings_between_objects_do_not_hide_the_text(tmp_path: Path) -> None:
+    data = '{"text": "Choveu na serra."}\n"Uma frase só, sem nome."\n{"text": "Parou às nove."}\n'
+    assert read(tmp_path / "a.jsonl", data)[0] == ["Choveu na serra.", "Parou às nove."]
+
+
 def test_a_section_of_json_lines_has_the_column_of_the_file(tmp_path: Path) -> None:
     rows = [{"texto": text} for text in SENTENCES] * 3 + [{"resumo": "Nada mais que um resumo."}]
     lines = [json.dumps(row) + "\n" for row in rows]
