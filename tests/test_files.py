@@ -67,6 +67,11 @@ def test_find_files_names_what_holds_no_text(library: Path, name: str) -> None:
     assert str(library / name) in str(error.value)
 
 
+def test_no_name_is_not_the_folder_in_which_the_program_runs() -> None:
+    with pytest.raises(InputError, match="no text to read at '': no file, folder or glob"):
+        find_files([""])
+
+
 def touch(folder: Path, *files: str) -> Path:
     for name in files:
         path = folder / name

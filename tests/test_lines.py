@@ -476,6 +476,8 @@ CHAPTER = [f"{VERSES[0]} {VERSES[1]}", VERSES[2], f"{VERSES[3]} {VERSES[4]}"]
         "{0}:{1} {2}",
         "[{0}:{1}] {2}",
         "{1} {2}",
+        "{1}\n{2}",
+        "{1}{2}",
         "[{1}] {2}",
         "Gn\t{0}\t{1}\t{2}",
         "7|Gn|{0}|{1}|{2}",
@@ -504,6 +506,9 @@ def test_numbers_of_verses_go(tmp_path: Path, form: str, wrapped: bool) -> None:
         ("nome: horta\nplantas:\n  - feijão\n  - milho\nonde: aqui\npor: nós\n", "YAML"),
         ("---\npt:\n  ola: Olá\n  fim: Adeus\n  sim: Sim\n", "YAML"),
         ("[casa]\nnome = horta\nonde = aqui\n", "a file of settings"),
+        ("\\id GEN\n\\c 1\n\\p\n\\v 1 A serra era mar.\n", "a Bible in USFM"),
+        ("<?xml version='1.0'?>\n<rss><item>Chove.</item></rss>\n", "XML that is not known here"),
+        ("INSERT INTO verses VALUES (1, 'A serra era mar.');\n", "a copy of a database"),
         ("@article{rosa1999,\n  title = {O poço},\n}\n", "a list of references"),
     ],
 )
@@ -511,6 +516,19 @@ def test_what_is_no_prose_says_so(tmp_path: Path, text: str, clause: str) -> Non
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=f"^it is {clause}"):
         detect(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("suffix", [".rst", ".org", ".adoc", ".rss", ".yml", ".xml"])
+def test_markup_that_is_not_read_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("A chuva parou, e *ninguém* saiu.\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=f"^it is a {suffix} file, which has markup"):
+        detect(path)
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".json", ".parquet", ".docx", ".pdf", ".txt", ".zip"])
+def test_an_empty_file_is_one_of_any_name(tmp_path: Path, suffix: str) -> None:
+    assert texts(tmp_path / f"a{suffix}", b" \n") == []
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 import builtins
 import csv
 import io
+import itertools
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -252,6 +254,11 @@ def test_lines_of_json_that_hold_no_text_are_counted(tmp_path: Path) -> None:
     assert note == Note("4 rows were skipped: line 2 is not JSON", 4)
 
 
+def test_strings_between_objects_do_not_hide_the_text(tmp_path: Path) -> None:
+    data = '{"text": "Choveu na serra."}\n"Uma frase só, sem nome."\n{"text": "Parou às nove."}\n'
+    assert read(tmp_path / "a.jsonl", data)[0] == ["Choveu na serra.", "Parou às nove."]
+
+
 def test_a_section_of_json_lines_has_the_column_of_the_file(tmp_path: Path) -> None:
     rows = [{"texto": text} for text in SENTENCES] * 3 + [{"resumo": "Nada mais que um resumo."}]
     lines = [json.dumps(row) + "\n" for row in rows]
@@ -284,6 +291,20 @@ def test_json_of_many_forms_holds_the_same_texts(tmp_path: Path, indent: int | N
         data = json.dumps(form, indent=indent, ensure_ascii=bool(indent))
         assert read(tmp_path / "a.json", data)[0] == SENTENCES, data
         assert read(tmp_path / "a.txt", data)[0] == SENTENCES, data
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_books_of_chapters_of_verses_are_documents(tmp_path: Path, keys: bool) -> None:
+    def numbered(values: list[Any]) -> Any:
+        return {str(n): value for n, value in enumerate(values, start=1)} if keys else values
+
+    verses = [[f"{verse} {name}" for verse in SENTENCES] for name in "abcdefghijklmn"]
+    books = {book[0][-1]: numbered([numbered(book)] * 2) for book in verses}
+    expected = ["\n".join(book * 2) for book in verses]
+    assert read(tmp_path / "a.json", json.dumps(books))[0] == expected
+    few = dict(itertools.islice(books.items(), 2))
+    with pytest.raises(InputError, match="more than one column of text"):
+        read(tmp_path / "a.json", json.dumps(few))
 
 
 def test_numbers_that_only_python_writes_are_read(tmp_path: Path) -> None:
@@ -371,6 +392,28 @@ def test_prose_between_rules_is_no_front_matter() -> None:
     assert markdown_paragraphs("---\n\nEra uma vez.\n\n---\n\nFim.\n") == ["Era uma vez.", "Fim."]
     assert markdown_paragraphs("\n---\r\ntitle: x\r\n---\r\nFim.") == ["Fim."]
     assert markdown_paragraphs("---\ntitle: x\n...\nFim.") == ["Fim."]
+
+
+@pytest.mark.parametrize(
+    ("text", "paragraphs"),
+    [
+        ("Title: Pão\nDate: 2020-01-01\n\nUm.", ["Um."]),
+        ('{\n  "title": "Pão"\n}\n\nUm.', ["Um."]),
+        ("Título: Pão\n\nUm.", ["Título: Pão", "Um."]),
+        ("Um.\n\n{% highlight ruby %}\nputs 1\n{% endhighlight %}\n\nDois.", ["Um.", "Dois."]),
+        ("{{< highlight go >}}\nx := 1\n{{< /highlight >}}\nUm.", ["Um."]),
+        ('!!! note "Dica"\n    Espere\n    uma hora.\n\nUm.', ["Dica", "Espere uma hora.", "Um."]),
+        ("??? tip\n    Um.\n\n    - Dois.\n", ["Um.", "Dois."]),
+        ('=== "A"\n\n    Um.\n\n    !!! note\n        Dois.\n', ["A", "Um.", "Dois."]),
+        ("Massa\n:   O que se amassa.", ["Massa", "O que se amassa."]),
+        (
+            "Um ==claro== :smile: às 10:30: %%ou não%% e 3 == 3. ^abc",
+            ["Um claro às 10:30: e 3 == 3."],
+        ),
+    ],
+)
+def test_marks_of_site_makers_go(text: str, paragraphs: list[str]) -> None:
+    assert markdown_paragraphs(text) == paragraphs
 
 
 def test_prose_looks_like_no_table_json_or_markdown() -> None:

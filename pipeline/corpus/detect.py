@@ -151,7 +151,19 @@ FORMATS = (
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
-_MARKED_UP = (".xml",)
+_MARKED_UP = (
+    ".xml",
+    ".rss",
+    ".atom",
+    ".rst",
+    ".org",
+    ".adoc",
+    ".textile",
+    ".usfm",
+    ".sfm",
+    ".yml",
+    ".yaml",
+)
 
 
 def by_name(name: str) -> Format:
@@ -172,8 +184,8 @@ def detect(path: Path) -> Format:
     """
     with open_bytes(path) as file:
         head = file.read(_HEAD)
-    if not head:
-        return PLAIN  # whatever its name says, it is empty
+    if not head.strip():
+        return PLAIN  # whose reader finds that it is empty
     marked = next((what for mark, what in _BINARY if head.startswith(mark)), "")
     if what := marked or sniff_document(head, path):
         return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
@@ -185,11 +197,11 @@ def detect(path: Path) -> Format:
     for known in (*named, *FORMATS):
         if known.looks_like and known.looks_like(text):
             return known
-    if suffix in _MARKED_UP:
-        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     for looks_like, what in NO_PROSE:
         if looks_like(text):
             _refuse(what)
+    if suffix in _MARKED_UP:
+        _refuse(f"a {suffix} file, which has markup: convert it to plain text first")
     return named[-1] if named else PLAIN  # the most general of that suffix
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline import InputError
 from pipeline.corpus.detect import SUFFIXES
-from pipeline.corpus.opening import COMPRESSIONS, suffixes
+from pipeline.corpus.opening import suffixes
 
 # Its files are AA/wiki_00, AA/wiki_01, …
 _WIKIEXTRACTOR = re.compile(r"wiki_\d+")
@@ -38,11 +38,7 @@ def find_files(corpus: Sequence[str]) -> list[tuple[Path, str]]:
         for folder in filter(Path.is_dir, matches):
             files += sorted(file for file in _walk(folder) if _has_known_name(file))
         if not files:
-            raise InputError(
-                f"There is no text to read at {name}: name a file, a folder of files that end in "
-                f"{', '.join(SUFFIXES)} (or those with {', '.join(COMPRESSIONS)}), or a glob in "
-                "quotes."
-            )
+            raise InputError(f"There is no text to read at {name or repr(name)}: {_why(matches)}.")
         for file in files:
             source = file.relative_to(root).as_posix()
             try:
@@ -60,13 +56,25 @@ def passed_over(corpus: Sequence[str]) -> Counter[str]:
     return Counter("".join(suffixes(file)) for file in names if not _has_known_name(file))
 
 
+def _why(matches: Sequence[Path]) -> str:
+    """Return why there is nothing to read in what a name stands for."""
+    if any(map(Path.is_dir, matches)):
+        return (
+            "none of its files ends as those of a format do (.txt, .docx, .pdf, .csv, … in "
+            "docs/formats.md); name one by itself to read it"
+        )
+    if matches:
+        return "it is no file"
+    return "no file, folder or glob is called so, nor a corpus that `nextword corpora` lists"
+
+
 def _has_known_name(file: Path) -> bool:
     return suffixes(file)[0] in SUFFIXES or bool(_WIKIEXTRACTOR.match(file.name))
 
 
 def _matches(name: str) -> list[Path]:
     """Return the files and folders that a path or a glob names."""
-    if Path(name).exists():
+    if name and Path(name).exists():  # "" would be the folder in which the program runs
         return [Path(name)]
     return [Path(match) for match in sorted(glob.glob(name, recursive=True))]
 

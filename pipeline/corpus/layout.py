@@ -31,7 +31,9 @@ def continued_lines(lines: Sequence[str]) -> Set[int]:
     cut = {
         place + 1
         for place in hyphens
-        if lines[place][-2:-1].isalpha() and opens_in_lower_case(lines[place + 1])
+        # Portuguese printers repeat a hyphen: "disse-|-lhe".
+        if lines[place][-2:-1].isalpha()
+        and lines[place + 1].lstrip().removeprefix("-")[:1].islower()
     }
     if wrapping is None:
         return cut | _hand_wrapped(lines) | _across_gaps(lines, None)

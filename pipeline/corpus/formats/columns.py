@@ -99,7 +99,7 @@ def _shown(looks: Mapping[str, Look]) -> str:
 def _by_name(columns: Collection[str], wanted: str) -> str:
     """Return the column that the user names, "" if there is none, or several."""
     name = _fold(wanted or "text")
-    if wanted in columns:
+    if wanted and wanted in columns:  # strings between objects have no name
         return wanted
     same = [column for column in columns if _fold(column) == name]
     if not same and wanted:  # "text" for "reviews.text"

@@ -30,6 +30,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LOOKED_AT = 1_000_000  # values
 _MANY_NAMES = 10_000  # of different values: they are no names
 _WINDOW = 20_000
+_MANY_LISTS = 12  # of text side by side: they are books, no columns
 _LONG = 1000  # characters of a value that are looked at
 _ENOUGH = 200  # characters; an object of its own with a shorter text holds settings
 # Of objects whose keys are numbers or other ids: they are lists.
@@ -203,7 +204,9 @@ def _leaves(file: IO[str]) -> Iterator[Leaf]:
                 else:
                     yield tuple(at), value
     except ijson.JSONError as error:
-        raise ValueError(f"it is not JSON ({str(error).splitlines()[0].strip()})") from error
+        what = error.args[0]  # bytes, if the parser in C found it
+        reason = what.decode(errors="replace") if isinstance(what, bytes) else str(what)
+        raise ValueError(f"it is not JSON ({reason.splitlines()[0].strip()})") from error
 
 
 @dataclass
@@ -244,6 +247,7 @@ def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
     found: dict[tuple[Step, ...], list[Any]] = {}  # by name
     recent, in_lists = set[tuple[Step, ...]](), set[tuple[Step, ...]]()
     shape = _Shape({}, False, False, set())
+    is_object = False
     try:
         for number, (at, value) in enumerate(leaves, start=1):
             names = tuple(shape.names(at))
@@ -252,6 +256,7 @@ def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
             if len(values) < columns.SAMPLE_ROWS:
                 values.append(value[:_LONG] if isinstance(value, str) else value)
             shape.several |= at[0] != 0
+            is_object = isinstance(at[:2][-1], str)
             if len(at) == 1 or len(shape.item(at)) > 1:
                 in_lists.add(names)
             if number > _LOOKED_AT or len(found) > _MANY_NAMES:
@@ -262,7 +267,8 @@ def _find_shape(leaves: Iterator[Leaf]) -> _Shape:
                 recent.clear()
     except ValueError as error:
         shape.damage = error
-    shape.root_is_list = not in_lists and not shape.several and _is_list(found)
+    is_list = (is_object and _holds_books(found)) if in_lists else _is_list(found)
+    shape.root_is_list = is_list and not shape.several
     for names, values in found.items():
         name = ".".join(map(str, names[shape.root_is_list :]))
         shape.columns.setdefault(name, []).extend(values[: columns.SAMPLE_ROWS])
@@ -283,6 +289,13 @@ def _is_list(found: Mapping[tuple[Step, ...], list[Any]]) -> bool:
         prose = [isinstance(text, str) and len(text.split()) > 2 for text in texts]
         return len(texts) > 1 and all(prose)
     return len(inside) > 2 and bool(set.intersection(*inside.values()))
+
+
+def _holds_books(found: Mapping[tuple[Step, ...], list[Any]]) -> bool:
+    """Return whether the keys of an object name many lists of text, as the books of a Bible."""
+    values = [value for values in found.values() for value in values]
+    prose = sum(isinstance(value, str) and len(value.split()) > 2 for value in values)
+    return len(found) > _MANY_LISTS and max(map(len, found)) < 2 and prose > 0.9 * len(values)
 
 
 def _choose(path: Path, shape: _Shape, config: ReadingConfig) -> Column:

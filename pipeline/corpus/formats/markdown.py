@@ -1,7 +1,8 @@
-"""Markdown, with what GitHub, Hugo, Jekyll, Docusaurus, Obsidian and R add to it."""
+"""Markdown, with what GitHub, Hugo, Jekyll, Docusaurus, MkDocs, Pelican, Obsidian and R add."""
 
 import html
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,10 +24,29 @@ _FRONT_MATTER = re.compile(
     r"|\+\+\+[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*(?:[\w\"'.-]+\s*=|\[)).*?\n\+\+\+)[^\S\n]*(?:\n|\Z)",
     re.DOTALL,
 )
+# The settings of Pelican and MkDocs, without rules around them, and the JSON of Hugo.
+_SETTINGS = re.compile(
+    r"\s*\{[^\S\n]*\n\s*\"(?:.*\n)*?\}[^\S\n]*\n|\s*(?:title|authors?|date|category|slug|layout|template|summary):[^\S\n]+\S.*\n"
+    r"(?:[A-Za-z][\w-]*:.*\n|[^\S\n]+\S.*\n)*[^\S\n]*\n",
+    re.IGNORECASE,
+)
 _FENCED = re.compile(
     r"^(?P<indent>[ \t>]*(?:[-*+][ \t]+|\d+[.)][ \t]+)?)(?P<fence>`{3,}|~{3,})[^\n`]*\n"
     r".*?(?:^[ \t>]*(?P=fence)[`~]*[ \t]*$|\Z)",
     re.MULTILINE | re.DOTALL,
+)
+# Code and comments between tags of Jekyll and Hugo.
+_BETWEEN_TAGS = re.compile(
+    r"\{%-?\s*(highlight|comment|mermaid|math)\b.*?\{%-?\s*end\1\s*-?%\}"
+    r"|\{\{[<%]\s*(highlight|mermaid|math)\b.*?\{\{[<%]\s*/\s*\2\s*[>%]\}\}",
+    re.DOTALL,
+)
+# A note or a tab of MkDocs: a title, and below it indented lines, which would pass for code.
+_INDENTED = re.compile(
+    r"^(?P<indent>[ \t]*)(?:(?:!!!|\?\?\?\+?)[ \t]+[\w \t-]+|===[!+]?[ \t]+(?=\"))"
+    r"(?:\"(?P<title>[^\"\n]*)\")?[ \t]*\n"
+    r"(?P<block>(?:(?P=indent)(?:\ {4}|\t)[^\n]*(?:\n|\Z)|[ \t]*\n)*)",
+    re.MULTILINE,
 )
 # A list at the end that tells who made the text.
 _CREDITS = re.compile(r"(?:^[*+-] +(?:\*\*)?[^\n:]{2,30}:[^\n]*\n+){2,}\s*\Z", re.MULTILINE)
@@ -42,8 +62,12 @@ _REPLACED = (
     (rf"(?<![\w$\\])\$(?=\S)(?:{_FORMULA})(?<=\S)\$(?![\w$])", ""),
     (r"^import\s[\w{}*, ]+\sfrom\s+['\"][^'\"\n]+['\"];?[^\S\n]*$", ""),  # Docusaurus
     (r"^[^\S\n>]*:{3,}.*$", "\n"),
-    (r"^:[^\S\n]+(?=\S)", "\n"),  # what a term means
     (r"(?<![\w=])==(?=[^\s=])([^=\n]+)(?<=\S)==(?![\w=])", r"\1"),
+    (r"^:[^\S\n]+(?=\S)", "\n"),  # what a word in a list of definitions means
+    (r"^[^\S\n]*-{1,2}8<-{1,2}.*$", ""),  # another file, which MkDocs puts there
+    (r"[^\S\n]?(?<![\w:]):[a-z][a-z\d_+-]{1,40}:(?![\w:])", ""),  # :smile:
+    (r"%%(?:(?!\n[^\S\n]*\n)[^%])+%%", ""),  # a comment of Obsidian
+    (r"[^\S\n]\^[\w-]+[^\S\n]*$", ""),  # and a mark that its links lead to
     (r"^\[\^[^\[\]\s]{1,99}\]:", "\n"),  # the text of a footnote stays
     (r"\[\^[^\[\]\s]{1,99}\]", ""),
     (r"[^\S\n]?\[-?@\w[^\[\]\n]{0,300}\]", ""),  # citations
@@ -94,9 +118,13 @@ def looks_like_markdown(head: str) -> bool:
 def markdown_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings, list items and cells, without code, tags and pictures."""
     text = _plain_lines(text).replace("\0", "\1")  # CommonMark makes U+FFFD of a NUL
-    if front := _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER]):
+    start = text[:_MAX_FRONT_MATTER]
+    if front := _FRONT_MATTER.match(start) or _SETTINGS.match(start):
         text = text[front.end() :]
-    text = _FENCED.sub("\n", text)
+    text = _BETWEEN_TAGS.sub("\n", _FENCED.sub("\n", text))
+    notes = 1
+    while notes:  # one may hold others
+        text, notes = _INDENTED.subn(_outdented, text)
     if (credits := _CREDITS.search(f"{text}\n")) and _SAYS_LICENCE.search(credits[0]):
         text = text[: credits.start()]
     for pattern, by in _ADDED:
@@ -108,6 +136,12 @@ def markdown_paragraphs(text: str) -> list[str]:
         elif block.type == "html_block":
             found += _lines(html.unescape(clean_html(block.content, all_tags=True)))
     return found
+
+
+def _outdented(note: re.Match[str]) -> str:
+    """Return the title and the lines of a note, indented as its mark was."""
+    lines = textwrap.indent(textwrap.dedent(note["block"]), note["indent"])
+    return f"{note['indent']}{note['title'] or ''}\n\n{lines}\n"
 
 
 def _plain_lines(text: str) -> str:

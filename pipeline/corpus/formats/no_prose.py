@@ -36,9 +36,29 @@ def looks_like_references(head: str) -> bool:
     return bool(re.match(r"\s*(?:%.*\s+)*@[A-Za-z]+\s*\{[^\n{}]*,\s*\n\s*\w+\s*=", head))
 
 
+def looks_like_usfm(head: str) -> bool:
+    """Return whether a text is a Bible with the marks of USFM."""
+    return bool(re.match(r"\s*\\id [A-Z\d]{3}\b", head)) and "\n\\c " in head
+
+
+def looks_like_xml(head: str) -> bool:
+    """Return whether a text says that it is XML."""
+    return bool(re.match(r"\s*<\?xml\s", head))
+
+
+def looks_like_sql(head: str) -> bool:
+    """Return whether a text is a copy of a database."""
+    return bool(
+        re.search(r"^(?:INSERT INTO|CREATE TABLE) \S+ ?(?:VALUES ?)?\(", head, re.MULTILINE)
+    )
+
+
 NO_PROSE: tuple[tuple[Callable[[str], bool], str], ...] = (
     (looks_like_textgrid, "a Praat TextGrid: export its tier of words as text first"),
     (looks_like_yaml, "YAML: export its texts as plain text or .jsonl first"),
     (looks_like_settings, "a file of settings, which has no prose"),
+    (looks_like_xml, "XML that is not known here: convert it to plain text first"),
+    (looks_like_sql, "a copy of a database: export its texts as a table first"),
+    (looks_like_usfm, "a Bible in USFM: export its verses as plain text first"),
     (looks_like_references, "a list of references in BibTeX, which has no prose"),
 )

@@ -1,12 +1,17 @@
 """Plain text."""
 
+import re
 from pathlib import Path
 
 from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.encoding import decode
+from pipeline.corpus.formats.cells import clean_cell
 from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.opening import open_bytes, pieces
+
+# Nobody types these: the text was copied out of a web page.
+_LETTER_OF_HTML = re.compile(r"&[AEIOUNCaeiounc](?:acute|grave|circ|tilde|cedil|uml);")
 
 
 def read_plain(path: Path, config: ReadingConfig) -> Texts:
@@ -14,4 +19,6 @@ def read_plain(path: Path, config: ReadingConfig) -> Texts:
     with open_bytes(path, config.section) as file:
         for data in pieces(file):
             text, encoding = decode(data)
+            if "&" in text and _LETTER_OF_HTML.search(text):
+                text = clean_cell(text)
             yield Text(paragraphs(text), encoding)

@@ -48,7 +48,7 @@ def read_separated(path: Path, config: ReadingConfig) -> Texts:
         if head and (named := _excel_separator(head[0])):
             del head[0]
             separator = separator or named
-        dialect = find_dialect(head, separator)
+        dialect = find_dialect(head, separator, config.text_column)
         lines = itertools.chain(head, file)
         yield from read_table(path, _rows(lines, dialect), config, encoding)
 
@@ -119,8 +119,14 @@ def _head(file: Iterator[str]) -> list[str]:
     return found
 
 
-def find_dialect(lines: list[str], separator: str) -> _Dialect:
-    """Return how a table is written; `separator` is "" if it is to be found."""
+def find_dialect(lines: list[str], separator: str, column: str = "") -> _Dialect:
+    """Return how a table is written.
+
+    Args:
+        lines: The first ones.
+        separator: Between cells, "" if it is to be found.
+        column: One that the table has.
+    """
     best, most = _Dialect(_NONE), 0.0
     unusual = [
         sign for sign in _UNUSUAL if sum(sign in row for row in lines) > _MIN_FIT * len(lines)
@@ -141,7 +147,7 @@ def find_dialect(lines: list[str], separator: str) -> _Dialect:
             dialect = _Dialect(candidate, width=len(names))
         if separator:
             return dialect
-        score = fit / max(len(rows), 1) + len(names) / 1e6
+        score = fit / max(len(rows), 1) + len(names) / 1e6 + (column != "" and column in names)
         if candidate in _UNUSUAL and score < _MIN_FIT:
             continue
         if len(names) > 1 and score > most and not _is_prose(rows):

@@ -26,8 +26,13 @@ _REFERENCE = re.compile(  # "Gn 1:1 …", "1 Samuel 3.2 - …", "1:1 …"
 _CELLS = re.compile(  # Gn|1|1|…
     r"(?:[^\t|]*[\t|])*?(?P<book>[^\t|]*)[\t|](?P<chapter>\d{1,3})[\t|](?P<verse>\d{1,3})[\t|](?P<text>[^\t|]*\S)"
 )
-_NUMBER = re.compile(r"\s*(?P<verse>\d{1,3}) +(?P<text>[^\W\d].*|[\"“«'(—–-].*)")
-_MARK = re.compile(r"(?:^|(?<=\s))(?:\[(\d{1,3})\]|([⁰¹²³⁴-⁹]{1,3}))\s*(?=[^\s\d])", re.MULTILINE)
+_NUMBER = re.compile(r"\s*(?P<verse>\d{1,3})(?: +|(?=[^\W\dºª]))(?P<text>[^\W\d].*|[\"“«'(—–-].*)")
+_ALONE = re.compile(r"^[^\S\n]*(\d{1,3})[^\S\n]*\n(?=[^\S\n]*[^\s\d])", re.MULTILINE)
+_GLUED = rf"\d{{1,3}}(?=[{_UPPER}]|[a-zà-ÿ]{{2}}|[“\"«][^\W\d])"  # copied from a page: "2E a terra"
+_MARK = re.compile(
+    rf"(?:^|(?<=\s))(?:\[(\d{{1,3}})\]|([⁰¹²³⁴-⁹]{{1,3}})|({_GLUED}))\s*(?=[^\s\d])", re.MULTILINE
+)
+_MARK_BEGINS = re.compile(rf"[\[⁰¹²³⁴-⁹]|\b{_GLUED}")
 _SENTENCE_END = sentence_end()
 
 _MIN_VERSES = 5
@@ -88,7 +93,7 @@ def _find_layout(text: str) -> _Layout | None:
             and _rises([int(match["verse"]) for match in found])
         ):
             return layout
-    begins = re.compile(r"[\[⁰¹²³⁴-⁹]").search(text)  # nearly all texts have none
+    begins = _MARK_BEGINS.search(text)  # nearly all texts have none
     marks = [_mark_number(mark) for mark in _MARK.finditer(text)] if begins else []
     often = len(marks) >= max(_MIN_VERSES, len(text) / _MAX_VERSE)
     return _Layout(_MARK, wrapped=False) if often and _rises(marks) else None
@@ -96,7 +101,7 @@ def _find_layout(text: str) -> _Layout | None:
 
 def _lines(text: str, layout: _Layout) -> list[str]:
     """Return the lines of a text, or the verses that they make up."""
-    lines = text.splitlines()
+    lines = _ALONE.sub(r"\1 ", text).splitlines()
     if not layout.wrapped:
         return lines
     found: list[str] = []
@@ -117,7 +122,7 @@ def _rises(numbers: Sequence[int]) -> bool:
 
 
 def _mark_number(mark: re.Match[str]) -> int:
-    return int(mark[1] or unicodedata.normalize("NFKC", mark[2]))
+    return int(unicodedata.normalize("NFKC", mark[1] or mark[2] or mark[3]))
 
 
 def _verses(text: str, layout: _Layout) -> Iterator[_Verse]:

@@ -39,8 +39,8 @@ _LONG_SENTENCE = 300  # tokens; corpora may be all in lower case
 
 _MARK = re.compile(r"<(/?)([A-Za-z]\w*)\b([^<>]*)>")
 _PROLOGUE = re.compile(r"\s*(?:<[?!][^>]*>\s*)*")
-_DOCUMENTS = frozenset("doc text ext article artigo file documento texto".split())
-_PARAGRAPHS = frozenset("p t title head li u a".split())
+_DOCUMENTS = frozenset("doc text ext article artigo file documento texto chapter".split())
+_PARAGRAPHS = frozenset("p t title head li u a speaker".split())  # and chapter: of Europarl
 _NO_TEXT = frozenset("docno docid date category url".split())  # of newspapers in TREC's form
 _KNOWN = _DOCUMENTS | _PARAGRAPHS | _NO_TEXT | frozenset("s g corpus docs mwe".split())
 
@@ -89,9 +89,9 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
     marks = collections.Counter(
         name.lower() for line in filled for slash, name, _ in _MARK.findall(line) if not slash
     )
-    tabs = sum("\t" in row or row in _UNTAGGED for row in rows)
+    tabs = sum("\t" in row or _is_untagged(row) for row in rows)
     separator = "\t" if tabs > 0.9 * len(rows) else None
-    cells = [[cell.strip() for cell in row.split(separator)] for row in rows]
+    cells = [_cells(row, separator) for row in rows]
     cells = [row * 2 if len(row) == 1 and row[0] in _UNTAGGED else row for row in cells]
     column = _column_of_words(cells, has_tabs=separator == "\t", tagged="s" not in marks)
     if column is None and not _is_structured(filled, marks):
@@ -105,6 +105,17 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
         has_glue="g" in marks,
         split=contractions_are_split(words),
     )
+
+
+def _is_untagged(row: str) -> bool:
+    """Return whether a row of VISL is a mark, and perhaps what it depends on: "$. #7->0"."""
+    return row[:1] == "$" and row.split(None, 1)[0] in _UNTAGGED
+
+
+def _cells(row: str, separator: str | None, most: int = -1) -> list[str]:
+    if separator and _is_untagged(row):
+        return row.split(None, 1)[:1]
+    return [cell.strip() for cell in row.split(separator, most)]
 
 
 def _column_of_words(rows: Sequence[Sequence[str]], *, has_tabs: bool, tagged: bool) -> int | None:
@@ -172,8 +183,8 @@ def _parts(lines: Iterable[str], layout: _Layout) -> Iterator[tuple[str, str]]:
         elif line.startswith(_DOCUMENT_STARTS):
             yield "", "doc"
         else:
-            cells = line.strip("\r\n").split(separator, column + 1)
-            yield cells[column].strip() if len(cells) > column else "", ""
+            cells = _cells(line.strip("\r\n"), separator, column + 1)
+            yield cells[column] if len(cells) > column else "", ""
 
 
 def _paragraphs(parts: Iterable[tuple[str, str]], layout: _Layout) -> Iterator[str | None]:

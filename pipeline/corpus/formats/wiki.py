@@ -77,7 +77,8 @@ def read_wikiextractor(path: Path, config: ReadingConfig) -> Texts:
         for line in file:
             opens = _DOC.match(line)
             if opens or line.startswith("</doc>"):
-                yield Text(extracted_paragraphs(lines), encoding)
+                if lines and not lines[0].endswith("(desambiguação)"):
+                    yield Text(extracted_paragraphs(lines), encoding)
                 lines = [html.unescape(opens[1]), line[opens.end() :]] if opens else []
             else:
                 lines.append(line)

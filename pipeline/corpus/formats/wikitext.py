@@ -20,6 +20,7 @@ _WITHOUT_PROSE = re.compile(
 )
 _BREAK = re.compile(r"<(?:br|hr)\s*/?>|</?(?:p|div|blockquote|center|poem|li|ul|ol)\b[^<>]*>", re.I)
 _BREAK_IN_SENTENCE = re.compile(r"\s*<br\s*/?>\s*(?=[a-zà-ÿ\d])")
+_POEM = re.compile(r"<poem\b[^<>]*>.*?</poem\s*>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(
     rf"</?(?:{_NO_PROSE}|a|abbr|b|bdi|big|cite|del|em|font|i|includeonly|ins|kbd|noinclude|nowiki|"
     r"noprint|onlyinclude|q|references|s|samp|small|span|strong|sub|sup|time|tt|u|var|wbr)"
@@ -119,6 +120,7 @@ def clean_line(line: str) -> str:
 def _without_markup(text: str) -> str:
     if "<" in text:
         text = _WITHOUT_PROSE.sub("", text)
+        text = _POEM.sub(lambda poem: poem[0].replace("\n", "\n\n"), text)
     if "{{" in text:
         text = _replace_innermost(_TEMPLATE, _words_of_template, _PARAMETER.sub("", text))
     if "{|" in text:
