@@ -390,6 +390,15 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, cl
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "head", ["---\n" + 99 * "\n", 99 * "<!-- nota -->\n", 99 * "% ", 9999 * "* termo: outro\n"]
+)
+def test_odd_beginnings_cost_no_time(tmp_path: Path, head: str) -> None:
+    """A pattern that tries all ways to divide them would not end."""
+    for name in ("a.txt", "a.md"):
+        assert read(tmp_path / name, f"{head}Ela contou uma história\n".encode())
+
+
 def test_a_missing_file_is_an_error_of_the_disk(tmp_path: Path) -> None:
     for name in ("a.txt", "a.csv.gz", "a.parquet", "a.jsonl.zst"):
         with pytest.raises(FileNotFoundError):

@@ -92,11 +92,11 @@ HTML = Markup(
 )
 
 _START = re.compile(
-    r"\s*(?:<\?xml\b[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    r"\s*(?><\?xml\b[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _FRAGMENT = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*<(?:p|div|h[1-6]|ul|ol|table|article|section|blockquote|main|span|br)\b",
+    r"\s*(?><!--.*?-->\s*)*<(?:p|div|h[1-6]|ul|ol|table|article|section|blockquote|main|span|br)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _BLOCK_END = re.compile(r"</(?:p|div|h[1-6]|li|td|ul|ol|table|article|section)\s*>", re.IGNORECASE)

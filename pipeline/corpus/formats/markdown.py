@@ -17,10 +17,11 @@ from pipeline.corpus.opening import open_bytes, pieces, suffixes
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MAX_FRONT_MATTER = 20_000  # characters
+_COMMENTS = r"(?:[^\S\n]*(?:#[^\n]*)?\n)*"  # and empty lines
 _FRONT_MATTER = re.compile(
     # YAML or TOML. A rule, prose and another rule are neither.
-    r"\s*(?:---[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*[\w\"'-]+[^\S\n]*:(?:\s|$)).*?\n(?:---|\.\.\.)"
-    r"|\+\+\+[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*(?:[\w\"'.-]+\s*=|\[)).*?\n\+\+\+)[^\S\n]*(?:\n|\Z)",
+    rf"\s*(?:---[^\S\n]*\n(?={_COMMENTS}[\w\"'-]+[^\S\n]*:(?:\s|$)).*?\n(?:---|\.\.\.)"
+    rf"|\+\+\+[^\S\n]*\n(?={_COMMENTS}(?:[\w\"'.-]+\s*=|\[)).*?\n\+\+\+)[^\S\n]*(?:\n|\Z)",
     re.DOTALL,
 )
 _FENCED = re.compile(
@@ -30,6 +31,7 @@ _FENCED = re.compile(
 )
 # A list at the end that tells who made the text.
 _CREDITS = re.compile(r"(?:^[*+-] +(?:\*\*)?[^\n:]{2,30}:[^\n]*\n+){2,}\s*\Z", re.MULTILINE)
+_MAX_CREDITS = 5000  # characters
 _SAYS_LICENCE = re.compile(r"^[*+-] +(?:\*\*)?(?:licen[cs]e|licen[çc]a|copyright)\b", re.I | re.M)
 
 _FORMULA = r"[^$\n]*?[\\^_={}<>][^$\n]*?|[\d.,+*/() -]*[A-Za-z][\d.,+*/() -]+[A-Za-z\d)]"
@@ -94,7 +96,8 @@ def markdown_paragraphs(text: str) -> list[str]:
     if front := _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER]):
         text = text[front.end() :]
     text = _FENCED.sub("\n", text)
-    if (credits := _CREDITS.search(f"{text}\n")) and _SAYS_LICENCE.search(credits[0]):
+    credits = _CREDITS.search(f"{text}\n", max(len(text) - _MAX_CREDITS, 0))
+    if credits and _SAYS_LICENCE.search(credits[0]):
         text = text[: credits.start()]
     for pattern, by in _ADDED:
         text = pattern.sub(by, text)
