@@ -33,6 +33,15 @@ def test_a_file_of_each_kind(expected: Path) -> None:
     assert as_read(expected.with_suffix("")) == expected.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.stem)
+def test_lines_may_end_as_in_windows(expected: Path, tmp_path: Path) -> None:
+    data = expected.with_suffix("").read_bytes()
+    path = tmp_path / expected.stem
+    if b"\0" not in data and b"\r" not in data and not data.startswith(b"%PDF"):
+        path.write_bytes(data.replace(b"\n", b"\r\n"))
+        assert as_read(path) == expected.read_text(encoding="utf-8")
+
+
 def test_no_file_is_left_out() -> None:
     inputs = {path for path in FOLDER.iterdir() if path.suffix != ".out"}
     assert inputs == {path.with_suffix("") for path in EXPECTED}

@@ -51,7 +51,7 @@ from pipeline.corpus.formats.wiki import (
     read_wikitext,
 )
 from pipeline.corpus.formats.wikitext import looks_like_wikitext
-from pipeline.corpus.opening import open_bytes, suffixes
+from pipeline.corpus.opening import open_bytes, plain_line_ends, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
 
@@ -197,5 +197,5 @@ def _refuse(what: str) -> NoReturn:
 
 def _decode_head(head: bytes) -> str:
     """Decode the start of a text, whose last character may be cut."""
-    text = head.decode(wide_encoding(head) or "utf-8", errors="replace").removeprefix("\ufeff")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = head.decode(wide_encoding(head) or "utf-8", errors="replace")
+    return plain_line_ends(text.removeprefix("\ufeff"))

@@ -1,16 +1,13 @@
 """Zip archives that are documents: what they are, and their members, of limited size."""
 
-import contextlib
 import re
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NoReturn
 
-from pipeline.corpus.opening import open_bytes, suffixes
+from pipeline.corpus.opening import open_bytes, open_seekable
 
 MAX_MEMBER = 256 * 2**20  # bytes, unpacked
 # A zip bomb is packed tighter than any text: markup that repeats itself reaches 1 to 50.
@@ -37,19 +34,6 @@ _BY_NAME = {
     "ppt/": "a presentation: save its text as .docx first",
     "Index/Document.iwa": "a Pages document: export it as .docx first",
 }
-
-
-@contextlib.contextmanager
-def open_seekable(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading in any order; a compressed one is unpacked into a temporary file."""
-    with open_bytes(path) as file:
-        if not suffixes(path)[1]:
-            yield file
-            return
-        with tempfile.TemporaryFile() as unpacked:
-            shutil.copyfileobj(file, unpacked)
-            unpacked.seek(0)
-            yield unpacked
 
 
 class Archive:

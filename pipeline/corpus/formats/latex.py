@@ -9,9 +9,8 @@ import unicodedata
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces
+from pipeline.corpus.opening import read_pieces
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\})*+\}"
 _OPTION = r"\[[^\[\]]*+\]"
@@ -135,10 +134,8 @@ def looks_like_latex(head: str) -> bool:
 
 def read_latex(path: Path, config: ReadingConfig) -> Texts:
     """Yield the prose as one document, or as several if it is longer than `MAX_PIECE`."""
-    with open_bytes(path) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            yield Text(latex_paragraphs(text.replace("\r\n", "\n").replace("\r", "\n")), encoding)
+    for text, encoding in read_pieces(path):
+        yield Text(latex_paragraphs(text), encoding)
 
 
 def latex_paragraphs(text: str) -> list[str]:

@@ -17,7 +17,7 @@ from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.quoting import is_disclaimer, own_words
 from pipeline.corpus.formats.texts import Note, Text, Texts
-from pipeline.corpus.opening import open_bytes
+from pipeline.corpus.opening import open_bytes, plain_line_ends
 
 # The line before each message of a .mbox, and of Apple's .emlx, which holds its size.
 _ENVELOPE = re.compile(rb"From .*\d:\d\d")
@@ -135,8 +135,7 @@ def _decode_part(part: Message) -> tuple[str, str]:
             guessed = True
     if guessed:
         text, charset = decode(data)
-    text = unicodedata.normalize("NFC", text)
-    return text.replace("\r\n", "\n").replace("\r", "\n"), charset
+    return plain_line_ends(unicodedata.normalize("NFC", text)), charset
 
 
 def _subject(message: Message) -> str:

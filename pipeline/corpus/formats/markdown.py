@@ -9,10 +9,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.cells import clean_html
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces, suffixes
+from pipeline.corpus.opening import plain_line_ends, read_pieces, suffixes
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -73,14 +72,12 @@ _SIGNS = (
 def read_markdown(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
     suffix = suffixes(path)[0]
-    with open_bytes(path) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            if suffix == ".mdx":
-                text = _MDX.sub("", _FENCED.sub("\n", _plain_lines(text)))
-            elif suffix in (".rmd", ".qmd"):
-                text = _R_CODE.sub("", text)
-            yield Text(markdown_paragraphs(text), encoding)
+    for text, encoding in read_pieces(path):
+        if suffix == ".mdx":
+            text = _MDX.sub("", _FENCED.sub("\n", text))
+        elif suffix in (".rmd", ".qmd"):
+            text = _R_CODE.sub("", text)
+        yield Text(markdown_paragraphs(text), encoding)
 
 
 def looks_like_markdown(head: str) -> bool:
@@ -92,7 +89,7 @@ def looks_like_markdown(head: str) -> bool:
 
 def markdown_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings, list items and cells, without code, tags and pictures."""
-    text = _plain_lines(text)
+    text = plain_line_ends(text)
     if front := _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER]):
         text = text[front.end() :]
     text = _FENCED.sub("\n", text)
@@ -108,10 +105,6 @@ def markdown_paragraphs(text: str) -> list[str]:
         elif block.type == "html_block":
             found += _lines(html.unescape(clean_html(block.content, all_tags=True)))
     return found
-
-
-def _plain_lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _joined(tokens: Iterable[Token]) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.archives import Archive, open_seekable
+from pipeline.corpus.formats.archives import Archive
 from pipeline.corpus.formats.markup import Attributes, Markup, Passage, TextCollector, parse_xml
 from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.opening import open_seekable
 
 # Headers, footers, comments and notes are in files of their own. Deleted text is in <w:delText>;
 # what was moved stands where it was, too; a text box comes once more for old readers.

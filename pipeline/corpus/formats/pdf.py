@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.archives import MAX_MEMBER, open_seekable
+from pipeline.corpus.formats.archives import MAX_MEMBER
 from pipeline.corpus.formats.pages import Line, Paragraphs
 from pipeline.corpus.formats.texts import Note, Texts, in_documents
+from pipeline.corpus.opening import open_seekable
 
 _BATCH = 200  # pages that are compared to find running heads
 _GAP = 1.5  # in heights of a line; wider ones may separate columns, or cells of a table

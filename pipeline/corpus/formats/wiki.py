@@ -6,11 +6,10 @@ import unicodedata
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.formats.wikitext import extracted_paragraphs, wikitext_paragraphs
 from pipeline.corpus.formats.xml import parse
-from pipeline.corpus.opening import open_bytes, open_lines, pieces
+from pipeline.corpus.opening import open_bytes, open_lines, read_pieces
 
 _DUMP = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<mediawiki\b")
 _EXTRACTED = re.compile(r"\s*<doc (?=[^>\n]*\bid=)(?=[^>\n]*\burl=)(?=[^>\n]*\btitle=)[^>\n]*>")
@@ -86,7 +85,5 @@ def read_wikiextractor(path: Path, config: ReadingConfig) -> Texts:
 
 def read_wikitext(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
-    with open_bytes(path, config.section) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            yield Text(wikitext_paragraphs(text.replace("\r\n", "\n")), encoding)
+    for text, encoding in read_pieces(path):
+        yield Text(wikitext_paragraphs(text), encoding)
