@@ -283,7 +283,6 @@ def test_a_long_cell_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     for name, data in (
         ("a.json", json.dumps({"title": "Livro", "text": "\n".join(lines)})),
         ("a.json", json.dumps({"chapters": [{"verses": [{"text": line} for line in lines]}]})),
-        ("a.jsonl", json.dumps({"text": "\n".join(lines)})),
     ):
         found, _ = read(tmp_path / name, data)
         assert len(found) > 3
