@@ -1,5 +1,6 @@
 """Zip archives that are documents: what they are, and their members, of limited size."""
 
+import contextlib
 import re
 import zipfile
 import zlib
@@ -44,10 +45,11 @@ class Archive:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
             _damaged(error)
-        self.names = frozenset(self._zip.namelist())
+        self.names = self._zip.namelist()
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield the bytes of a member, part by part.
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a member for reading.
 
         Raises:
             ValueError: It is missing, damaged, encrypted or a zip bomb.
@@ -62,14 +64,19 @@ class Archive:
             raise ValueError(f"its {name} unpacks to {size:,} bytes, which no text has")
         try:
             with self._zip.open(info) as member:
-                while data := member.read(_CHUNK):
-                    yield data
+                yield member
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
             _damaged(error)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member."""
-        return b"".join(self.chunks(name))
+        with self.open(name) as member:
+            return member.read()
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a member, part by part."""
+        with self.open(name) as member:
+            yield from iter(lambda: member.read(_CHUNK), b"")
 
     def kind(self) -> str:
         """Return the name of its format, or what it is."""
