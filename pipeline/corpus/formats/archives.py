@@ -14,7 +14,6 @@ MAX_MEMBER = 256 * 2**20  # bytes, unpacked
 # A zip bomb is packed tighter than any text: markup that repeats itself reaches 1 to 50.
 _MAX_RATIO = 200
 _ALWAYS_FINE = 4 * 2**20  # bytes, unpacked
-_CHUNK = 2**16
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIN_PART = re.compile(rb'<Relationship\b[^>]*?/officeDocument"[^>]*>')
@@ -72,11 +71,6 @@ class Archive:
         """Return the bytes of a member."""
         with self.open(name) as member:
             return member.read()
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield the bytes of a member, part by part."""
-        with self.open(name) as member:
-            yield from iter(lambda: member.read(_CHUNK), b"")
 
     def kind(self) -> str:
         """Return the name of its format, or what it is."""

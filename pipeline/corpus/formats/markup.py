@@ -1,16 +1,14 @@
 """Text in markup: what of the elements of HTML, XML and office documents is read, and how."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
-from typing import NamedTuple
-from xml.parsers import expat
+from typing import IO, NamedTuple
 
 from pipeline.corpus.books import paragraphs
+from pipeline.corpus.formats.xml import parse
 
 Attributes = Mapping[str, str]
-
-_SIZE = 2**16  # bytes that are parsed at once
 
 
 class Markup(NamedTuple):
@@ -86,7 +84,7 @@ class TextCollector:
             self._flush()
             self._open.pop()
 
-    def data(self, text: str) -> None:
+    def text(self, text: str) -> None:
         if not self._skipping and (self._texts > 0 or not self._markup.texts):
             self._add(text if self._verbatim > 0 else text.replace("\n", " "))
 
@@ -97,10 +95,6 @@ class TextCollector:
             if len(self._open) == 1:
                 return self.take()
             self._open.pop()
-
-    def drop(self) -> None:
-        """Forget the text of the block that is open."""
-        self._open[-1] = ([], 0)
 
     def _count(self, name: str, step: int) -> None:
         self._texts += step * (name in self._markup.texts)
@@ -125,32 +119,19 @@ class TextCollector:
             self._floated = []
 
 
-def parse_xml(file: Iterable[bytes], collector: TextCollector) -> Iterator[Passage]:
-    """Yield the passages of an XML file, in constant memory.
+def parse_xml(file: IO[bytes], collector: TextCollector) -> Iterator[Passage]:
+    """Yield the passages of an XML file, in constant memory, also those before damage.
 
     Raises:
         ValueError: It is not XML, or not to its end.
     """
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartElementHandler = lambda name, attributes: collector.start(
-        _local(name), {_local(key): value for key, value in attributes.items()}
-    )
-    parser.EndElementHandler = lambda name: collector.end(_local(name))
-    parser.CharacterDataHandler = collector.data
     try:
-        for data in file:
-            parser.Parse(data)
+        for _ in parse(file, collector):
             yield from collector.take()
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except ValueError:
         yield from collector.close()
-        raise ValueError(f"its XML is damaged in line {error.lineno}") from error
+        raise
     yield from collector.close()
-
-
-def _local(name: str) -> str:
-    return name.rpartition(" ")[2]
 
 
 class _HTMLReader(HTMLParser):
@@ -167,7 +148,7 @@ class _HTMLReader(HTMLParser):
         self._collector.end(tag)
 
     def handle_data(self, data: str) -> None:
-        self._collector.data(data)
+        self._collector.text(data)
 
 
 def parse_html(html: str, markup: Markup) -> list[Passage]:

@@ -18,7 +18,7 @@ class Handler(Protocol):
     """What takes the parts of an XML file, in their order."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Take the start of an element; its name has no prefix."""
+        """Take the start of an element; its name has no prefix, nor have those of attributes."""
 
     def end(self, name: str) -> None:
         """Take the end of an element."""
@@ -55,9 +55,9 @@ def parse(
         html.entities.html5.get(f"{name};", "")
     )
     parser.StartElementHandler = lambda name, attributes: handler.start(
-        name.rpartition(":")[2], attributes
+        _local(name), {_local(key): value for key, value in attributes.items()}
     )
-    parser.EndElementHandler = lambda name: handler.end(name.rpartition(":")[2])
+    parser.EndElementHandler = lambda name: handler.end(_local(name))
     parser.CharacterDataHandler = handler.text
     try:
         if section and section.start:
@@ -74,6 +74,10 @@ def parse(
     except xml.parsers.expat.ExpatError as error:
         reason = xml.parsers.expat.ErrorString(error.code)
         raise ValueError(f"line {error.lineno} is not XML ({reason})") from error
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 def _refuse_nesting(name: str, _: bool, value: str | None, *others: Any) -> None:
