@@ -26,7 +26,6 @@ class _Item(NamedTuple):
     """A file of a book."""
 
     name: str  # in the archive
-    id: str
     properties: str
 
 
@@ -60,7 +59,6 @@ def _spine(archive: Archive) -> list[_Item]:
     items = {
         item.get("id", ""): _Item(
             posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))),
-            item.get("id", ""),
             item.get("properties", ""),
         )
         for item in _elements(archive, package, "item")

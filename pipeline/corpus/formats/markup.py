@@ -1,12 +1,11 @@
 """Text in markup: what of the elements of HTML, XML and office documents is read, and how."""
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from pipeline.corpus.books import paragraphs
-from pipeline.corpus.formats.xml import parse
 
 Attributes = Mapping[str, str]
 
@@ -117,21 +116,6 @@ class TextCollector:
         else:
             self._found += passages + self._floated
             self._floated = []
-
-
-def parse_xml(file: IO[bytes], collector: TextCollector) -> Iterator[Passage]:
-    """Yield the passages of an XML file, in constant memory, also those before damage.
-
-    Raises:
-        ValueError: It is not XML, or not to its end.
-    """
-    try:
-        for _ in parse(file, collector):
-            yield from collector.take()
-    except ValueError:
-        yield from collector.close()
-        raise
-    yield from collector.close()
 
 
 class _HTMLReader(HTMLParser):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.archives import Archive
-from pipeline.corpus.formats.markup import Attributes, Markup, Passage, TextCollector, parse_xml
+from pipeline.corpus.formats.markup import Attributes, Markup, Passage, TextCollector
 from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.formats.xml import parse
 from pipeline.corpus.opening import open_seekable
 
 # Headers, footers, comments and notes are in files of their own. Deleted text is in <w:delText>;
@@ -70,7 +71,7 @@ def read_docx(path: Path, config: ReadingConfig) -> Texts:
     with open_seekable(path) as file:
         archive = Archive(file)
         with archive.open(archive.main_part()) as main:
-            yield from in_documents(_paragraphs(parse_xml(main, _WordCollector())))
+            yield from in_documents(_paragraphs(parse(main, _WordCollector())))
 
 
 def read_odt(path: Path, config: ReadingConfig) -> Texts:
@@ -82,7 +83,7 @@ def read_odt(path: Path, config: ReadingConfig) -> Texts:
             raise ValueError("it is protected by a password: save it without one first")
         with archive.open("content.xml") as content:
             collector = TextCollector(_OPEN_DOCUMENT)
-            yield from in_documents(_paragraphs(parse_xml(content, collector)))
+            yield from in_documents(_paragraphs(parse(content, collector)))
 
 
 def _paragraphs(passages: Iterable[Passage]) -> Iterator[str]:

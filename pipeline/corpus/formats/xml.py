@@ -4,9 +4,11 @@ import html.entities
 import re
 import xml.parsers.expat
 from collections.abc import Iterator
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 from pipeline.corpus.config import Section
+
+Found = TypeVar("Found")
 
 _CHUNK = 2**16
 _REFERENCE = re.compile(r"[&%]\w")
@@ -14,8 +16,8 @@ _REFERENCE = re.compile(r"[&%]\w")
 _BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
 
 
-class Handler(Protocol):
-    """What takes the parts of an XML file, in their order."""
+class Collector(Protocol[Found]):
+    """What takes the parts of an XML file, in their order, and finds something in them."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Take the start of an element; its name has no prefix, nor have those of attributes."""
@@ -26,23 +28,46 @@ class Handler(Protocol):
     def text(self, text: str) -> None:
         """Take a part of the text between two marks."""
 
+    def take(self) -> list[Found]:
+        """Return what was found since the last call."""
+
+    def close(self) -> list[Found]:
+        """Return what was found since, with what is not complete."""
+
 
 def parse(
-    file: IO[Any], handler: Handler, *, root: str = "", section: Section | None = None
-) -> Iterator[None]:
-    """Hand an XML file of text or bytes to a handler; yield after every few kilobytes.
+    file: IO[Any],
+    collector: Collector[Found],
+    *,
+    root: str = "",
+    section: Section | None = None,
+) -> Iterator[Found]:
+    """Yield what a collector finds in an XML file of text or bytes, also before damage.
 
     Entities that are not declared are those of HTML, and external ones are not read.
 
     Args:
         file: The file.
-        handler: What takes its parts.
+        collector: What takes its parts.
         root: Name of the root element, for a section.
         section: What `file` is of a larger file, if it is not all of it.
 
     Raises:
         ValueError: The file is not XML from some line on.
     """
+    try:
+        for _ in _parse(file, collector, root, section):
+            yield from collector.take()
+    except ValueError:
+        yield from collector.close()
+        raise
+    yield from collector.close()
+
+
+def _parse(
+    file: IO[Any], collector: Collector[Any], root: str, section: Section | None
+) -> Iterator[None]:
+    """Hand a file to a collector; yield after every few kilobytes."""
     parser = xml.parsers.expat.ParserCreate()
     parser.buffer_text = True
     parser.UseForeignDTD(True)  # or else an entity that is not declared would be an error
@@ -51,14 +76,14 @@ def parse(
         context
     ).Parse("", True)
     parser.EntityDeclHandler = _refuse_nesting
-    parser.SkippedEntityHandler = lambda name, _: handler.text(
+    parser.SkippedEntityHandler = lambda name, _: collector.text(
         html.entities.html5.get(f"{name};", "")
     )
-    parser.StartElementHandler = lambda name, attributes: handler.start(
+    parser.StartElementHandler = lambda name, attributes: collector.start(
         _local(name), {_local(key): value for key, value in attributes.items()}
     )
-    parser.EndElementHandler = lambda name: handler.end(_local(name))
-    parser.CharacterDataHandler = handler.text
+    parser.EndElementHandler = lambda name: collector.end(_local(name))
+    parser.CharacterDataHandler = collector.text
     try:
         if section and section.start:
             parser.Parse(f"<{root}>")
@@ -70,7 +95,6 @@ def parse(
             yield
             chunk = file.read(_CHUNK)
         parser.Parse(b"", not section)
-        yield
     except xml.parsers.expat.ExpatError as error:
         reason = xml.parsers.expat.ErrorString(error.code)
         raise ValueError(f"line {error.lineno} is not XML ({reason})") from error
