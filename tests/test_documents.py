@@ -359,6 +359,11 @@ def test_a_page_of_links_alone_is_not_lost() -> None:
     assert "\n".join(main_text(page)).count(PROSE) == 5
 
 
+@pytest.mark.parametrize("odd", ["<![ x ]]>", "<![foo[ x ]]>", "<![]>"])
+def test_odd_declarations_are_comments(odd: str) -> None:
+    assert main_text(f"<html><body><p>Ela{odd} riu.</p></body></html>") == ["Ela riu."]
+
+
 @given(st.lists(st.sampled_from(["{", "}", "\\", "par ", "'e9", "u8212?", "é", "x ", "*"])))
 def test_any_rich_text_is_read(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
     data = "{\\rtf1\\ansi " + "".join(parts)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +14,7 @@ from pipeline.corpus import opening
 from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.encoding import decode
+from pipeline.corpus.formats.markup import Attributes, feed_html
 from pipeline.corpus.formats.quoting import is_disclaimer, own_words
 from pipeline.corpus.formats.texts import Note, Text, Texts
 from pipeline.corpus.opening import open_bytes, plain_line_ends
@@ -32,6 +32,10 @@ _REPLY = re.compile(r"\s*(?:re|res|fwd?|enc|rv|tr|aw|r)(?:\[\d+\])?\s*:", re.IGN
 _LIST_NAME = re.compile(r"^\s*\[[^\]]*\]")
 # Many messages that are not say that they are Latin-1.
 _GUESSED = re.compile(r"(?i)iso[-_]?8859[-_]?1$|latin[-_]?1$|us-ascii$|ascii$|utf-?8$|$")
+# Elements of HTML.
+_BLOCKS = frozenset("p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split())
+_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
+_HIDDEN = ("style", "script", "title")
 
 
 def looks_like_mail(head: str) -> bool:
@@ -66,7 +70,7 @@ def read_mail(path: Path, config: ReadingConfig) -> Texts:
 
 def _messages(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the messages of a file; what goes beyond `MAX_PIECE` are attachments."""
-    first = file.readline()
+    first = file.readline(opening.MAX_PIECE)
     if _SIZE.fullmatch(first):
         yield file.read(min(int(first), opening.MAX_PIECE))
         return
@@ -170,50 +174,42 @@ def _unflow(text: str, *, delete_space: bool) -> str:
     return "\n".join(found)
 
 
-class _PlainText(HTMLParser):
+class _PlainText:
     """Collect the text of HTML, with `>` before the lines of quoted mail."""
 
-    _BLOCKS = frozenset(
-        "p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split()
-    )
-    _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
-
     def __init__(self) -> None:
-        super().__init__()
         self.found: list[str] = []
         self._hidden = False
         self._quotes: list[bool] = []  # whether each open blockquote is a mail
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("style", "script", "title"):
+    def start(self, name: str, attributes: Attributes) -> None:
+        if name in _HIDDEN:
             self._hidden = True
-        if tag == "blockquote":
-            known = dict(attrs)
-            marks = [known.get(name) or "" for name in ("type", "class", "style", "id")]
+        if name == "blockquote":
+            marks = [attributes.get(key, "") for key in ("type", "class", "style", "id")]
             self._quotes.append(bool(re.search("cite|quote|border-left", " ".join(marks))))
-        self._break(tag)
+        self._break(name)
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("style", "script", "title"):
+    def end(self, name: str) -> None:
+        if name in _HIDDEN:
             self._hidden = False
-        if tag == "blockquote" and self._quotes:
+        if name == "blockquote" and self._quotes:
             self._quotes.pop()
-        if tag != "br":
-            self._break(tag)
+        if name != "br":
+            self._break(name)
 
-    def handle_data(self, data: str) -> None:
+    def text(self, text: str) -> None:
         if not self._hidden:
-            self.found.append(re.sub(r"\s+", " ", data))
+            self.found.append(re.sub(r"\s+", " ", text))
 
-    def _break(self, tag: str) -> None:
-        if tag in self._BLOCKS:
-            ends = "\n\n" if tag in self._SPACED else "\n"
+    def _break(self, name: str) -> None:
+        if name in _BLOCKS:
+            ends = "\n\n" if name in _SPACED else "\n"
             self.found.append(ends + ">" * any(self._quotes))
 
 
 def html_text(text: str) -> str:
     """Return the text of a message in HTML, one line a block."""
-    parser = _PlainText()
-    parser.feed(text)
-    parser.close()
-    return "".join(parser.found)
+    plain = _PlainText()
+    feed_html(text, plain)
+    return "".join(plain.found)

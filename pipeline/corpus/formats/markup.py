@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from pipeline.corpus.books import paragraphs
+from pipeline.corpus.formats.xml import Handler
 
 Attributes = Mapping[str, str]
 
@@ -119,26 +120,37 @@ class TextCollector:
 
 
 class _HTMLReader(HTMLParser):
-    """Pass the events of HTML on to a collector."""
+    """Pass the parts of HTML on to a handler."""
 
-    def __init__(self, collector: TextCollector) -> None:
+    def __init__(self, handler: Handler) -> None:
         super().__init__()
-        self._collector = collector
+        self._handler = handler
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._collector.start(tag, {name: value or "" for name, value in attrs})
+        self._handler.start(tag, {name: value or "" for name, value in attrs})
 
     def handle_endtag(self, tag: str) -> None:
-        self._collector.end(tag)
+        self._handler.end(tag)
 
     def handle_data(self, data: str) -> None:
-        self._collector.text(data)
+        self._handler.text(data)
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:  # "<![ x ]>", which browsers take for a comment
+            return self.parse_bogus_comment(i, False)
+
+
+def feed_html(html: str, handler: Handler) -> None:
+    """Hand HTML, which may be a fragment, or broken, to a handler."""
+    reader = _HTMLReader(handler)
+    reader.feed(html)
+    reader.close()
 
 
 def parse_html(html: str, markup: Markup) -> list[Passage]:
     """Return the passages of HTML, which may be a fragment, or broken."""
     collector = TextCollector(markup)
-    reader = _HTMLReader(collector)
-    reader.feed(html)
-    reader.close()
+    feed_html(html, collector)
     return collector.close()

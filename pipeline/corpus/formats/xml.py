@@ -16,8 +16,8 @@ _REFERENCE = re.compile(r"[&%]\w")
 _BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
 
 
-class Collector(Protocol[Found]):
-    """What takes the parts of an XML file, in their order, and finds something in them."""
+class Handler(Protocol):
+    """What takes the parts of XML or HTML, in their order."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Take the start of an element; its name has no prefix, nor have those of attributes."""
@@ -27,6 +27,10 @@ class Collector(Protocol[Found]):
 
     def text(self, text: str) -> None:
         """Take a part of the text between two marks."""
+
+
+class Collector(Handler, Protocol[Found]):
+    """What finds something in them."""
 
     def take(self) -> list[Found]:
         """Return what was found since the last call."""
@@ -64,10 +68,8 @@ def parse(
     yield from collector.close()
 
 
-def _parse(
-    file: IO[Any], collector: Collector[Any], root: str, section: Section | None
-) -> Iterator[None]:
-    """Hand a file to a collector; yield after every few kilobytes."""
+def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) -> Iterator[None]:
+    """Hand a file to a handler; yield after every few kilobytes."""
     parser = xml.parsers.expat.ParserCreate()
     parser.buffer_text = True
     parser.UseForeignDTD(True)  # or else an entity that is not declared would be an error
@@ -76,14 +78,14 @@ def _parse(
         context
     ).Parse("", True)
     parser.EntityDeclHandler = _refuse_nesting
-    parser.SkippedEntityHandler = lambda name, _: collector.text(
+    parser.SkippedEntityHandler = lambda name, _: handler.text(
         html.entities.html5.get(f"{name};", "")
     )
-    parser.StartElementHandler = lambda name, attributes: collector.start(
+    parser.StartElementHandler = lambda name, attributes: handler.start(
         _local(name), {_local(key): value for key, value in attributes.items()}
     )
-    parser.EndElementHandler = lambda name: collector.end(_local(name))
-    parser.CharacterDataHandler = collector.text
+    parser.EndElementHandler = lambda name: handler.end(_local(name))
+    parser.CharacterDataHandler = handler.text
     try:
         if section and section.start:
             parser.Parse(f"<{root}>")
