@@ -12,12 +12,8 @@ from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.epub import read_epub
 from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
-from pipeline.corpus.formats.json import (
-    looks_like_json,
-    looks_like_json_lines,
-    read_json,
-    read_json_lines,
-)
+from pipeline.corpus.formats.json import looks_like_json, read_json
+from pipeline.corpus.formats.json_lines import looks_like_json_lines, read_json_lines
 from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.encoding import join_surrogates
 from pipeline.corpus.formats.archives import MAX_MEMBER
 from pipeline.corpus.formats.pages import Line, Paragraphs
 from pipeline.corpus.formats.texts import Note, Texts, in_documents
@@ -199,9 +200,7 @@ class _Signs:
 
     def _line(self, words: list[_Word], height: float) -> Line:
         text = " ".join(filter(None, (self._written(word, height) for word in words)))
-        # Signs beyond U+FFFF may be two surrogates.
-        whole = text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
-        clean = unicodedata.normalize("NFC", whole)
+        clean = unicodedata.normalize("NFC", join_surrogates(text))
         middle = words[len(words) // 2]
         ends = (words[0].places[0], middle.places[0], words[-1].places[-1])
         bold = all(map(self._is_bold, ends))

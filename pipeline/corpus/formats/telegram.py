@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+import ijson
 
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.chats import Message, read_messages
+from pipeline.corpus.formats.json import Utf8
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.mask import MASK
 from pipeline.corpus.opening import open_lines
@@ -24,7 +27,7 @@ _ACCOUNT = re.compile(r'\s*\{\s*"about"\s*:\s*"[^"]*Telegram')
 def read_telegram(path: Path, config: ReadingConfig) -> Texts:
     """Yield each chat as a document of a message a paragraph."""
     with open_lines(path) as (text, encoding):
-        messages = _messages(_Utf8(text), mask=config.mask != "none")
+        messages = _messages(Utf8(text), mask=config.mask != "none")
         yield from read_messages(messages, encoding, config)
 
 
@@ -34,17 +37,7 @@ def looks_like_telegram(head: str) -> bool:
     return bool(_ACCOUNT.match(head) or (_CHAT.search(head) and _MESSAGES.search(head)))
 
 
-class _Utf8:
-    """A text as bytes of UTF-8, which a parser of JSON wants, without BOM."""
-
-    def __init__(self, text: IO[str]):
-        self._text = text
-
-    def read(self, size: int) -> bytes:
-        return self._text.read(size).encode()
-
-
-def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
+def _messages(file: Utf8, *, mask: bool) -> Iterator[Message | None]:
     """Yield the messages of each chat, and None after it."""
     for row in _rows(file):
         if row is None:
@@ -54,13 +47,8 @@ def _messages(file: _Utf8, *, mask: bool) -> Iterator[Message | None]:
             yield Message(str(row.get("from") or "(deleted account)"), text)
 
 
-def _rows(file: _Utf8) -> Iterator[dict[str, Any] | None]:
+def _rows(file: Utf8) -> Iterator[dict[str, Any] | None]:
     """Yield what each list of messages holds, and None after it."""
-    try:
-        import ijson
-    except ImportError as error:
-        raise ValueError("it is a chat of Telegram: pip install nextword-pt[documents]") from error
-
     builder, found = None, False
     try:
         # Not `ijson.items`, which does not tell where a list ends.
