@@ -367,6 +367,12 @@ def test_a_line_without_end_costs_no_memory(tmp_path: Path) -> None:
     assert peak < 8 * opening.MAX_PIECE
 
 
+def test_half_an_emoji_costs_no_notebook(tmp_path: Path) -> None:
+    cell = {"cell_type": "markdown", "source": "Ela riu \ud83d e ele riu \ud83d\ude02 também."}
+    data = json.dumps({"cells": [cell]}).encode()
+    assert texts(tmp_path / "a.ipynb", data) == ["Ela riu \ufffd e ele riu \U0001f602 também."]
+
+
 # What cannot be read
 
 
@@ -381,7 +387,11 @@ def test_a_line_without_end_costs_no_memory(tmp_path: Path) -> None:
         ("a.parquet", parquet(text=["Um."] * 50)[:-20], r"it is not a Parquet file \("),
         ("a.parquet", parquet(text=[1, 2]), "its column 'text' does not hold text"),
         ("a.conllu", b"Ele\tele\n", "it has no words in numbered rows"),
-        ("a.ipynb", b'{"cell_type": 1, "cells": ' + 9999 * b"[", "it holds parts in parts in parts"),
+        (
+            "a.ipynb",
+            b'{"cell_type": 1, "cells": ' + 9999 * b"[",
+            "it holds parts in parts in parts",
+        ),
     ],
 )
 def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, clause: str) -> None:

@@ -87,35 +87,22 @@ _ACCENTED = re.compile(
     r"\\(?:(?P<sign>[`'^\"~=.])|(?P<word>[cuvHrk])(?=[\s{\\]))\s*"
     r"(?:\{\s*\\?(?P<inner>[A-Za-z])\s*\}|\\(?P<dotless>[ij])(?![A-Za-z])\s?|(?P<letter>[A-Za-z]))"
 )
-_LETTERS = {"ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "o": "ø", "O": "Ø", "aa": "å"}
-_LETTERS |= {"AA": "Å", "l": "ł", "i": "i", "j": "j"}
-_SIGNS = {"ldots": "…", "dots": "…", "textellipsis": "…", "textendash": "–", "textemdash": "—"}
-_SIGNS |= {"textordfeminine": "ª", "textordmasculine": "º", "textdegree": "°", "degree": "°"}
-_SIGNS |= {"S": "§", "pounds": "£", "euro": "€", "texteuro": "€", "LaTeX": "LaTeX", "TeX": "TeX"}
-_SIGNS |= {
-    "guillemotleft": "«",
-    "guillemotright": "»",
-    "og": "«",
-    "fg": "»",
-    "textquotedblleft": "“",
-}
-_SIGNS |= {
-    "textquotedblright": "”",
-    "textquoteleft": "‘",
-    "textquoteright": "’",
-    "lq": "‘",
-    "rq": "’",
-}
+_LETTERS = {
+    "ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "o": "ø", "O": "Ø", "aa": "å", "AA": "Å",
+    "l": "ł", "i": "i", "j": "j",
+}  # fmt: skip
+_SIGNS = {
+    "ldots": "…", "dots": "…", "textellipsis": "…", "textendash": "–", "textemdash": "—",
+    "textordfeminine": "ª", "textordmasculine": "º", "textdegree": "°", "degree": "°", "S": "§",
+    "pounds": "£", "euro": "€", "texteuro": "€", "LaTeX": "LaTeX", "TeX": "TeX", "og": "«",
+    "fg": "»", "guillemotleft": "«", "guillemotright": "»", "textquotedblleft": "“",
+    "textquotedblright": "”", "textquoteleft": "‘", "textquoteright": "’", "lq": "‘", "rq": "’",
+}  # fmt: skip
 _WORD = re.compile(rf"\\([A-Za-z@]+)\*?[ \t]*(?:\{{\}})?(?:{_OPTION}(?=\{{))?")
 _SYMBOL = re.compile(r"\\([^A-Za-z])", re.DOTALL)
 _LIGATURES = (
-    ("---", "—"),
-    ("--", "–"),
-    ("``", "“"),
-    ("''", "”"),
-    ("<<", "«"),
-    (">>", "»"),
-    ("`", "‘"),
+    *(("---", "—"), ("--", "–"), ("``", "“"), ("''", "”")),
+    *(("<<", "«"), (">>", "»"), ("`", "‘")),
 )
 _ESCAPED = "%$&#_{}"
 _PRIVATE = {sign: chr(0xE000 + number) for number, sign in enumerate(_ESCAPED)}

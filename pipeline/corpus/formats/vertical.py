@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.joining import (
     GLUE,
+    VISL_MARKS,
     contractions_are_split,
     glue_tokens,
     join_tokens,
@@ -32,7 +33,6 @@ _TAG = re.compile(
 _PUNCTUATION = frozenset([*".,;:?!", "...", "$.", "$,"])
 _DOCUMENT_STARTS = ("-DOCSTART-", "$START")
 _NO_ROWS = ("# ", *_DOCUMENT_STARTS)
-_UNTAGGED = frozenset("$" + mark for mark in ".,;:!?()\"'-–—/«»")  # of VISL
 _ENDS = frozenset((*SENTENCE_ENDS, "..."))
 _GO_ON = _ENDS | frozenset("»”’)],;:")
 _LONG_SENTENCE = 300  # tokens; corpora may be all in lower case
@@ -89,10 +89,10 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
     marks = collections.Counter(
         name.lower() for line in filled for slash, name, _ in _MARK.findall(line) if not slash
     )
-    tabs = sum("\t" in row or row in _UNTAGGED for row in rows)
+    tabs = sum("\t" in row or row in VISL_MARKS for row in rows)
     separator = "\t" if tabs > 0.9 * len(rows) else None
     cells = [[cell.strip() for cell in row.split(separator)] for row in rows]
-    cells = [row * 2 if len(row) == 1 and row[0] in _UNTAGGED else row for row in cells]
+    cells = [row * 2 if len(row) == 1 and row[0] in VISL_MARKS else row for row in cells]
     column = _column_of_words(cells, has_tabs=separator == "\t", tagged="s" not in marks)
     if column is None and not _is_structured(filled, marks):
         return None
