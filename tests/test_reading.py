@@ -402,7 +402,14 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, cl
 
 
 @pytest.mark.parametrize(
-    "head", ["---\n" + 99 * "\n", 99 * "<!-- nota -->\n", 99 * "% ", 9999 * "* termo: outro\n"]
+    "head",
+    [
+        "---\n" + 99 * "\n",
+        99 * "<!-- nota -->\n",
+        99 * "% ",
+        9999 * "* termo: outro\n",
+        99_999 * "a",
+    ],
 )
 def test_odd_beginnings_cost_no_time(tmp_path: Path, head: str) -> None:
     """A pattern that tries all ways to divide them would not end."""

@@ -27,7 +27,8 @@ _PREFIXES = frozenset(
     "guarda porta pós pré pró vice recém além aquém grã grão quebra beija bem".split()
 )
 _INSIDE_COMPOUNDS = frozenset("de do da dos das em a à e o".split())  # lua-de-mel
-_SPACED = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)- ([^\W\d_]+(?:-[^\W\d_]+)*)")
+_PARTS = r"[^\W\d_]++(?:-[^\W\d_]++)*+"
+_SPACED = re.compile(rf"(?<![^\W\d_])(?<![^\W\d_]-)({_PARTS})- ({_PARTS})")
 # After a hyphen and a space these are words of their own: "micro- e macroeconomia".
 _WORDS_ALONE = frozenset("o a os as no na nos nas e ou mas la to ta".split())
 # Occurrences in a billion words of text; wordfreq also has halves of words that were cut.

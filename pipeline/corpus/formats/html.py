@@ -2,7 +2,6 @@
 
 import codecs
 import email
-import email.policy
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -136,7 +135,7 @@ def read_html(path: Path, config: ReadingConfig) -> Texts:
 def read_mhtml(path: Path, config: ReadingConfig) -> Texts:
     """Yield the main text of a page that was saved with its pictures."""
     with open_bytes(path) as file:
-        message = email.message_from_bytes(_read_page(file), policy=email.policy.default)
+        message = email.message_from_bytes(_read_page(file))
     for part in message.walk():
         if part.get_content_type() in ("text/html", "application/xhtml+xml"):
             data = part.get_payload(decode=True)

@@ -4,7 +4,7 @@ import email
 import re
 import unicodedata
 from collections.abc import Iterator
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
@@ -150,7 +150,7 @@ def _subject(message: Message) -> str:
     try:
         text = decode(raw)[0]
         text = str(make_header(decode_header(" ".join(text.split()))))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return ""
     text = _LIST_NAME.sub("", text)
     return "" if _REPLY.match(text) else " ".join(text.split())
