@@ -140,7 +140,7 @@ def _is_clitic(head: str, tail: str) -> bool:
         return bool(_BEFORE_L.search(before))
     if after in ("no", "na", "nas"):
         return bool(_BEFORE_N.search(before))
-    return bool(_VERB.search(before))
+    return bool(_VERB.match(before))
 
 
 def _frequency(word: str) -> float:
