@@ -426,7 +426,7 @@ def test_a_damaged_file_is_read_and_named(tmp_path: Path, caplog: pytest.LogCapt
         file.write("A avó não põe açúcar.".encode() + b"\xe9")
     assert "A avó não põe açúcar.\ufffd" in "\n".join(ingested(folder)["text"])
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder / 'a.txt'} holds 1 characters that cannot be read."
+        f"{folder / 'a.txt'}: characters that cannot be read: 1."
     ]
 
 
@@ -440,8 +440,8 @@ def test_what_was_cleaned_is_told_and_counted(
         file.write(line.encode("cp1252"))
     assert "\n".join(ingested(folder)["text"]).count(line) == 2
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder / 'a.txt'} holds 1 paragraphs that were decoded wrongly before and are mended.",
-        f"{folder / 'a.txt'} holds 2 control characters, which were removed.",
+        f"{folder / 'a.txt'}: paragraphs that were decoded wrongly before and are mended: 1.",
+        f"{folder / 'a.txt'}: control characters, which were removed: 2.",
     ]
 
 

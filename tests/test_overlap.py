@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus import overlap
-from pipeline.corpus.overlap import NGRAM, drop_overlap, hash_tokens, held_out_ngrams
+from pipeline.corpus.documents import NGRAM
+from pipeline.corpus.overlap import (
+    HeldOut,
+    drop_overlap,
+    hash_tokens,
+    held_out_ngrams,
+    look_up,
+)
 
 # Words that the tokenizer leaves alone, none an abbreviation: 0 → "aau", 1 → "abu", …
 LETTERS = [f"{first}{second}u" for first, second in itertools.product("abcdefghij", repeat=2)]
@@ -215,3 +222,14 @@ def test_held_out_13_grams_are_reported_once_with_the_first_document_that_has_th
     assert held_out.sources == ["a (valid)", "b (test)", "c (test)"]
     assert (np.diff(held_out.hashes) > 0).all()
     assert np.bincount(held_out.owners).tolist() == [20 - NGRAM + 1, 0, 1]
+
+
+def test_hashes_are_found_by_their_first_bits_as_by_search() -> None:
+    random = np.random.default_rng(1)
+    ordered = np.unique(random.integers(0, 2**64, 5000, np.uint64))
+    near = ordered[:1000] + np.uint64(1)  # the same first bits
+    asked = np.concatenate([ordered[::7], near, random.integers(0, 2**64, 5000, np.uint64)])
+    for hashes in (ordered, ordered[:0]):
+        found = HeldOut(hashes, np.zeros(len(hashes), np.int64), []).look_up(asked)
+        for got, expected in zip(found, look_up(asked, hashes), strict=True):
+            np.testing.assert_array_equal(got, expected)

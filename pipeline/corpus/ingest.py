@@ -228,7 +228,7 @@ def report_files(
         ("controls", "control characters, which were removed"),
     ):
         for row in table[table[column] > 0].itertuples():
-            log.warning("%s holds %d %s.", row.path, getattr(row, column), what)
+            log.warning("%s: %s: %d.", row.path, what, getattr(row, column))
     if not table["letters"].sum():
         raise InputError(f"No file of {', '.join(corpus)} holds readable text.")
     return table
