@@ -107,7 +107,8 @@ def test_a_chat_may_be_cut_at_its_start() -> None:
         *[f"{MARK}<anexado: 0001-PHOTO.jpg>", "Rui.vcf (ficheiro anexado)", "null"],
         *["Conta de luz.pdf (arquivo anexado)\nConta de luz.pdf"],
         *["Mensagem apagada", "Essa mensagem foi apagada", "Esta mensagem foi eliminada."],
-        *["Você apagou esta mensagem", "Eliminou esta mensagem", "This message was deleted"],
+        *["Eliminaste esta mensagem.", "Você apagou esta mensagem", "Eliminou esta mensagem"],
+        *["This message was deleted"],
         *["Mensagem apagada pelo admin Rui", "Chamada de voz perdida", "Missed video call"],
         *["Ligação de voz perdida às 10:00", f"Chamada de voz, {MARK}12 min"],
         *["Chamada não atendida"],
@@ -170,6 +171,19 @@ def test_parts_of_a_message_that_the_phone_wrote_go(tmp_path: Path) -> None:
     ]
     (document,), _ = read(tmp_path / "a.txt", android(*lines))
     assert document.split("\n") == "vou|já volto|Olha a lua|E o sol|a rua|muito bom".split("|")
+
+
+def test_what_an_iphone_marks_is_its_own(tmp_path: Path) -> None:
+    said = [
+        f"Rui: {MARK}Foste adicionado(a)",
+        f"Rui: vou {MARK}<em anexo: 0021-PHOTO.jpg>",
+        f"Lia: {MARK}Está à espera desta mensagem. Pode demorar algum tempo.",
+        f"Rui: {MARK}<em anexo: 0022-PHOTO.jpg>",
+        "Lia: e eu",
+        f"Lia: {MARK}Rui mudou de número: toque para o adicionar.",
+    ]
+    text = "".join(f"{MARK}[12/03/24, 09:16:0{n}] {what}\n" for n, what in enumerate(said))
+    assert read(tmp_path / "a.txt", text) == (["vou\ne eu"], ["Rui 1 message, Lia 1"])
 
 
 WORDS = st.text("aeiouçãéAB ,.!?😊", min_size=1, max_size=20).filter(lambda text: text.strip(" "))
@@ -394,6 +408,11 @@ def test_what_leads_to_a_person_is_masked(private: str) -> None:
         bare = masked.translate(dict.fromkeys(map(ord, "\u202a\u202c")))
         assert bare == f"{before}{name}{MASK}{after}"
         assert mask_private(masked) == masked
+
+
+@pytest.mark.parametrize("number", ["12.345.678/0001-90", "123.456.789-01", "12345-678"])
+def test_a_number_is_masked_to_its_end_after_its_name(number: str) -> None:
+    assert mask_private(f"o CNPJ {number}, sim") == f"o CNPJ {MASK}, sim"
 
 
 @pytest.mark.parametrize("public", PUBLIC)

@@ -105,6 +105,7 @@ def test_no_mojibake_is_overlooked_for_speed(encoding: str) -> None:
         ("\ufeffzero\u200b largura\u2060\u200e \u202ae\u202c", "zero largura e", 0),
         ("a \u200b b\n\u00ad\nc", "a b\nc", 0),
         ("a\u200b\u0301gua", "água", 0),
+        ("o ofı\u0301cio e Işık", "o ofício e Işık", 0),
         ("\x01\u200b\n\x02", "", 2),
     ],
 )

@@ -141,6 +141,19 @@ def test_what_cannot_be_read_is_told_in_a_clause(tmp_path: Path, data: bytes, cl
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["a.docx", "a.pdf", "a.epub", "a.xlsx", "a.rtf", "a.json", "a.zip"]
+)
+def test_an_empty_file_is_no_damaged_one(tmp_path: Path, name: str) -> None:
+    assert list(read(write(tmp_path / name, b""))) == []
+
+
+def test_a_chat_of_telegram_in_html_is_told(tmp_path: Path) -> None:
+    page = '<!DOCTYPE html><body><div class="page_body chat_page"><p>09:17</p></div></body>'
+    with pytest.raises(ValueError, match="Telegram exported as HTML: export it as JSON"):
+        read(write(tmp_path / "messages.html", page.encode()))
+
+
 @pytest.mark.parametrize("name", ["livro.docx", "livro.odt", "livro.epub", "livro.pdf"])
 def test_names_do_not_make_documents(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"^it is|^its"):
@@ -313,6 +326,7 @@ def test_web_pages_are_found(head: str) -> None:
         '<p align="center"><img src="x.png"></p>\n\n# Título\n\nUm texto </p> longo. </p>',
         "<p>Um bilhete que começa assim e não volta a ter marcas. " + PROSE,
         "<TEI><text><p>Um.</p><p>Dois.</p></text></TEI>",
+        "<div>\n\nUm texto **em** Markdown.\n\n</div>\n<p>Fim.</p>\n",
         "",
     ],
 )

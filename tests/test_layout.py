@@ -113,6 +113,12 @@ def test_a_hyphen_stays_where_it_belongs_to_the_word(
     assert "".join(join(first, second, Spelling(words, syllables))) == whole
 
 
+@pytest.mark.parametrize("hyphen", ["-", "\u2010", "¬", "\xad"])
+def test_every_hyphen_at_the_end_of_a_line_goes(hyphen: str) -> None:
+    law = f"Art. 1º É instituída a política de prote{hyphen}\nção dos rios e das fon{hyphen}\ntes."
+    assert paragraphs(law) == ["Art. 1º É instituída a política de proteção dos rios e das fontes."]
+
+
 @pytest.mark.parametrize(
     ("written", "closed"),
     [

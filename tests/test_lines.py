@@ -13,7 +13,7 @@ from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.detect import detect
 from pipeline.corpus.formats.credits import without_credits
 from pipeline.corpus.formats.latex import latex_paragraphs, looks_like_latex
-from pipeline.corpus.formats.mail import looks_like_mail
+from pipeline.corpus.formats.mail import html_text, looks_like_mail
 from pipeline.corpus.formats.quoting import is_disclaimer, own_words
 from pipeline.corpus.formats.subtitles import looks_like_subtitles, subtitle_paragraphs
 from pipeline.corpus.formats.texts import Note
@@ -156,6 +156,13 @@ def test_long_subtitles_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
         "Traduzido do inglês por Rita",
         "www.exemplo.org",
         "Apoie-nos e torne-se membro VIP",
+        "Uma legenda da equipe Beira-Rio",
+        "Equipe Beira-Rio apresenta:",
+        "Adaptação para português de Portugal:",
+        "Traduzido do inglês por",
+        "Legendas em português",
+        "Versão brasileira: Estúdio Beira-Rio",
+        "Facebook: facebook.com/beirario",
         "Support us and become VIP member",
     ],
 )
@@ -176,6 +183,8 @@ def test_credits_go(line: str) -> None:
         "Visita www.exemplo.org e diz",
         "Ajuste de contas",
         "Sincronia perfeita",
+        "A equipe apresenta melhoras",
+        "Uma revisão não faz mal",
     ],
 )
 def test_speech_like_credits_stays(line: str) -> None:
@@ -198,6 +207,9 @@ def test_speech_like_credits_stays(line: str) -> None:
         ("♪ Lá vai ♪", "Lá vai"),
         ("# Lá vai #", "Lá vai"),
         ("O #carnaval", "O #carnaval"),
+        ("ROSA: Vem.", "Vem."),
+        ("HOMEM 2:\nVem.", "Vem."),
+        ("ATENÇÃO: RUA FECHADA", "ATENÇÃO: RUA FECHADA"),
     ],
 )
 def test_tags_and_sounds_go(shown: str, said: str) -> None:
@@ -212,6 +224,34 @@ def test_names_of_speakers_go() -> None:
     assert subtitle_paragraphs(srt([f"{name}: {line}" for name, line in pairs])) == expected
     assert subtitle_paragraphs(srt([f"<v {name}>{line}</v>" for name, line in pairs])) == expected
     assert subtitle_paragraphs(srt(["Ele disse: Vem.", "Fui."])) == ["Ele disse: Vem. Fui."]
+    deaf = [
+        "ROSA: Quem vem?",
+        "HOMEM:\n- Eu, com\n- MÃE: E eu.",
+        "RÁDIO: Bom dia",
+        "RÁDIO: a todos.",
+    ]
+    assert subtitle_paragraphs(srt([*deaf, "Fim.", "Já.", "Lá."])) == [
+        "Quem vem?", "- Eu, com", "- E eu.", "Bom dia a todos. Fim. Já. Lá."
+    ]  # fmt: skip
+
+
+def test_a_note_is_no_subtitles(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="it has no times of subtitles"):
+        read(tmp_path / "a.srt", b"Volto j\xc3\xa1.\n")
+
+
+def test_a_title_is_a_paragraph() -> None:
+    cues = ["Ele não vem.", "MANHÃ DE\nDOMINGO", "Bom dia.", "NÃO!", "Sim."]
+    assert subtitle_paragraphs(srt(cues)) == [
+        "Ele não vem.",
+        "MANHÃ DE DOMINGO",
+        "Bom dia. NÃO! Sim.",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", srt(["Legendas por Rita Lapa"]), "WEBVTT\n\n"])
+def test_subtitles_in_which_nothing_is_said(tmp_path: Path, text: str) -> None:
+    assert texts(tmp_path / "a.srt", text.encode()) == []
 
 
 # Mail
@@ -265,6 +305,19 @@ def test_signatures_and_footers_go(end: str) -> None:
     assert own_words(f"Vou amanhã.\n\n{end}\n").strip() == "Vou amanhã."
 
 
+def test_a_closing_and_a_name_stay_without_what_tells_how_to_write_back() -> None:
+    said = "Vou amanhã.\n\nAtenciosamente,\n\nRui Costa"
+    assert own_words(f"{said}\nDiretor\nTel.: (11) 3456-7890\nrui@exemplo.pt\n").strip() == said
+    for end in ("P.S.: liga para 3456-7890.", "Presidente da Câmara", f"Tel.: {'e ligue ' * 12}"):
+        assert own_words(f"{said}\n{end}").strip() == f"{said}\n{end}".strip()
+
+
+def test_what_a_mail_of_html_hides_goes() -> None:
+    hidden = '<div style="display: none">Excerto<div>para a lista</div></div>'
+    page = f"<title>x</title>{hidden}<p style=display:none>Outro<p>Vou <b>já</b>.<br>Fim."
+    assert html_text(page).split() == "Vou já. Fim.".split()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -279,6 +332,22 @@ def test_signatures_and_footers_go(end: str) -> None:
 )
 def test_prose_of_a_message_stays(text: str) -> None:
     assert own_words(text).split() == text.split()
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "goes"),
+    [
+        ("Se não deseja mais receber estes e-mails, cancele a sua inscrição.", True),
+        ("Você está recebendo este e-mail porque se cadastrou no site.", True),
+        ("Para cancelar sua assinatura, clique aqui.", True),
+        ("Ver no navegador", True),
+        ("Quero cancelar a assinatura do jornal.", False),
+        ("Adorei receber esta mensagem, obrigada.", False),
+        ("Não consigo abrir no navegador.", False),
+    ],
+)
+def test_what_newsletters_say_of_themselves_goes(paragraph: str, goes: bool) -> None:
+    assert is_disclaimer(paragraph) is goes
 
 
 def test_only_a_disclaimer_is_one() -> None:

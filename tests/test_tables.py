@@ -165,6 +165,24 @@ def test_the_separator_may_be_named(tmp_path: Path, separator: str, option: str)
     assert read(tmp_path / "a.csv", data, separator=option)[0] == SENTENCES
 
 
+def test_an_unusual_separator_is_found_if_all_rows_have_it(tmp_path: Path) -> None:
+    rows = [["id", "texto"], *([str(n), text] for n, text in enumerate(SENTENCES))]
+    assert read(tmp_path / "a.csv", table(rows, "^"))[0] == SENTENCES
+    text = "C# ou Java\nPrefiro Java\nPrefiro C#, sim\nE eu Python\n"
+    assert read(tmp_path / "a.csv", f"frase\n{text}")[0] == text.splitlines()
+
+
+def test_a_list_of_sentences_has_no_header(tmp_path: Path) -> None:
+    text = "Bom dia, gente\nHoje, se der, eu passo aí\nAté, então\n"
+    assert read(tmp_path / "a.csv", text)[0] == text.splitlines()
+
+
+def test_one_broken_row_changes_no_quotes_of_the_others(tmp_path: Path) -> None:
+    text = 'id\ttexto\n1\t"Um.\nDois."\n2\t"Ele disse ""vem"""\n3\t"aspas" no começo\n4\tFim, já.\n'
+    expected = ["Um.\nDois.", 'Ele disse "vem"', '"aspas" no começo', "Fim, já."]
+    assert read(tmp_path / "a.tsv", text, text_column="texto")[0] == expected
+
+
 def test_a_separator_is_one_character(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--separator :: is not one character"):
         read(tmp_path / "a.csv", "a::b\n", separator="::")
@@ -284,6 +302,7 @@ def test_a_long_cell_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     for name, data in (
         ("a.json", json.dumps({"title": "Livro", "text": "\n".join(lines)})),
         ("a.json", json.dumps({"chapters": [{"verses": [{"text": line} for line in lines]}]})),
+        ("a.jsonl", json.dumps({"text": "\n".join(lines)})),
     ):
         found, _ = read(tmp_path / name, data)
         assert len(found) > 3
@@ -305,6 +324,8 @@ def test_a_long_cell_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
         ("<script>\nvar a = 1 < 2;\n</script>Sol.<!-- nada -->", "Sol."),
         ("Fila:\\nManhã cheia.", "Fila:\nManhã cheia."),
         ("Um\\r\\ndois\\\\ntrês", "Um\ndois\ntrês"),
+        ("Olá.\\tObrigado,\\tsim e\\/ou não", "Olá. Obrigado, sim e/ou não"),
+        ("$a \\times b$, \\texto",) * 2,
         ("Está em C:\\novo, em D:\\nada\\notas e em %TEMP%\\novo.",) * 2,
         ("Veja \\\\servidor\\novo\\pasta e $\\nabla f$.",) * 2,
         ('A gota d\\\'água, \\"disse\\".', 'A gota d\'água, "disse".'),
@@ -340,6 +361,11 @@ def test_prices_stay_and_formulas_go() -> None:
     assert markdown_paragraphs(prices) == [prices]
     formula = "Seja $n$ e $x_1 + 2$ ou $\\frac{a}{b}$."
     assert markdown_paragraphs(formula) == ["Seja n e ou ."]
+
+
+def test_what_sites_add_to_markdown() -> None:
+    added = "import Abas from '@theme/Abas'\n\nPão\n: feito de ==farinha==\n\nimport de Portugal"
+    assert markdown_paragraphs(added) == ["Pão", "feito de farinha", "import de Portugal"]
 
 
 def test_prose_between_rules_is_no_front_matter() -> None:

@@ -3,7 +3,14 @@
 import re
 
 from pipeline.corpus.gutenberg import remove_gutenberg
-from pipeline.corpus.hyphens import NO_SPELLING, Spelling, close_hyphens, join, read_spelling
+from pipeline.corpus.hyphens import (
+    HYPHENS,
+    NO_SPELLING,
+    Spelling,
+    close_hyphens,
+    join,
+    read_spelling,
+)
 from pipeline.corpus.layout import continued_lines, undo_double_spacing
 from pipeline.corpus.page_marks import remove_page_marks
 
@@ -48,7 +55,7 @@ def paragraphs(text: str) -> list[str]:
         clean_lines = [line.strip() for line in lines]  # three times as fast
     if not continued:
         return _close_hyphens([line for line in clean_lines if line])
-    cut = any(line[-1:] == "-" for line in lines)
+    cut = any(line.endswith(HYPHENS) for line in lines)
     spelling = read_spelling(lines) if cut else NO_SPELLING
     joined: list[list[str]] = []  # the lines of each paragraph
     for place, line in enumerate(clean_lines):

@@ -34,6 +34,7 @@ _ODD = re.compile(
 _LINE_BREAK = re.compile("[\n\x0b-\x0d\x1c-\x1e\x85\u2028\u2029]+")
 # A control sequence of a terminal (colours), or control characters in a row.
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f]+")
+_DOTLESS = re.compile("ı(?=[\u0300-\u0302])")  # LaTeX puts the accent on it
 _LETTERS = {ord(sign): unicodedata.normalize("NFKC", sign) for sign in "ﬀﬁﬂﬃﬄﬅﬆ"}
 # Soft hyphens, zero-width spaces, and marks of the direction of writing.
 _INVISIBLE = dict.fromkeys(
@@ -61,7 +62,7 @@ def clean(text: str) -> Cleaned:
     """Clean text with one paragraph a line; most text has nothing to clean."""
     text, mended, mojibake = _mend_lines(text)
     controls = 0
-    if mended or _ODD.search(text):
+    if mended or "ı" in text or _ODD.search(text):
         mended += sum(any(line.count(chr(code)) for code in _WINDOWS) for line in text.split("\n"))
         text, controls = _clean_characters(text)
     damaged = text.count("\N{REPLACEMENT CHARACTER}")
@@ -70,7 +71,8 @@ def clean(text: str) -> Cleaned:
 
 def _clean_characters(text: str) -> tuple[str, int]:
     """Return a text without odd characters, and how many runs of controls it had."""
-    text, controls = _CONTROLS.subn("", text.translate(_LETTERS | _INVISIBLE | _WINDOWS))
+    text = _DOTLESS.sub("i", text.translate(_LETTERS | _INVISIBLE | _WINDOWS))
+    text, controls = _CONTROLS.subn("", text)
     lines = (" ".join(line.split()) for line in _LINE_BREAK.split(text))
     return unicodedata.normalize("NFC", "\n".join(filter(None, lines))), controls
 

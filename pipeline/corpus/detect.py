@@ -168,6 +168,8 @@ def detect(path: Path) -> Format:
     """
     with open_bytes(path) as file:
         head = file.read(_HEAD)
+    if not head:
+        return PLAIN  # whatever its name says, it is empty
     marked = next((what for mark, what in _BINARY if head.startswith(mark)), "")
     if what := marked or sniff_document(head, path):
         return next((known for known in FORMATS if known.name == what), None) or _refuse(what)

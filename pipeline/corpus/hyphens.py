@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+# What stands at the end of a line that cuts a word. Readers of scanned pages write ¬.
+HYPHENS = ("-", "\N{HYPHEN}", "¬", "\N{SOFT HYPHEN}")
 _HYPHENATED = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 # Pronouns that follow a verb and a hyphen (disse-lhe), old spellings included, and what may follow
 # them inside a verb (dar-lhe-ia).
@@ -54,7 +56,7 @@ def read_spelling(lines: Iterable[str]) -> Spelling:
     number = hyphens = 0
     for line in lines:
         found = _HYPHENATED.findall(line.lower())
-        first, split = int(split), line.endswith("-")
+        first, split = int(split), line.endswith(HYPHENS)
         words.update(found[first : len(found) - split])
         number, hyphens = number + 1, hyphens + split
     for word in [word for word in words if "-" in word]:
@@ -68,8 +70,10 @@ def join(first: str, second: str, spelling: Spelling) -> tuple[str, str]:
     """Return two lines to concatenate; a hyphen stays only if it belongs to the word."""
     if first.endswith("\N{SOFT HYPHEN}"):
         return first[:-1], second
-    if not first.endswith("-"):
+    if not first.endswith(HYPHENS):
         return f"{first} ", second
+    if second[:1].isalpha() and first[-2:-1].isalpha():
+        first = f"{first[:-1]}-"
     if second.startswith("-"):  # Portuguese printers repeat the hyphen
         return first, second[1:]
     last = first.rpartition(" ")[2]

@@ -5,6 +5,7 @@ import itertools
 import statistics
 from collections.abc import Iterator, Sequence, Set
 
+from pipeline.corpus.hyphens import HYPHENS
 from pipeline.corpus.page_marks import MIN_INTERRUPTION_RATE, MIN_PAGES
 from pipeline.corpus.wrapping import (
     ITEM,
@@ -24,7 +25,7 @@ _MIN_PARAGRAPH = 80  # characters of an unwrapped line of prose
 def continued_lines(lines: Sequence[str]) -> Set[int]:
     """Return the indices of lines that continue the paragraph of the line, if any, before."""
     wrapping = find_wrapping(lines)
-    hyphens = (place for place, line in enumerate(lines[:-1]) if line[-1:] == "-")
+    hyphens = (place for place, line in enumerate(lines[:-1]) if line.endswith(HYPHENS))
     cut = {
         place + 1
         for place in hyphens

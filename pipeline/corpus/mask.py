@@ -63,7 +63,7 @@ _NUMBER = re.compile(
     r"|\b[a-z]{2}\d\d(?:[^\S\n\t]?\d{4}){3,}(?:[^\S\n\t]?\d{1,4})?(?!\d)"  # IBAN
     r"|(?<![\w#@])(?=(?:[a-z]*\d+[a-z]+){3})[a-z\d]{24,}\b"  # other keys
     r"|(?P<name>\b(?:cpf|cnpj|rg|nif|nib|tel|telefone|telemóvel|celular|cel|fone|whatsapp|zap)\b"
-    rf"[.:]?[^\S\n\t]?)\d(?:{_DOT}?\d){{6,}}",
+    rf"[.:]?[^\S\n\t]?)\d(?:(?:{_DOT}|/)?\d){{6,}}",
     re.IGNORECASE,
 )
 _NUMBER_HINT = re.compile(r"\d\d\d|\d[a-zA-Z]+\d")

@@ -26,6 +26,7 @@ from pipeline.corpus.encoding import (
 # Longer texts, in bytes, are read in pieces: cleaning one takes about ten times its size in
 # memory. The longest novels have half of this.
 MAX_PIECE = 8 * 2**20
+_MAX_LINE = 64 * 2**20
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     "": lambda path: path.open("rb"),
@@ -108,10 +109,10 @@ def open_lines(path: Path, section: Section | None = None) -> Iterator[tuple[IO[
 
 
 class _ShortLines(io.TextIOWrapper):
-    """Lines of which none is longer than a piece: a small packed file may hold one of gigabytes."""
+    """Lines of at most `_MAX_LINE` characters: a small packed file may hold one of gigabytes."""
 
     def __next__(self) -> str:  # type: ignore[override]
-        if line := self.readline(MAX_PIECE):
+        if line := self.readline(_MAX_LINE):
             return line
         raise StopIteration
 

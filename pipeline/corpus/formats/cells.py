@@ -37,6 +37,9 @@ _ANY_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _WRITTEN_BREAK = re.compile(
     r"(?:\\{1,4}r)?\\{1,4}n(?!(?:abla|eq|eg|u|ot|otin|i|mid|leq|geq|ew[a-z]+|ormalsize|oindent)\b)"
 )
+# Where a sentence ends or a capital follows: \times, \text and others are commands.
+_WRITTEN_TAB = re.compile(r"(?<=[.,;:!?)\"])\\{1,4}t|\\{1,4}t(?=[A-ZÀ-Ý\d])")
+_ESCAPED = re.compile(r"\\(['\"/])")
 _WORD = re.compile(r"\S+")
 _PATH = re.compile(r"(?<!\w)[A-Za-z]:\\|%\w{1,30}%\\")
 _OTHER_ESCAPE = re.compile(r"\\[^nrt\"'/\\]")
@@ -95,7 +98,8 @@ def _unescape(entity: re.Match[str]) -> str:
 
 
 def _break_lines(word: re.Match[str]) -> str:
-    """Break lines and restore quotes in a word, unless it is the path of a file."""
+    """Resolve what programs escape in a word, unless it is the path of a file."""
     if "\\" not in word[0] or _PATH.search(word[0]) or _OTHER_ESCAPE.search(word[0]):
         return word[0]
-    return _WRITTEN_BREAK.sub("\n", word[0]).replace("\\'", "'").replace('\\"', '"')
+    text = _WRITTEN_TAB.sub(" ", _WRITTEN_BREAK.sub("\n", word[0]))
+    return _ESCAPED.sub(r"\1", text)

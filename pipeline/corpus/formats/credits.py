@@ -10,14 +10,18 @@ _WORK = r"""(?:(?:re)?(?:legenda(?:s|dos?|das?|gem|gens|ção)?|legenders?|tradu
     |tradu(?:tor(?:a|es|as)?|zid[oa]s?)|sinc(?:ronia|ronismo|roniza\w*)?|resync\w*|sync\w*
     |revis(?:[ãa]o|ad[oa]s?|or(?:a|es|as)?|ões)|transcri(?:[çc][ãa]o|tas?|to)|ripad[oa]s?|rip
     |ripped|adapta(?:[çc][ãa]o|d[oa]s?)|ajust(?:e|es|ad[oa]s?)|corre[çc](?:[ãa]o|ões)
-    |corrigid[oa]s?|encod\w+|subtitl\w+|subs|captions?|captioning|captioned|translat\w+
+    |corrigid[oa]s?|remasteriz\w+|vers[ãa]o[ ]brasileira
+    |encod\w+|subtitl\w+|subs|captions?|captioning|captioned|translat\w+
     |corrected|timing|timed|transcrib\w+|transcript|closed|marcação|quality[ ]check))"""
 # What the work was, and who did it.
 _CREDIT = re.compile(
-    rf"""\W*(?P<work>{_WORK}(?:(?:\s+(?:e|and|original|final|geral)\s+|\s*[&/,+|]\s*|\s+){_WORK})*)
-        (?:\s+(?:em|para|in)\s+(?:o\s+)?portugu\w+(?:\s+(?:do\s+brasil|brasileiro|europeu))?)?
+    rf"""\W*(?:uma\s+)?
+        (?P<work>{_WORK}(?:(?:\s+(?:e|and|original|final|geral)\s+|\s*[&/,+|]\s*|\s+){_WORK})*)
+        (?P<language>\s+(?:em|para|in)\s+(?:o\s+)?portugu\w+
+        (?:\s+(?:d[eo]\s+(?:brasil|portugal)|brasileiro|europeu))?)?
         (?:\s+d[oa]\s+(?:inglês|francês|espanhol|italiano|alemão|japonês|coreano))?
-        (?P<by>\s*[:|]|\s+[-–—]|\s+(?:por|pel[oa]s?|by)\b(?:\s+(?:[ao]s?|the)\b)?:?|\s|$)
+        (?P<by>\s*[:|]|\s+[-–—]
+            |\s+(?:por|pel[oa]s?|by|da\s+equip[ea])\b(?:\s+(?:[ao]s?|the)\b)?:?|\s|$)
         \s*(?P<who>.*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -31,7 +35,11 @@ _ADVERTISEMENT = re.compile(
       |(?:seu|o\ teu)\ produto\ ou\ marca|membro\ vip|avalie\ esta\ legenda|melhores\ legendas""",
     re.IGNORECASE | re.VERBOSE,
 )
-_ADDRESS = re.compile(r"(?:[\w-]+: ?)?(?:https?://|www\.)\S+", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:[\w-]+: ?)?(?:https?://|www\.|[\w-]+\.(?:com|net|org|tv|br|pt)(?=[/.]|$))\S*",
+    re.IGNORECASE,
+)
+_PRESENTS = re.compile(r"\W*(?:equip[ea]|team|grupo|legenders)\b[^.!?:]*\bapresentam?\W*", re.I)
 
 
 def without_credits(lines: Sequence[str]) -> list[str]:
@@ -44,14 +52,14 @@ def without_credits(lines: Sequence[str]) -> list[str]:
 
 
 def _is_credit(line: str) -> bool:
-    if _ADDRESS.fullmatch(line):
+    if _ADDRESS.fullmatch(line) or _PRESENTS.fullmatch(line):
         return True
     found = _CREDIT.fullmatch(line)
     if not found:
         return False
     work, by, who = found["work"].lower(), found["by"].strip().lower(), found["who"]
-    if not who:  # "Tradução e legendagem"
-        return by in (":", "|") or len(work.split()) > 1
+    if not who:  # "Tradução e legendagem", "Legendas em português", "Traduzido por"
+        return bool(by or found["language"]) or len(work.split()) > 1
     if (not by and len(work.split()) < 2) or _SENTENCE_END.search(who):
         return False
     names = [word for word in who.split() if word.lower() not in _SMALL]

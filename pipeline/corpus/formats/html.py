@@ -58,7 +58,9 @@ _PARTS = re.compile(
     )(?:$|\s)""",
     re.VERBOSE | re.IGNORECASE,
 )
-_HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_HIDDEN = re.compile(
+    r"(?:display\s*:\s*none|visibility\s*:\s*hidden|mso-list\s*:\s*ignore)", re.IGNORECASE
+)
 # Notes, tables of contents and page numbers of e-books.
 _BOOK_PARTS = frozenset(
     {
@@ -99,8 +101,10 @@ _FRAGMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BLOCK_END = re.compile(r"</(?:p|div|h[1-6]|li|td|ul|ol|table|article|section)\s*>", re.IGNORECASE)
-_MARKDOWN = re.compile(r"^(?:#{1,6} |```|\s*[-*] |\[.*\]\(.*\))", re.MULTILINE)
+_MARKDOWN = re.compile(r"^(?:#{1,6} |```|\s*[-*] |\[.*\]\(.*\))|\*\*\w[^*\n]*\w\*\*", re.M)
 _OF_MAIL = re.compile(r"^(?:To|Received|Delivered-To|Message-ID):", re.MULTILINE | re.IGNORECASE)
+
+_TELEGRAM = '<div class="page_body chat_page">'
 
 # A page with fewer of its letters in links has no menus: it is text from its start to its end.
 _MAX_LINKED = 0.02
@@ -129,6 +133,8 @@ def read_html(path: Path, config: ReadingConfig) -> Texts:
     """Yield the main text of a web page."""
     with open_bytes(path) as file:
         html, name = decode_html(_read_page(file))
+    if _TELEGRAM in html:
+        raise ValueError("it is a chat that Telegram exported as HTML: export it as JSON")
     yield from in_documents(main_text(html), name)
 
 
@@ -183,6 +189,7 @@ def main_text(html: str) -> list[str]:
     Raises:
         ValueError: It has menus, and the library that tells them from the text is missing.
     """
+    html = html.replace("\0", "\x7f")  # which parsers keep, and `clean` counts
     passages = parse_html(html, HTML)
     letters = sum(len(passage.text) for passage in passages)
     linked = sum(passage.linked for passage in passages)

@@ -25,6 +25,8 @@ _OUTSIDE_STRINGS = re.compile(
 )
 # Python writes numbers that JSON does not have.
 _NO_NUMBER = re.compile(r'((?<!\\)":\s*)(?:NaN|-?Infinity)\b')
+# Controls that JSON does not allow in strings; `clean` removes and counts them.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LOOKED_AT = 1_000_000  # values
 _MANY_NAMES = 10_000  # of different values: they are no names
 _WINDOW = 20_000
@@ -110,7 +112,7 @@ def _documents(leaves: Iterator[Leaf], groups: _Groups, name: str, encoding: str
 
 
 class Utf8:
-    """The bytes of a text, for ijson, with null for what is no number."""
+    """The bytes of a text, for ijson, with null for what is no number, and controls escaped."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file, self._rest = file, ""
@@ -126,7 +128,8 @@ class Utf8:
             if cut or end:
                 text = text[:cut]
                 wrong = "NaN" in text or "Infinity" in text
-                return (_NO_NUMBER.sub(r"\1null", text) if wrong else text).encode()
+                text = _NO_NUMBER.sub(r"\1null", text) if wrong else text
+                return _CONTROL.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).encode()
         return b""
 
 

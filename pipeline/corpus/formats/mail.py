@@ -30,12 +30,14 @@ _HEADERS = set(
 )
 _REPLY = re.compile(r"\s*(?:re|res|fwd?|enc|rv|tr|aw|r)(?:\[\d+\])?\s*:", re.IGNORECASE)
 _LIST_NAME = re.compile(r"^\s*\[[^\]]*\]")
+_NOT_SHOWN = re.compile(r"display\s*:\s*none", re.IGNORECASE)  # an excerpt for lists of mail
 # Many messages that are not say that they are Latin-1.
 _GUESSED = re.compile(r"(?i)iso[-_]?8859[-_]?1$|latin[-_]?1$|us-ascii$|ascii$|utf-?8$|$")
 # Elements of HTML.
 _BLOCKS = frozenset("p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split())
 _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
-_HIDDEN = ("style", "script", "title")
+_HIDDEN = frozenset({"style", "script", "title"})
+_SELF_CLOSED = frozenset({"p", "td", "li"})  # by the next of them
 
 
 def looks_like_mail(head: str) -> bool:
@@ -179,20 +181,26 @@ class _PlainText:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        self._hidden = False
+        self._hidden, self._depth = "", 0  # the tag that hides what stands in it, and open ones
         self._quotes: list[bool] = []  # whether each open blockquote is a mail
 
     def start(self, name: str, attributes: Attributes) -> None:
-        if name in _HIDDEN:
-            self._hidden = True
+        if self._hidden and not (name == self._hidden and name in _SELF_CLOSED):
+            self._depth += name == self._hidden
+            return
+        hides = name in _HIDDEN or _NOT_SHOWN.search(attributes.get("style", ""))
+        self._hidden = name if hides and name not in ("br", "img", "hr", "meta", "body") else ""
+        self._depth = 1
         if name == "blockquote":
             marks = [attributes.get(key, "") for key in ("type", "class", "style", "id")]
             self._quotes.append(bool(re.search("cite|quote|border-left", " ".join(marks))))
         self._break(name)
 
     def end(self, name: str) -> None:
-        if name in _HIDDEN:
-            self._hidden = False
+        if self._hidden:
+            self._depth -= name == self._hidden
+            self._hidden = self._hidden if self._depth else ""
+            return
         if name == "blockquote" and self._quotes:
             self._quotes.pop()
         if name != "br":

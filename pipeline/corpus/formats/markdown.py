@@ -41,7 +41,10 @@ _REPLACED = (
     (r"\$\$(?:(?!\n[^\S\n]*\n)[^$])+\$\$", ""),
     (r"(?<![\w$\\])\$([A-Za-z])\$(?![\w$])", r"\1"),
     (rf"(?<![\w$\\])\$(?=\S)(?:{_FORMULA})(?<=\S)\$(?![\w$])", ""),
+    (r"^import\s[\w{}*, ]+\sfrom\s+['\"][^'\"\n]+['\"];?[^\S\n]*$", ""),  # Docusaurus
     (r"^[^\S\n>]*:{3,}.*$", "\n"),
+    (r"^:[^\S\n]+(?=\S)", "\n"),  # what a term means
+    (r"(?<![\w=])==(?=[^\s=])([^=\n]+)(?<=\S)==(?![\w=])", r"\1"),
     (r"^\[\^[^\[\]\s]{1,99}\]:", "\n"),  # the text of a footnote stays
     (r"\[\^[^\[\]\s]{1,99}\]", ""),
     (r"[^\S\n]?\[-?@\w[^\[\]\n]{0,300}\]", ""),  # citations
@@ -89,7 +92,7 @@ def looks_like_markdown(head: str) -> bool:
 
 def markdown_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings, list items and cells, without code, tags and pictures."""
-    text = plain_line_ends(text)
+    text = plain_line_ends(text).replace("\0", "\1")  # CommonMark makes U+FFFD of a NUL
     if front := _FRONT_MATTER.match(text[:_MAX_FRONT_MATTER]):
         text = text[front.end() :]
     text = _FENCED.sub("\n", text)

@@ -38,7 +38,20 @@ _LIST_FOOTER = re.compile(
     r"|(?:grupos?|groups)\.(?:google|yahoo)|yahoo! grup|google groups|grupo.{0,20}google",
     re.IGNORECASE,
 )
-_MAX_SIGNATURE = 12  # lines below a "--" that may also be a rule
+_MAX_SIGNATURE = 12  # lines below a "--" that may also be a rule, or below a closing
+_MAX_CONTACT = 80  # characters of them; longer ones are prose
+_CLOSING = re.compile(
+    r"""(?:atte?|atenciosamente|cordialmente|respeitosamente|saudações(?:\ \w+)?|grat[oa]
+      |obrigad[oa]|(?:com\ os\ )?(?:melhores\ |meus\ )?cumprimentos
+      |(?:um\ )?(?:grande\ )?abra[çc]os?)[.,;!]*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CONTACT = re.compile(
+    r"\b(?:tel|telefone|telem[óo]vel|celular|cel|fone|fax|ramal|e-?mail)\b *[.:]|www\.|https?:"
+    r"|\S@\S+\.\w|\d{4}-?\d{4}\b|\d{3} \d{3} \d{3}\b",
+    re.IGNORECASE,
+)
+_POSTSCRIPT = re.compile(r"p\.? ?s\b", re.IGNORECASE)
 _MOBILE = re.compile(
     r"""(?:(?:mensagem\ )?(?:enviad[oa]|escrit[oa]|sent)\ (?:d[aoe]|pel[ao]|via|com|a\ partir
           |atrav[ée]s|usando|from|with|using|by)\b.{0,30}\b(?:iphone|ipad|ipod|android
@@ -58,6 +71,17 @@ _PGP = re.compile(
     r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:\w+: .*\n)*"
     r"|-----BEGIN PGP (?!SIGNED)[A-Z ]+-----.*?(?:-----END PGP [A-Z ]+-----|\Z)",
     re.DOTALL,
+)
+# What newsletters say at their end, or their start.
+_NO_MORE = re.compile(
+    r"""\breceb(?:er?|eu|endo)\ (?:mais\ )?(?:[oa]s?|es[ts][ae]s?|noss[oa]s)
+        \ (?:e-?mails?|mensage[mn]s?|newsletters?|comunicações)\b
+        .*(?:cancel|descadastr|remov|clique|porque)
+      | \b(?:cancel[ae]r?|anular?)\ (?:a\ )?(?:sua\ )?(?:inscrição|subscrição|assinatura)\b
+        .*\b(?:aqui|clique)
+      | \b(?:clique|carregue)\ aqui\b.*\b(?:navegador|browser|cancelar|descadastrar)
+      | ^(?:ver|visualizar|abrir)\ (?:este\ e-?mail\ )?no\ (?:seu\ )?(?:navegador|browser)\W*$""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _DISCLAIMER = [
     re.compile(words, re.IGNORECASE)
@@ -79,7 +103,9 @@ def own_words(text: str) -> str:
 
 
 def is_disclaimer(paragraph: str) -> bool:
-    """Return whether a paragraph says that a message is confidential and not to be passed on."""
+    """Return whether a paragraph says that a message is confidential, or how to get no more."""
+    if _NO_MORE.search(paragraph) and len(paragraph) < _MAX_ATTRIBUTION:
+        return True
     return all(word.search(paragraph) for word in _DISCLAIMER)
 
 
@@ -144,6 +170,8 @@ def _without_signature(lines: list[str]) -> list[str]:
     for place, line in enumerate(lines):
         if line == "-- ":
             return lines[:place]
+        if _CLOSING.fullmatch(line.strip()) and (count := _contact_lines(lines[place + 1 :])):
+            return lines[:-count]
         if not _RULE.fullmatch(line.strip()) and line not in ("--", "—"):
             continue
         below = [other for other in lines[place + 1 :] if other.strip()]
@@ -151,3 +179,14 @@ def _without_signature(lines: list[str]) -> list[str]:
         if short or any(map(_LIST_FOOTER.search, below[:4])):
             return lines[:place]
     return lines
+
+
+def _contact_lines(lines: Sequence[str]) -> int:
+    """Return how many of the lines below a closing follow the name, if they tell how to write."""
+    filled = [place for place, line in enumerate(lines) if line.strip()]
+    if not 2 <= len(filled) <= _MAX_SIGNATURE:
+        return 0
+    below = [lines[place].strip() for place in filled[1:]]
+    if any(map(_POSTSCRIPT.match, below)) or not any(map(_CONTACT.search, below)):
+        return 0
+    return len(lines) - filled[1] if max(map(len, below)) < _MAX_CONTACT else 0

@@ -3,6 +3,7 @@
 import collections
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,9 @@ from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_lines
 
 _SEPARATORS = ("\t", ";", ",", "|")
+_UNUSUAL = ("^", "#", "~", "¦", "§", "\x01")  # of which nearly all rows must have as many
+_MIN_FIT = 0.9
+_DOUBLED = re.compile(r'(?:^|\t)"[^"\t\n]*""', re.MULTILINE)  # "Ele disse ""vem cá"""
 _NONE = "\x1f"  # the separator of a table of one column, which occurs in no text
 _NO_ROW = "is not a row of a table (its quotes are not closed, or not doubled)"
 
@@ -106,12 +110,15 @@ def _excel_separator(line: str) -> str:
 def find_dialect(lines: list[str], separator: str) -> _Dialect:
     """Return how a table is written; `separator` is "" if it is to be found."""
     best, most = _Dialect(_NONE), 0.0
-    for candidate in (separator,) if separator else _SEPARATORS:
+    unusual = [
+        sign for sign in _UNUSUAL if sum(sign in row for row in lines) > _MIN_FIT * len(lines)
+    ]
+    for candidate in (separator,) if separator else (*_SEPARATORS, *unusual):
         dialect = _Dialect(candidate)
         rows = list(_rows(lines, dialect))
         # Not the last, whose end may be missing.
         whole = rows[: max(len(rows) * 9 // 10, 50)]
-        if candidate == "\t" and any(row.problem or row.mended for row in whole):
+        if candidate == "\t" and _has_own_quotes(whole, lines):
             dialect = _Dialect("\t", quoted=False)  # tweets, with quotes of their own
             rows = list(_rows(lines, dialect))
         rows = rows[preamble(rows) :]
@@ -123,9 +130,18 @@ def find_dialect(lines: list[str], separator: str) -> _Dialect:
         if separator:
             return dialect
         score = fit / max(len(rows), 1) + len(names) / 1e6
+        if candidate in _UNUSUAL and score < _MIN_FIT:
+            continue
         if len(names) > 1 and score > most and not _is_prose(rows):
             best, most = dialect, score
     return best
+
+
+def _has_own_quotes(rows: Sequence[Row], lines: Sequence[str]) -> bool:
+    """Return whether quotes are part of tweets, rather than those of CSV but for broken rows."""
+    broken = sum(bool(row.problem) or row.mended for row in rows)
+    quoted = sum("\n" in cell for row in rows for cell in row.cells)
+    return broken > quoted + len(_DOUBLED.findall("".join(lines)))
 
 
 def _is_prose(rows: Sequence[Row]) -> bool:

@@ -49,8 +49,12 @@ _SPEAKER = re.compile(r"^\s*>{2,3}", re.MULTILINE)
 _BREAK = "\0"
 # Who speaks: in WebVTT's own way, and in the way of transcripts of meetings.
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_VOICED = re.compile(r"([^\x01]*)\x01 *")
-_NAMED = re.compile(r"([A-ZÀ-Ý][^:.,!?]{0,40}): +(?=\S)")
+_VOICED = re.compile(r"(?P<name>[^\x01]*)\x01 *")
+_NAMED = re.compile(r"(?P<name>[A-ZÀ-Ý][^:.,!?]{0,40}): +(?=\S)")
+# In those for the deaf; a sign, in capitals too, has no other letters.
+_SHOUTED = re.compile(
+    r"[-–—‐]?\s*(?P<name>[A-ZÀ-Ý][A-ZÀ-Ý\d .'-]{1,30}): *(?:$|(?=[^a-zà-ÿ]*[A-ZÀ-Ý]?[a-zà-ÿ]))"
+)
 _ELLIPSES = ("...", "…")
 _DASHES = ("-", "–", "—", "‐")
 _SENTENCE_END = sentence_end()
@@ -105,8 +109,10 @@ def subtitle_paragraphs(text: str, *, webvtt: bool = False) -> list[str]:
 def _timed_cues(lines: Sequence[str], *, webvtt: bool) -> list[_Cue]:
     """Return the cues below lines with times."""
     places = [place for place, line in enumerate(lines) if _TIMES.fullmatch(line)]
+    if not places and any(line.strip() for line in lines) and not webvtt:
+        raise ValueError("it has no times of subtitles: if it is plain text, end its name in .txt")
     cues = []
-    for place, after in zip(places, [*places[1:], len(lines)], strict=True):
+    for place, after in itertools.pairwise([*places, len(lines)]):
         shown = list(lines[place + 1 : after])
         if after < len(lines) and _names_next_cue(shown):
             shown.pop()
@@ -170,25 +176,26 @@ def _clean(lines: Sequence[str]) -> list[str]:
 
 def _without_names(cues: Sequence[_Cue]) -> list[_Cue]:
     """Return cues without the names of who speaks; another speaker begins a paragraph."""
-    names = [found[1] for cue in cues if (found := _NAMED.match(cue.lines[0]))]
+    names = [found["name"] for cue in cues if (found := _NAMED.match(cue.lines[0]))]
     meeting = len(names) > _NAMES * len(cues) and len(set(names)) <= len(names) / 2
     pattern = _NAMED if meeting else _VOICED
     last, kept = "", []
     for cue in cues:
         lines: list[str] = []
         for line in cue.lines:
-            found = pattern.match(line)
-            if found and found[1] != last:
-                last = found[1]
+            found = pattern.match(line) or _SHOUTED.match(line)
+            if found and found["name"] != last:
+                last = found["name"]
                 lines.append("")
-            lines.append(line[found.end() :] if found else line)
+            said = line[: found.start("name")] + line[found.end() :] if found else line
+            lines += [said] if said or not line else []  # the name may stand alone
         kept.append(cue._replace(lines=lines))
     return kept
 
 
 def _unroll(cues: Sequence[_Cue]) -> list[_Cue]:
     """Return cues without what the cue before showed already, as rolling captions do."""
-    repeated = [0, *itertools.starmap(_count_repeated, itertools.pairwise(cues))]
+    repeated = [0, *itertools.starmap(_count_repeated, itertools.pairwise(cues))][: len(cues)]
     rolling = sum(map(bool, repeated)) > _ROLLING * len(cues)
     found = []
     for number, (cue, count) in enumerate(zip(cues, repeated, strict=True)):
@@ -246,7 +253,8 @@ def _join(cues: Sequence[_Cue]) -> list[str]:
 def _ends(paragraph: Sequence[str], line: str, pause: float, punctuated: bool) -> bool:
     """Return whether a paragraph ends before the first line of the next cue."""
     if _SENTENCE_END.search(paragraph[-1]):
-        return pause >= _PAUSE or paragraph[0].startswith(_DASHES)
+        title = line.isupper() and len(line) > 3 and not _SENTENCE_END.search(line)
+        return title or pause >= _PAUSE or paragraph[0].startswith(_DASHES)
     if paragraph[-1].isupper() and not line.isupper():  # MANHÃ SEGUINTE
         return True
     return pause >= _LONG_PAUSE and not (punctuated and line[0].islower())

@@ -13,7 +13,7 @@ from pipeline.corpus.formats.cells import cell_texts
 from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
 from pipeline.corpus.formats.texts import Note, SkippedRows, Texts
 
-_SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$", re.DOTALL)
+_SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$|\w, \w", re.DOTALL)
 _MAX_PREAMBLE = 10  # rows
 _NAME_WORDS = 4  # the name of a column has no more
 

@@ -59,7 +59,8 @@ _SOMETHING = (
 )
 _LEFT_OUT = "(?:não (?:revelad|incluíd)[oa]|ocultad[oa]|ocult[oa]|omitid[oa]|omitted)"
 _ATTACHED = (
-    "(?:(?:arquivo|ficheiro) anexado|anexado|anexo|(?:file )?attached|archivo adjunto|adjunto)"
+    "(?:(?:arquivo|ficheiro) anexado|anexado|(?:em )?anexo|(?:file )?attached|archivo adjunto"
+    "|adjunto)"
 )
 # Parts of a message that the phone wrote in the place of something else.
 _PLACEHOLDER = _any(
@@ -82,7 +83,7 @@ _SPAN = r"\d+ ?(?:h|min|m|s|seg|sec|hr)\b.{0,20}"
 _MACHINE = _any(
     r"null",
     r"(?:(?:esta|essa) )?mensagem (?:foi )?(?:apagada|eliminada)(?: p(?:or|elo) (?:um )?admin.*)?",
-    r"(?:você )?(?:apagou|eliminou) (?:esta|essa) mensagem",
+    r"(?:você )?(?:apagou|eliminou|apagaste|eliminaste) (?:esta|essa) mensagem",
     r"this message was deleted(?: by admin .*)?|you deleted this message",
     r"se eliminó este mensaje|eliminaste este mensaje",
     rf"(?:{_CALL} (?:perdida|não atendida|recusada)|missed {_CALL})(?: (?:às|at) {_TIME})?",
@@ -166,12 +167,12 @@ def _messages(lines: Iterable[str]) -> Iterator[Message]:
         # have its form.
         if start and (start.speaker or start.form == (form or start.form)):
             if speaker:
-                yield Message(speaker, _said(speaker, "\n".join(said)))
+                yield Message(speaker, _said(speaker, "\n".join(said), form))
             form, speaker, said = form or start.form, start.speaker, [start.text]
         elif speaker:
             said.append(line.strip("\r\n"))
     if speaker:
-        yield Message(speaker, _said(speaker, "\n".join(said)))
+        yield Message(speaker, _said(speaker, "\n".join(said), form))
 
 
 def _start(line: str) -> _Line | None:
@@ -190,12 +191,14 @@ def _start(line: str) -> _Line | None:
     return _Line(form, visible(named["name"]).strip(), rest[named.end() :])
 
 
-def _said(speaker: str, text: str) -> str:
-    """Return what a person wrote of a message, "" if nothing."""
+def _said(speaker: str, text: str, form: str) -> str:
+    """Return what a person wrote of a message, "" if nothing; `form` is that of its stamp."""
     text = unicodedata.normalize("NFC", text)
     shown = visible(text).strip()
     told = re.match(_VERB, shown.removeprefix(f"{speaker} ")) if shown.startswith(speaker) else None
     if told or _EVENT.match(text) or _MACHINE.fullmatch(shown):
         return ""
     text = _PLACEHOLDER.sub("", text)
+    if form.startswith("[") and text.startswith("\u200e"):  # so an iPhone marks its own words
+        return ""
     return "" if _MACHINE.fullmatch(visible(text).strip()) else _EMPHASIS.sub(r"\2", text)

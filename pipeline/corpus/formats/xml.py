@@ -12,6 +12,10 @@ Found = TypeVar("Found")
 
 _CHUNK = 2**16
 _REFERENCE = re.compile(r"[&%]\w")
+# Controls, which no XML may hold, become one that it may: `clean` removes and counts it.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ALLOWED = "\x7f"
+_BYTES = bytes(ord(_CONTROLS.sub(_ALLOWED, chr(code))) for code in range(256))
 # Many a hand wrote "Silva & Filhos" into XML.
 _BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
 
@@ -93,7 +97,7 @@ def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) 
         while chunk:
             if isinstance(chunk, str) and "&" in chunk and "<![CDATA[" not in chunk:
                 chunk = _BARE_AMPERSAND.sub("&amp;", chunk)
-            parser.Parse(chunk)
+            parser.Parse(_without_controls(chunk))
             yield
             chunk = file.read(_CHUNK)
         parser.Parse(b"", not section)
@@ -104,6 +108,13 @@ def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) 
 
 def _local(name: str) -> str:
     return name.rpartition(":")[2]
+
+
+def _without_controls(chunk: str | bytes) -> str | bytes:
+    """Return a part of a file (bytes are UTF-8) that an XML parser takes."""
+    if isinstance(chunk, bytes):
+        return chunk.translate(_BYTES)
+    return _CONTROLS.sub(_ALLOWED, chunk)
 
 
 def _refuse_nesting(name: str, _: bool, value: str | None, *others: Any) -> None:
