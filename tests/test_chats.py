@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.detect import detect
-from pipeline.corpus.formats import whatsapp
+from pipeline.corpus.formats import archives, whatsapp
 from pipeline.corpus.formats.chats import Message, read_messages
 from pipeline.corpus.formats.telegram import looks_like_telegram
 from pipeline.corpus.formats.texts import Note, Text
@@ -235,8 +235,8 @@ def test_zip_without_a_chat_that_can_be_read(
     assert first.text.startswith("frase 0\nfrase 1\n")
     with pytest.raises(ValueError, match=r"it is a damaged .zip file \("):
         next(found)
-    monkeypatch.setattr(whatsapp, "_MAX_CHAT", 1000)
-    with pytest.raises(ValueError, match="its chat has more than"):
+    monkeypatch.setattr(archives, "MAX_MEMBER", 1000)
+    with pytest.raises(ValueError, match=r"its _chat.txt unpacks to .* bytes"):
         read(path, path.read_bytes())
 
 

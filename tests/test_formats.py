@@ -35,6 +35,15 @@ def test_a_file_of_each_kind(expected: Path) -> None:
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.stem)
+def test_lines_may_end_as_in_windows(expected: Path, tmp_path: Path) -> None:
+    data = expected.with_suffix("").read_bytes()
+    path = tmp_path / expected.stem
+    if b"\0" not in data and b"\r" not in data and not data.startswith(b"%PDF"):
+        path.write_bytes(data.replace(b"\n", b"\r\n"))
+        assert as_read(path) == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.stem)
 def test_a_nul_loses_one_character(expected: Path, tmp_path: Path) -> None:
     path = expected.with_suffix("")
     data, text = path.read_bytes(), expected.read_text(encoding="utf-8")

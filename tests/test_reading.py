@@ -370,6 +370,12 @@ def test_a_line_without_end_costs_no_memory(
     assert peak < 6 * opening.MAX_PIECE
 
 
+def test_half_an_emoji_costs_no_notebook(tmp_path: Path) -> None:
+    cell = {"cell_type": "markdown", "source": "Ela riu \ud83d e ele riu \ud83d\ude02 também."}
+    data = json.dumps({"cells": [cell]}).encode()
+    assert texts(tmp_path / "a.ipynb", data) == ["Ela riu \ufffd e ele riu \U0001f602 também."]
+
+
 # What cannot be read
 
 
@@ -384,6 +390,11 @@ def test_a_line_without_end_costs_no_memory(
         ("a.parquet", parquet(text=["Um."] * 50)[:-20], r"it is not a Parquet file \("),
         ("a.parquet", parquet(text=[1, 2]), "its column 'text' does not hold text"),
         ("a.conllu", b"Ele\tele\n", "it has no words in numbered rows"),
+        (
+            "a.ipynb",
+            b'{"cell_type": 1, "cells": ' + 9999 * b"[",
+            "it holds parts in parts in parts",
+        ),
     ],
 )
 def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, clause: str) -> None:
@@ -391,6 +402,22 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, data: bytes, cl
         read(tmp_path / name, data)
     assert not isinstance(error.value, InputError)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "---\n" + 99 * "\n",
+        99 * "<!-- nota -->\n",
+        99 * "% ",
+        9999 * "* termo: outro\n",
+        99_999 * "a",
+    ],
+)
+def test_odd_beginnings_cost_no_time(tmp_path: Path, head: str) -> None:
+    """A pattern that tries all ways to divide them would not end."""
+    for name in ("a.txt", "a.md"):
+        assert read(tmp_path / name, f"{head}Ela contou uma história\n".encode())
 
 
 def test_a_missing_file_is_an_error_of_the_disk(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from pipeline import InputError
 from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig, Section
 from pipeline.corpus.formats.cells import clean_cell, row_paragraphs
-from pipeline.corpus.formats.json import looks_like_json, looks_like_json_lines
+from pipeline.corpus.formats.json import looks_like_json
+from pipeline.corpus.formats.json_lines import looks_like_json_lines
 from pipeline.corpus.formats.markdown import looks_like_markdown, markdown_paragraphs
 from pipeline.corpus.formats.notebooks import looks_like_notebook
 from pipeline.corpus.formats.separated import looks_like_table

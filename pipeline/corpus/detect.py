@@ -12,12 +12,8 @@ from pipeline.corpus.formats.archives import sniff_document
 from pipeline.corpus.formats.conllu import looks_like_conllu, read_conllu
 from pipeline.corpus.formats.epub import read_epub
 from pipeline.corpus.formats.html import looks_like_html, looks_like_mhtml, read_html, read_mhtml
-from pipeline.corpus.formats.json import (
-    looks_like_json,
-    looks_like_json_lines,
-    read_json,
-    read_json_lines,
-)
+from pipeline.corpus.formats.json import looks_like_json, read_json
+from pipeline.corpus.formats.json_lines import looks_like_json_lines, read_json_lines
 from pipeline.corpus.formats.latex import looks_like_latex, read_latex
 from pipeline.corpus.formats.mail import looks_like_mail, read_mail
 from pipeline.corpus.formats.markdown import looks_like_markdown, read_markdown
@@ -51,7 +47,7 @@ from pipeline.corpus.formats.wiki import (
     read_wikitext,
 )
 from pipeline.corpus.formats.wikitext import looks_like_wikitext
-from pipeline.corpus.opening import open_bytes, suffixes
+from pipeline.corpus.opening import open_bytes, plain_line_ends, suffixes
 
 _HEAD = 2**16  # bytes that are looked at
 
@@ -211,5 +207,5 @@ def _refuse(what: str) -> NoReturn:
 
 def _decode_head(head: bytes) -> str:
     """Decode the start of a text, whose last character may be cut."""
-    text = head.decode(wide_encoding(head) or "utf-8", errors="replace").removeprefix("\ufeff")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = head.decode(wide_encoding(head) or "utf-8", errors="replace")
+    return plain_line_ends(text.removeprefix("\ufeff"))

@@ -70,7 +70,7 @@ def decode(data: bytes) -> tuple[str, str]:
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
-            lines = [_join_surrogates(line) for line in data.splitlines(keepends=True)]
+            lines = [_mend_emoji(line) for line in data.splitlines(keepends=True)]
             encoding = _encoding_of(lines, encoding)
             text = "".join(decode_line(line, encoding) for line in lines).removeprefix("\ufeff")
     return unicodedata.normalize("NFC", text), encoding
@@ -78,7 +78,7 @@ def decode(data: bytes) -> tuple[str, str]:
 
 def decode_line(line: bytes, encoding: str) -> str:
     """Decode a line of a text that is in this encoding, as `decode` names it."""
-    line = _join_surrogates(line)
+    line = _mend_emoji(line)
     names = encoding.split("+")
     old = next((name for name in names if name in OLD_ENCODINGS), None)
     if not old or is_utf8(line) or _is_damaged(line, mixed=len(names) > 1):
@@ -104,11 +104,15 @@ def is_utf8(line: bytes) -> bool:
     return True
 
 
-def _join_surrogates(line: bytes) -> bytes:
-    def join(pair: re.Match[bytes]) -> bytes:
-        return pair[0].decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass")
+def join_surrogates(text: str) -> str:
+    """Return a text with one character for the two halves of an emoji, U+FFFD for a half alone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    return _SURROGATES.sub(lambda pair: join(pair).decode("utf-16").encode(), line)
+
+def _mend_emoji(line: bytes) -> bytes:
+    return _SURROGATES.sub(
+        lambda pair: join_surrogates(pair[0].decode("utf-8", "surrogatepass")).encode(), line
+    )
 
 
 def _is_damaged(line: bytes, *, mixed: bool) -> bool:

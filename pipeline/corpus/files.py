@@ -1,4 +1,4 @@
-"""Find the files of a corpus; their names say what format they have."""
+"""Find the files of a corpus; in a folder, by the ends of their names."""
 
 import glob
 import itertools

@@ -29,7 +29,8 @@ _PREFIXES = frozenset(
     "guarda porta pós pré pró vice recém além aquém grã grão quebra beija bem".split()
 )
 _INSIDE_COMPOUNDS = frozenset("de do da dos das em a à e o".split())  # lua-de-mel
-_SPACED = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)- ([^\W\d_]+(?:-[^\W\d_]+)*)")
+_PARTS = r"[^\W\d_]++(?:-[^\W\d_]++)*+"
+_SPACED = re.compile(rf"(?<![^\W\d_])(?<![^\W\d_]-)({_PARTS})- ({_PARTS})")
 # After a hyphen and a space these are words of their own: "micro- e macroeconomia".
 _WORDS_ALONE = frozenset("o a os as no na nos nas e ou mas la to ta".split())
 # Occurrences in a billion words of text; wordfreq also has halves of words that were cut.
@@ -143,7 +144,7 @@ def _is_clitic(head: str, tail: str) -> bool:
         return bool(_BEFORE_L.search(before))
     if after in ("no", "na", "nas"):
         return bool(_BEFORE_N.search(before))
-    return bool(_VERB.search(before))
+    return bool(_VERB.match(before))
 
 
 def _frequency(word: str) -> float:

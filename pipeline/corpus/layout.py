@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence, Set
 
 from pipeline.corpus.hyphens import HYPHENS
+from pipeline.corpus.page_marks import MIN_INTERRUPTION_RATE, MIN_PAGES
 from pipeline.corpus.wrapping import (
     ITEM,
     PARAGRAPH_END,
@@ -16,9 +17,6 @@ from pipeline.corpus.wrapping import (
     opens_in_lower_case,
 )
 
-# Of a page break among unwrapped lines, as of a page mark.
-_MIN_PAGES = 3
-_MIN_INTERRUPTION_RATE = 0.2
 _DASHES = ("—", "–", "-")
 _MIN_SHARE = 0.8  # a width that explains fewer lines may be chance
 _MIN_PARAGRAPH = 80  # characters of an unwrapped line of prose
@@ -66,7 +64,7 @@ def _across_gaps(lines: Sequence[str], wrapping: Wrapping | None) -> Set[int]:
     usual = gaps.most_common(1)[0][0] if gaps else 0
     found = set[int]()
     for size, places in cut.items():
-        many = max(_MIN_PAGES, _MIN_INTERRUPTION_RATE * gaps[size])
+        many = max(MIN_PAGES, MIN_INTERRUPTION_RATE * gaps[size])
         if wrapping is None:
             long = [after for before, after in places if len(lines[before]) >= _MIN_PARAGRAPH]
             found.update(long if size > max(usual, 1) and len(long) >= many else ())

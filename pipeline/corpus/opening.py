@@ -5,6 +5,8 @@ import contextlib
 import gzip
 import io
 import lzma
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +27,6 @@ from pipeline.corpus.encoding import (
 # memory. The longest novels have half of this.
 MAX_PIECE = 8 * 2**20
 _MAX_LINE = 64 * 2**20
-
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     "": lambda path: path.open("rb"),
@@ -50,6 +51,19 @@ def open_bytes(path: Path, section: Section | None = None) -> Any:
     if section:
         return io.BufferedReader(_Window(path, section))
     return _OPENERS[suffixes(path)[1]](path)
+
+
+@contextlib.contextmanager
+def open_seekable(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading in any order; a compressed one is unpacked into a temporary file."""
+    with open_bytes(path) as file:
+        if not suffixes(path)[1]:
+            yield file
+            return
+        with tempfile.TemporaryFile() as unpacked:
+            shutil.copyfileobj(file, unpacked)
+            unpacked.seek(0)
+            yield unpacked
 
 
 class _Window(io.RawIOBase):
@@ -124,6 +138,19 @@ class _Lines(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def read_pieces(path: Path, section: Section | None = None) -> Iterator[tuple[str, str]]:
+    """Yield a text in pieces, each with its encoding, of at most about `MAX_PIECE`."""
+    with open_bytes(path, section) as file:
+        for data in pieces(file):
+            text, encoding = decode(data)
+            yield plain_line_ends(text), encoding
+
+
+def plain_line_ends(text: str) -> str:
+    r"""Return a text whose lines all end in "\n"."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -13,13 +13,13 @@ from pipeline.corpus.wrapping import MIN_WIDTH, PARAGRAPH_END, opens_in_lower_ca
 _MAX_MARK = MIN_WIDTH - 1
 _MAX_MARKS_AT_BREAK = 6
 _MIN_INTERRUPTIONS = 2
-_MIN_INTERRUPTION_RATE = 0.2
+MIN_INTERRUPTION_RATE = 0.2
 # Characters from one mark to the next of its kind: a page may be nearly empty, but most are not.
 # Pages with a picture have no number.
 _MIN_PAGE = 100
 _MIN_MEDIAN_PAGE = 500
 _MAX_NUMBER_STEP = 10
-_MIN_PAGES = 3
+MIN_PAGES = 3
 _PAGE_NUMBER = re.compile(r"(?<!\d)(\d{1,4})\W*$|^\W*(\d{1,4})(?!\d)")
 _SAYS_PAGE = re.compile(
     r"\W*(?:pg|p[áa]g|p[áa]gina|page)\b\W*#(?:\s*(?:de|of|/)\s*#)?\W*", re.IGNORECASE
@@ -78,7 +78,7 @@ def _find_prose(lines: Sequence[str], filled: Sequence[int]) -> Set[int]:
     return long - {
         place
         for place, kind in kinds.items()
-        if counts[kind] >= _MIN_PAGES
+        if counts[kind] >= MIN_PAGES
         and len(kind) < _MAX_HEAD
         and not kind[:1].islower()
         and kind != kind.lower()
@@ -151,8 +151,8 @@ def _find_marks(
             interruptions = sum(place in interrupting for place in chain)
             pages = sorted(offsets[b] - offsets[a] for a, b in itertools.pairwise(chain))
             if (_SAYS_PAGE.fullmatch(kind) and pages) or (
-                len(chain) >= _MIN_PAGES
-                and interruptions >= max(_MIN_INTERRUPTIONS, _MIN_INTERRUPTION_RATE * len(chain))
+                len(chain) >= MIN_PAGES
+                and interruptions >= max(_MIN_INTERRUPTIONS, MIN_INTERRUPTION_RATE * len(chain))
                 and pages[len(pages) // 2] >= _MIN_MEDIAN_PAGE
             ):
                 # Running heads repeat the title, which stays at its first place.

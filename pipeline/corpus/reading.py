@@ -78,6 +78,8 @@ def read_file(path: Path, source: str, config: ReadingConfig) -> Iterator[Docume
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk, not of the file
         raise ValueError(f"its compression is damaged ({error})") from error
+    except RecursionError as error:
+        raise ValueError("it holds parts in parts in parts, too deep to read") from error
 
 
 def read_rows(

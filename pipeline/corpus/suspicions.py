@@ -25,7 +25,7 @@ _Z = 1.96  # of a 95 % interval
 # What no person writes in prose: times of subtitles, tags, entities, fields, tagged words.
 _MACHINE = re.compile(
     r"-->|^\W{0,3}\d{1,2}[:/]\d{2}[:/]\d{2}|</?[a-z]+[^>]{0,99}>|&[a-z]{2,6};|\{\{|\]\]|\\[a-z]+\{"
-    r"|=[0-9A-F]{2}=|^\W*\"\w+\": |(?:[^\W_]+_[A-Z]+\s+){3}",
+    r"|=[0-9A-F]{2}=|^\W*\"\w+\": |(?<![^\W_])(?:[^\W_]+_[A-Z]+\s+){3}",
     re.MULTILINE,
 )
 _MIN_MARKED = 0.05  # share of the paragraphs

@@ -2,21 +2,18 @@
 
 import contextlib
 import re
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NoReturn
 
-from pipeline.corpus.opening import open_bytes, suffixes
+from pipeline.corpus.opening import open_bytes, open_seekable
 
 MAX_MEMBER = 256 * 2**20  # bytes, unpacked
 # A zip bomb is packed tighter than any text: markup that repeats itself reaches 1 to 50.
 _MAX_RATIO = 200
 _ALWAYS_FINE = 4 * 2**20  # bytes, unpacked
-_CHUNK = 2**16
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAIN_PART = re.compile(rb'<Relationship\b[^>]*?/officeDocument"[^>]*>')
@@ -39,19 +36,6 @@ _BY_NAME = {
 }
 
 
-@contextlib.contextmanager
-def open_seekable(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading in any order; a compressed one is unpacked into a temporary file."""
-    with open_bytes(path) as file:
-        if not suffixes(path)[1]:
-            yield file
-            return
-        with tempfile.TemporaryFile() as unpacked:
-            shutil.copyfileobj(file, unpacked)
-            unpacked.seek(0)
-            yield unpacked
-
-
 class Archive:
     """A zip archive whose members are read within limits."""
 
@@ -60,10 +44,11 @@ class Archive:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
             _damaged(error)
-        self.names = frozenset(self._zip.namelist())
+        self.names = self._zip.namelist()
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield the bytes of a member, part by part.
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a member for reading.
 
         Raises:
             ValueError: It is missing, damaged, encrypted or a zip bomb.
@@ -78,14 +63,14 @@ class Archive:
             raise ValueError(f"its {name} unpacks to {size:,} bytes, which no text has")
         try:
             with self._zip.open(info) as member:
-                while data := member.read(_CHUNK):
-                    yield data
+                yield member
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
             _damaged(error)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member."""
-        return b"".join(self.chunks(name))
+        with self.open(name) as member:
+            return member.read()
 
     def kind(self) -> str:
         """Return the name of its format, or what it is."""

@@ -47,7 +47,7 @@ def read_messages(
             if message is None or size > opening.MAX_PIECE:
                 yield Text(_of_speakers(found, counts, config.speaker), encoding)
                 found, size = [], 0
-    except (ValueError, EOFError, OSError):  # damaged, but not from its start
+    except ValueError:  # damaged, but not from its start
         yield Text(_of_speakers(found, counts, config.speaker), encoding)
         raise
     yield Text(_of_speakers(found, counts, config.speaker), encoding)

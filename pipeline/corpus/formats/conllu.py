@@ -2,13 +2,11 @@
 
 import itertools
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO
 
-from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.joining import (
     GLUE,
@@ -17,7 +15,7 @@ from pipeline.corpus.formats.joining import (
     join_tokens,
     plain_words,
 )
-from pipeline.corpus.formats.texts import Text, Texts
+from pipeline.corpus.formats.texts import Texts, in_documents
 from pipeline.corpus.opening import open_lines
 
 _COMMENT = re.compile(r"#\s*(newdoc|newpar|text(?=\s*=))\b\s*=?\s*(.*)")
@@ -43,28 +41,28 @@ def read_conllu(path: Path, config: ReadingConfig) -> Texts:
 
     A sentence is its `# text`, or else its words and marks joined.
     """
-    found: list[str] = []
-    size, in_paragraph, opens, has_text = 0, False, True, False
     with open_lines(path) as (file, encoding):
-        for what, value in _parts(file):
-            full = size > opening.MAX_PIECE and (what == "newpar" or not in_paragraph)
-            if what == "newdoc" or full:
-                yield Text(found, encoding)
-                found, size = [], 0
-            if what != "text":
-                in_paragraph, opens = what == "newpar", True
-                continue
+        yield from in_documents(_paragraphs(file), encoding)
+
+
+def _paragraphs(lines: IO[str]) -> Iterator[str | None]:
+    """Yield paragraphs, and None at the end of a document."""
+    sentences: list[str] = []
+    in_paragraph = has_text = False
+    for what, value in _parts(lines):
+        if what == "text":
             has_text = True
-            sentence = unicodedata.normalize("NFC", " ".join(value.split()))
-            if in_paragraph and not opens:
-                found[-1] = f"{found[-1]} {sentence}"
-            elif sentence:
-                found.append(sentence)
-                opens = False
-            size += len(sentence)
-        if not has_text:
-            raise ValueError("it has no words in numbered rows")
-        yield Text(found, encoding)
+            sentences += filter(None, [" ".join(value.split())])
+        else:
+            in_paragraph = what == "newpar"
+        if what != "text" or not in_paragraph:
+            yield " ".join(sentences)
+            sentences = []
+        if what == "newdoc":
+            yield None
+    if not has_text:
+        raise ValueError("it has no words in numbered rows")
+    yield " ".join(sentences)
 
 
 def _parts(lines: IO[str]) -> Iterator[tuple[str, str]]:

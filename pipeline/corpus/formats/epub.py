@@ -9,10 +9,11 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.archives import Archive, open_seekable
+from pipeline.corpus.formats.archives import Archive
 from pipeline.corpus.formats.html import HTML, decode_html, in_paragraphs
 from pipeline.corpus.formats.markup import Passage, parse_html
 from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.opening import open_seekable
 
 # What books encrypt without a lock: their fonts.
 _FONT_METHODS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
@@ -25,7 +26,6 @@ class _Item(NamedTuple):
     """A file of a book."""
 
     name: str  # in the archive
-    id: str
     properties: str
 
 
@@ -59,7 +59,6 @@ def _spine(archive: Archive) -> list[_Item]:
     items = {
         item.get("id", ""): _Item(
             posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))),
-            item.get("id", ""),
             item.get("properties", ""),
         )
         for item in _elements(archive, package, "item")

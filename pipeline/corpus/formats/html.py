@@ -2,7 +2,6 @@
 
 import codecs
 import email
-import email.policy
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -94,11 +93,11 @@ HTML = Markup(
 )
 
 _START = re.compile(
-    r"\s*(?:<\?xml\b[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    r"\s*(?><\?xml\b[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _FRAGMENT = re.compile(
-    r"\s*(?:<!--.*?-->\s*)*<(?:p|div|h[1-6]|ul|ol|table|article|section|blockquote|main|span|br)\b",
+    r"\s*(?><!--.*?-->\s*)*<(?:p|div|h[1-6]|ul|ol|table|article|section|blockquote|main|span|br)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _BLOCK_END = re.compile(r"</(?:p|div|h[1-6]|li|td|ul|ol|table|article|section)\s*>", re.IGNORECASE)
@@ -142,7 +141,7 @@ def read_html(path: Path, config: ReadingConfig) -> Texts:
 def read_mhtml(path: Path, config: ReadingConfig) -> Texts:
     """Yield the main text of a page that was saved with its pictures."""
     with open_bytes(path) as file:
-        message = email.message_from_bytes(_read_page(file), policy=email.policy.default)
+        message = email.message_from_bytes(_read_page(file))
     for part in message.walk():
         if part.get_content_type() in ("text/html", "application/xhtml+xml"):
             data = part.get_payload(decode=True)

@@ -11,7 +11,8 @@ GLUE = "\x01"  # between two tokens: no space stands there
 
 # Marks of the Penn Treebank, and of VISL ("$,").
 _OTHER_MARKS = {"``": "“", "''": "”", "-LRB-": "(", "-RRB-": ")"}
-_OTHER_MARKS |= {"$" + mark: mark for mark in ".,;:!?()\"'-–—/«»"}
+VISL_MARKS = {"$" + mark: mark for mark in ".,;:!?()\"'-–—/«»"}
+_OTHER_MARKS |= VISL_MARKS
 _CLOSES = frozenset([*",;:!?.…)]}»”%", "..", "..."])
 _OPENS = frozenset("([{«“„")
 _MARK = re.compile(r"(?<!\S)(?:[]),;:!?.…}»”([{«“„\"']|\.{2,3}|(?<=\d )%)(?!\S)")

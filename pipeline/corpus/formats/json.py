@@ -1,7 +1,6 @@
-"""JSON, and JSON lines."""
+"""JSON."""
 
 import functools
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ import ijson
 
 from pipeline import InputError
 from pipeline.corpus import opening
-from pipeline.corpus.config import ReadingConfig, Section
+from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
 from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
+from pipeline.corpus.formats.json_lines import looks_like_json_lines
 from pipeline.corpus.formats.texts import SkippedRows, Texts
 from pipeline.corpus.opening import open_lines
 
@@ -38,59 +38,6 @@ _ID = re.compile(r"\d+|(?=.*\d)[\w:.-]{8,}")
 
 Step = str | int
 Leaf = tuple[tuple[Step, ...], Any]  # where a value is (keys, and places in lists), and the value
-
-
-# JSON lines
-
-
-def read_json_lines(path: Path, config: ReadingConfig) -> Texts:
-    """Yield the text of each line; lines that are no JSON object are skipped."""
-    first: list[tables.Row] = []
-    if config.section and config.section.start:  # the column is that of the whole file
-        with open_lines(path, Section(0, opening.MAX_PIECE)) as (file, _):
-            first = tables.take_sample(_rows(file), tables.row_size)
-    with open_lines(path, config.section) as (file, encoding):
-        yield from tables.read_values(path, _rows(file), config, encoding, first=first)
-
-
-def looks_like_json_lines(head: str) -> bool:
-    """Return whether most lines are JSON objects."""
-    lines = [line for line in head.split("\n") if line.strip()]
-    if len(lines) > 1 and not head.endswith("\n"):
-        del lines[-1]  # it may be cut
-    objects = [value for line in lines if isinstance(value := _parse(line), dict)]
-    if len(lines) == 1:  # it may be JSON
-        nested = (isinstance(value, dict | list) for row in objects for value in row.values())
-        return any(objects) and not any(nested)
-    return len(objects) >= max(len(lines) / 2, 1)
-
-
-def _rows(file: IO[str]) -> Iterator[tables.Row]:
-    for number, line in enumerate(file, start=1):
-        place = f"line {number}"
-        if not line.strip():
-            continue
-        value = _parse(line)
-        if value is None:
-            yield tables.Row(place, problem="is not JSON")
-        elif not isinstance(value, dict | str):
-            yield tables.Row(place, problem="is not a JSON object")
-        else:
-            yield tables.Row(place, [value])
-
-
-def _parse(line: str) -> Any:
-    try:
-        value = json.loads(line, strict=False)  # controls in strings
-        if "\\ud" in line or "\\uD" in line:  # lone surrogates, which UTF-8 refuses
-            text = json.dumps(value, ensure_ascii=False)
-            value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-        return value
-    except (ValueError, RecursionError):
-        return None
-
-
-# JSON
 
 
 def looks_like_json(head: str) -> bool:

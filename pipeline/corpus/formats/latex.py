@@ -9,9 +9,8 @@ import unicodedata
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces
+from pipeline.corpus.opening import read_pieces
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\})*+\}"
 _OPTION = r"\[[^\[\]]*+\]"
@@ -88,35 +87,22 @@ _ACCENTED = re.compile(
     r"\\(?:(?P<sign>[`'^\"~=.])|(?P<word>[cuvHrk])(?=[\s{\\]))\s*"
     r"(?:\{\s*\\?(?P<inner>[A-Za-z])\s*\}|\\(?P<dotless>[ij])(?![A-Za-z])\s?|(?P<letter>[A-Za-z]))"
 )
-_LETTERS = {"ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "o": "ø", "O": "Ø", "aa": "å"}
-_LETTERS |= {"AA": "Å", "l": "ł", "i": "i", "j": "j"}
-_SIGNS = {"ldots": "…", "dots": "…", "textellipsis": "…", "textendash": "–", "textemdash": "—"}
-_SIGNS |= {"textordfeminine": "ª", "textordmasculine": "º", "textdegree": "°", "degree": "°"}
-_SIGNS |= {"S": "§", "pounds": "£", "euro": "€", "texteuro": "€", "LaTeX": "LaTeX", "TeX": "TeX"}
-_SIGNS |= {
-    "guillemotleft": "«",
-    "guillemotright": "»",
-    "og": "«",
-    "fg": "»",
-    "textquotedblleft": "“",
-}
-_SIGNS |= {
-    "textquotedblright": "”",
-    "textquoteleft": "‘",
-    "textquoteright": "’",
-    "lq": "‘",
-    "rq": "’",
-}
+_LETTERS = {
+    "ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "o": "ø", "O": "Ø", "aa": "å", "AA": "Å",
+    "l": "ł", "i": "i", "j": "j",
+}  # fmt: skip
+_SIGNS = {
+    "ldots": "…", "dots": "…", "textellipsis": "…", "textendash": "–", "textemdash": "—",
+    "textordfeminine": "ª", "textordmasculine": "º", "textdegree": "°", "degree": "°", "S": "§",
+    "pounds": "£", "euro": "€", "texteuro": "€", "LaTeX": "LaTeX", "TeX": "TeX", "og": "«",
+    "fg": "»", "guillemotleft": "«", "guillemotright": "»", "textquotedblleft": "“",
+    "textquotedblright": "”", "textquoteleft": "‘", "textquoteright": "’", "lq": "‘", "rq": "’",
+}  # fmt: skip
 _WORD = re.compile(rf"\\([A-Za-z@]+)\*?[ \t]*(?:\{{\}})?(?:{_OPTION}(?=\{{))?")
 _SYMBOL = re.compile(r"\\([^A-Za-z])", re.DOTALL)
 _LIGATURES = (
-    ("---", "—"),
-    ("--", "–"),
-    ("``", "“"),
-    ("''", "”"),
-    ("<<", "«"),
-    (">>", "»"),
-    ("`", "‘"),
+    *(("---", "—"), ("--", "–"), ("``", "“"), ("''", "”")),
+    *(("<<", "«"), (">>", "»"), ("`", "‘")),
 )
 _ESCAPED = "%$&#_{}"
 _PRIVATE = {sign: chr(0xE000 + number) for number, sign in enumerate(_ESCAPED)}
@@ -135,10 +121,8 @@ def looks_like_latex(head: str) -> bool:
 
 def read_latex(path: Path, config: ReadingConfig) -> Texts:
     """Yield the prose as one document, or as several if it is longer than `MAX_PIECE`."""
-    with open_bytes(path) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            yield Text(latex_paragraphs(text.replace("\r\n", "\n").replace("\r", "\n")), encoding)
+    for text, encoding in read_pieces(path):
+        yield Text(latex_paragraphs(text), encoding)
 
 
 def latex_paragraphs(text: str) -> list[str]:

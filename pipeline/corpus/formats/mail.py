@@ -4,10 +4,9 @@ import email
 import re
 import unicodedata
 from collections.abc import Iterator
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import IO
 
@@ -15,9 +14,10 @@ from pipeline.corpus import opening
 from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.encoding import decode
+from pipeline.corpus.formats.markup import Attributes, feed_html
 from pipeline.corpus.formats.quoting import is_disclaimer, own_words
 from pipeline.corpus.formats.texts import Note, Text, Texts
-from pipeline.corpus.opening import open_bytes
+from pipeline.corpus.opening import open_bytes, plain_line_ends
 
 # The line before each message of a .mbox, and of Apple's .emlx, which holds its size.
 _ENVELOPE = re.compile(rb"From .*\d:\d\d")
@@ -33,6 +33,11 @@ _LIST_NAME = re.compile(r"^\s*\[[^\]]*\]")
 _NOT_SHOWN = re.compile(r"display\s*:\s*none", re.IGNORECASE)  # an excerpt for lists of mail
 # Many messages that are not say that they are Latin-1.
 _GUESSED = re.compile(r"(?i)iso[-_]?8859[-_]?1$|latin[-_]?1$|us-ascii$|ascii$|utf-?8$|$")
+# Elements of HTML.
+_BLOCKS = frozenset("p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split())
+_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
+_HIDDEN = frozenset({"style", "script", "title"})
+_SELF_CLOSED = frozenset({"p", "td", "li"})  # by the next of them
 
 
 def looks_like_mail(head: str) -> bool:
@@ -67,7 +72,7 @@ def read_mail(path: Path, config: ReadingConfig) -> Texts:
 
 def _messages(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the messages of a file; what goes beyond `MAX_PIECE` are attachments."""
-    first = file.readline()
+    first = file.readline(opening.MAX_PIECE)
     if _SIZE.fullmatch(first):
         yield file.read(min(int(first), opening.MAX_PIECE))
         return
@@ -136,8 +141,7 @@ def _decode_part(part: Message) -> tuple[str, str]:
             guessed = True
     if guessed:
         text, charset = decode(data)
-    text = unicodedata.normalize("NFC", text)
-    return text.replace("\r\n", "\n").replace("\r", "\n"), charset
+    return plain_line_ends(unicodedata.normalize("NFC", text)), charset
 
 
 def _subject(message: Message) -> str:
@@ -148,7 +152,7 @@ def _subject(message: Message) -> str:
     try:
         text = decode(raw)[0]
         text = str(make_header(decode_header(" ".join(text.split()))))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return ""
     text = _LIST_NAME.sub("", text)
     return "" if _REPLY.match(text) else " ".join(text.split())
@@ -172,58 +176,48 @@ def _unflow(text: str, *, delete_space: bool) -> str:
     return "\n".join(found)
 
 
-class _PlainText(HTMLParser):
+class _PlainText:
     """Collect the text of HTML, with `>` before the lines of quoted mail."""
 
-    _BLOCKS = frozenset(
-        "p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split()
-    )
-    _HIDDEN = frozenset({"style", "script", "title"})
-    _SELF_CLOSED = frozenset({"p", "td", "li"})  # by the next of them
-    _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
-
     def __init__(self) -> None:
-        super().__init__()
         self.found: list[str] = []
         self._hidden, self._depth = "", 0  # the tag that hides what stands in it, and open ones
         self._quotes: list[bool] = []  # whether each open blockquote is a mail
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._hidden and not (tag == self._hidden and tag in self._SELF_CLOSED):
-            self._depth += tag == self._hidden
+    def start(self, name: str, attributes: Attributes) -> None:
+        if self._hidden and not (name == self._hidden and name in _SELF_CLOSED):
+            self._depth += name == self._hidden
             return
-        known = dict(attrs)
-        hides = tag in self._HIDDEN or _NOT_SHOWN.search(known.get("style") or "")
-        self._hidden = tag if hides and tag not in ("br", "img", "hr", "meta", "body") else ""
+        hides = name in _HIDDEN or _NOT_SHOWN.search(attributes.get("style", ""))
+        self._hidden = name if hides and name not in ("br", "img", "hr", "meta", "body") else ""
         self._depth = 1
-        if tag == "blockquote":
-            marks = [known.get(name) or "" for name in ("type", "class", "style", "id")]
+        if name == "blockquote":
+            marks = [attributes.get(key, "") for key in ("type", "class", "style", "id")]
             self._quotes.append(bool(re.search("cite|quote|border-left", " ".join(marks))))
-        self._break(tag)
+        self._break(name)
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, name: str) -> None:
         if self._hidden:
-            self._depth -= tag == self._hidden
+            self._depth -= name == self._hidden
             self._hidden = self._hidden if self._depth else ""
             return
-        if tag == "blockquote" and self._quotes:
+        if name == "blockquote" and self._quotes:
             self._quotes.pop()
-        if tag != "br":
-            self._break(tag)
+        if name != "br":
+            self._break(name)
 
-    def handle_data(self, data: str) -> None:
+    def text(self, text: str) -> None:
         if not self._hidden:
-            self.found.append(re.sub(r"\s+", " ", data))
+            self.found.append(re.sub(r"\s+", " ", text))
 
-    def _break(self, tag: str) -> None:
-        if tag in self._BLOCKS:
-            ends = "\n\n" if tag in self._SPACED else "\n"
+    def _break(self, name: str) -> None:
+        if name in _BLOCKS:
+            ends = "\n\n" if name in _SPACED else "\n"
             self.found.append(ends + ">" * any(self._quotes))
 
 
 def html_text(text: str) -> str:
     """Return the text of a message in HTML, one line a block."""
-    parser = _PlainText()
-    parser.feed(text)
-    parser.close()
-    return "".join(parser.found)
+    plain = _PlainText()
+    feed_html(text, plain)
+    return "".join(plain.found)

@@ -10,18 +10,18 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.cells import clean_html
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces, suffixes
+from pipeline.corpus.opening import plain_line_ends, read_pieces, suffixes
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MAX_FRONT_MATTER = 20_000  # characters
+_COMMENTS = r"(?:[^\S\n]*(?:#[^\n]*)?\n)*"  # and empty lines
 _FRONT_MATTER = re.compile(
     # YAML or TOML. A rule, prose and another rule are neither.
-    r"\s*(?:---[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*[\w\"'-]+[^\S\n]*:(?:\s|$)).*?\n(?:---|\.\.\.)"
-    r"|\+\+\+[^\S\n]*\n(?=(?:\s*#.*\n|\s*\n)*(?:[\w\"'.-]+\s*=|\[)).*?\n\+\+\+)[^\S\n]*(?:\n|\Z)",
+    rf"\s*(?:---[^\S\n]*\n(?={_COMMENTS}[\w\"'-]+[^\S\n]*:(?:\s|$)).*?\n(?:---|\.\.\.)"
+    rf"|\+\+\+[^\S\n]*\n(?={_COMMENTS}(?:[\w\"'.-]+\s*=|\[)).*?\n\+\+\+)[^\S\n]*(?:\n|\Z)",
     re.DOTALL,
 )
 # The settings of Pelican and MkDocs, without rules around them, and the JSON of Hugo.
@@ -50,6 +50,7 @@ _INDENTED = re.compile(
 )
 # A list at the end that tells who made the text.
 _CREDITS = re.compile(r"(?:^[*+-] +(?:\*\*)?[^\n:]{2,30}:[^\n]*\n+){2,}\s*\Z", re.MULTILINE)
+_MAX_CREDITS = 5000  # characters
 _SAYS_LICENCE = re.compile(r"^[*+-] +(?:\*\*)?(?:licen[cs]e|licen[çc]a|copyright)\b", re.I | re.M)
 
 _FORMULA = r"[^$\n]*?[\\^_={}<>][^$\n]*?|[\d.,+*/() -]*[A-Za-z][\d.,+*/() -]+[A-Za-z\d)]"
@@ -98,14 +99,12 @@ _SIGNS = (
 def read_markdown(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
     suffix = suffixes(path)[0]
-    with open_bytes(path) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            if suffix == ".mdx":
-                text = _MDX.sub("", _FENCED.sub("\n", _plain_lines(text)))
-            elif suffix in (".rmd", ".qmd"):
-                text = _R_CODE.sub("", text)
-            yield Text(markdown_paragraphs(text), encoding)
+    for text, encoding in read_pieces(path):
+        if suffix == ".mdx":
+            text = _MDX.sub("", _FENCED.sub("\n", text))
+        elif suffix in (".rmd", ".qmd"):
+            text = _R_CODE.sub("", text)
+        yield Text(markdown_paragraphs(text), encoding)
 
 
 def looks_like_markdown(head: str) -> bool:
@@ -117,7 +116,7 @@ def looks_like_markdown(head: str) -> bool:
 
 def markdown_paragraphs(text: str) -> list[str]:
     """Return paragraphs, headings, list items and cells, without code, tags and pictures."""
-    text = _plain_lines(text).replace("\0", "\1")  # CommonMark makes U+FFFD of a NUL
+    text = plain_line_ends(text).replace("\0", "\1")  # CommonMark makes U+FFFD of a NUL
     start = text[:_MAX_FRONT_MATTER]
     if front := _FRONT_MATTER.match(start) or _SETTINGS.match(start):
         text = text[front.end() :]
@@ -125,7 +124,8 @@ def markdown_paragraphs(text: str) -> list[str]:
     notes = 1
     while notes:  # one may hold others
         text, notes = _INDENTED.subn(_outdented, text)
-    if (credits := _CREDITS.search(f"{text}\n")) and _SAYS_LICENCE.search(credits[0]):
+    credits = _CREDITS.search(f"{text}\n", max(len(text) - _MAX_CREDITS, 0))
+    if credits and _SAYS_LICENCE.search(credits[0]):
         text = text[: credits.start()]
     for pattern, by in _ADDED:
         text = pattern.sub(by, text)
@@ -142,10 +142,6 @@ def _outdented(note: re.Match[str]) -> str:
     """Return the title and the lines of a note, indented as its mark was."""
     lines = textwrap.indent(textwrap.dedent(note["block"]), note["indent"])
     return f"{note['indent']}{note['title'] or ''}\n\n{lines}\n"
-
-
-def _plain_lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _joined(tokens: Iterable[Token]) -> str:

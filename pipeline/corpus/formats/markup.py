@@ -1,16 +1,14 @@
 """Text in markup: what of the elements of HTML, XML and office documents is read, and how."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from typing import NamedTuple
-from xml.parsers import expat
 
 from pipeline.corpus.books import paragraphs
+from pipeline.corpus.formats.xml import Handler
 
 Attributes = Mapping[str, str]
-
-_SIZE = 2**16  # bytes that are parsed at once
 
 
 class Markup(NamedTuple):
@@ -86,7 +84,7 @@ class TextCollector:
             self._flush()
             self._open.pop()
 
-    def data(self, text: str) -> None:
+    def text(self, text: str) -> None:
         if not self._skipping and (self._texts > 0 or not self._markup.texts):
             self._add(text if self._verbatim > 0 else text.replace("\n", " "))
 
@@ -97,10 +95,6 @@ class TextCollector:
             if len(self._open) == 1:
                 return self.take()
             self._open.pop()
-
-    def drop(self) -> None:
-        """Forget the text of the block that is open."""
-        self._open[-1] = ([], 0)
 
     def _count(self, name: str, step: int) -> None:
         self._texts += step * (name in self._markup.texts)
@@ -125,55 +119,38 @@ class TextCollector:
             self._floated = []
 
 
-def parse_xml(file: Iterable[bytes], collector: TextCollector) -> Iterator[Passage]:
-    """Yield the passages of an XML file, in constant memory.
-
-    Raises:
-        ValueError: It is not XML, or not to its end.
-    """
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartElementHandler = lambda name, attributes: collector.start(
-        _local(name), {_local(key): value for key, value in attributes.items()}
-    )
-    parser.EndElementHandler = lambda name: collector.end(_local(name))
-    parser.CharacterDataHandler = collector.data
-    try:
-        for data in file:
-            parser.Parse(data)
-            yield from collector.take()
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        yield from collector.close()
-        raise ValueError(f"its XML is damaged in line {error.lineno}") from error
-    yield from collector.close()
-
-
-def _local(name: str) -> str:
-    return name.rpartition(" ")[2]
-
-
 class _HTMLReader(HTMLParser):
-    """Pass the events of HTML on to a collector."""
+    """Pass the parts of HTML on to a handler."""
 
-    def __init__(self, collector: TextCollector) -> None:
+    def __init__(self, handler: Handler) -> None:
         super().__init__()
-        self._collector = collector
+        self._handler = handler
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._collector.start(tag, {name: value or "" for name, value in attrs})
+        self._handler.start(tag, {name: value or "" for name, value in attrs})
 
     def handle_endtag(self, tag: str) -> None:
-        self._collector.end(tag)
+        self._handler.end(tag)
 
     def handle_data(self, data: str) -> None:
-        self._collector.data(data)
+        self._handler.text(data)
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:  # "<![ x ]>", which browsers take for a comment
+            return self.parse_bogus_comment(i, False)
+
+
+def feed_html(html: str, handler: Handler) -> None:
+    """Hand HTML, which may be a fragment, or broken, to a handler."""
+    reader = _HTMLReader(handler)
+    reader.feed(html)
+    reader.close()
 
 
 def parse_html(html: str, markup: Markup) -> list[Passage]:
     """Return the passages of HTML, which may be a fragment, or broken."""
     collector = TextCollector(markup)
-    reader = _HTMLReader(collector)
-    reader.feed(html)
-    reader.close()
+    feed_html(html, collector)
     return collector.close()

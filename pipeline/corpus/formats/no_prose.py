@@ -33,7 +33,7 @@ def looks_like_settings(head: str) -> bool:
 
 def looks_like_references(head: str) -> bool:
     """Return whether a text is a list of references of BibTeX."""
-    return bool(re.match(r"\s*(?:%.*\s+)*@[A-Za-z]+\s*\{[^\n{}]*,\s*\n\s*\w+\s*=", head))
+    return bool(re.match(r"\s*(?:%.*\n\s*)*@[A-Za-z]+\s*\{[^\n{}]*,\s*\n\s*\w+\s*=", head))
 
 
 def looks_like_usfm(head: str) -> bool:

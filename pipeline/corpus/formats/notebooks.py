@@ -1,9 +1,9 @@
 """Notebooks of Jupyter."""
 
-import json
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.json_lines import load_json
 from pipeline.corpus.formats.markdown import markdown_paragraphs
 from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.opening import open_lines
@@ -13,7 +13,7 @@ def read_notebook(path: Path, config: ReadingConfig) -> Texts:
     """Yield the Markdown of a notebook as one document; code and its output are left out."""
     with open_lines(path) as (file, encoding):
         try:
-            notebook = json.load(file, strict=False)
+            notebook = load_json(file.read())
             sheets = notebook.get("worksheets", [notebook])  # before 2015
             cells = [cell for sheet in sheets for cell in sheet["cells"]]
             sources = [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.archives import Archive, open_seekable
-from pipeline.corpus.formats.markup import Attributes, Markup, Passage, TextCollector, parse_xml
+from pipeline.corpus.formats.archives import Archive
+from pipeline.corpus.formats.markup import Attributes, Markup, Passage, TextCollector
 from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.formats.xml import parse
+from pipeline.corpus.opening import open_seekable
 
 # Headers, footers, comments and notes are in files of their own. Deleted text is in <w:delText>;
 # what was moved stands where it was, too; a text box comes once more for old readers.
@@ -54,9 +56,9 @@ class _WordCollector(TextCollector):
             self._in_contents = bool(_CONTENTS.fullmatch(attributes.get("val", "")))
         super().start(name, attributes)
 
-    def data(self, text: str) -> None:
+    def text(self, text: str) -> None:
         if not (self._hidden or self._in_contents):
-            super().data(text)
+            super().text(text)
 
     def end(self, name: str) -> None:
         if name == "r":
@@ -68,8 +70,8 @@ def read_docx(path: Path, config: ReadingConfig) -> Texts:
     """Yield the text of a Word document."""
     with open_seekable(path) as file:
         archive = Archive(file)
-        main = archive.chunks(archive.main_part())
-        yield from in_documents(_paragraphs(parse_xml(main, _WordCollector())))
+        with archive.open(archive.main_part()) as main:
+            yield from in_documents(_paragraphs(parse(main, _WordCollector())))
 
 
 def read_odt(path: Path, config: ReadingConfig) -> Texts:
@@ -79,8 +81,9 @@ def read_odt(path: Path, config: ReadingConfig) -> Texts:
         manifest = "META-INF/manifest.xml"
         if manifest in archive.names and b"encryption-data" in archive.read(manifest):
             raise ValueError("it is protected by a password: save it without one first")
-        content = archive.chunks("content.xml")
-        yield from in_documents(_paragraphs(parse_xml(content, TextCollector(_OPEN_DOCUMENT))))
+        with archive.open("content.xml") as content:
+            collector = TextCollector(_OPEN_DOCUMENT)
+            yield from in_documents(_paragraphs(parse(content, collector)))
 
 
 def _paragraphs(passages: Iterable[Passage]) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """Parquet."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +12,14 @@ from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
 from pipeline.corpus.formats.columns import choose_column, find_group
 from pipeline.corpus.formats.texts import Texts
-from pipeline.corpus.opening import open_bytes, suffixes
+from pipeline.corpus.opening import open_seekable
 
 _BATCH_ROWS = 1024  # in memory at once
 
 
 def read_parquet_rows(path: Path, config: ReadingConfig) -> Texts:
     """Yield the texts of a column, which may be inside others: "reviews.text"."""
-    with open_bytes(path) as file, tempfile.TemporaryFile() as unpacked:
-        if suffixes(path)[1]:  # Parquet is read from its end
-            shutil.copyfileobj(file, unpacked)
-            file = unpacked
+    with open_seekable(path) as file:  # Parquet is read from its end
         try:
             table = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
             yield from _read(path, table, config)

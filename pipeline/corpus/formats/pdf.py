@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.archives import MAX_MEMBER, open_seekable
+from pipeline.corpus.encoding import join_surrogates
+from pipeline.corpus.formats.archives import MAX_MEMBER
 from pipeline.corpus.formats.pages import Line, Paragraphs
 from pipeline.corpus.formats.texts import Note, Texts, in_documents
+from pipeline.corpus.opening import open_seekable
 
 _BATCH = 200  # pages that are compared to find running heads
 _GAP = 1.5  # in heights of a line; wider ones may separate columns, or cells of a table
@@ -198,9 +200,7 @@ class _Signs:
 
     def _line(self, words: list[_Word], height: float) -> Line:
         text = " ".join(filter(None, (self._written(word, height) for word in words)))
-        # Signs beyond U+FFFF may be two surrogates.
-        whole = text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
-        clean = unicodedata.normalize("NFC", whole)
+        clean = unicodedata.normalize("NFC", join_surrogates(text))
         middle = words[len(words) // 2]
         ends = (words[0].places[0], middle.places[0], words[-1].places[-1])
         bold = all(map(self._is_bold, ends))

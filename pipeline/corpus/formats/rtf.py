@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.encoding import join_surrogates
 from pipeline.corpus.formats.texts import Texts, in_documents
 from pipeline.corpus.opening import open_bytes
 
@@ -148,9 +149,7 @@ def read_rtf(path: Path, config: ReadingConfig) -> Texts:
 def _paragraphs(rtf: str) -> Iterator[str]:
     reader = _Reader()
     for text in _split(reader.text(token) for token in _TOKEN.finditer(rtf)):
-        # Signs beyond U+FFFF are written as two surrogates.
-        whole = text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
-        clean = unicodedata.normalize("NFC", whole).replace("\N{SOFT HYPHEN}", "")
+        clean = unicodedata.normalize("NFC", join_surrogates(text)).replace("\N{SOFT HYPHEN}", "")
         if "\n" in clean:
             yield from paragraphs(clean)
         elif words := clean.split():

@@ -19,6 +19,7 @@ from pipeline.corpus.formats.tables import (
     has_header,
     preamble,
     read_table,
+    take_sample,
 )
 from pipeline.corpus.formats.texts import Texts
 from pipeline.corpus.opening import open_lines
@@ -43,7 +44,7 @@ def read_separated(path: Path, config: ReadingConfig) -> Texts:
     """Yield the cells of the text column of a table."""
     csv.field_size_limit(opening.MAX_PIECE)
     with open_lines(path) as (file, encoding):
-        head = _head(file)
+        head = take_sample(itertools.dropwhile(lambda line: not line.strip(), file), len)
         separator = _named(config.separator)
         if head and (named := _excel_separator(head[0])):
             del head[0]
@@ -104,19 +105,6 @@ def _excel_separator(line: str) -> str:
     """Return the separator that a first line "sep=;" names."""
     line = line.rstrip("\r\n")
     return line[4] if len(line) == 5 and line.lower().startswith("sep=") else ""
-
-
-def _head(file: Iterator[str]) -> list[str]:
-    """Return the first lines, from the first that is not blank."""
-    found: list[str] = []
-    size = 0
-    for line in file:
-        if found or line.strip():
-            found.append(line)
-            size += len(line)
-        if len(found) >= SAMPLE_ROWS or size > opening.MAX_PIECE / 4:
-            break
-    return found
 
 
 def find_dialect(lines: list[str], separator: str, column: str = "") -> _Dialect:

@@ -1,7 +1,5 @@
 """Spreadsheets of Excel."""
 
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.tables import Row, read_table
 from pipeline.corpus.formats.texts import Note, Texts
-from pipeline.corpus.opening import open_bytes
+from pipeline.corpus.opening import open_seekable
 
 
 def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
@@ -20,9 +18,7 @@ def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
         import openpyxl
     except ImportError as error:
         raise ValueError("it is a spreadsheet: pip install nextword-pt[documents]") from error
-    with tempfile.TemporaryFile() as file:  # compressed files cannot be read from their end
-        with open_bytes(path) as packed:
-            shutil.copyfileobj(packed, file)
+    with open_seekable(path) as file:
         try:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             yield from _read_sheets(path, book.worksheets, config)

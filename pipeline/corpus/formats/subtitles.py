@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.credits import without_credits
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces
+from pipeline.corpus.opening import read_pieces
 from pipeline.text.sentences import sentence_end
 
 _TIME = re.compile(r"(?<![\w:])(?:\d+:){1,2}\d+(?:[.,]\d+)?(?![\w:]|\.\d)")
@@ -88,11 +87,9 @@ def looks_like_subtitles(head: str) -> bool:
 def read_subtitles(path: Path, config: ReadingConfig) -> Texts:
     """Yield what is said as one document, or as several if it is longer than `MAX_PIECE`."""
     webvtt = False
-    with open_bytes(path) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            webvtt = webvtt or text.lstrip("\ufeff \n").startswith("WEBVTT")
-            yield Text(subtitle_paragraphs(text, webvtt=webvtt), encoding)
+    for text, encoding in read_pieces(path):
+        webvtt = webvtt or text.lstrip("\ufeff \n").startswith("WEBVTT")
+        yield Text(subtitle_paragraphs(text, webvtt=webvtt), encoding)
 
 
 def subtitle_paragraphs(text: str, *, webvtt: bool = False) -> list[str]:

@@ -1,13 +1,11 @@
 """Editions and corpora in TEI, the XML of the Text Encoding Initiative."""
 
 import re
-import unicodedata
 from pathlib import Path
 
-from pipeline.corpus import opening
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.joining import GLUE, PRONOUN, glue_tokens, join_tokens
-from pipeline.corpus.formats.texts import Text, Texts
+from pipeline.corpus.formats.texts import Texts, in_documents
 from pipeline.corpus.formats.xml import parse
 from pipeline.corpus.opening import open_lines
 
@@ -54,39 +52,21 @@ def read_tei(path: Path, config: ReadingConfig) -> Texts:
     Paragraphs, headings, lines of verse and speakers are paragraphs. Header, front matter, notes,
     page numbers, running heads and milestones are left out.
     """
-    tei, problem = _Tei(), None
     with open_lines(path) as (file, encoding):
-        try:
-            for _ in parse(file, tei):
-                for paragraphs in tei.take():
-                    yield Text(paragraphs, encoding)
-        except ValueError as error:
-            problem = error
-        tei.finish()
-        for paragraphs in tei.take():
-            yield Text(paragraphs, encoding)
-    if problem:
-        raise problem
+        yield from in_documents(parse(file, _Tei()), encoding)
 
 
 class _Tei:
     """Take the parts of TEI; keep what is text."""
 
     def __init__(self) -> None:
-        self._documents: list[list[str]] = []  # that are complete
-        self._paragraphs: list[str] = []
-        self._size = 0  # of the paragraphs
+        self._paragraphs: list[str | None] = []  # that are complete; None ends a document
         self._parts: list[str] = []  # of the paragraph that is open
         self._open: list[str] = []  # elements
         self._silent = 0  # how many of them have no text to keep
         self._links: list[int] = []  # where in `_parts` the open links begin
         self._words: list[str] = []  # what stands after each open word
         self._has_words, self._has_glue = False, False  # the paragraph, and all that was read
-
-    def take(self) -> list[list[str]]:
-        """Return the documents that were completed since the last call."""
-        documents, self._documents = self._documents, []
-        return documents
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         parent = self._open[-1] if self._open else ""
@@ -111,7 +91,7 @@ class _Tei:
         elif _is_block(name, self._open[-1] if self._open else ""):
             self._end_paragraph()
             if name in ("TEI", "TEI.2"):
-                self._end_document()
+                self._paragraphs.append(None)
         elif name in _WORDS:
             self._parts.append(self._words.pop())
         elif name == "ref":
@@ -125,10 +105,15 @@ class _Tei:
         if not self._silent:
             self._parts.append(text)
 
-    def finish(self) -> None:
-        """Complete the last document, even if its file was cut off."""
+    def take(self) -> list[str | None]:
+        """Return the paragraphs that were completed since the last call."""
+        paragraphs, self._paragraphs = self._paragraphs, []
+        return paragraphs
+
+    def close(self) -> list[str | None]:
+        """Return the last paragraphs, even if their file was cut off."""
         self._end_paragraph()
-        self._end_document()
+        return self.take()
 
     def _start_word(self, join: str) -> None:
         glue, self._has_words = f" {GLUE} ", True
@@ -151,17 +136,7 @@ class _Tei:
             text = glue_tokens(tokens) if self._has_glue else join_tokens(tokens)
         else:
             text = " ".join(tokens)
-        if not text:
-            return
-        self._paragraphs.append(unicodedata.normalize("NFC", text))
-        self._size += len(text)
-        if self._size > opening.MAX_PIECE:
-            self._end_document()
-
-    def _end_document(self) -> None:
-        if self._paragraphs:
-            self._documents.append(self._paragraphs)
-        self._paragraphs, self._size = [], 0
+        self._paragraphs.append(text)
 
 
 def _is_block(name: str, parent: str) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ijson
+
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.chats import Message, read_messages
 from pipeline.corpus.formats.json import Utf8
@@ -47,11 +49,6 @@ def _messages(file: Utf8, *, mask: bool) -> Iterator[Message | None]:
 
 def _rows(file: Utf8) -> Iterator[dict[str, Any] | None]:
     """Yield what each list of messages holds, and None after it."""
-    try:
-        import ijson
-    except ImportError as error:
-        raise ValueError("it is a chat of Telegram: pip install nextword-pt[documents]") from error
-
     builder, found = None, False
     try:
         # Not `ijson.items`, which does not tell where a list ends.

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.texts import Text, Texts
-from pipeline.corpus.opening import open_bytes, pieces
+from pipeline.corpus.opening import read_pieces
 from pipeline.text.sentences import sentence_end
 
 _UPPER = "A-ZÀ-Ý\N{REPLACEMENT CHARACTER}"
@@ -64,16 +63,14 @@ def looks_like_verses(head: str) -> bool:
 def read_verses(path: Path, config: ReadingConfig) -> Texts:
     """Yield each book, or a whole text whose verses do not name theirs, without the numbers."""
     layout, known = None, False
-    with open_bytes(path) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            layout = layout if known else _find_layout(text[: 2**16])
-            known = True
-            if layout is None:
-                yield Text(paragraphs(text), encoding)
-                continue
-            for book in _books(_verses(text, layout)):
-                yield Text(_join(book), encoding)
+    for text, encoding in read_pieces(path):
+        layout = layout if known else _find_layout(text[: 2**16])
+        known = True
+        if layout is None:
+            yield Text(paragraphs(text), encoding)
+            continue
+        for book in _books(_verses(text, layout)):
+            yield Text(_join(book), encoding)
 
 
 def _find_layout(text: str) -> _Layout | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.joining import (
     GLUE,
+    VISL_MARKS,
     contractions_are_split,
     glue_tokens,
     join_tokens,
@@ -32,7 +33,6 @@ _TAG = re.compile(
 _PUNCTUATION = frozenset([*".,;:?!", "...", "$.", "$,"])
 _DOCUMENT_STARTS = ("-DOCSTART-", "$START")
 _NO_ROWS = ("# ", *_DOCUMENT_STARTS)
-_UNTAGGED = frozenset("$" + mark for mark in ".,;:!?()\"'-–—/«»")  # of VISL
 _ENDS = frozenset((*SENTENCE_ENDS, "..."))
 _GO_ON = _ENDS | frozenset("»”’)],;:")
 _LONG_SENTENCE = 300  # tokens; corpora may be all in lower case
@@ -92,7 +92,7 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
     tabs = sum("\t" in row or _is_untagged(row) for row in rows)
     separator = "\t" if tabs > 0.9 * len(rows) else None
     cells = [_cells(row, separator) for row in rows]
-    cells = [row * 2 if len(row) == 1 and row[0] in _UNTAGGED else row for row in cells]
+    cells = [row * 2 if len(row) == 1 and row[0] in VISL_MARKS else row for row in cells]
     column = _column_of_words(cells, has_tabs=separator == "\t", tagged="s" not in marks)
     if column is None and not _is_structured(filled, marks):
         return None
@@ -109,7 +109,7 @@ def _layout(lines: Sequence[str]) -> _Layout | None:
 
 def _is_untagged(row: str) -> bool:
     """Return whether a row of VISL is a mark, and perhaps what it depends on: "$. #7->0"."""
-    return row[:1] == "$" and row.split(None, 1)[0] in _UNTAGGED
+    return row[:1] == "$" and row.split(None, 1)[0] in VISL_MARKS
 
 
 def _cells(row: str, separator: str | None, most: int = -1) -> list[str]:

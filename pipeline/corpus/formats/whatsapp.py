@@ -3,18 +3,16 @@
 import io
 import re
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.archives import Archive
 from pipeline.corpus.formats.chats import Message, read_messages, visible
 from pipeline.corpus.formats.texts import Texts
-from pipeline.corpus.opening import open_bytes, open_lines
+from pipeline.corpus.opening import open_bytes, open_lines, plain_line_ends
 
-_MAX_CHAT = 2**30  # bytes of a text in a .zip
 _HEAD = 2**16
 _MAX_NAME = 100  # characters
 
@@ -142,26 +140,20 @@ def looks_like_whatsapp(head: str) -> bool:
 
 def _messages_of_zip(file: IO[bytes]) -> Iterator[Message | None]:
     """Yield the messages of the chats in a .zip, None after each; pictures stay packed."""
-    found = False
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
-                if not member.filename.lower().endswith(".txt"):
-                    continue
-                if member.flag_bits & 1:
-                    raise ValueError("it is encrypted")
-                if member.file_size > _MAX_CHAT:
-                    raise ValueError(f"its chat has more than {_MAX_CHAT // 2**20:,} MiB")
-                with archive.open(member) as packed:
-                    head = packed.read(_HEAD).decode("utf-8-sig", "replace")
-                if not looks_like_whatsapp(head.replace("\r\n", "\n")):
-                    continue
-                found = True
-                with io.TextIOWrapper(archive.open(member), "utf-8-sig", "replace", "") as lines:
-                    yield from _messages(lines)
-                    yield None
-    except (zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
-        raise ValueError(f"it is a damaged .zip file ({error})") from error
+    archive, found = Archive(file), False
+    for name in archive.names:
+        if not name.lower().endswith(".txt"):
+            continue
+        with archive.open(name) as member:
+            head = member.read(_HEAD).decode("utf-8-sig", "replace")
+        if looks_like_whatsapp(plain_line_ends(head)):
+            found = True
+            with (
+                archive.open(name) as member,
+                io.TextIOWrapper(member, "utf-8-sig", "replace", "") as lines,
+            ):
+                yield from _messages(lines)
+            yield None
     if not found:
         raise ValueError("it is a .zip file without a chat: unpack it first")
 

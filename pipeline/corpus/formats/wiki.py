@@ -6,11 +6,10 @@ import unicodedata
 from pathlib import Path
 
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
 from pipeline.corpus.formats.texts import Text, Texts
 from pipeline.corpus.formats.wikitext import extracted_paragraphs, wikitext_paragraphs
 from pipeline.corpus.formats.xml import parse
-from pipeline.corpus.opening import open_bytes, open_lines, pieces
+from pipeline.corpus.opening import open_bytes, open_lines, read_pieces
 
 _DUMP = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?<mediawiki\b")
 _EXTRACTED = re.compile(r"\s*<doc (?=[^>\n]*\bid=)(?=[^>\n]*\burl=)(?=[^>\n]*\btitle=)[^>\n]*>")
@@ -34,20 +33,17 @@ def looks_like_wikiextractor(head: str) -> bool:
 
 def read_mediawiki(path: Path, config: ReadingConfig) -> Texts:
     """Yield a document for each article of a dump; redirections and disambiguations are skipped."""
-    dump = _Dump()
     with open_bytes(path, config.section) as file:
-        for _ in parse(file, dump, root="mediawiki", section=config.section):
-            articles, dump.articles = dump.articles, []
-            for article in articles:
-                if not _NO_ARTICLE.match(article):
-                    yield Text(wikitext_paragraphs(unicodedata.normalize("NFC", article)))
+        for article in parse(file, _Dump(), root="mediawiki", section=config.section):
+            if not _NO_ARTICLE.match(article):
+                yield Text(wikitext_paragraphs(unicodedata.normalize("NFC", article)))
 
 
 class _Dump:
     """Take the articles of a dump: of each page the last revision."""
 
     def __init__(self) -> None:
-        self.articles: list[str] = []
+        self._articles: list[str] = []
         self._parts: list[str] | None = None  # of the element that is being read
         self._page: dict[str, str] = {}
 
@@ -63,11 +59,17 @@ class _Dump:
         elif name == "page" and "redirect" not in self._page:
             namespace, model = self._page.get("ns", "0"), self._page.get("model", "wikitext")
             if namespace == "0" and model == "wikitext":
-                self.articles.append(self._page.get("text", ""))
+                self._articles.append(self._page.get("text", ""))
 
     def text(self, text: str) -> None:
         if self._parts is not None:
             self._parts.append(text)
+
+    def take(self) -> list[str]:
+        articles, self._articles = self._articles, []
+        return articles
+
+    close = take  # an article that is cut is left out
 
 
 def read_wikiextractor(path: Path, config: ReadingConfig) -> Texts:
@@ -87,7 +89,5 @@ def read_wikiextractor(path: Path, config: ReadingConfig) -> Texts:
 
 def read_wikitext(path: Path, config: ReadingConfig) -> Texts:
     """Yield a text as one document, or as several if it is longer than `MAX_PIECE`."""
-    with open_bytes(path, config.section) as file:
-        for data in pieces(file):
-            text, encoding = decode(data)
-            yield Text(wikitext_paragraphs(text.replace("\r\n", "\n")), encoding)
+    for text, encoding in read_pieces(path):
+        yield Text(wikitext_paragraphs(text), encoding)

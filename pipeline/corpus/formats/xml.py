@@ -4,9 +4,11 @@ import html.entities
 import re
 import xml.parsers.expat
 from collections.abc import Iterator
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 from pipeline.corpus.config import Section
+
+Found = TypeVar("Found")
 
 _CHUNK = 2**16
 _REFERENCE = re.compile(r"[&%]\w")
@@ -19,10 +21,10 @@ _BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
 
 
 class Handler(Protocol):
-    """What takes the parts of an XML file, in their order."""
+    """What takes the parts of XML or HTML, in their order."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Take the start of an element; its name has no prefix."""
+        """Take the start of an element; its name has no prefix, nor have those of attributes."""
 
     def end(self, name: str) -> None:
         """Take the end of an element."""
@@ -31,22 +33,47 @@ class Handler(Protocol):
         """Take a part of the text between two marks."""
 
 
+class Collector(Handler, Protocol[Found]):
+    """What finds something in them."""
+
+    def take(self) -> list[Found]:
+        """Return what was found since the last call."""
+
+    def close(self) -> list[Found]:
+        """Return what was found since, with what is not complete."""
+
+
 def parse(
-    file: IO[Any], handler: Handler, *, root: str = "", section: Section | None = None
-) -> Iterator[None]:
-    """Hand an XML file of text or bytes to a handler; yield after every few kilobytes.
+    file: IO[Any],
+    collector: Collector[Found],
+    *,
+    root: str = "",
+    section: Section | None = None,
+) -> Iterator[Found]:
+    """Yield what a collector finds in an XML file of text or bytes, also before damage.
 
     Entities that are not declared are those of HTML, and external ones are not read.
 
     Args:
         file: The file.
-        handler: What takes its parts.
+        collector: What takes its parts.
         root: Name of the root element, for a section.
         section: What `file` is of a larger file, if it is not all of it.
 
     Raises:
         ValueError: The file is not XML from some line on.
     """
+    try:
+        for _ in _parse(file, collector, root, section):
+            yield from collector.take()
+    except ValueError:
+        yield from collector.close()
+        raise
+    yield from collector.close()
+
+
+def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) -> Iterator[None]:
+    """Hand a file to a handler; yield after every few kilobytes."""
     parser = xml.parsers.expat.ParserCreate()
     parser.buffer_text = True
     parser.UseForeignDTD(True)  # or else an entity that is not declared would be an error
@@ -59,9 +86,9 @@ def parse(
         html.entities.html5.get(f"{name};", "")
     )
     parser.StartElementHandler = lambda name, attributes: handler.start(
-        name.rpartition(":")[2], attributes
+        _local(name), {_local(key): value for key, value in attributes.items()}
     )
-    parser.EndElementHandler = lambda name: handler.end(name.rpartition(":")[2])
+    parser.EndElementHandler = lambda name: handler.end(_local(name))
     parser.CharacterDataHandler = handler.text
     try:
         if section and section.start:
@@ -74,10 +101,13 @@ def parse(
             yield
             chunk = file.read(_CHUNK)
         parser.Parse(b"", not section)
-        yield
     except xml.parsers.expat.ExpatError as error:
         reason = xml.parsers.expat.ErrorString(error.code)
         raise ValueError(f"line {error.lineno} is not XML ({reason})") from error
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]
 
 
 def _without_controls(chunk: str | bytes) -> str | bytes:
