@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,18 +206,19 @@ def ingest_stage(
 
 def _documents_in_words(folder: Path) -> str:
     import pandas as pd
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
 
-    sizes = {"split": ds.field("split"), "letters": pc.utf8_length(ds.field("text"))}
-    documents = ds.dataset(folder / "documents.parquet").to_table(columns=sizes).to_pandas()
+    from pipeline.corpus.documents import read_parquet
+
+    counts, train = Counter[str](), 0
+    for frame in read_parquet(folder / "documents.parquet"):  # never the whole text
+        counts.update(frame["split"])
+        train += int(frame.loc[frame["split"] == "train", "text"].str.len().sum())
     passages = pd.read_csv(folder / "removed.csv", usecols=["paragraph"])["paragraph"]
     removed = pd.read_csv(folder / "files.csv", usecols=["removed"])["removed"].sum()
-    train = documents.loc[documents["split"] == "train", "letters"].sum() + removed
-    counts = ", ".join(f"{split} {n:,}" for split, n in documents["split"].value_counts().items())
+    splits = ", ".join(f"{split} {n:,}" for split, n in counts.most_common())
     return (
-        f"{len(documents):,} documents ({counts}); left out: {passages.isna().sum():,} repeated "
-        f"documents, {removed / train:.1%} of the training text ({passages.notna().sum():,} "
+        f"{counts.total():,} documents ({splits}); left out: {passages.isna().sum():,} repeated "
+        f"documents, {removed / (train + removed):.1%} of the training text ({passages.notna().sum():,} "
         "passages that stand again in valid or test)."
     )
 
