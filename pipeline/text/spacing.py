@@ -46,8 +46,7 @@ def spaces(kinds: tf.Tensor) -> tf.Tensor:
     paragraph = tf.cumsum(tf.cast(breaks, tf.int32)) - 1
     slash = tf.equal(kinds, _SLASH) & after(tf.equal(kinds, _LETTERS))
     eyes, mouth = tf.equal(kinds, _EYES), tf.equal(kinds, _MOUTH)
-    # An emoticon begins a paragraph or follows a space, but "isto;)" is no emoticon.
-    mouth &= ~after((eyes & after(breaks)) | tf.equal(kinds, _EQUALS))
+    mouth &= ~after(eyes | tf.equal(kinds, _EQUALS))
     closes, opens = breaks | slash | eyes | mouth, breaks | tf.equal(kinds, _OPENS)
     closes |= tf.equal(kinds, _CLOSES)
     for mark in (_QUOTE, _APOSTROPHE):
