@@ -164,11 +164,15 @@ _MARKED_UP = (
 
 def by_name(name: str) -> Format:
     """Return the format of that name; raise InputError if there is none."""
-    found = next((known for known in FORMATS if known.name == name), None)
+    found = _find(name)
     if not found:
         names = ", ".join(known.name for known in FORMATS)
         raise InputError(f"There is no format {name!r}: let --format name one of {names}.")
     return found
+
+
+def _find(name: str) -> Format | None:
+    return next((known for known in FORMATS if known.name == name), None)
 
 
 def detect(path: Path) -> Format:
@@ -184,7 +188,7 @@ def detect(path: Path) -> Format:
         return PLAIN  # whose reader finds that it is empty
     marked = next((what for mark, what in _BINARY if head.startswith(mark)), "")
     if what := marked or sniff_document(head, path):
-        return next((known for known in FORMATS if known.name == what), None) or _refuse(what)
+        return _find(what) or _refuse(what)
     suffix = suffixes(path)[0]
     named = [known for known in FORMATS if suffix in known.suffixes]
     if named and not named[0].looks_like and named[0] is not PLAIN:

@@ -1,6 +1,7 @@
 """Detect the encoding of Portuguese text, or of each of its lines."""
 
 import codecs
+import contextlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -74,6 +75,21 @@ def decode(data: bytes) -> tuple[str, str]:
             encoding = _encoding_of(lines, encoding)
             text = "".join(decode_line(line, encoding) for line in lines).removeprefix("\ufeff")
     return unicodedata.normalize("NFC", text), encoding
+
+
+def decode_declared(data: bytes, declared: str) -> tuple[str, str]:
+    """Decode with the encoding that a file declares, unless it is UTF-8 or the name is wrong.
+
+    Returns:
+        The text, and the declared encoding, or else what `decode` returns.
+
+    Raises:
+        ValueError: The bytes are not text.
+    """
+    if not is_utf8(data):
+        with contextlib.suppress(LookupError, UnicodeDecodeError):
+            return data.decode(declared), declared
+    return decode(data)
 
 
 def decode_line(line: bytes, encoding: str) -> str:

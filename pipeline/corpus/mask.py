@@ -1,4 +1,4 @@
-"""Mask what leads to a person: numbers of phones, papers and accounts, keys, addresses, mentions.
+"""Mask what identifies a person: numbers of phones, papers and accounts, keys, addresses, mentions.
 
 Prices, dates, times, years, scores and other numbers that anybody may write stay.
 """
@@ -70,7 +70,7 @@ _NUMBER_HINT = re.compile(r"\d\d\d|\d[a-zA-Z]+\d")
 
 
 def mask_private(text: str) -> str:
-    """Return a text with `MASK` in place of what leads to a person."""
+    """Return a text with `MASK` in place of what identifies a person."""
     if _ADDRESS_HINT.search(text):
         text = _ADDRESS.sub(MASK, text)
     if _NUMBER_HINT.search(text):

@@ -66,24 +66,32 @@ def open_seekable(path: Path) -> Iterator[IO[bytes]]:
             yield unpacked
 
 
-class _Window(io.RawIOBase):
-    """The bytes of a section of a file."""
+class _Derived(io.RawIOBase):
+    """A file for reading that is made from another, and closes it."""
 
-    def __init__(self, path: Path, section: Section):
-        self._file, self._left = path.open("rb"), section.stop - section.start
-        self._file.seek(section.start)
+    def __init__(self, file: Any):
+        self._file = file
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Window(_Derived):
+    """The bytes of a section of a file."""
+
+    def __init__(self, path: Path, section: Section):
+        super().__init__(path.open("rb"))
+        self._left = section.stop - section.start
+        self._file.seek(section.start)
 
     def readinto(self, buffer: Any) -> int:
         count = self._file.readinto(memoryview(buffer)[: self._left])
         self._left -= count
         return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 @contextlib.contextmanager
@@ -117,14 +125,12 @@ class _ShortLines(io.TextIOWrapper):
         raise StopIteration
 
 
-class _Lines(io.RawIOBase):
+class _Lines(_Derived):
     """A file in UTF-8, made from one whose lines are in the encodings that `decode` named."""
 
     def __init__(self, file: IO[bytes], encoding: str):
-        self._file, self._encoding, self._rest = file, encoding, b""
-
-    def readable(self) -> bool:
-        return True
+        super().__init__(file)
+        self._encoding, self._rest = encoding, b""
 
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
@@ -134,10 +140,6 @@ class _Lines(io.RawIOBase):
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def read_pieces(path: Path, section: Section | None = None) -> Iterator[tuple[str, str]]:

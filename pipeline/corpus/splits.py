@@ -42,9 +42,9 @@ def _fraction(split_id: str) -> float:
     return int(split_id[:12], 16) / 16**12
 
 
-def _window(split_id: str) -> tuple[str, float]:
+def _window(fraction: float) -> tuple[str, float]:
     """Return the split of a document by its hash, and its place in [0, HELD_OUT_SHARE) there."""
-    number, place = divmod(_fraction(split_id), HELD_OUT_SHARE)
+    number, place = divmod(fraction, HELD_OUT_SHARE)
     return ("valid", "test", "train")[min(int(number), 2)], place
 
 
@@ -105,7 +105,7 @@ class Splits:
         """Return the split of a document, or "cut"."""
         if matched := self.match(source):
             return matched
-        split, place = _window(split_id)
+        split, place = _window(_fraction(split_id))
         split = self.fixed.get(split_id) or (split if place < self.share else "train")
         return split if split == _DIVIDED or split in self.hashed else "train"
 
@@ -185,7 +185,7 @@ class SplitPlanner:
     def _add(self, candidate: _Candidate) -> None:
         split = self._splits.choose(candidate.split_id, candidate.source)
         self._filled.add(split)
-        window, place = _window(candidate.split_id)
+        window, place = _window(candidate.fraction)
         if split == window:
             self._last[split] = min((place, candidate.split_id), self._last.get(split, (1.0, "")))
         if split == _DIVIDED and candidate.divisible:

@@ -1,4 +1,4 @@
-"""What in the documents is probably no Portuguese text: other languages, machine marks, lists."""
+"""Find documents that are probably not prose in Portuguese: by language, marks and lists."""
 
 import heapq
 import re

@@ -1,6 +1,7 @@
 """Read web pages (.html, .mhtml): the text that the page is about, without menus and adverts."""
 
 import codecs
+import contextlib
 import email
 import re
 from collections.abc import Iterable
@@ -161,20 +162,15 @@ def _read_page(file: IO[bytes]) -> bytes:
 
 def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
     """Decode a page; it may declare its encoding, which is believed unless it is UTF-8."""
-    if not data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        found = _XML_ENCODING.match(data[:1024]) or _META_CHARSET.search(data[: 2**16])
-        declared = declared or (found[1].decode() if found else "")
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            try:
-                name = codecs.lookup(declared).name
-                # Browsers read what is declared as Latin-1 as Windows does.
-                name = "cp1252" if name in ("iso8859-1", "ascii") else name
-                return data.decode(name), name
-            except (LookupError, UnicodeDecodeError):
-                pass
-    return encoding.decode(data)
+    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return encoding.decode(data)
+    found = _XML_ENCODING.match(data[:1024]) or _META_CHARSET.search(data[: 2**16])
+    declared = declared or (found[1].decode() if found else "")
+    with contextlib.suppress(LookupError):
+        declared = codecs.lookup(declared).name
+    # Browsers read what is declared as Latin-1 as Windows does.
+    declared = "cp1252" if declared in ("iso8859-1", "ascii") else declared
+    return encoding.decode_declared(data, declared)
 
 
 def in_paragraphs(passages: Iterable[Passage]) -> list[str]:

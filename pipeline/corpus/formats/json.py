@@ -16,7 +16,7 @@ from pipeline.corpus.formats import columns, tables
 from pipeline.corpus.formats.cells import cell_texts
 from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
 from pipeline.corpus.formats.json_lines import looks_like_json_lines
-from pipeline.corpus.formats.texts import SkippedRows, Texts
+from pipeline.corpus.formats.texts import Skipped, Texts
 from pipeline.corpus.opening import open_lines
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)', re.DOTALL)
@@ -90,7 +90,7 @@ class _Groups:
 
 
 def _documents(leaves: Iterator[Leaf], groups: _Groups, name: str, encoding: str) -> Texts:
-    skipped, texts, size = SkippedRows(), list[str](), 0
+    skipped, texts, size = Skipped(), list[str](), 0
     item: tuple[Step, ...] = ()
     shape = groups.shape
     try:

@@ -13,10 +13,10 @@ from typing import IO
 from pipeline.corpus import opening
 from pipeline.corpus.books import paragraphs
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.encoding import decode
+from pipeline.corpus.encoding import decode, decode_declared
 from pipeline.corpus.formats.markup import Attributes, feed_html
 from pipeline.corpus.formats.quoting import is_disclaimer, own_words
-from pipeline.corpus.formats.texts import Note, Text, Texts
+from pipeline.corpus.formats.texts import Skipped, Text, Texts
 from pipeline.corpus.opening import open_bytes, plain_line_ends
 
 # The line before each message of a .mbox, and of Apple's .emlx, which holds its size.
@@ -57,17 +57,15 @@ def looks_like_mail(head: str) -> bool:
 
 def read_mail(path: Path, config: ReadingConfig) -> Texts:
     """Yield what the author of each message wrote, without what it quotes."""
-    skipped = 0
+    skipped = Skipped("message")
     with open_bytes(path) as file:
         for data in _messages(file):
             message = email.message_from_bytes(data)
             try:
                 yield _read_message(message)
             except ValueError:
-                skipped += 1
-    if skipped:
-        messages = f"{skipped:,} messages were" if skipped > 1 else "1 message was"
-        yield Note(f"{messages} skipped: the bytes are not text in any known encoding", skipped)
+                skipped.add("the bytes are not text in any known encoding")
+    yield from skipped.notes()
 
 
 def _messages(file: IO[bytes]) -> Iterator[bytes]:
@@ -129,19 +127,8 @@ def _decode_part(part: Message) -> tuple[str, str]:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     charset = str(part.get_param("charset", "")).lower()
-    try:
-        data.decode()
-        guessed = True
-    except UnicodeDecodeError:
-        guessed = bool(_GUESSED.match(charset))
-    if not guessed:
-        try:
-            text = data.decode(charset)
-        except (LookupError, UnicodeDecodeError):
-            guessed = True
-    if guessed:
-        text, charset = decode(data)
-    return plain_line_ends(unicodedata.normalize("NFC", text)), charset
+    text, encoding = decode_declared(data, "" if _GUESSED.match(charset) else charset)
+    return plain_line_ends(unicodedata.normalize("NFC", text)), encoding
 
 
 def _subject(message: Message) -> str:

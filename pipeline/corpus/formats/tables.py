@@ -11,7 +11,7 @@ from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats import columns
 from pipeline.corpus.formats.cells import cell_texts
 from pipeline.corpus.formats.columns import Column, choose_column, find_group, is_name_of_text
-from pipeline.corpus.formats.texts import Note, SkippedRows, Texts
+from pipeline.corpus.formats.texts import Note, Skipped, Texts
 
 _SENTENCE = re.compile(r"\s\S.*[.!?…]['\"”»)]*$|\w, \w", re.DOTALL)
 _MAX_PREAMBLE = 10  # rows
@@ -44,7 +44,7 @@ def read_table(
         return
     chosen = choose_column(path, by_column(names, sample), config.text_column)
     yield from notes(chosen)
-    place, skipped = names.index(chosen.name), SkippedRows()
+    place, skipped = names.index(chosen.name), Skipped()
     group_column = find_group(path, names, config.group_column)
     group_place = names.index(group_column) if group_column else None
     for row in itertools.chain(sample, rows):
@@ -162,7 +162,7 @@ def read_values(
     for value in (value for row in first or sample for value in row.cells):
         for name, leaf in leaves(value):
             found.setdefault(name, []).append(leaf)
-    name, skipped = "", SkippedRows()
+    name, skipped = "", Skipped()
     if found:
         chosen = choose_column(path, found, config.text_column)
         yield from notes(chosen)

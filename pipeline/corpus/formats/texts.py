@@ -16,7 +16,7 @@ class Text(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What to tell of a file, besides its documents."""
+    """What to tell the user about a file, besides its documents."""
 
     what: str  # a sentence without its full stop
     skipped: int = 0  # rows, messages, … that were left out
@@ -25,21 +25,22 @@ class Note(NamedTuple):
 Texts = Iterator[Text | Note]
 
 
-class SkippedRows:
-    """Count the rows that cannot be read; remember the first."""
+class Skipped:
+    """Count the rows, or other items, that cannot be read; remember why the first cannot."""
 
-    def __init__(self) -> None:
-        self._count, self._first = 0, ""
+    def __init__(self, item: str = "row") -> None:
+        self._item, self._count, self._first = item, 0, ""
 
     def add(self, why: str) -> None:
-        """Add a row; `why` names its line: "line 7 has 3 cells where the first has 2"."""
+        """Add an item; of a row, `why` names the line: "line 7 has 3 cells where …"."""
         self._count, self._first = self._count + 1, self._first or why
 
     def notes(self) -> Iterator[Note]:
-        """Yield a note if any row was skipped."""
+        """Yield a note if any item was skipped."""
         if self._count:
-            rows = f"{self._count:,} rows were" if self._count > 1 else "1 row was"
-            yield Note(f"{rows} skipped: {self._first}", self._count)
+            plural = "s were" if self._count > 1 else " was"
+            what = f"{self._count:,} {self._item}{plural} skipped: {self._first}"
+            yield Note(what, self._count)
 
 
 def in_documents(paragraphs: Iterable[str | None], encoding: str = "utf-8") -> Iterator[Text]:

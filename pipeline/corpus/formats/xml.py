@@ -21,7 +21,7 @@ _BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
 
 
 class Handler(Protocol):
-    """What takes the parts of XML or HTML, in their order."""
+    """Receives the parts of XML or HTML in order."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Take the start of an element; its name has no prefix, nor have those of attributes."""
@@ -34,7 +34,7 @@ class Handler(Protocol):
 
 
 class Collector(Handler, Protocol[Found]):
-    """What finds something in them."""
+    """A handler that gathers what a reader is looking for."""
 
     def take(self) -> list[Found]:
         """Return what was found since the last call."""
