@@ -1,0 +1,129 @@
+"""The lecture's sums, drawn: the terms of backpropagation through time, and where it is cut."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.evaluation.report.drawing import COLORS, Looks, draw_line, new_chart, styled
+from pipeline.evaluation.report.wording import percent
+from pipeline.text.vocabulary import BEGIN
+from pipeline.tokens.windows import NO_TARGET, Window
+
+# Steps T of truncated BPTT that are compared with the whole sum.
+_TRUNCATIONS = (1, 5, 35)
+
+
+@styled
+def unrolled(gradients: Mapping[str, Any], context: Mapping[str, Any], look: Looks) -> Figure:
+    """Draw what each step adds to the gradient of a sentence's last word.
+
+    Args:
+        gradients: `unrolled` of explanation.json.
+        context: the sentence, of explanation.json.
+        look: colour and marker of each model.
+    """
+    place, words = context["place"], context["words"]
+    read = [BEGIN, *words][: place + 1]
+    figure = Figure(figsize=(4.4, 1.1 + 0.2 * len(read)), layout="constrained")
+    title = f"What each step adds to the gradient of «{words[place]}»"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=matplotlib.rcParams["axes.titlesize"])
+    panels = figure.subplots(1, len(gradients), sharey=True, squeeze=False)[0]
+    for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
+        color, _ = look[name]
+        axes.barh(range(len(read)), [100 * s for s in gradient["shares"]], color=color, height=0.7)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_title(name, color=color)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter("{x:g}%")
+        for cut in (cut for cut in _TRUNCATIONS if cut < len(read)):
+            axes.axhline(len(read) - cut - 0.5, color="black", linewidth=1, linestyle=":")
+    for cut in (cut for cut in _TRUNCATIONS if cut < len(read)):
+        end = (1, len(read) - cut - 0.5)
+        axes.annotate(
+            f" T = {cut}", end, xycoords=axes.get_yaxis_transform(), va="center", fontsize=8
+        )
+    panels[0].set_yticks(range(len(read)), read)
+    panels[0].set_ylim(len(read) - 0.5, -0.5)
+    return figure
+
+
+@styled
+def left_out(gradients: Mapping[str, Any], look: Looks) -> Figure:
+    """Draw the share of a gradient that truncated BPTT leaves out by T, from `unrolled`."""
+    figure, axes = new_chart(
+        "What truncation leaves out",
+        xlabel="T, steps that the gradient travels back",
+        ylabel="share of the gradient left out",
+    )
+    for name, gradient in gradients.items():
+        shares = [100 * share for share in gradient["left_out"]]
+        marked = [cut - 1 for cut in _TRUNCATIONS if cut <= len(shares)]
+        steps = range(1, len(shares) + 1)
+        draw_line(axes, steps, shares, look[name], label=name, markevery=marked)
+    axes.set_ylim(0, None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter("{x:g}%")
+    axes.legend()
+    return figure
+
+
+@styled
+def lanes_and_windows(batches: Sequence[Window], tokens: Sequence[str]) -> Figure:
+    """Draw the windows of an epoch: what is read, below it what is predicted, and the state.
+
+    Args:
+        batches: windows that do not overlap, of a short text.
+        tokens: of the vocabulary, in id order.
+    """
+    lanes, window = batches[0].x.shape
+    pitch = window + 0.6  # from one window to the next, in steps
+    width = pitch * len(batches)
+    figure = Figure(figsize=(0.3 + 0.85 * width, 0.5 + 0.75 * lanes), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(-0.6, width), ylim=(lanes, -0.55))
+    axes.set_axis_off()
+    figure.suptitle("Lanes and windows")
+    color, other = COLORS[:2]
+    for number, batch in enumerate(batches):
+        first = pitch * number
+        axes.text(first + window / 2, -0.3, f"window {number + 1}", ha="center")
+        for lane in range(lanes):
+            box = Rectangle((first, lane), window, 0.75, fill=False, edgecolor=color, linewidth=1.5)
+            axes.add_patch(box)
+            axes.annotate(
+                "", (first, lane + 0.37), (first - 0.6, lane + 0.37), color=color,
+                arrowprops={"arrowstyle": "->", "color": color},
+            )  # fmt: skip
+            axes.text(first - 0.3, lane + 0.25, "h", color=color, ha="center")
+        for (lane, step), x in np.ndenumerate(batch.x):
+            y, place = batch.y[lane, step], first + step + 0.5
+            if y != NO_TARGET:
+                axes.text(place, lane + 0.3, tokens[x], ha="center", weight="bold")
+                axes.text(place, lane + 0.62, tokens[y], ha="center", color=other, fontsize=8.5)
+    return figure
+
+
+def of_unrolled(gradients: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:
+    """Say how much the last step adds to the gradient, and what each truncation leaves out."""
+    place, sentences = context["place"], []
+    target, last = context["words"][place], [BEGIN, *context["words"]][place]
+    for name, gradient in gradients.items():
+        steps = len(gradient["left_out"])
+        cuts = [
+            f"{percent(gradient['left_out'][cut - 1])} with T = {cut}"
+            for cut in _TRUNCATIONS
+            if cut < steps
+        ]
+        sentences.append(
+            f"In {name} the step that reads «{last}» adds {percent(gradient['shares'][-1])} of the "
+            f"gradient of «{target}». Truncated BPTT leaves out {', '.join([*cuts, 'nothing'])} "
+            f"with T = {max(steps, _TRUNCATIONS[-1])}, which reaches back over all {steps} steps."
+        )
+    return sentences
