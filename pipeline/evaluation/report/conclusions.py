@@ -16,6 +16,10 @@ def _interval(values: Mapping[str, float], metric: str, show: Any) -> str:
     return "" if low is None else f" (95% interval {show(low)} to {show(high)})"
 
 
+def _interval_of(row: Mapping[str, float]) -> str:
+    return f" (95% interval {percent(row['low'])} to {percent(row['high'])})"
+
+
 def _and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
@@ -164,6 +168,27 @@ def of_context(context: Mapping[str, Any]) -> list[str]:
             f"{name} gives «{context['words'][place]}» {chance(p[0])} after one token and "
             f"{chance(p[-1])} after all {len(p)}; it {verdict}."
         )
+    return sentences
+
+
+def of_agreement(agreement: Mapping[str, Any]) -> list[str]:
+    """Say how often each model but the unigram prefers the right form of minimal pairs."""
+    counts = {(row["model"], row["by"], row["group"]): row for row in agreement["counts"]}
+    sentences = []
+    for name in dict.fromkeys(row["model"] for row in agreement["counts"]):
+        if name == "unigram":
+            continue
+        every = counts[name, "all", "all"]
+        sentence = (
+            f"{name} prefers the right form in {percent(every['share'])} of {every['pairs']:,} "
+            f"pairs{_interval_of(every)}"
+        )
+        if other := counts.get((name, "attractor", "other")):
+            sentence += (
+                f", and in {percent(other['share'])} of those where a word of the other number or "
+                f"gender stands between{_interval_of(other)}"
+            )
+        sentences.append(f"{sentence}.")
     return sentences
 
 

@@ -17,6 +17,7 @@ class Explanation:
         models: name → digest of the model's folder.
         reach: name → norms of gradients by the number of steps back.
         windows: perplexity by cell and window T, and the size of these trainings; None without.
+        agreement: how often each model prefers the right form of minimal pairs; None without.
         context: a sentence, and each model's predictions from truncated contexts.
     """
 
@@ -24,6 +25,7 @@ class Explanation:
     reach: Mapping[str, Any]
     windows: Mapping[str, Any] | None
     context: Mapping[str, Any]
+    agreement: Mapping[str, Any] | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from pipeline.evaluation.minimal_pairs import first_distance
 from pipeline.evaluation.report.drawing import (
     Looks,
     draw_line,
@@ -213,6 +214,42 @@ def windows(trained: Mapping[str, Any], look: Looks, *, detailed: bool = False) 
     axes.xaxis.set_major_locator(FixedLocator(sorted(all_windows)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())
+    name_ends(axes)
+    return figure
+
+
+@styled
+def agreement(agreement: Mapping[str, Any], look: Looks, *, detailed: bool = False) -> Figure:
+    """Draw how often the right form is preferred by distance: `agreement` of explanation.json.
+
+    `detailed` is larger, and shows 95 % intervals.
+    """
+    figure, axes = new_chart(
+        "Agreement over a distance",
+        width=8 if detailed else 4.4,
+        height=4.8 if detailed else 3.6,
+        xlabel="tokens between the form and what it agrees with",
+        ylabel="right form preferred (%)",
+    )
+    rows = pd.DataFrame(agreement["counts"])
+    rows = rows[rows["by"] == "distance"]
+    bands = [*dict.fromkeys(rows["group"])]
+    x = np.arange(len(bands))
+    axes.axhline(50, color="black", linewidth=1, linestyle=":")
+    for model, mine in rows.groupby("model", sort=False):
+        share, low, high = (
+            100 * mine.set_index("group")[name].reindex(bands).to_numpy()
+            for name in ("share", "low", "high")
+        )
+        draw_line(axes, x, share, look[str(model)], label=model)
+        if detailed:
+            axes.vlines(x, low, high, color=look[str(model)][0], linewidth=1, alpha=0.5)
+    window = agreement["window"]
+    seen = sum(first_distance(band) < window for band in bands) if window else len(bands)
+    if seen < len(bands):  # here the feedforward model's window ends
+        axes.axvline(seen - 0.5, color="black", linewidth=1, linestyle="--")
+    axes.set_xticks(x, [band.replace("-", "–") for band in bands])
+    axes.set_ylim(None, 102)
     name_ends(axes)
     return figure
 

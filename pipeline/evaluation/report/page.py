@@ -166,6 +166,11 @@ def _explained_charts(explanation: Explanation, look: Looks) -> dict[str, Chart]
             conclusions.of_context(explanation.context),
         ),
     }
+    if explanation.agreement:
+        charts["agreement"] = (
+            figures.agreement(explanation.agreement, look),
+            conclusions.of_agreement(explanation.agreement),
+        )
     if explanation.windows:
         charts["windows"] = (
             figures.windows(explanation.windows, look),

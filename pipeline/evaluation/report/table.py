@@ -39,11 +39,13 @@ _COLUMNS = (
     Column("top_1", "top-1", percent, max),
     Column("top_3", "top-3", percent, max),
     Column("top_5", "top-5", percent, max, narrow=False),
-    Column("mean_reciprocal_rank", "MRR", "{:.3f}".format, max),
+    Column("mean_reciprocal_rank", "MRR", "{:.3f}".format, max, narrow=False),
     Column("top_3_words", "words", percent, max),
     Column("keystroke_savings", "keys saved", percent, max),
     Column("calibration_error", "calibration", lambda e: f"{100 * e:.1f}", min, narrow=False),
     Column("latency_ms", "ms", "{:.1f}".format, min),
+    Column("parameters", "params", lambda n: f"{n / 1e6:.2f}M", min),
+    Column("training_cpu_seconds", "CPU s", "{:,.0f}".format, min),
 )
 
 
