@@ -17,8 +17,9 @@ from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, tra
 from pipeline.evaluation.intervals import FEW
 from pipeline.evaluation.keystrokes import SUGGESTIONS
 from pipeline.evaluation.minimal_pairs import count_right, read_pairs
+from pipeline.evaluation.report.ablation import read_ablation
 from pipeline.evaluation.report.explanation import Explanation
-from pipeline.evaluation.report.page import read_ablation, write_report
+from pipeline.evaluation.report.page import write_report
 from pipeline.evaluation.spelling import correct_all, read_spelling, spelling_metrics
 from pipeline.export.saved_model import NextWord
 from pipeline.manifest import digest

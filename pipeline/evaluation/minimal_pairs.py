@@ -21,7 +21,7 @@ from rich.markup import escape
 from scipy.special import ndtri
 
 from pipeline import InputError
-from pipeline.evaluation.report.wording import percent
+from pipeline.evaluation.report.language import ENGLISH
 from pipeline.model.meter import Meter
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
@@ -226,5 +226,5 @@ def print_counts(counts: pd.DataFrame) -> None:
 
 
 def _in_words(row: Mapping[Hashable, Any]) -> str:
-    share, low, high = (percent(row[name])[:-1] for name in ("share", "low", "high"))
+    share, low, high = (ENGLISH.percent(row[name])[:-1] for name in ("share", "low", "high"))
     return f" {share} [dim]{low}–{high}[/]"

@@ -24,8 +24,10 @@ from pipeline.evaluation.minimal_pairs import (
     read_pairs,
 )
 from pipeline.evaluation.report import figures
+from pipeline.evaluation.report.agreement import by_distance
 from pipeline.evaluation.report.drawing import looks, save_png
 from pipeline.evaluation.report.explanation import by_context
+from pipeline.evaluation.report.language import ENGLISH
 from pipeline.evaluation.report.wording import training_size
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.gradient_flow import GradientFlow, gradient_flow
@@ -197,21 +199,18 @@ def _agreement(
 def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir()
     context = explanation["context"]
-    names = [*explanation["models"]]
-    if explanation["agreement"]:
-        names += [row["model"] for row in explanation["agreement"]["counts"]]
-    look = looks(names)
+    look = looks([*explanation["models"]])
     charts = {
-        "gradient_reach": figures.gradient_flow(explanation["reach"], look, detailed=True),
-        "context_last_word": figures.word_by_context(context, look, detailed=True),
+        "gradient_reach": figures.gradient_flow(explanation["reach"], look, ENGLISH, detailed=True),
+        "context_last_word": figures.word_by_context(context, look, ENGLISH, detailed=True),
     }
     for name, model in context["models"].items():
-        chart = figures.heat_map(name, model["probabilities"], context["words"])
+        chart = figures.heat_map(name, model["probabilities"], context["words"], ENGLISH)
         charts[f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}"] = chart
     if explanation["agreement"]:
-        charts["agreement"] = figures.agreement(explanation["agreement"], look, detailed=True)
+        charts["agreement"] = by_distance(explanation["agreement"], look, ENGLISH, detailed=True)
     if explanation["windows"]:
-        charts["windows"] = figures.windows(explanation["windows"], look, detailed=True)
+        charts["windows"] = figures.windows(explanation["windows"], look, ENGLISH, detailed=True)
     for name, chart in charts.items():
         save_png(chart, folder / f"{name}.png")
 
@@ -233,7 +232,7 @@ def print_explanation(explanation: Mapping[str, Any]) -> None:
         perplexities = explanation["windows"]["perplexity"]
         windows = list(next(iter(perplexities.values())))
         _print(
-            f"Validation perplexity by window T; {training_size(explanation['windows'])}",
+            f"Validation perplexity by window T; {training_size(explanation['windows'], ENGLISH)}",
             ["cell", *windows],
             [[c, *(f"{v:.1f}" for v in values.values())] for c, values in perplexities.items()],
         )
