@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.evaluation.report.drawing import COLORS, Looks, draw_line, new_chart, styled
-from pipeline.evaluation.report.wording import percent
+from pipeline.evaluation.report.language import Language
 from pipeline.text.vocabulary import BEGIN
 from pipeline.tokens.windows import NO_TARGET, Window
 
@@ -19,18 +19,23 @@ _TRUNCATIONS = (1, 5, 35)
 
 
 @styled
-def unrolled(gradients: Mapping[str, Any], context: Mapping[str, Any], look: Looks) -> Figure:
+def unrolled(
+    gradients: Mapping[str, Any], context: Mapping[str, Any], look: Looks, language: Language
+) -> Figure:
     """Draw what each step adds to the gradient of a sentence's last word.
 
     Args:
         gradients: `unrolled` of explanation.json.
         context: the sentence, of explanation.json.
         look: colour and marker of each model.
+        language: of the labels.
     """
     place, words = context["place"], context["words"]
     read = [BEGIN, *words][: place + 1]
     figure = Figure(figsize=(4.4, 1.1 + 0.2 * len(read)), layout="constrained")
-    title = f"What each step adds to the gradient of «{words[place]}»"
+    title = language.gettext(
+        "What each step adds to the gradient of «%(word)s»", word=words[place]
+    )
     figure.suptitle(title, x=0.01, ha="left", fontsize=matplotlib.rcParams["axes.titlesize"])
     panels = figure.subplots(1, len(gradients), sharey=True, squeeze=False)[0]
     for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
@@ -55,12 +60,13 @@ def unrolled(gradients: Mapping[str, Any], context: Mapping[str, Any], look: Loo
 
 
 @styled
-def left_out(gradients: Mapping[str, Any], look: Looks) -> Figure:
+def left_out(gradients: Mapping[str, Any], look: Looks, language: Language) -> Figure:
     """Draw the share of a gradient that truncated BPTT leaves out by T, from `unrolled`."""
+    _ = language.gettext
     figure, axes = new_chart(
-        "What truncation leaves out",
-        xlabel="T, steps that the gradient travels back",
-        ylabel="share of the gradient left out",
+        _("What truncation leaves out"),
+        xlabel=_("window T, steps the gradient travels back"),
+        ylabel=_("share of the gradient left out"),
     )
     for name, gradient in gradients.items():
         shares = [100 * share for share in gradient["left_out"]]
@@ -75,12 +81,15 @@ def left_out(gradients: Mapping[str, Any], look: Looks) -> Figure:
 
 
 @styled
-def lanes_and_windows(batches: Sequence[Window], tokens: Sequence[str]) -> Figure:
+def lanes_and_windows(
+    batches: Sequence[Window], tokens: Sequence[str], language: Language
+) -> Figure:
     """Draw the windows of an epoch: what is read, below it what is predicted, and the state.
 
     Args:
         batches: windows that do not overlap, of a short text.
         tokens: of the vocabulary, in id order.
+        language: of the labels.
     """
     lanes, window = batches[0].x.shape
     pitch = window + 0.6  # from one window to the next, in steps
@@ -89,11 +98,11 @@ def lanes_and_windows(batches: Sequence[Window], tokens: Sequence[str]) -> Figur
     axes = figure.subplots()
     axes.set(xlim=(-0.6, width), ylim=(lanes, -0.55))
     axes.set_axis_off()
-    figure.suptitle("Lanes and windows")
+    _ = language.gettext
     color, other = COLORS[:2]
     for number, batch in enumerate(batches):
         first = pitch * number
-        axes.text(first + window / 2, -0.3, f"window {number + 1}", ha="center")
+        axes.text(first + window / 2, -0.3, _("window %(number)s", number=number + 1), ha="center")
         for lane in range(lanes):
             box = Rectangle((first, lane), window, 0.75, fill=False, edgecolor=color, linewidth=1.5)
             axes.add_patch(box)
@@ -110,20 +119,36 @@ def lanes_and_windows(batches: Sequence[Window], tokens: Sequence[str]) -> Figur
     return figure
 
 
-def of_unrolled(gradients: Mapping[str, Any], context: Mapping[str, Any]) -> list[str]:
+def of_unrolled(
+    gradients: Mapping[str, Any], context: Mapping[str, Any], language: Language
+) -> list[str]:
     """Say how much the last step adds to the gradient, and what each truncation leaves out."""
-    place, sentences = context["place"], []
+    _, percent, place = language.gettext, language.percent, context["place"]
     target, last = context["words"][place], [BEGIN, *context["words"]][place]
+    steps = place + 1
+    sentences = []
     for name, gradient in gradients.items():
-        steps = len(gradient["left_out"])
-        cuts = [
-            f"{percent(gradient['left_out'][cut - 1])} with T = {cut}"
+        sentences.append(
+            _(
+                "In %(name)s the step that reads «%(last)s» adds %(share)s of the gradient of "
+                "«%(target)s».",
+                name=name, last=last, target=target, share=percent(gradient["shares"][-1]),
+            )
+        )  # fmt: skip
+        shares = [
+            _("%(share)s with T = %(cut)s", share=percent(gradient["left_out"][cut - 1]), cut=cut)
             for cut in _TRUNCATIONS
             if cut < steps
         ]
+        if shares:
+            sentences[-1] += " " + _(
+                "Of the whole sum truncated BPTT leaves out %(shares)s.", shares=language.join(shares)
+            )
+    if all_of := [str(cut) for cut in _TRUNCATIONS if cut >= steps]:
         sentences.append(
-            f"In {name} the step that reads «{last}» adds {percent(gradient['shares'][-1])} of the "
-            f"gradient of «{target}». Truncated BPTT leaves out {', '.join([*cuts, 'nothing'])} "
-            f"with T = {max(steps, _TRUNCATIONS[-1])}, which reaches back over all {steps} steps."
-        )
+            _(
+                "With T = %(cuts)s nothing is left out: the sentence has %(steps)s steps up to here.",
+                cuts=language.join(all_of), steps=steps,
+            )
+        )  # fmt: skip
     return sentences
