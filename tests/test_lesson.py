@@ -70,13 +70,13 @@ def test_it_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
     project = tmp_path / "project"
     shutil.copytree(ROOT / "data" / "sample", project / "data" / "sample")
     shutil.copy(ROOT / "data" / "agreement.tsv", project / "data")
-    there = {path for path in project.rglob("*")}
+    there = set(project.rglob("*"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     again = jupytext.read(TEXT)
     NotebookClient(
         again, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(project)}}
     ).execute()
-    assert {path for path in project.rglob("*")} == there
+    assert set(project.rglob("*")) == there
     for cell, committed in zip(code(again), code(notebook), strict=True):
         assert pictures(cell) == pictures(committed), cell.source

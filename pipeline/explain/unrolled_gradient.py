@@ -5,9 +5,9 @@ prediction after step t, in nats, is a sum over all steps (Werbos 1990):
 
     g = ∂E_t/∂w = Σ_j g_j  over j ≤ t    with  g_j = ∂E_t/∂h_t · ∂h_t/∂h_j · ∂⁺h_j/∂w
 
-where ∂⁺h_j/∂w holds the state before step j fixed. Truncated BPTT keeps the last T terms (Williams &
-Peng 1990). To tell the terms apart, the network is unrolled and each step gets a copy of the weights:
-g_j is the gradient by the j-th copy.
+where ∂⁺h_j/∂w holds the state before step j fixed. Truncated BPTT keeps the last T terms (Williams
+& Peng 1990). To tell the terms apart, the network is unrolled, and each step gets a copy of the
+weights: g_j is the gradient by the j-th copy.
 """
 
 import dataclasses

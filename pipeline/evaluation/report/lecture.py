@@ -33,9 +33,7 @@ def unrolled(
     place, words = context["place"], context["words"]
     read = [BEGIN, *words][: place + 1]
     figure = Figure(figsize=(4.4, 1.1 + 0.2 * len(read)), layout="constrained")
-    title = language.gettext(
-        "What each step adds to the gradient of «%(word)s»", word=words[place]
-    )
+    title = language.gettext("What each step adds to the gradient of «%(word)s»", word=words[place])
     figure.suptitle(title, x=0.01, ha="left", fontsize=matplotlib.rcParams["axes.titlesize"])
     panels = figure.subplots(1, len(gradients), sharey=True, squeeze=False)[0]
     for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
@@ -46,7 +44,7 @@ def unrolled(
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_locator(MaxNLocator(3))
-        axes.xaxis.set_major_formatter("{x:g}%")
+        axes.xaxis.set_major_formatter(lambda x, _: f"{language.plain_number(x)}%")
         for cut in (cut for cut in _TRUNCATIONS if cut < len(read)):
             axes.axhline(len(read) - cut - 0.5, color="black", linewidth=1, linestyle=":")
     for cut in (cut for cut in _TRUNCATIONS if cut < len(read)):
@@ -75,7 +73,7 @@ def left_out(gradients: Mapping[str, Any], look: Looks, language: Language) -> F
         draw_line(axes, steps, shares, look[name], label=name, markevery=marked)
     axes.set_ylim(0, None)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter("{x:g}%")
+    axes.yaxis.set_major_formatter(lambda y, _: f"{language.plain_number(y)}%")
     axes.legend()
     return figure
 
@@ -92,30 +90,34 @@ def lanes_and_windows(
         language: of the labels.
     """
     lanes, window = batches[0].x.shape
-    pitch = window + 0.6  # from one window to the next, in steps
+    gap = 0.8  # steps
+    pitch = window + gap
     width = pitch * len(batches)
     figure = Figure(figsize=(0.3 + 0.85 * width, 0.5 + 0.75 * lanes), layout="constrained")
     axes = figure.subplots()
-    axes.set(xlim=(-0.6, width), ylim=(lanes, -0.55))
+    axes.set(xlim=(-gap, width - gap + 0.05), ylim=(lanes, -0.55))
     axes.set_axis_off()
     _ = language.gettext
     color, other = COLORS[:2]
     for number, batch in enumerate(batches):
         first = pitch * number
         axes.text(first + window / 2, -0.3, _("window %(number)s", number=number + 1), ha="center")
+        if number:
+            axes.axvline(first - gap / 2, color=other, linestyle=":")
+            axes.text(first - gap / 2, -0.3, _("gradient stops"), color=other, ha="center")
         for lane in range(lanes):
             box = Rectangle((first, lane), window, 0.75, fill=False, edgecolor=color, linewidth=1.5)
             axes.add_patch(box)
             axes.annotate(
-                "", (first, lane + 0.37), (first - 0.6, lane + 0.37), color=color,
+                "", (first, lane + 0.37), (first - gap, lane + 0.37), color=color,
                 arrowprops={"arrowstyle": "->", "color": color},
             )  # fmt: skip
-            axes.text(first - 0.3, lane + 0.25, "h", color=color, ha="center")
-        for (lane, step), x in np.ndenumerate(batch.x):
-            y, place = batch.y[lane, step], first + step + 0.5
-            if y != NO_TARGET:
-                axes.text(place, lane + 0.3, tokens[x], ha="center", weight="bold")
-                axes.text(place, lane + 0.62, tokens[y], ha="center", color=other, fontsize=8.5)
+            axes.text(first - gap / 4, lane + 0.25, "h", color=color, ha="center")
+        for lane, step in np.argwhere(batch.y != NO_TARGET):
+            x, y = tokens[batch.x[lane, step]], tokens[batch.y[lane, step]]
+            place = first + step + 0.5
+            axes.text(place, lane + 0.3, x, ha="center", weight="bold")
+            axes.text(place, lane + 0.62, y, ha="center", color=other, fontsize=8.5)
     return figure
 
 
@@ -125,30 +127,30 @@ def of_unrolled(
     """Say how much the last step adds to the gradient, and what each truncation leaves out."""
     _, percent, place = language.gettext, language.percent, context["place"]
     target, last = context["words"][place], [BEGIN, *context["words"]][place]
-    steps = place + 1
     sentences = []
     for name, gradient in gradients.items():
-        sentences.append(
-            _(
-                "In %(name)s the step that reads «%(last)s» adds %(share)s of the gradient of "
-                "«%(target)s».",
-                name=name, last=last, target=target, share=percent(gradient["shares"][-1]),
-            )
-        )  # fmt: skip
+        share = percent(gradient["shares"][-1])
+        sentence = _(
+            "In %(name)s %(share)s of the gradient of «%(target)s» is the term of the last step, "
+            "which reads «%(last)s».",
+            name=name,
+            share=share,
+            target=target,
+            last=last,
+        )
         shares = [
             _("%(share)s with T = %(cut)s", share=percent(gradient["left_out"][cut - 1]), cut=cut)
             for cut in _TRUNCATIONS
-            if cut < steps
+            if cut <= place
         ]
         if shares:
-            sentences[-1] += " " + _(
-                "Of the whole sum truncated BPTT leaves out %(shares)s.", shares=language.join(shares)
-            )
-    if all_of := [str(cut) for cut in _TRUNCATIONS if cut >= steps]:
+            shares_in_words = language.join(shares)
+            sentence += " " + _("Truncation leaves out %(shares)s.", shares=shares_in_words)
+        sentences.append(sentence)
+    if whole := [str(cut) for cut in _TRUNCATIONS if cut > place]:
+        steps = language.ngettext("%(num)s step", "%(num)s steps", place + 1)
+        cuts = language.join(whole)
         sentences.append(
-            _(
-                "With T = %(cuts)s nothing is left out: the sentence has %(steps)s steps up to here.",
-                cuts=language.join(all_of), steps=steps,
-            )
-        )  # fmt: skip
+            _("T = %(cuts)s leaves out nothing of the %(steps)s there are.", cuts=cuts, steps=steps)
+        )
     return sentences
