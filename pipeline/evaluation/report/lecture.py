@@ -103,7 +103,7 @@ def lanes_and_windows(
         first = pitch * number
         axes.text(first + window / 2, -0.3, _("window %(number)s", number=number + 1), ha="center")
         if number:
-            axes.axvline(first - gap / 2, color=other, linestyle=":")
+            axes.vlines(first - gap / 2, -0.15, lanes, color=other, linestyle=":")
             axes.text(first - gap / 2, -0.3, _("gradient stops"), color=other, ha="center")
         for lane in range(lanes):
             box = Rectangle((first, lane), window, 0.75, fill=False, edgecolor=color, linewidth=1.5)
