@@ -69,7 +69,9 @@ def test_the_page_needs_nothing_from_elsewhere(client):
 def test_every_message_has_both_languages_and_is_used(client):
     before, _, rest = client.get("/").text.partition("const MESSAGES = {\n")
     messages, _, after = rest.partition("\n};\n")
-    languages = dict(re.findall(r'^  "([\w-]+)": {\n(.*?)^  },$', messages, re.DOTALL | re.MULTILINE))
+    languages = dict(
+        re.findall(r'^  "([\w-]+)": {\n(.*?)^  },$', messages, re.DOTALL | re.MULTILINE)
+    )
     portuguese, english = (
         re.findall(r"^    (\w+): ", languages[name], re.MULTILINE) for name in ("pt-BR", "en")
     )
