@@ -3,6 +3,7 @@
 import html.parser
 import itertools
 import re
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import uvicorn
 from conftest import free_ports, write_export
 
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 VOID = {"meta", "link", "br"}
 
 
@@ -21,6 +23,12 @@ def write_correcting_export(folder: Path) -> Path:
     lines += [f"{word}\t1" for word in itertools.islice(made, 52_000)]
     (folder / "words.txt").write_text("\n".join(lines), encoding="utf-8")
     return write_export(folder, suggestions=5, lexicon=[str(folder / "words.txt")])
+
+
+def find_chromium(playwright) -> Path:
+    """Return the path of the system's Chromium, or where Playwright would install its own."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+    return Path(path)
 
 
 class Page(html.parser.HTMLParser):
