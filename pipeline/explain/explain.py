@@ -23,7 +23,7 @@ from pipeline.evaluation.minimal_pairs import (
     print_counts,
     read_pairs,
 )
-from pipeline.evaluation.report import figures
+from pipeline.evaluation.report import figures, lecture
 from pipeline.evaluation.report.agreement import by_distance
 from pipeline.evaluation.report.drawing import looks, save_png
 from pipeline.evaluation.report.explanation import by_context
@@ -32,6 +32,7 @@ from pipeline.evaluation.report.wording import training_size
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.gradient_flow import GradientFlow, gradient_flow
 from pipeline.explain.truncated_context import TruncatedPredictions, truncate_context
+from pipeline.explain.unrolled_gradient import unrolled_gradient
 from pipeline.explain.window_sweep import perplexity_by_window, tokens_of_update
 from pipeline.manifest import digest
 from pipeline.model.config import ModelConfig
@@ -59,9 +60,9 @@ def explain(
 ) -> None:
     """Write explanation.json and figures/*.png: what trained models remember of real text.
 
-    They show the gradient flow on the validation split, the predictions of a sentence's words from
-    truncated contexts, how often models prefer the right form of minimal pairs, and, if asked for,
-    perplexity by the window T.
+    They show the gradient flow on the validation split, what each step of a sentence adds to the
+    gradient of its last word, the predictions of its words from truncated contexts, how often
+    models prefer the right form of minimal pairs, and, if asked for, perplexity by the window T.
 
     Args:
         tokens: folder that `tokenize` wrote.
@@ -84,11 +85,15 @@ def explain(
     tokens_of_update(sweep)
 
     reach: dict[str, dict[str, Any]] = {}
+    unrolled: dict[str, dict[str, list[float]]] = {}
     predictions: dict[str, dict[str, Any]] = {}
     for name, folder in names.items():
         model = load_model(folder)
         flow = gradient_flow(model, stream, steps=config.steps, samples=config.samples)
         reach[name] = _flow_in_numbers(flow)
+        if model.config.cell != "feedforward":  # which has no recurrent weights
+            gradient = unrolled_gradient(model, ids[: place + 2])
+            unrolled[name] = {key: values.tolist() for key, values in vars(gradient).items()}
         truncated = truncate_context(model, ids)
         predictions[name] = _predictions_in_numbers(truncated, place, vocabulary)
     trained = None
@@ -106,6 +111,7 @@ def explain(
         # Digests: the report must not show the memory of one model as another's.
         "models": {name: digest([folder]) for name, folder in names.items()},
         "reach": reach,
+        "unrolled": unrolled,
         "windows": trained,
         "context": {
             "sentence": config.sentence,
@@ -204,6 +210,9 @@ def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:
         "gradient_reach": figures.gradient_flow(explanation["reach"], look, ENGLISH, detailed=True),
         "context_last_word": figures.word_by_context(context, look, ENGLISH, detailed=True),
     }
+    if explanation["unrolled"]:
+        charts["unrolled"] = lecture.unrolled(explanation["unrolled"], context, look, ENGLISH)
+        charts["left_out"] = lecture.left_out(explanation["unrolled"], look, ENGLISH)
     for name, model in context["models"].items():
         chart = figures.heat_map(name, model["probabilities"], context["words"], ENGLISH)
         charts[f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}"] = chart
@@ -249,6 +258,23 @@ def print_explanation(explanation: Mapping[str, Any]) -> None:
             row.append(f"{p:6.1%} {rank:>4}. {best[0]}")
     title = f"«{words[place]}» by the tokens that are read: probability, rank, and what is first"
     _print(title, ["", "from", *models], rows)
+    if explanation["unrolled"]:
+        _print_unrolled(explanation["unrolled"], context)
+
+
+def _print_unrolled(unrolled: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    place, words = context["place"], context["words"]
+    rows = [[str(back), word] for back, word in enumerate([BEGIN, *words][place::-1], start=1)]
+    for terms in unrolled.values():
+        for row, share, left_out in zip(
+            rows, terms["shares"][::-1], terms["left_out"], strict=True
+        ):
+            row.append(f"{share:7.1%} {left_out:7.1%}")
+    title = (
+        f"The gradient of «{words[place]}»: the share of the T-th step back, and what truncation "
+        "after T steps leaves out"
+    )
+    _print(title, ["T", "reads", *unrolled], rows)
 
 
 def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
