@@ -20,7 +20,7 @@ setup(
     packages=find_packages(include=["pipeline", "pipeline.*"]),
     package_data={
         "pipeline.corpus.catalog": ["*.toml"],
-        "pipeline.evaluation.report": ["*.html", "*.css"],
+        "pipeline.evaluation.report": ["*.html", "*.css", "*.po"],
         "pipeline.demo": ["*.html"],
     },
     python_requires=">=3.11",
@@ -35,6 +35,7 @@ setup(
         "rich>=13.7",
         "matplotlib>=3.9",
         "jinja2>=3.1",
+        "babel>=2.14",
         "pooch>=1.8",
         "requests>=2.32",
         "urllib3>=2",

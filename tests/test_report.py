@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 import re
 import shutil
 
@@ -22,10 +21,12 @@ from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.evaluated_model import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.held_out import open_split
 from pipeline.evaluation.report import conclusions
+from pipeline.evaluation.report.ablation import of_ablation, read_ablation
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
-from pipeline.evaluation.report.page import read_ablation, write_report
+from pipeline.evaluation.report.explanation import of_context, of_gradient_flow
+from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
+from pipeline.evaluation.report.page import write_report
 from pipeline.evaluation.report.table import columns_of, describe_text, print_table
-from pipeline.evaluation.report.wording import chance, change, number, percent, power
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
@@ -37,8 +38,15 @@ SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
 IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
 ABLATION = "change,options,train,valid,test,top_3,cpu\nquick,,9.5,10,11,0.25,1\n"
 LABELS = {
-    "kneser_ney_3": "Kneser-Ney 3-gram",
-    "lstm_and_kneser_ney_3": "lstm + Kneser-Ney 3-gram",
+    ENGLISH: {
+        "kneser_ney_3": "Kneser-Ney 3-gram",
+        "lstm_and_kneser_ney_3": "lstm + Kneser-Ney 3-gram",
+    },
+    PORTUGUESE: {
+        "kneser_ney_3": "Kneser-Ney de 3-gramas",
+        "lstm_and_kneser_ney_3": "lstm + Kneser-Ney de 3-gramas",
+        "unigram": "unigrama",
+    },
 }
 GRU = EvaluatedModel("gru", "gru", "network")
 NGRAMS = EvaluatedModel("kneser_ney_5", "Kneser-Ney 5-gram", "ngrams")
@@ -92,13 +100,21 @@ def text_of(folder):
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
+def part_of(folder, language):
+    """The part of the page in one language."""
+    return re.search(f'<main lang="{language.tag}">.*?</main>', text_of(folder), re.DOTALL)[0]
+
+
+in_both_languages = pytest.mark.parametrize("language", [ENGLISH, PORTUGUESE])
+
+
 @pytest.mark.parametrize("name", ["full", "bare"])
 def test_a_page_stands_alone_and_can_be_read_by_all(folder, name):
     text = text_of(folder / name)
     assert "http" not in text
     assert "prefers-color-scheme: dark" in text
     page = Page(text)
-    assert "script" not in {tag for tag, _ in page.elements}
+    assert all("src" not in attributes for tag, attributes in page.elements if tag == "script")
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len({*ids})
     for _, attributes in page.elements:
@@ -115,19 +131,22 @@ def test_a_page_stands_alone_and_can_be_read_by_all(folder, name):
     figures = {path.stem for path in (folder / name / "figures").iterdir()}
     own = {"learning_curves", "perplexity", "keystroke_savings", "frequency", "positions"}
     assert figures == own | {"calibration"}
-    assert len(drawings) == len(figures) + (2 if name == "full" else 0)
+    assert len(drawings) == 2 * (len(figures) + (4 if name == "full" else 0))
 
 
-def test_the_tables_are_those_of_metrics_json(folder):
+@in_both_languages
+def test_the_tables_are_those_of_metrics_json(folder, language):
     metrics = json.loads((folder / "full" / "metrics.json").read_text())
-    tables = Page(text_of(folder / "full")).tables
+    tables = Page(part_of(folder / "full", language)).tables
+    labels = LABELS[language]
     for (_, models), (caption, headings, *rows) in zip(metrics.items(), tables, strict=False):
-        assert f"{models['lstm']['tokens']:,} tokens" in caption[0]
-        assert percent(models["lstm"]["oov_rate"]) in caption[0]
-        assert "over 3 documents, which are few" in caption[0]
-        columns = columns_of(models)
+        assert f"{language.number(models['lstm']['tokens'], 0)} tokens" in caption[0]
+        assert language.percent(models["lstm"]["oov_rate"]) in caption[0]
+        few = {ENGLISH: "over 3 documents, which are few", PORTUGUESE: "sobre 3 documentos"}
+        assert few[language] in caption[0]
+        columns = columns_of(models, language)
         assert headings[1:] == [column.heading for column in columns]
-        assert [row[0] for row in rows] == [LABELS.get(model, model) for model in models]
+        assert [row[0] for row in rows] == [labels.get(model, model) for model in models]
         for row, values in zip(rows, models.values(), strict=True):
             for cell, column in zip(row[1:], columns, strict=True):
                 shown = cell.split()
@@ -142,21 +161,23 @@ def test_the_tables_are_those_of_metrics_json(folder):
 
 
 def test_sections_without_data_are_left_out(folder):
-    full, bare = (Page(text_of(folder / name)) for name in ("full", "bare"))
+    full, bare = (Page(part_of(folder / name, ENGLISH)) for name in ("full", "bare"))
     optional = {
         "h2 What each idea is worth",
         "h2 What it remembers",
         "h3 The reach of the gradient",
+        "h3 The sum of backpropagation through time",
         "h3 Shorter contexts",
     }
     assert {*full.headings} - {*bare.headings} == optional
-    for page in (full, bare):
+    parts = (part_of(folder / name, PORTUGUESE) for name in ("full", "bare"))
+    for page in (full, bare, *map(Page, parts)):
         links = [a["href"][1:] for tag, a in page.elements if tag == "a"]
         assert links == [a["id"] for tag, a in page.elements if tag == "section"]
 
 
 def test_ablation_and_explanation_are_shown_as_they_are(folder):
-    text = text_of(folder / "full")
+    text = part_of(folder / "full", ENGLISH)
     rows = [row for table in Page(text).tables for row in table]
     assert ["quick", "", "9.5", "10.0", "11.0", "", "25.0%", "1.00 ×"] in rows
     no_dropout = ["<no dropout>", "--dropout 0", "5.0", "12.0", "12.1", "+10.0%", "20.0%", "0.90 ×"]
@@ -279,7 +300,7 @@ def test_the_first_model_is_compared_with_the_others():
         "unigram": {"perplexity": 400.0},
     }
     models = [GRU, NGRAMS, GRU.mixed_with(NGRAMS), UNIGRAM]
-    first, ratios, mixture = conclusions.summary(models, metrics, "test")
+    first, ratios, mixture = conclusions.summary(models, metrics, "test", ENGLISH)
     assert "gru is 80.0 (95% interval 70.0 to 91.0)" in first
     assert ratios == (
         "The perplexity of gru is 0.64 of that of Kneser-Ney 5-gram and 0.20 of that of unigram."
@@ -291,17 +312,17 @@ def test_the_first_model_is_compared_with_the_others():
 def test_n_grams_of_a_part_of_the_text_are_mentioned():
     counted = {"perplexity": 125.0, "counted_tokens": 20_000_000, "training_tokens": 20_000_000}
     metrics = {"gru": {"perplexity": 80.0}, "Kneser-Ney 5-gram": counted}
-    assert len(conclusions.summary([GRU, NGRAMS], metrics, "test")) == 2
+    assert len(conclusions.summary([GRU, NGRAMS], metrics, "test", ENGLISH)) == 2
     counted["training_tokens"] = 123_456_789
-    *_, last = conclusions.summary([GRU, NGRAMS], metrics, "test")
+    *_, last = conclusions.summary([GRU, NGRAMS], metrics, "test", ENGLISH)
     assert "Kneser-Ney 5-gram was counted in 20,000,000 of 123,456,789 training tokens" in last
 
 
 def test_overlap_with_training_is_mentioned():
     values = {"tokens": 1234, "oov_rate": 0.05}
-    assert describe_text({"gru": values}) == "1,234 tokens, 5.0% of them out of vocabulary"
+    assert describe_text({"gru": values}, ENGLISH) == "1,234 tokens, 5.0% of them out of vocabulary"
     values["training_overlap"] = 0.63
-    assert "63.0% in runs that are in training too" in describe_text({"gru": values})
+    assert "63.0% in runs that are in training too" in describe_text({"gru": values}, ENGLISH)
 
 
 def test_trainings_of_different_length_are_mentioned():
@@ -311,25 +332,25 @@ def test_trainings_of_different_length_are_mentioned():
         return pd.DataFrame(columns)
 
     first, *_ = alike = conclusions.of_training(
-        {"lstm": history(99, 81, 84), "gru": history(9, 8, 7)}
+        {"lstm": history(99, 81, 84), "gru": history(9, 8, 7)}, ENGLISH
     )
     assert first == ("lstm was best after epoch 2 of 3: validation perplexity 81.0, training 90.0.")
     assert len(alike) == 2
-    *_, last = conclusions.of_training({"lstm": history(99, 81), "gru": history(90)})
+    *_, last = conclusions.of_training({"lstm": history(99, 81), "gru": history(90)}, ENGLISH)
     assert "not trained for equally many epochs" in last
 
 
 def test_the_best_and_the_worst_change_of_an_ablation():
     worse, better = {"change": "a", "test": 110.0}, {"change": "b", "test": 95.0}
-    text = conclusions.of_ablation([{"change": "none", "test": 100.0}, worse, better])
+    text = of_ablation([{"change": "none", "test": 100.0}, worse, better], ENGLISH)
     assert "“b” has the lowest (−5.0%)" in text
     assert "“a” the highest (+10.0%)" in text
-    assert conclusions.of_ablation([worse]) == ""
+    assert of_ablation([worse], ENGLISH) == ""
 
 
 def test_an_overconfident_model():
     rows = pd.DataFrame({"tokens": [10, 30], "confidence": [0.9, 0.5], "right": [0.5, 0.5]})
-    sure = conclusions.of_calibration(rows, {"calibration_error": 0.1})
+    sure = conclusions.of_calibration(rows, {"calibration_error": 0.1}, ENGLISH)[0]
     assert "60.0% on average and is right in 50.0%" in sure
     assert "overconfident by 10.0 points" in sure
 
@@ -337,48 +358,43 @@ def test_an_overconfident_model():
 def test_frequent_and_rare_tokens():
     table = pd.DataFrame({"rank": ["1-10", "10001-", "unknown"], "tokens": [60, 30, 10]})
     known = table.assign(perplexity=[5.0, 900.0, 30.0], top_3=[0.8, 0.01, 0.0])
-    assert "rank 1 to 10 in training have perplexity 5.0" in conclusions.of_frequency(known)[0]
-    assert "10,001 and beyond, 30.0% of the text, 900.0" in conclusions.of_frequency(known)[0]
-    assert "10.0% of the text is out of vocabulary" in conclusions.of_frequency(known)[2]
+    perplexities, _, unknown = conclusions.of_frequency(known, ENGLISH)
+    assert "rank 1 to 10 in training have perplexity 5.0" in perplexities
+    assert "10,001 and beyond, 30.0% of the text, 900.0" in perplexities
+    assert "10.0% of the text is out of vocabulary" in unknown
 
 
 def test_where_the_gradient_vanishes():
     mean = {"h": {"mean": [2.0, 1.0, 0.1]}, "vanished_after": None}
-    sentences = conclusions.of_gradient_flow(
+    sentences = of_gradient_flow(
         {
             "lstm": {**mean, "state": {"mean": [2.0, 1.0, 0.1]}},
             "gru": {**mean, "state": {"mean": [0.0, 0.01, 4e-6]}, "vanished_after": 1},
             "feedforward": {**mean, "state": {"mean": [2.0, 0.0, 0.0]}, "vanished_after": 1},
-        }
+        },
+        ENGLISH,
     )
     assert "After 2 steps back more than 1%" in sentences[0]
-    assert "from 1 steps back on, and 2·10⁻⁶ after 2" in sentences[1]
-    assert "is zero from 1 steps back on" in sentences[2]
+    assert "from 1 step back on, and 2·10⁻⁶ after 2 steps" in sentences[1]
+    assert "is zero from 1 step back on" in sentences[2]
 
 
 def test_the_context_that_a_word_needs():
     context = {"words": ["ela", "bebeu", "água"], "place": 2}
     model = {"probabilities": [[0, 0, 0.01], [0, 0.2], [0.4]], "ranks": [[1, 1, 9], [1, 2], [1]]}
-    text = conclusions.of_context({**context, "models": {"lstm": model}})[0]
+    text = of_context({**context, "models": {"lstm": model}}, ENGLISH)[0]
     assert "«água» 1.0% after one token and 40.0% after all 3" in text
     assert "once it reads 2 tokens" in text
     never = {**model, "ranks": [[1, 1, 2], [1, 2], [7]]}
-    assert "(rank 7)" in conclusions.of_context({**context, "models": {"lstm": never}})[0]
-
-
-def test_numbers_as_people_read_them():
-    assert number(1234.56) == "1,234.6"
-    assert number(math.inf) == "∞"
-    assert (percent(0.1234), change(0.9), change(1.25)) == ("12.3%", "−10.0%", "+25.0%")
-    assert (chance(0.25), chance(1 / 2500), chance(0)) == (
-        "25.0%", "1 in 2,500", "less than 1 in 10¹²",
-    )  # fmt: skip
-    assert power(2.1e-6) == "2·10⁻⁶"
+    assert "(rank 7)" in of_context({**context, "models": {"lstm": never}}, ENGLISH)[0]
 
 
 def test_the_table_fits_the_terminal(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(rich.get_console(), "width", 100)
-    keys = {column.key: 0.98765 for column in columns_of({"": dict.fromkeys(columns_keys(), 1.0)})}
+    keys = {
+        column.key: 0.98765
+        for column in columns_of({"": dict.fromkeys(columns_keys(), 1.0)}, ENGLISH)
+    }
     values = {**keys, "perplexity": 123456.7, "perplexity_known": 123456.7, "tokens": 1_500_000}
     values = {**values, "oov_rate": 0.05, "latency_ms": 123.45}
     models = [GRU.mixed_with(NGRAMS), EvaluatedModel(OTHER, OTHER, "network")]

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.evaluation.intervals import jackknife
-from pipeline.evaluation.report.wording import percent
+from pipeline.evaluation.report.language import ENGLISH
 from pipeline.progress import progress_bar
 
 _COLUMNS = ("sentence", "typed", "right", "error")
@@ -145,9 +145,9 @@ def print_spelling(evaluation: Path) -> None:
     for heading in ("words", "corrected", "share", "95% interval"):
         printed.add_column(f" {heading}", justify="right")
     for row in pd.read_csv(evaluation / "spelling.csv").to_dict("records"):
-        interval = f"{percent(row['low'])}–{percent(row['high'])}"
+        interval = f"{ENGLISH.percent(row['low'])}–{ENGLISH.percent(row['high'])}"
         printed.add_row(
-            *(row["kind"], f"{row['words']:,}", f"{row['counted']:,}", percent(row["share"])),
-            interval,
+            *(row["kind"], f"{row['words']:,}", f"{row['counted']:,}"),
+            *(ENGLISH.percent(row["share"]), interval),
         )
     rich.print(printed)

@@ -1,213 +1,218 @@
-"""What the numbers mean, in sentences generated from them."""
+"""What the numbers of `evaluate` mean, in sentences generated from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any
 
 import pandas as pd
 
 from pipeline.evaluation.evaluated_model import EvaluatedModel
-from pipeline.evaluation.report.explanation import by_context
-from pipeline.evaluation.report.wording import chance, change, number, percent, power
+from pipeline.evaluation.report.language import Language
+from pipeline.evaluation.report.wording import rank_band, split_name
 
 
-def _interval(values: Mapping[str, float], metric: str, show: Any) -> str:
+def _interval(
+    values: Mapping[str, float], metric: str, show: Callable[[float], str], language: Language
+) -> str:
     low, high = (values.get(f"{metric}_{end}") for end in ("low", "high"))
-    return "" if low is None else f" (95% interval {show(low)} to {show(high)})"
-
-
-def _and(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+    if low is None or high is None:
+        return ""
+    _ = language.gettext
+    return " " + _("(95%% interval %(low)s to %(high)s)", low=show(low), high=show(high))
 
 
 def summary(
-    models: Sequence[EvaluatedModel], metrics: Mapping[str, Mapping[str, float]], split: str
+    models: Sequence[EvaluatedModel],
+    metrics: Mapping[str, Mapping[str, float]],
+    split: str,
+    language: Language,
 ) -> list[str]:
     """Compare the first model with the others, from label → metric → value on a split."""
+    _, number = language.gettext, language.number
     main, *others = models
     name, mine = main.label, metrics[main.label]
     perplexity = mine["perplexity"]
     mixtures = [model for model in others if model.kind == "mixture" and main.name in model.parts]
     others = [model for model in others if model not in mixtures]
     sentences = [
-        f"On the {split} split the perplexity of {name} is {number(perplexity)}"
-        f"{_interval(mine, 'perplexity', number)}: on average it hesitates as if between "
-        f"{perplexity:,.0f} equally likely tokens."
+        _(
+            "On the %(split)s split the perplexity of %(name)s is %(perplexity)s%(interval)s: on "
+            "average it hesitates as if between %(choices)s equally likely tokens.",
+            split=split_name(split, language),
+            name=name,
+            perplexity=number(perplexity),
+            interval=_interval(mine, "perplexity", number, language),
+            choices=number(perplexity, 0),
+        )
     ]
     ratios = [
-        f"{perplexity / metrics[model.label]['perplexity']:.2f} of that of {model.label}"
+        _(
+            "%(ratio)s of that of %(other)s",
+            ratio=number(perplexity / metrics[model.label]["perplexity"], 2),
+            other=model.label,
+        )
         for model in others
         if isfinite(metrics[model.label]["perplexity"])
     ]
     if ratios:
-        sentences.append(f"The perplexity of {name} is {_and(ratios)}.")
+        listed = language.join(ratios)
+        sentences.append(_("The perplexity of %(name)s is %(ratios)s.", name=name, ratios=listed))
     for model in mixtures:
         values = metrics[model.label]
         sentences.append(
-            f"The mixture {model.label}, of which {name} has "
-            f"{percent(values['interpolation_weight'])}, has perplexity "
-            f"{number(values['perplexity'])}, {values['perplexity'] / perplexity:.2f} of {name} "
-            "alone."
+            _(
+                "The mixture %(mixture)s, of which %(name)s has %(weight)s, has perplexity "
+                "%(perplexity)s, %(ratio)s of %(name)s alone.",
+                mixture=model.label,
+                name=name,
+                weight=language.percent(values["interpolation_weight"]),
+                perplexity=number(values["perplexity"]),
+                ratio=number(values["perplexity"] / perplexity, 2),
+            )
         )
     for model in others:
         counted, tokens = (
-            metrics[model.label].get(f"{k}_tokens", 0) for k in ("counted", "training")
+            int(metrics[model.label].get(f"{k}_tokens", 0)) for k in ("counted", "training")
         )
         if counted < tokens:
             sentences.append(
-                f"{model.label} was counted in {counted:,} of {tokens:,} training tokens, in "
-                "blocks spread evenly over them."
+                _(
+                    "%(name)s was counted in %(counted)s of %(tokens)s training tokens, in blocks "
+                    "spread evenly over them.",
+                    name=model.label,
+                    counted=number(counted, 0),
+                    tokens=number(tokens, 0),
+                )
             )
-    return sentences + _suggestions(mine)
+    return sentences + _suggestions(mine, language)
 
 
-def _suggestions(values: Mapping[str, float]) -> list[str]:
+def _suggestions(values: Mapping[str, float], language: Language) -> list[str]:
     """What a typist gains, and how long the suggestions take."""
+    _, percent = language.gettext, language.percent
     sentences = []
     if "top_3_words" in values:
         sentences.append(
-            f"The next word is among its three suggestions in {percent(values['top_3_words'])} of "
-            f"all cases, and is the first of them in {percent(values['top_1_words'])}."
+            _(
+                "The next word is among its three suggestions in %(top_3)s of all cases, and is "
+                "the first of them in %(top_1)s.",
+                top_3=percent(values["top_3_words"]),
+                top_1=percent(values["top_1_words"]),
+            )
         )
     if "keystroke_savings" in values:
         sentences.append(
-            f"Choosing among three suggestions after every key saves "
-            f"{percent(values['keystroke_savings'])} of the keys"
-            f"{_interval(values, 'keystroke_savings', percent)}."
+            _(
+                "Choosing among three suggestions after every key saves %(saved)s of the "
+                "keys%(interval)s.",
+                saved=percent(values["keystroke_savings"]),
+                interval=_interval(values, "keystroke_savings", percent, language),
+            )
         )
     if "latency_ms" in values:
         sentences.append(
-            f"A step of the exported model, from a word to its suggestions, took "
-            f"{values['latency_ms']:.1f} ms on the machine that measured it."
+            _(
+                "A step of the exported model, from a word to its suggestions, took %(ms)s ms on "
+                "the machine that measured it.",
+                ms=language.number(values["latency_ms"]),
+            )
         )
     return sentences
 
 
-def of_training(histories: Mapping[str, pd.DataFrame]) -> list[str]:
+def of_training(histories: Mapping[str, pd.DataFrame], language: Language) -> list[str]:
     """Name the best epoch of each training."""
+    _, number = language.gettext, language.number
     sentences = []
     for name, history in histories.items():
         best = history.to_dict("records")[int(history["valid_perplexity"].argmin())]
         sentences.append(
-            f"{name} was best after epoch {int(best['epoch'])} of {len(history)}: "
-            f"validation perplexity {number(best['valid_perplexity'])}, training "
-            f"{number(best['train_perplexity'])}."
+            _(
+                "%(name)s was best after epoch %(epoch)s of %(epochs)s: validation perplexity "
+                "%(valid)s, training %(train)s.",
+                name=name,
+                epoch=int(best["epoch"]),
+                epochs=len(history),
+                valid=number(best["valid_perplexity"]),
+                train=number(best["train_perplexity"]),
+            )
         )
     if len(set(map(len, histories.values()))) > 1:
         sentences.append(
-            "They were not trained for equally many epochs: their perplexities compare these "
-            "trainings, not the kinds of network."
-        )
-    return sentences
-
-
-def of_ablation(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Name the changes that help most and least, compared with the first row."""
-    (first, *others) = rows
-    if not others:
-        return ""
-    best, worst = (pick(others, key=lambda row: row["test"]) for pick in (min, max))
-    return (
-        f"Compared with “{first['change']}”, whose test perplexity is {number(first['test'])}, "
-        f"“{best['change']}” has the lowest ({change(best['test'] / first['test'])}) and "
-        f"“{worst['change']}” the highest ({change(worst['test'] / first['test'])})."
-    )
-
-
-def of_gradient_flow(flows: Mapping[str, Any]) -> list[str]:
-    """Say after how many steps back less than 1 % of each model's gradient is left."""
-    sentences = []
-    for name, flow in flows.items():
-        mean = flow["state"]["mean"]
-        zero = max((step + 1 for step, value in enumerate(mean) if value), default=0)
-        if zero < len(mean):
-            sentences.append(f"The gradient of {name} is zero from {zero} steps back on.")
-        elif flow["vanished_after"] is None:
-            sentences.append(
-                f"After {len(mean) - 1} steps back more than 1% of the gradient of {name} is left."
+            _(
+                "They were not trained for equally many epochs: their perplexities compare these "
+                "trainings, not the kinds of network."
             )
-        else:
-            left = mean[-1] / flow["h"]["mean"][0]
-            sentences.append(
-                f"Less than 1% of the gradient of {name} is left from "
-                f"{flow['vanished_after']} steps back on, and {power(left)} after {len(mean) - 1}."
-            )
-    return sentences
-
-
-def of_windows(perplexities: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Compare the best window of each cell with the shortest."""
-    sentences = []
-    for cell, values in perplexities.items():
-        shortest, best = min(values, key=int), min(values, key=values.__getitem__)
-        sentences.append(
-            f"{cell} has perplexity {number(values[shortest])} with T = {shortest}, and "
-            f"{number(values[best])} with T = {best}, its best."
         )
     return sentences
 
 
-def of_context(context: Mapping[str, Any]) -> list[str]:
-    """Say how much of a sentence each model must read to suggest its last word."""
-    place, sentences = context["place"], []
-    for name, model in context["models"].items():
-        ranks = by_context(model["ranks"], place)
-        p = by_context(model["probabilities"], place)
-        missed = [k for k, rank in enumerate(ranks) if rank > 3]
-        needed = missed[-1] + 2 if missed else 1
-        if needed > len(ranks):
-            verdict = f"does not have it among its three most probable tokens (rank {ranks[-1]})"
-        else:
-            tokens = "1 token" if needed == 1 else f"{needed} tokens"
-            verdict = f"has it among its three most probable tokens once it reads {tokens}"
-        sentences.append(
-            f"{name} gives «{context['words'][place]}» {chance(p[0])} after one token and "
-            f"{chance(p[-1])} after all {len(p)}; it {verdict}."
-        )
-    return sentences
-
-
-def of_frequency(table: pd.DataFrame) -> list[str]:
+def of_frequency(table: pd.DataFrame, language: Language) -> list[str]:
     """Compare frequent with rare tokens, from rows of frequency.csv of one model and split."""
+    _, percent = language.gettext, language.percent
     known = table[table["rank"] != "unknown"]
     share = table["tokens"] / table["tokens"].sum()
     best, worst = (known["perplexity"].agg(pick) for pick in ("idxmin", "idxmax"))
     sentences = [
-        f"Tokens of rank {_ranks(known['rank'][best])} in training have perplexity "
-        f"{number(known['perplexity'][best])}; those of rank {_ranks(known['rank'][worst])}, "
-        f"{percent(share[worst])} of the text, {number(known['perplexity'][worst])}.",
-        f"Of the former {percent(known['top_3'][best])} are among the three most probable "
-        f"tokens, of the latter {percent(known['top_3'][worst])}.",
+        _(
+            "Tokens of rank %(frequent)s in training have perplexity %(low)s; those of rank "
+            "%(rare)s, %(share)s of the text, %(high)s.",
+            frequent=rank_band(known["rank"][best], language),
+            low=language.number(known["perplexity"][best]),
+            rare=rank_band(known["rank"][worst], language),
+            share=percent(share[worst]),
+            high=language.number(known["perplexity"][worst]),
+        ),
+        _(
+            "Of the former %(best)s are among the three most probable tokens, of the latter "
+            "%(worst)s.",
+            best=percent(known["top_3"][best]),
+            worst=percent(known["top_3"][worst]),
+        ),
     ]
     if len(unknown := table[table["rank"] == "unknown"]):
         sentences.append(
-            f"{percent(share[unknown.index[0]])} of the text is out of vocabulary and can never "
-            "be suggested."
+            _(
+                "%(share)s of the text is out of vocabulary and can never be suggested.",
+                share=percent(share[unknown.index[0]]),
+            )
         )
     return sentences
 
 
-def _ranks(band: str) -> str:
-    first, _, last = band.partition("-")
-    return f"{int(first):,} to {int(last):,}" if last else f"{int(first):,} and beyond"
-
-
-def of_positions(table: pd.DataFrame) -> str:
+def of_positions(table: pd.DataFrame, language: Language) -> str:
     """Compare the first fifth of documents with the last, from rows of positions.csv."""
     first, last = table["perplexity"].iloc[0], table["perplexity"].iloc[-1]
-    return (
-        f"In the first fifth of a document the perplexity is {number(first)}, in the last "
-        f"{number(last)} ({change(last / first)})."
+    return language.gettext(
+        "In the first fifth of a document the perplexity is %(first)s, in the last %(last)s "
+        "(%(change)s).",
+        first=language.number(first),
+        last=language.number(last),
+        change=language.change(last / first),
     )
 
 
-def of_calibration(table: pd.DataFrame, values: Mapping[str, float]) -> str:
+def of_calibration(
+    table: pd.DataFrame, values: Mapping[str, float], language: Language
+) -> list[str]:
     """Say whether a model is over- or underconfident, from its rows of calibration.csv."""
+    _, number = language.gettext, language.number
     weight = table["tokens"] / table["tokens"].sum()
     sure, right = ((table[column] * weight).sum() for column in ("confidence", "right"))
-    return (
-        f"The likeliest token has a probability of {percent(sure)} on average and is right in "
-        f"{percent(right)} of all cases: the model is {'over' if sure > right else 'under'}"
-        f"confident by {abs(sure - right) * 100:.1f} points. Over tenths of the probability the "
-        f"mean distance is {100 * values['calibration_error']:.1f} points."
-    )
+    points = number(abs(sure - right) * 100)
+    if sure > right:
+        verdict = _("the model is overconfident by %(points)s points", points=points)
+    else:
+        verdict = _("the model is underconfident by %(points)s points", points=points)
+    return [
+        _(
+            "The likeliest token has a probability of %(sure)s on average and is right in "
+            "%(right)s of all cases: %(verdict)s.",
+            sure=language.percent(sure),
+            right=language.percent(right),
+            verdict=verdict,
+        ),
+        _(
+            "Over tenths of the probability the mean distance is %(points)s points.",
+            points=number(100 * values["calibration_error"]),
+        ),
+    ]

@@ -16,7 +16,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from pipeline.evaluation.report.language import Language
 
 # For white paper; the page replaces each by a lighter one on black.
 COLORS = ("#0072b2", "#b84a00", "#00755a", "#a2477a", "#6b5b00", "#4b5563")
@@ -94,7 +96,7 @@ def new_chart(
     return figure, axes
 
 
-def plain_numbers(axis: Any) -> None:
+def plain_numbers(axis: Any, language: Language) -> None:
     """Label a logarithmic axis with few, plainly written numbers."""
     low, high = sorted(axis.get_view_interval())
     if high < 4 * low:
@@ -102,7 +104,7 @@ def plain_numbers(axis: Any) -> None:
     else:
         steps = (1, 2, 5) if high < 30 * low else (1, 3) if high < 300 * low else (1,)
         axis.set_major_locator(LogLocator(subs=steps))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_formatter(lambda value, _: language.plain_number(value))
     axis.set_minor_locator(NullLocator())
 
 

@@ -1,23 +1,38 @@
 """report.html: how training went and how good the model is."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline import InputError
 from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
-from pipeline.evaluation.report import conclusions, figures, wording
+from pipeline.evaluation.report import conclusions, figures, lecture
+from pipeline.evaluation.report.ablation import of_ablation
+from pipeline.evaluation.report.agreement import by_distance, of_agreement
 from pipeline.evaluation.report.drawing import Looks, looks, save_png, to_svg
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
-from pipeline.evaluation.report.explanation import Explanation
+from pipeline.evaluation.report.explanation import (
+    Explanation,
+    of_context,
+    of_gradient_flow,
+    of_windows,
+)
+from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE, Language
 from pipeline.evaluation.report.table import Metrics, columns_of, describe_text
+from pipeline.evaluation.report.wording import (
+    model_label,
+    rank_band,
+    shade,
+    split_name,
+    training_size,
+)
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import Predictions
 from pipeline.text.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
@@ -25,7 +40,6 @@ from pipeline.tokens.windows import open_stream
 
 _SENTENCES = 6
 _SURPRISES = 6
-_ABLATION = ("change", "options", "train", "valid", "test", "top_3", "cpu")
 
 
 # A chart, and what it shows in words.
@@ -54,53 +68,97 @@ def write_report(
         predictions: the first model's.
         explanation, ablation: shown if given.
     """
-    split, main = text.name, models[0]
-    labels = {model.name: model.label for model in models}
-    found = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    metrics = {
-        name: {labels[model]: values for model, values in of_split.items()}
-        for name, of_split in found.items()
-    }
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    histories = {labels[name]: pd.read_csv(f / "history.csv") for name, f in folders.items()}
-
-    look = looks([*labels.values()])
-    tables = _tables(output, labels, split)
-    charts = _charts(metrics[split], histories, tables, look, split=split)
+    examples = _examples(folders[models[0].name], text, predictions, vocabulary)
     (output / "figures").mkdir()
-    for name, (figure, _) in charts.items():
-        save_png(figure, output / "figures" / f"{name}.png")
-    if explanation:  # `explain` saved these charts itself
-        charts |= _explained_charts(explanation, look)
-    page = _template().render(
-        metrics=metrics,
-        columns={name: columns_of(values) for name, values in metrics.items()},
-        units={name: _units(output, main, name) for name in metrics},
-        split=split,
-        main=main.label,
-        summary=conclusions.summary(models, metrics[split], split),
-        sentences={name: sentences for name, (_, sentences) in charts.items()},
-        corpus=_describe_corpus(tokens, vocabulary),
-        ablation=ablation,
-        spelling=_spelling(output / "spelling.csv"),
-        explanation=explanation,
-        tables=tables,
-        charts={name: to_svg(f, name=name, alt=" ".join(s)) for name, (f, s) in charts.items()},
-        **_examples(folders[main.name], text, predictions, vocabulary),
-        unknown=UNKNOWN,
-        enough=figures.ENOUGH,
-    )
-    (output / "report.html").write_text(page, encoding="utf-8")
+    contents = []
+    for language in (ENGLISH, PORTUGUESE):
+        found = _Findings.load(output, models, folders, split=text.name, language=language)
+        charts = _charts(found)
+        if language is ENGLISH:
+            for name, (figure, _) in charts.items():
+                save_png(figure, output / "figures" / f"{name}.png")
+        if explanation:  # `explain` saved these charts itself
+            charts |= _explained_charts(explanation, found.look, language)
+        html = _template("page.html", language).render(
+            **vars(found),
+            **examples,
+            main=found.models[0].label,
+            summary=conclusions.summary(
+                found.models, found.metrics[found.split], found.split, language
+            ),
+            corpus=_describe_corpus(tokens, vocabulary, language),
+            units={name: _units(output, models[0], name, language) for name in found.metrics},
+            sentences={name: sentences for name, (_, sentences) in charts.items()},
+            charts={
+                name: to_svg(figure, name=f"{language.tag}-{name}", alt=" ".join(sentences))
+                for name, (figure, sentences) in charts.items()
+            },
+            ablation=ablation,
+            spelling=_spelling(output / "spelling.csv"),
+            explanation=explanation,
+            unknown=UNKNOWN,
+            enough=figures.ENOUGH,
+        )
+        title = language.gettext("Next-word model: report")
+        contents.append({"language": language, "title": title, "html": html})
+    report = _template("report.html", ENGLISH).render(contents=contents)
+    (output / "report.html").write_text(report, encoding="utf-8")
 
 
-def _tables(output: Path, labels: Mapping[str, str], split: str) -> dict[str, pd.DataFrame]:
-    """Read the rows of a split, with models by their labels."""
-    tables = {}
-    for name in ("frequency", "positions", "calibration"):
-        table = pd.read_csv(output / f"{name}.csv")
-        table["model"] = table["model"].map(labels)
-        tables[name] = table[table["split"] == split].reset_index(drop=True)
-    return tables
+@dataclasses.dataclass(frozen=True)
+class _Findings:
+    """What `evaluate` found, with models by their labels in a language.
+
+    Attributes:
+        split: the one that charts and examples are about.
+        models: the first is the one that the page is about.
+        metrics: split → label → metric → value.
+        tables: rows of the split.
+        histories: label → rows of history.csv.
+    """
+
+    language: Language
+    split: str
+    models: Sequence[EvaluatedModel]
+    metrics: Mapping[str, Metrics]
+    tables: Mapping[str, pd.DataFrame]
+    histories: Mapping[str, pd.DataFrame]
+
+    @classmethod
+    def load(
+        cls,
+        output: Path,
+        models: Sequence[EvaluatedModel],
+        folders: Mapping[str, Path],
+        *,
+        split: str,
+        language: Language,
+    ) -> Self:
+        """Read what was written into a folder, and the history of each network's training."""
+        labels = {model.name: model_label(model.label, language) for model in models}
+        metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+        tables = {}
+        for name in ("frequency", "positions", "calibration"):
+            table = pd.read_csv(output / f"{name}.csv")
+            table["model"] = table["model"].map(labels)
+            tables[name] = table[table["split"] == split].reset_index(drop=True)
+        return cls(
+            language=language,
+            split=split,
+            models=[dataclasses.replace(model, label=labels[model.name]) for model in models],
+            metrics={
+                name: {labels[model]: values for model, values in of_split.items()}
+                for name, of_split in metrics.items()
+            },
+            tables=tables,
+            histories={labels[name]: pd.read_csv(f / "history.csv") for name, f in folders.items()},
+        )
+
+    @property
+    def look(self) -> Looks:
+        """Colour and marker of each model."""
+        return looks([model.label for model in self.models])
 
 
 def _spelling(path: Path) -> list[dict[str, Any]]:
@@ -109,80 +167,97 @@ def _spelling(path: Path) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 
-def _charts(
-    metrics: Metrics,
-    histories: Mapping[str, pd.DataFrame],
-    tables: Mapping[str, pd.DataFrame],
-    look: Looks,
-    *,
-    split: str,
-) -> dict[str, Chart]:
-    """Draw what `evaluate` found on a split."""
-    main = next(iter(metrics))
-    mine = {name: rows[rows["model"] == main] for name, rows in tables.items()}
+def _charts(found: _Findings) -> dict[str, Chart]:
+    """Draw what `evaluate` found."""
+    look, language = found.look, found.language
+    metrics = found.metrics[found.split]
+    main = found.models[0].label
+    mine = {name: rows[rows["model"] == main] for name, rows in found.tables.items()}
     # The unigram model is so far off that the others could not be told apart.
-    drawn = {name: rows[rows["model"] != "unigram"] for name, rows in tables.items()}
+    far = [model.label for model in found.models if model.kind == "unigram"]
+    drawn = {name: rows[~rows["model"].isin(far)] for name, rows in found.tables.items()}
     charts = {
         "learning_curves": (
-            figures.learning_curves(histories, look),
-            conclusions.of_training(histories),
+            figures.learning_curves(found.histories, look, language),
+            conclusions.of_training(found.histories, language),
         ),
         "frequency": (
-            figures.groups(drawn["frequency"], "rank", look),
-            conclusions.of_frequency(mine["frequency"]),
+            figures.groups(drawn["frequency"], "rank", look, language),
+            conclusions.of_frequency(mine["frequency"], language),
         ),
         "positions": (
-            figures.groups(drawn["positions"], "part", look),
-            [conclusions.of_positions(mine["positions"])],
+            figures.groups(drawn["positions"], "part", look, language),
+            [conclusions.of_positions(mine["positions"], language)],
         ),
         "calibration": (
-            figures.calibration(drawn["calibration"], look),
-            [conclusions.of_calibration(mine["calibration"], metrics[main])],
+            figures.calibration(drawn["calibration"], look, language),
+            conclusions.of_calibration(mine["calibration"], metrics[main], language),
         ),
     }
-    for metric, title, show in (
-        ("perplexity", "Perplexity", wording.number),
-        ("keystroke_savings", "Keys saved", wording.percent),
-    ):
+    _, split = language.gettext, split_name(found.split, language)
+    titles = {
+        "perplexity": _("Perplexity on the %(split)s split", split=split),
+        "keystroke_savings": _("Keys saved on the %(split)s split", split=split),
+    }
+    for metric, title in titles.items():
+        show = language.number if metric == "perplexity" else language.percent
         models = {label: values for label, values in metrics.items() if metric in values}
         if models:
-            title = f"{title} on the {split} split"
             charts[metric] = (
-                figures.intervals(models, metric, look, title=title),
+                figures.intervals(models, metric, look, language, title=title),
                 [f"{label}: {show(values[metric])}." for label, values in models.items()],
             )
     return charts
 
 
-def _explained_charts(explanation: Explanation, look: Looks) -> dict[str, Chart]:
+def _explained_charts(
+    explanation: Explanation, look: Looks, language: Language
+) -> dict[str, Chart]:
     """Draw what `explain` found."""
     charts = {
         "reach": (
-            figures.gradient_flow(explanation.reach, look),
-            conclusions.of_gradient_flow(explanation.reach),
+            figures.gradient_flow(explanation.reach, look, language),
+            of_gradient_flow(explanation.reach, language),
         ),
         "context": (
-            figures.word_by_context(explanation.context, look),
-            conclusions.of_context(explanation.context),
+            figures.word_by_context(explanation.context, look, language),
+            of_context(explanation.context, language),
         ),
     }
+    if explanation.unrolled:
+        gradients, context = explanation.unrolled, explanation.context
+        charts["unrolled"] = (
+            lecture.unrolled(gradients, context, look, language),
+            lecture.of_unrolled(gradients, context, language),
+        )
+        charts["left_out"] = (lecture.left_out(gradients, look, language), [])
+    if explanation.agreement:
+        charts["agreement"] = (
+            by_distance(explanation.agreement, look, language),
+            of_agreement(explanation.agreement, language),
+        )
     if explanation.windows:
         charts["windows"] = (
-            figures.windows(explanation.windows, look),
-            conclusions.of_windows(explanation.windows["perplexity"]),
+            figures.windows(explanation.windows, look, language),
+            of_windows(explanation.windows["perplexity"], language),
         )
     return charts
 
 
-def _units(output: Path, model: EvaluatedModel, split: str) -> str:
+def _units(output: Path, model: EvaluatedModel, split: str, language: Language) -> str:
     """Describe what the intervals of a split are computed over; empty if it has none."""
     rows = pd.read_csv(output / "documents.csv")
     rows = rows[(rows["split"] == split) & (rows["model"] == model.name)]
     if len(rows) < 2:
         return ""
-    unit = {"document": "documents", "block": "blocks of the only document"}[rows["unit"].iloc[0]]
-    few = f", which are few: with {FEW} and more they are narrower" if len(rows) < FEW else ""
-    return f"{len(rows):,} {unit}{few}"
+    _, count = language.gettext, language.number(len(rows), 0)
+    text = {
+        "document": _("%(count)s documents", count=count),
+        "block": _("%(count)s blocks of the only document", count=count),
+    }[rows["unit"].iloc[0]]
+    if len(rows) < FEW:
+        text += _(", which are few: with %(enough)s and more they are narrower", enough=FEW)
+    return text
 
 
 def _examples(
@@ -196,52 +271,42 @@ def _examples(
     return {"examples": examples[: len(sentences)], "surprises": examples[len(sentences) :]}
 
 
-def _template() -> jinja2.Template:
-    page = jinja2.Environment(
+def _template(name: str, language: Language) -> jinja2.Template:
+    page: Any = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
     )
-    shown = (wording.number, wording.percent, wording.short_percent, wording.chance, wording.change)
-    others = (wording.shade, wording.training_size, describe_text, conclusions.of_ablation)
-    page.filters |= {function.__name__: function for function in (*shown, *others)}
-    return page.get_template("page.html")
+    page.policies["ext.i18n.trimmed"] = True  # lines of a message are joined by a space
+    page.install_gettext_translations(language.translations, newstyle=True)
+    numbers = (language.number, language.plain_number, language.percent, language.short_percent)
+    others = (language.chance, language.change, shade)
+    worded = (rank_band, split_name, training_size, describe_text, columns_of, of_ablation)
+    page.filters |= {function.__name__: function for function in (*numbers, *others, *worded)}
+    return page.get_template(name)
 
 
-def _describe_corpus(tokens: Path, vocabulary: Vocabulary) -> str:
-    sizes = [
-        f"{len(open_stream(tokens / f'{split}.npy')):,} tokens of "
-        f"{len(open_stream(tokens / f'{split}.documents.npy')):,} documents"
-        for split in ("train", "valid", "test")
-    ]
-    covered = wording.percent(1 - vocabulary.counts[UNKNOWN_ID] / sum(vocabulary.counts))
-    kind = "tokens" if vocabulary.unit == "word" else "pieces of tokens"
-    return (
-        f"The training split has {sizes[0]}; the validation split, which chooses the best epoch, "
-        f"{sizes[1]}; the test split {sizes[2]}. The vocabulary has {len(vocabulary):,} {kind}, "
-        f"which cover {covered} of the training text; any other is {UNKNOWN}."
+def _describe_corpus(tokens: Path, vocabulary: Vocabulary, language: Language) -> str:
+    _, number = language.gettext, language.number
+    sizes = {}
+    for split in ("train", "valid", "test"):
+        documents = len(open_stream(tokens / f"{split}.documents.npy"))
+        sizes[split] = _(
+            "%(tokens)s tokens of %(documents)s",
+            tokens=number(len(open_stream(tokens / f"{split}.npy")), 0),
+            documents=language.ngettext("%(num)s document", "%(num)s documents", documents),
+        )
+    size = number(len(vocabulary), 0)
+    unit = {"word": _("%(size)s tokens", size=size), "subword": _("%(size)s pieces", size=size)}
+    return _(
+        "The training split has %(train)s; the validation split, which chooses the best epoch, "
+        "%(valid)s; the test split %(test)s. The vocabulary has %(size)s, which cover %(covered)s "
+        "of the training text; any other is %(unknown)s.",
+        **sizes,
+        size=unit[vocabulary.unit],
+        covered=language.percent(1 - vocabulary.counts[UNKNOWN_ID] / sum(vocabulary.counts)),
+        unknown=UNKNOWN,
     )
-
-
-def read_ablation(path: Path) -> list[dict[str, Any]]:
-    """Read a CSV of trainings with one change each; the first row is the one without.
-
-    Columns are `change`, `options`; `train`, `valid` and `test`, perplexities; `top_3`, a share;
-    `cpu`, CPU time relative to the first row.
-
-    Raises:
-        InputError: it is not such a table.
-    """
-    try:
-        table = pd.read_csv(path, keep_default_na=False)
-        numbers = [*_ABLATION[2:]]
-        table[numbers] = table[numbers].astype(float)
-        table["change"], table["options"]
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError(
-            f"No ablation can be read from {path}: it must be a CSV with the columns "
-            f"{', '.join(_ABLATION)}, the last five plain numbers."
-        ) from error
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

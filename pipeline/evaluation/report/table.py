@@ -11,7 +11,7 @@ import rich.table
 from rich.markup import escape
 
 from pipeline.evaluation.evaluated_model import load_models
-from pipeline.evaluation.report.wording import number, percent
+from pipeline.evaluation.report.language import ENGLISH, Language
 
 # Name or label → metric → value, on one split.
 Metrics = Mapping[str, Mapping[str, float]]
@@ -32,32 +32,38 @@ class Column:
         return value == self.best(v[self.key] for v in models.values() if self.key in v)
 
 
-_COLUMNS = (
-    Column("perplexity", "perplexity", number, min),
-    Column("perplexity_per_word", "per word", number, min),
-    Column("perplexity_known", "known", number, min),
-    Column("top_1", "top-1", percent, max),
-    Column("top_3", "top-3", percent, max),
-    Column("top_5", "top-5", percent, max, narrow=False),
-    Column("mean_reciprocal_rank", "MRR", "{:.3f}".format, max),
-    Column("top_3_words", "words", percent, max),
-    Column("keystroke_savings", "keys saved", percent, max),
-    Column("calibration_error", "calibration", lambda e: f"{100 * e:.1f}", min, narrow=False),
-    Column("latency_ms", "ms", "{:.1f}".format, min),
-)
-
-
-def columns_of(models: Metrics) -> list[Column]:
+def columns_of(models: Metrics, language: Language) -> list[Column]:
     """Return the columns for which any of the models has a value."""
-    return [c for c in _COLUMNS if any(c.key in values for values in models.values())]
+    _, number, percent = language.gettext, language.number, language.percent
+    columns = (
+        Column("perplexity", _("perplexity"), number, min),
+        Column("perplexity_per_word", _("per word"), number, min),
+        Column("perplexity_known", _("known"), number, min),
+        Column("top_1", "top-1", percent, max),
+        Column("top_3", "top-3", percent, max),
+        Column("top_5", "top-5", percent, max, narrow=False),
+        Column("mean_reciprocal_rank", "MRR", lambda mean: number(mean, 3), max, narrow=False),
+        Column("top_3_words", _("words"), percent, max),
+        Column("keystroke_savings", _("keys saved"), percent, max),
+        Column("calibration_error", _("calibration"), lambda e: number(100 * e), min, narrow=False),
+        Column("latency_ms", "ms", number, min),
+        Column("parameters", _("params"), lambda n: f"{number(n / 1e6, 2)}M", min),
+        Column("training_cpu_seconds", _("CPU s"), lambda s: number(s, 0), min),
+    )
+    return [c for c in columns if any(c.key in values for values in models.values())]
 
 
-def describe_text(models: Metrics) -> str:
+def describe_text(models: Metrics, language: Language) -> str:
     """Describe the text that the models were measured on, from their metrics."""
-    values = next(iter(models.values()))
-    text = f"{values['tokens']:,} tokens, {percent(values['oov_rate'])} of them out of vocabulary"
+    _, values = language.gettext, next(iter(models.values()))
+    text = _(
+        "%(tokens)s tokens, %(share)s of them out of vocabulary",
+        tokens=language.number(values["tokens"], 0),
+        share=language.percent(values["oov_rate"]),
+    )
     if "training_overlap" in values:
-        text += f", {percent(values['training_overlap'])} in runs that are in training too"
+        overlap = language.percent(values["training_overlap"])
+        text += _(", %(share)s in runs that are in training too", share=overlap)
     return text
 
 
@@ -66,9 +72,9 @@ def print_table(evaluation: Path) -> None:
     metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
     models = load_models(evaluation)
     for split, values in metrics.items():
-        columns = [column for column in columns_of(values) if column.narrow]
+        columns = [column for column in columns_of(values, ENGLISH) if column.narrow]
         table = rich.table.Table(
-            title=f"{split}: {describe_text(values)}",
+            title=f"{split}: {describe_text(values, ENGLISH)}",
             title_justify="left",
             box=rich.box.SIMPLE_HEAD,
             padding=0,
