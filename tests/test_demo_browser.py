@@ -1,12 +1,10 @@
 """The page as a person uses it, in headless Chromium."""
 
 import re
-import shutil
 import time
-from pathlib import Path
 
 import pytest
-from pages import Server, write_correcting_export
+from pages import Server, chromium, write_correcting_export
 
 from pipeline.demo.app import application
 
@@ -15,7 +13,6 @@ expect = api.expect
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 TEXT, KEYS, SAVED, NOTICE = "#text", "#keys", "#saved", "#notice"
 
 
@@ -29,13 +26,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
-        browser = playwright.chromium.launch(executable_path=path)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
