@@ -15,8 +15,14 @@ import pytest
 import uvicorn
 from conftest import free_ports, write_export
 
-VOID = {"meta", "link", "br"}
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+VOID = {"meta", "link", "br"}
+
+
+def find_chromium(playwright: Any) -> Path:
+    """Return the path of the system's Chromium, or where Playwright would install its own."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+    return Path(path)
 
 
 @contextlib.contextmanager
@@ -24,8 +30,8 @@ def chromium() -> Iterator[Any]:
     """A headless Chromium; without one the test is skipped."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
-        if not Path(path).exists():
+        path = find_chromium(playwright)
+        if not path.exists():
             pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
         browser = playwright.chromium.launch(executable_path=path)
         yield browser

@@ -13,6 +13,7 @@ from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain, print_explanation
 from pipeline.explain.gradient_flow import gradient_flow
 from pipeline.explain.truncated_context import truncate_context
+from pipeline.explain.unrolled_gradient import gradient_terms, unrolled_gradient
 from pipeline.model.language_model import load_model
 
 STEPS = 6
@@ -107,6 +108,86 @@ def test_targets_are_spread_over_the_stream():
         gradient_flow(model, ids[: 2 * STEPS], steps=STEPS, samples=1)
 
 
+# Unrolled gradients
+
+
+def test_terms_of_a_scalar_network_by_hand():
+    """h_j = tanh(w x_j + u h_{j−1} + b), three steps: g_j = δ_j · (x_j, h_{j−1}, 1)."""
+    model = model_of("simple_rnn", layers=1, units=1, embedding=1)
+    ids = np.array([1, 4, 8, 6], np.int32)
+    terms = [term.numpy().ravel() for term in gradient_terms(model, ids)]
+
+    cell = model.recurrent[0].cell
+    w, u, b = (float(np.squeeze(v)) for v in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    vectors, bias = np.float64(model.embed.embeddings)[:, 0], np.float64(model.output_bias)
+    x_1, x_2, x_3 = vectors[ids[:-1]]
+    h_1 = np.tanh(w * x_1 + b)
+    h_2 = np.tanh(w * x_2 + u * h_1 + b)
+    h_3 = np.tanh(w * x_3 + u * h_2 + b)
+    p = np.exp(vectors * h_3 + bias) / np.exp(vectors * h_3 + bias).sum()
+    p[ids[-1]] -= 1
+    by_h = vectors @ p  # ∂E/∂h_3
+    d_3 = by_h * (1 - h_3**2)
+    d_2 = d_3 * u * (1 - h_2**2)
+    d_1 = d_2 * u * (1 - h_1**2)
+    np.testing.assert_allclose(terms[0], [d_1 * x_1, d_2 * x_2, d_3 * x_3], rtol=1e-4)
+    np.testing.assert_allclose(terms[1], [0, d_2 * h_1, d_3 * h_2], rtol=1e-4)
+    np.testing.assert_allclose(terms[2], [d_1, d_2, d_3], rtol=1e-4)
+
+    g_1, g_2, g_3 = np.transpose(terms)
+    g = g_1 + g_2 + g_3
+    of_word = unrolled_gradient(model, ids)
+    np.testing.assert_allclose(of_word.shares, [g_1 @ g, g_2 @ g, g_3 @ g] / (g @ g), rtol=1e-4)
+    norms = np.array([np.linalg.norm(v) for v in (g_1, g_2, g_3, g_1 + g_2)]) / np.linalg.norm(g)
+    np.testing.assert_allclose(of_word.norms, norms[:3], rtol=1e-4)
+    np.testing.assert_allclose(of_word.left_out, [norms[3], norms[0], 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cell", "changes"),
+    [
+        ("lstm", {}),
+        ("lstm", {"mogrifier": 3, "softmax": "adaptive"}),
+        ("gru", {}),
+        ("simple_rnn", {"layers": 1}),
+        ("simple_rnn", {"batch_size": 1}),  # stateful, as it is trained
+    ],
+    ids=["lstm", "mogrifier", "gru", "simple_rnn", "stateful"],
+)
+def test_the_last_terms_are_the_gradient_of_truncated_bptt(cell, changes):
+    """And all of them are the whole gradient."""
+    model, ids = model_of(cell, **changes), text()
+    weights = [w.value for layer in model.recurrent for w in layer.trainable_variables]
+    terms = [term.numpy() for term in gradient_terms(model, ids)]
+    of_word = unrolled_gradient(model, ids)
+    steps = len(ids) - 1
+    assert of_word.shares.shape == of_word.norms.shape == of_word.left_out.shape == (steps,)
+
+    def norm(parts):
+        return np.sqrt(sum((part.astype(np.float64) ** 2).sum() for part in parts))
+
+    for kept in (1, 4, steps):
+        states = None
+        if "batch_size" in changes:
+            model.reset_states()
+        if kept < steps:
+            _, states = model.hidden(tf.constant(ids[None, : steps - kept]))
+        with tf.GradientTape() as tape:
+            h, _ = model.hidden(tf.constant(ids[None, steps - kept : -1]), states=states)
+            nats = model.negative_log_likelihood(h[:, -1:], tf.constant(ids[None, -1:]))
+        truncated = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(nats, weights)]
+        for term, gradient in zip(terms, truncated, strict=True):
+            np.testing.assert_allclose(
+                term[steps - kept :].sum(axis=0), gradient, rtol=1e-3, atol=1e-5
+            )
+        whole = [term.sum(axis=0) for term in terms]
+        rest = [g - part for g, part in zip(whole, truncated, strict=True)]
+        share = norm(rest) / norm(whole)
+        assert of_word.left_out[kept - 1] == pytest.approx(share, abs=1e-4)
+    assert of_word.left_out[0] > 0.01
+    assert of_word.shares.sum() == pytest.approx(1)
+
+
 # Truncated contexts
 
 
@@ -159,7 +240,7 @@ def test_figures_and_numbers(tokens, tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {"figures", "explanation.json"}
     third = re.sub("[^a-z0-9_-]+", "_", f"feedforward {again}")
     assert {path.name for path in (out / "figures").iterdir()} == {
-        *("gradient_reach.png", "context_last_word.png"),
+        *("gradient_reach.png", "context_last_word.png", "unrolled.png", "left_out.png"),
         *(f"context_{name}.png" for name in ("feedforward", "lstm", third)),
     }
     context = explanation["context"]
@@ -176,12 +257,18 @@ def test_figures_and_numbers(tokens, tmp_path, capsys):
     assert explanation["reach"]["feedforward"]["vanished_after"] == 3
     assert len(explanation["reach"]["lstm"]["state"]["median"]) == STEPS + 1
     assert explanation["windows"] is None
+    assert [*explanation["unrolled"]] == ["lstm"]  # a feed-forward network has no such sum
+    of_word = unrolled_gradient(load_model(lstm), ids[:-1])
+    assert explanation["unrolled"]["lstm"]["shares"] == pytest.approx(list(of_word.shares))
+    assert explanation["unrolled"]["lstm"]["left_out"][-1] == 0
 
     capsys.readouterr()
     print_explanation(explanation)
     printed = capsys.readouterr().out
     assert "«água»" in printed
     assert "gato <unk>" in printed
+    share, left_out = of_word.shares[-1], of_word.left_out[0]
+    assert re.search(rf"1 +bebeu +{share:.1%} +{left_out:.1%} *\n", printed)
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ def test_a_page_stands_alone_and_can_be_read_by_all(folder, name):
     figures = {path.stem for path in (folder / name / "figures").iterdir()}
     own = {"learning_curves", "perplexity", "keystroke_savings", "frequency", "positions"}
     assert figures == own | {"calibration"}
-    assert len(drawings) == 2 * (len(figures) + (2 if name == "full" else 0))
+    assert len(drawings) == 2 * (len(figures) + (4 if name == "full" else 0))
 
 
 @in_both_languages
@@ -163,6 +163,7 @@ def test_sections_without_data_are_left_out(folder):
         "h2 What each idea is worth",
         "h2 What it remembers",
         "h3 The reach of the gradient",
+        "h3 The sum of backpropagation through time",
         "h3 Shorter contexts",
     }
     assert {*full.headings} - {*bare.headings} == optional

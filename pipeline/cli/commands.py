@@ -25,11 +25,9 @@ from pipeline.cli.options import (
     init_options,
     model_options,
     new_words_option,
-    ngram_option,
     option,
     options_of,
     path,
-    positive,
     precision_option,
     resume_option,
     take,
@@ -66,6 +64,7 @@ from pipeline.cli.stages import (
     run_or_skip,
     tokenize_stage,
     train_stage,
+    with_pairs,
 )
 from pipeline.corpus.config import ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
@@ -314,7 +313,7 @@ def evaluate(
     require("tokenize", tokens)
     options["lexicon"] = check_lexicon(options["lexicon"])
     config = take(EvaluationConfig, options)
-    shown = ("text", "explanation", "ablation", "spelling")
+    shown = ("text", "explanation", "ablation", "spelling", "pairs")
     require_files(**{name: getattr(config, name) for name in shown})
     with mlflow_run():
         evaluate_stage(training, tokens, output, baselines=baselines, config=config, force=force)
@@ -324,7 +323,9 @@ def evaluate(
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
     "--model", "models", multiple=True, type=path,
-    default=lambda: [f for f in (TRAINING, *BASELINES.values()) if f.is_dir()],
+    default=lambda: [
+        f for f in (TRAINING, *(b.folder for b in BASELINES.values())) if f.is_dir()
+    ],
     help="Folder of a trained model; may be repeated.  "
     "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",
 )  # fmt: skip
@@ -340,7 +341,7 @@ def explain(
     Shows how far the gradient reaches back, how predictions change when the beginning of a
     sentence is cut off, and what a longer window is worth.
     """
-    config, sweep = take(ExplanationConfig, options), take(SweepConfig, options)
+    config, sweep = with_pairs(take(ExplanationConfig, options)), take(SweepConfig, options)
     if sweep.windows:
         require_one_machine("--windows")
     if not models:
@@ -493,8 +494,6 @@ def _decode(data: bytes, name: str) -> str:
 @engine_options
 @training_options
 @options_of(ExplanationConfig)
-@ngram_option
-@option("--baseline-epochs", 1, "Maximum number of epochs of the baselines.", type=positive)
 @export_options
 @resume_option
 @force_option
@@ -502,15 +501,14 @@ def run(
     preset: str,
     vocabulary: Path | None,
     register: str | None,
-    baseline_epochs: int,
     resume: bool,
     force: bool,
     **options: Any,
 ) -> None:
     """Run all stages: text in, a SavedModel in models/nextword out.
 
-    A simple recurrent and a feedforward network of the same sizes are trained as baselines, more
-    briefly unless --baseline-epochs says otherwise.
+    A simple recurrent and a feedforward network of the same sizes are trained as baselines, on the
+    same tokens as often, each with the learning rate that suits it.
     """
     require_one_machine("`nextword run`")
     reading = take(ReadingConfig, options)
@@ -518,8 +516,8 @@ def run(
     require_files(vocabulary=vocabulary)
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
-    explanation = take(ExplanationConfig, options)
-    order, exported = options.pop("ngram_order"), take(ExportConfig, options)
+    explanation = with_pairs(take(ExplanationConfig, options))
+    exported = take(ExportConfig, options)
     exported = dataclasses.replace(exported, lexicon=check_lexicon(exported.lexicon))
     if exported.lexicon and words.unit == "subword":
         raise InputError("To subwords no word is unknown: leave out --lexicon or --unit.")
@@ -536,19 +534,23 @@ def run(
         )
         train_stage(TOKENS, TRAINING, model=model, training=training, resume=resume, force=force)
         baselines: tuple[Path, ...] = ()
-        brief = dataclasses.replace(training, epochs=baseline_epochs)
-        for cell, folder in BASELINES.items():
+        for cell, (folder, share) in BASELINES.items():
             if cell != model.cell:
-                baseline = dataclasses.replace(model, cell=cell, layers=1)
+                rate = share * training.learning_rate
                 train_stage(
-                    TOKENS, folder, model=baseline, training=brief, prefix=f"{cell}_",
-                    resume=resume, force=force,
-                )  # fmt: skip
+                    TOKENS,
+                    folder,
+                    model=dataclasses.replace(model, cell=cell, layers=1),
+                    training=dataclasses.replace(training, learning_rate=rate),
+                    prefix=f"{cell}_",
+                    resume=resume,
+                    force=force,
+                )
                 baselines = (*baselines, folder)
         models = (TRAINING, *baselines)
         explain_stage(TOKENS, EXPLANATION, models=models, config=explanation, force=force)
         shown = EvaluationConfig(
-            ngram_order=order,
+            ngram_order=explanation.ngram_order,
             cache=exported.cache,
             lexicon=exported.lexicon,
             explanation=EXPLANATION,

@@ -12,7 +12,6 @@ import click
 from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
 from pipeline.corpus.config import HELD_OUT_TOKENS, ReadingConfig
-from pipeline.evaluation.config import EvaluationConfig
 from pipeline.export.config import ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.training.config import TrainingConfig
@@ -191,7 +190,6 @@ init_options = all_of(
     option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),
 )  # fmt: skip
 
-ngram_option = options_of(EvaluationConfig, "ngram_order")
 export_options = all_of(
     options_of(ExportConfig),
     option("--register", None, "Name in MLflow's registry, where the model becomes the next version."),

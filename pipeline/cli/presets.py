@@ -2,23 +2,40 @@
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.model.config import Cell, ModelConfig
 from pipeline.training.config import TrainingConfig
 
+AGREEMENT = Path("data/agreement.tsv")
 DOCUMENTS = Path("data/documents")
 INSPECTION = Path("data/inspection")
 TOKENS = Path("data/tokens")
 TRAINING = Path("models/training")
-BASELINES: dict[Cell, Path] = {
-    "simple_rnn": Path("models/simple_rnn"),
-    "feedforward": Path("models/feedforward"),
-}
 EXPLANATION = Path("models/explanation")
 EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
 LITERT = Path("models/litert")
 PERSONAL = Path("models/personal")
+
+
+class Baseline(NamedTuple):
+    """A network that an LSTM is compared with.
+
+    Attributes:
+        folder: of its training.
+        learning_rate: its peak learning rate relative to the LSTM's, with which it learns best
+            (benchmarks/README.md, "Three networks, trained equally").
+    """
+
+    folder: Path
+    learning_rate: float
+
+
+BASELINES: dict[Cell, Baseline] = {
+    "simple_rnn": Baseline(Path("models/simple_rnn"), 0.5),
+    "feedforward": Baseline(Path("models/feedforward"), 0.5),
+}
 
 
 @dataclasses.dataclass(frozen=True)

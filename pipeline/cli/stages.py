@@ -1,6 +1,7 @@
 """Run or skip each stage, and log it to MLflow."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import json
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from pipeline import InputError
+from pipeline.cli.presets import AGREEMENT
 from pipeline.cli.process import import_tensorflow
 from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
@@ -68,6 +70,18 @@ def require_files(**options: Path | None) -> None:
         if place and not place.exists():
             option = name.replace("_", "-")
             raise InputError(f"There is no {place}, which --{option} names: name another.")
+
+
+def with_pairs(config: ExplanationConfig) -> ExplanationConfig:
+    """Take the minimal pairs that ship, where none are named.
+
+    Raises:
+        InputError: a file is named that does not exist.
+    """
+    require_files(pairs=config.pairs)
+    if config.pairs is None and AGREEMENT.is_file():
+        return dataclasses.replace(config, pairs=AGREEMENT)
+    return config
 
 
 def require_corpus(corpus: tuple[str, ...], reading: ReadingConfig = DEFAULT_READING) -> None:
@@ -342,11 +356,12 @@ def evaluate_stage(
 ) -> None:
     import_tensorflow()
     from pipeline.evaluation.evaluate import evaluate
+    from pipeline.evaluation.minimal_pairs import load_counts, print_counts
     from pipeline.evaluation.report.table import print_table
     from pipeline.evaluation.spelling import print_spelling
     from pipeline.tracking.runs import log_evaluation
 
-    shown = (config.text, config.explanation, config.ablation, config.spelling)
+    shown = (config.text, config.explanation, config.ablation, config.spelling, config.pairs)
     lists = _files_of(config.lexicon)
     run_or_skip(
         evaluate,
@@ -364,6 +379,8 @@ def evaluate_stage(
     print_table(output)
     if config.spelling:
         print_spelling(output)
+    if config.pairs:
+        print_counts(load_counts(output / "pairs.csv"))
     log_evaluation(output, metrics)
 
 
@@ -438,7 +455,7 @@ def explain_stage(
 
     run_or_skip(
         explain,
-        reads=[tokens, *models],
+        reads=[tokens, *models, *filter(None, [config.pairs])],
         output=output,
         parameters={"tokens": tokens, "models": models, "config": config, "sweep": sweep},
         force=force,

@@ -46,12 +46,12 @@ def write_parquet(
     return counts
 
 
-def read_parquet(path: Path) -> Iterator[pd.DataFrame]:
-    """Yield the row groups; raise InputError if a file is missing or damaged."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Yield the row groups, or some columns; raise InputError if a file is missing or damaged."""
     for part in list_parts(path):
         with open_parquet(part) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group).to_pandas()
+                yield file.read_row_group(group, columns).to_pandas()
 
 
 @contextlib.contextmanager

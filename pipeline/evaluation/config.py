@@ -6,12 +6,15 @@ from pathlib import Path
 from pipeline.config import option
 from pipeline.export.config import CACHE, LEXICON
 
+# Help of an option that stages share.
+NGRAMS = "n of the Kneser-Ney n-gram baseline; 0 for none."
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
     """What a model is evaluated on, and beside what."""
 
-    ngram_order: int = option(5, "n of the Kneser-Ney n-gram baseline; 0 for none.", min=0)
+    ngram_order: int = option(5, NGRAMS, min=0)
     cache: int = option(0, CACHE, min=0)
     lexicon: tuple[str, ...] = option((), LEXICON)
     text: Path | None = option(None, "Another file to evaluate on, of any kind that ingest reads.")
@@ -22,6 +25,10 @@ class EvaluationConfig:
     explanation: Path | None = option(None, "Folder that explain wrote, to show in the report.")
     ablation: Path | None = option(
         None, "Table that benchmarks/ablation.py wrote, to show in the report."
+    )
+    pairs: Path | None = option(
+        None,
+        "Minimal pairs, to see which form the models prefer: columns context, right and wrong, separated by tabs (data/README.md).",
     )
     spelling: Path | None = option(
         None,

@@ -16,6 +16,7 @@ from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
 from pipeline.evaluation.intervals import FEW
 from pipeline.evaluation.keystrokes import SUGGESTIONS
+from pipeline.evaluation.minimal_pairs import count_right, read_pairs
 from pipeline.evaluation.report.ablation import read_ablation
 from pipeline.evaluation.report.explanation import Explanation
 from pipeline.evaluation.report.page import write_report
@@ -47,6 +48,7 @@ def evaluate(
     - positions.csv: the same by fifths of a document;
     - calibration.csv: how often the most probable token is right, by tenths of its p;
     - spelling.csv: which typing errors are corrected, see `spelling_metrics`;
+    - pairs.csv: how often models prefer the right form of minimal pairs, see `count_right`;
     - documents.csv: sums over each document, or over blocks of paragraphs where there is but one;
       intervals are made from them, and `nextword compare` reads them.
 
@@ -60,7 +62,7 @@ def evaluate(
 
     Raises:
         InputError: a folder lacks its files, a model knows another vocabulary, there is no text
-            to predict, or a list of the lexicon is none.
+            to predict, or a list of the lexicon or a table is none.
     """
     explained = None if config.explanation is None else Explanation.load(config.explanation)
     changes = read_ablation(config.ablation) if config.ablation else ()
@@ -75,9 +77,10 @@ def evaluate(
     for folder in models.values():
         check_same_ids(vocabulary, folder, tokens)
     lexicon = Lexicon.load(training, vocabulary, config.lexicon)
+    pairs = read_pairs(config.pairs, vocabulary) if config.pairs else None
     spelling = _measure_spelling(training, lexicon, config.spelling) if config.spelling else None
 
-    evaluator = Evaluator(texts, vocabulary, lexicon)
+    evaluator = Evaluator(texts, vocabulary, lexicon, pairs)
     for name, folder in models.items():
         model = EvaluatedModel(name, name, "network", digest=evaluated[name])
         evaluator.add_network(model, folder)
@@ -97,6 +100,8 @@ def evaluate(
     (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     if spelling is not None:
         spelling.to_csv(output / "spelling.csv", index=False)
+    if pairs:
+        count_right(pairs, evaluator.preferred).to_csv(output / "pairs.csv", index=False)
     write_report(
         output,
         [*evaluator.predictions],

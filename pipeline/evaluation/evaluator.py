@@ -1,9 +1,10 @@
 """Measure networks, caches, n-grams and mixtures on the same texts."""
 
 import logging
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions, mark_outside
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
+from pipeline.evaluation.minimal_pairs import MinimalPairs, prefers_right
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache, CachedModel, tune
 from pipeline.model.interpolation import Mixture, find_weights
@@ -41,18 +43,25 @@ class Evaluator:
         texts: the validation split first; caches and mixtures are tuned on it.
         vocabulary: of all texts and models.
         lexicon: of words that all models suggest besides.
+        pairs: minimal pairs that all models are asked.
 
     Attributes:
         predictions: model → name of the text → its predictions.
         constants: model → metrics that are the same on all texts.
+        preferred: label of a model → `prefers_right`; empty without pairs.
     """
 
     def __init__(
-        self, texts: Sequence[HeldOutText], vocabulary: Vocabulary, lexicon: Lexicon | None = None
+        self,
+        texts: Sequence[HeldOutText],
+        vocabulary: Vocabulary,
+        lexicon: Lexicon | None = None,
+        pairs: MinimalPairs | None = None,
     ):
         self.predictions: dict[EvaluatedModel, dict[str, Predictions]] = {}
         self.constants: dict[EvaluatedModel, dict[str, float]] = {}
-        self._texts, self._vocabulary = texts, vocabulary
+        self.preferred: dict[str, np.ndarray] = {}
+        self._texts, self._vocabulary, self._pairs = texts, vocabulary, pairs
         self._lexicon = lexicon or Lexicon.of(vocabulary)
         places = [self._lexicon.numbers(text.unknown) for text in texts]
         targets = np.unique(np.concatenate(places))
@@ -75,8 +84,12 @@ class Evaluator:
         """Measure a trained network."""
         network = load_model(folder, batch_size=LANES)
         self._networks = self._networks or {model: network}
-        ms = step_latency(folder, self._lexicon, self._texts[0].stream)
-        self._add(model, network, latency_ms=ms)
+        numbers = {
+            "latency_ms": step_latency(folder, self._lexicon, self._texts[0].stream),
+            "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
+            **_training_time(folder / "history.csv"),
+        }
+        self._add(model, network, **numbers)
 
     def add_cache(self, folder: Path, *, size: int) -> None:
         """Measure the first network, of a folder, with a cache of a number of tokens."""
@@ -92,17 +105,9 @@ class Evaluator:
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
-        counted = subsample(train, _COUNTED)
-        if len(counted) < len(train):
-            log.warning(
-                "Kneser-Ney counts %s of %s training tokens, in %s blocks spread over them: more "
-                "take too much memory.",
-                *(f"{number:,}" for number in (len(counted), len(train), _BLOCKS)),
-            )
-        fitted = KneserNey.fit(counted, order=order, vocabulary_size=len(self._vocabulary))
         ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
-        reader = NgramReader(fitted)
-        self._add(ngrams, reader, counted_tokens=len(counted), training_tokens=len(train))
+        reader, counted = count_ngrams(train, order=order, vocabulary_size=len(self._vocabulary))
+        self._add(ngrams, reader, counted_tokens=counted, training_tokens=len(train))
         valid = self._texts[0].name
         for model, network in self._networks.items():
             nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
@@ -112,16 +117,15 @@ class Evaluator:
 
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
-        logits = tf.constant(unigram_logits(self._vocabulary))
-        model = EvaluatedModel("unigram", "unigram", "unigram")
-        self._add(model, lambda ids: tf.gather(logits[None], tf.zeros_like(ids)))
+        self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary))
 
     def _add(self, model: EvaluatedModel, logits: Any, **constants: float) -> None:
         """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed."""
-        reset = getattr(logits, "reset_states", lambda: None)
-        meter = Meter(logits, reset=reset, find=self._find)
+        meter = Meter.of(logits, find=self._find)
         self.predictions[model] = {name: meter.measure(s) for name, s in self._streams.items()}
         self.constants[model] = constants
+        if self._pairs:
+            self.preferred[model.label] = prefers_right(meter, self._pairs)
 
     def results(
         self, overlap: Mapping[str, float]
@@ -161,6 +165,31 @@ def _coverage(text: HeldOutText, places: np.ndarray) -> dict[str, float]:
     lowered = normalise(tf.constant([*text.unknown], tf.string), case="fold", numbers="keep")
     words = is_word(lowered).numpy()
     return {"lexicon_coverage": float((places[words] >= 0).mean())} if words.any() else {}
+
+
+def _training_time(history: Path) -> dict[str, float]:
+    """Read how long a training took on all cores; empty where it was not measured."""
+    rows = pd.read_csv(history)
+    return {"training_cpu_seconds": rows["cpu_seconds"].sum()} if "cpu_seconds" in rows else {}
+
+
+def count_ngrams(train: np.ndarray, *, order: int, vocabulary_size: int) -> tuple[NgramReader, int]:
+    """Fit a Kneser-Ney model; return it and the number of training tokens that it has counted."""
+    counted = subsample(train, _COUNTED)
+    if len(counted) < len(train):
+        log.warning(
+            "Kneser-Ney counts %s of %s training tokens, in %s blocks spread over them: more "
+            "take too much memory.",
+            *(f"{number:,}" for number in (len(counted), len(train), _BLOCKS)),
+        )
+    fitted = KneserNey.fit(counted, order=order, vocabulary_size=vocabulary_size)
+    return NgramReader(fitted), len(counted)
+
+
+def unigram(vocabulary: Vocabulary) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the model that predicts the same everywhere: ids (B, T) → logits (B, T, V)."""
+    logits = tf.constant(unigram_logits(vocabulary))
+    return lambda ids: tf.gather(logits[None], tf.zeros_like(ids))
 
 
 def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:

@@ -1,8 +1,10 @@
 """What is looked at to explain a model."""
 
 import dataclasses
+from pathlib import Path
 
 from pipeline.config import option
+from pipeline.evaluation.config import NGRAMS
 from pipeline.model.config import ModelConfig
 from pipeline.training.config import TrainingConfig
 
@@ -16,6 +18,11 @@ class ExplanationConfig:
         "Sentence whose words are predicted from ever shorter contexts; the report looks most closely at the last one.",
     )
     steps: int = option(100, "How far back gradients are followed.", min=1, max=200)
+    pairs: Path | None = option(
+        None,
+        "Minimal pairs of agreement, as data/README.md describes them.  [default: data/agreement.tsv, if it is there]",
+    )
+    ngram_order: int = option(5, NGRAMS, min=0)
     samples: int = option(256, "Targets that they are followed from.", min=1)
 
 

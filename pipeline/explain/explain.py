@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rich
 import rich.box
 import rich.table
@@ -14,7 +15,16 @@ import tensorflow as tf
 from rich.markup import escape
 
 from pipeline import InputError
-from pipeline.evaluation.report import figures
+from pipeline.evaluation.evaluator import count_ngrams, unigram
+from pipeline.evaluation.minimal_pairs import (
+    MinimalPairs,
+    count_right,
+    prefers_right,
+    print_counts,
+    read_pairs,
+)
+from pipeline.evaluation.report import figures, lecture
+from pipeline.evaluation.report.agreement import by_distance
 from pipeline.evaluation.report.drawing import looks, save_png
 from pipeline.evaluation.report.explanation import by_context
 from pipeline.evaluation.report.language import ENGLISH
@@ -22,10 +32,12 @@ from pipeline.evaluation.report.wording import training_size
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.gradient_flow import GradientFlow, gradient_flow
 from pipeline.explain.truncated_context import TruncatedPredictions, truncate_context
+from pipeline.explain.unrolled_gradient import unrolled_gradient
 from pipeline.explain.window_sweep import perplexity_by_window, tokens_of_update
 from pipeline.manifest import digest
 from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import load_model, named_models
+from pipeline.model.meter import LANES, Meter
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
 from pipeline.text.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
 from pipeline.tokens.windows import open_stream
@@ -48,8 +60,9 @@ def explain(
 ) -> None:
     """Write explanation.json and figures/*.png: what trained models remember of real text.
 
-    They show the gradient flow on the validation split, the predictions of a sentence's words from
-    truncated contexts, and, if asked for, perplexity by the window T.
+    They show the gradient flow on the validation split, what each step of a sentence adds to the
+    gradient of its last word, the predictions of its words from truncated contexts, how often
+    models prefer the right form of minimal pairs, and, if asked for, perplexity by the window T.
 
     Args:
         tokens: folder that `tokenize` wrote.
@@ -59,8 +72,8 @@ def explain(
         sweep: trainings with several windows, of each recurrence of `models`.
 
     Raises:
-        InputError: a folder lacks its files, a model knows another vocabulary, or the sentence
-            is empty or too long for a figure.
+        InputError: a folder lacks its files, a model knows another vocabulary, the sentence is
+            empty or too long for a figure, or there are no minimal pairs in their file.
         Interrupted: SIGINT or SIGTERM came while a model was trained.
     """
     names = named_models(*models)
@@ -72,11 +85,15 @@ def explain(
     tokens_of_update(sweep)
 
     reach: dict[str, dict[str, Any]] = {}
+    unrolled: dict[str, dict[str, list[float]]] = {}
     predictions: dict[str, dict[str, Any]] = {}
     for name, folder in names.items():
         model = load_model(folder)
         flow = gradient_flow(model, stream, steps=config.steps, samples=config.samples)
         reach[name] = _flow_in_numbers(flow)
+        if model.config.cell != "feedforward":  # which has no recurrent weights
+            gradient = unrolled_gradient(model, ids[: place + 2])
+            unrolled[name] = {key: values.tolist() for key, values in vars(gradient).items()}
         truncated = truncate_context(model, ids)
         predictions[name] = _predictions_in_numbers(truncated, place, vocabulary)
     trained = None
@@ -85,10 +102,16 @@ def explain(
     if sweep.windows and cells:
         trained = perplexity_by_window(tokens, output, cells=cells, sweep=sweep)
 
+    agreement = None
+    if config.pairs:
+        pairs = read_pairs(config.pairs, vocabulary)
+        agreement = _agreement(pairs, models=names, tokens=tokens, order=config.ngram_order)
+
     explanation = {
         # Digests: the report must not show the memory of one model as another's.
         "models": {name: digest([folder]) for name, folder in names.items()},
         "reach": reach,
+        "unrolled": unrolled,
         "windows": trained,
         "context": {
             "sentence": config.sentence,
@@ -96,6 +119,7 @@ def explain(
             "place": place,
             "models": predictions,
         },
+        "agreement": agreement,
     }
     with (output / "explanation.json").open("w", encoding="utf-8") as file:
         json.dump(explanation, file, ensure_ascii=False, indent=1, allow_nan=False)
@@ -155,6 +179,29 @@ def _predictions_in_numbers(
     }
 
 
+def _agreement(
+    pairs: MinimalPairs, *, models: Mapping[str, Path], tokens: Path, order: int
+) -> dict[str, Any]:
+    """Ask networks, an n-gram and a unigram model which form of each pair they prefer."""
+    vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
+    readers: dict[str, Any] = {
+        name: load_model(folder, batch_size=LANES) for name, folder in models.items()
+    }
+    if order:
+        train, size = open_stream(tokens / "train.npy"), len(vocabulary)
+        reader, _ = count_ngrams(train, order=order, vocabulary_size=size)
+        readers[f"Kneser-Ney {order}-gram"] = reader
+    readers["unigram"] = unigram(vocabulary)
+    preferred = {name: prefers_right(Meter.of(r), pairs) for name, r in readers.items()}
+    # How far back a feedforward model sees.
+    configs = (ModelConfig.load(folder / "model.json") for folder in models.values())
+    windows = [c.context for c in configs if c.cell == "feedforward"]
+    return {
+        "window": min(windows, default=None),
+        "counts": count_right(pairs, preferred).to_dict("records"),
+    }
+
+
 def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir()
     context = explanation["context"]
@@ -163,9 +210,14 @@ def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:
         "gradient_reach": figures.gradient_flow(explanation["reach"], look, ENGLISH, detailed=True),
         "context_last_word": figures.word_by_context(context, look, ENGLISH, detailed=True),
     }
+    if explanation["unrolled"]:
+        charts["unrolled"] = lecture.unrolled(explanation["unrolled"], context, look, ENGLISH)
+        charts["left_out"] = lecture.left_out(explanation["unrolled"], look, ENGLISH)
     for name, model in context["models"].items():
         chart = figures.heat_map(name, model["probabilities"], context["words"], ENGLISH)
         charts[f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}"] = chart
+    if explanation["agreement"]:
+        charts["agreement"] = by_distance(explanation["agreement"], look, ENGLISH, detailed=True)
     if explanation["windows"]:
         charts["windows"] = figures.windows(explanation["windows"], look, ENGLISH, detailed=True)
     for name, chart in charts.items():
@@ -194,6 +246,9 @@ def print_explanation(explanation: Mapping[str, Any]) -> None:
             [[c, *(f"{v:.1f}" for v in values.values())] for c, values in perplexities.items()],
         )
 
+    if explanation["agreement"]:
+        print_counts(pd.DataFrame(explanation["agreement"]["counts"]))
+
     context = explanation["context"]
     place, words, models = context["place"], context["words"], context["models"]
     rows = [[str(k), word] for k, word in enumerate([BEGIN, *words][place::-1], start=1)]
@@ -203,6 +258,23 @@ def print_explanation(explanation: Mapping[str, Any]) -> None:
             row.append(f"{p:6.1%} {rank:>4}. {best[0]}")
     title = f"«{words[place]}» by the tokens that are read: probability, rank, and what is first"
     _print(title, ["", "from", *models], rows)
+    if explanation["unrolled"]:
+        _print_unrolled(explanation["unrolled"], context)
+
+
+def _print_unrolled(unrolled: Mapping[str, Any], context: Mapping[str, Any]) -> None:
+    place, words = context["place"], context["words"]
+    rows = [[str(back), word] for back, word in enumerate([BEGIN, *words][place::-1], start=1)]
+    for terms in unrolled.values():
+        for row, share, left_out in zip(
+            rows, terms["shares"][::-1], terms["left_out"], strict=True
+        ):
+            row.append(f"{share:7.1%} {left_out:7.1%}")
+    title = (
+        f"The gradient of «{words[place]}»: the share of the T-th step back, and what truncation "
+        "after T steps leaves out"
+    )
+    _print(title, ["T", "reads", *unrolled], rows)
 
 
 def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -76,6 +77,11 @@ class Meter:
     ):
         self._logits, self._reset, self._find = logits, reset, find
 
+    @classmethod
+    def of(cls, logits: Callable[[tf.Tensor], tf.Tensor], *, find: Find | None = None) -> Self:
+        """Create a meter of a model that has `reset_states` if it carries state."""
+        return cls(logits, reset=getattr(logits, "reset_states", lambda: None), find=find)
+
     def measure(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
     ) -> Predictions:
@@ -102,6 +108,26 @@ class Meter:
         """Return only the `nats` of `measure`, float32 (N,), in less time."""
         step = self._negative_log_likelihood
         return self._read(step, stream, batch_size=batch_size, window=window)[0]
+
+    def of_texts(self, texts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return −ln p of all tokens of each text but the first, read from an empty state.
+
+        Args:
+            texts: int32 ids, (tokens,) each.
+
+        Returns:
+            float32, (tokens − 1,) for each text.
+        """
+        longest = max(map(len, texts))
+        ids = np.full((-(-len(texts) // LANES) * LANES, longest), UNKNOWN_ID, np.int32)
+        for row, text in zip(ids, texts, strict=False):
+            row[: len(text)] = text
+        nats = []
+        for lanes in np.split(ids, len(ids) // LANES):
+            self._reset()
+            nats += [*self._negative_log_likelihood(lanes[:, :-1], lanes[:, 1:])[0].numpy()]
+        self._reset()
+        return [values[: len(text) - 1] for values, text in zip(nats, texts, strict=False)]
 
     def _read(
         self,

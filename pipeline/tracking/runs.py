@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError
+from pipeline.corpus.documents import read_parquet
 
 # How `mlflow run` logs an empty parameter: values are quoted as for the shell.
 _EMPTY = shlex.quote("")
@@ -81,16 +82,21 @@ def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
 def log_documents(folder: Path) -> None:
     """Log each split of documents.parquet as a dataset, with source and digest."""
     path = folder / "documents.parquet"
-    documents = pd.read_parquet(path, columns=["doc_id", "split"])
+    counts = dict.fromkeys(_CONTEXTS, 0)
+    digests = {split: hashlib.sha256() for split in _CONTEXTS}
+    for frame in read_parquet(path, ["doc_id", "split"]):  # never all ids of a large corpus
+        for split in _CONTEXTS:
+            ids = frame.loc[frame["split"] == split, "doc_id"]
+            counts[split] += len(ids)
+            digests[split].update("".join(f"{digest}\n" for digest in ids).encode())
     for split, context in _CONTEXTS.items():
-        ids = documents.loc[documents["split"] == split, "doc_id"]
         dataset = MetaDataset(  # type: ignore[abstract]
             LocalArtifactDatasetSource(str(path.resolve())),
             name=f"documents-{split}",
-            digest=hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32],
+            digest=digests[split].hexdigest()[:32],
         )
         mlflow.log_input(dataset, context=context)
-        mlflow.log_metric(f"{split}_documents", len(ids))
+        mlflow.log_metric(f"{split}_documents", counts[split])
 
 
 def log_files(folder: Path, *names: str) -> None:

@@ -26,7 +26,7 @@ class Position:
         recent, usual: moving averages of the loss over few targets and over many, nats per target.
         epoch: the current one, from 1.
         window: number of windows of this epoch that are done.
-        nats, targets, norms, seconds: sums over these windows.
+        nats, targets, norms, seconds, cpu_seconds: sums over these windows.
         halvings: how often the learning rate was halved after the loss diverged.
         history: rows of history.csv.
     """
@@ -39,6 +39,7 @@ class Position:
     targets: float = 0.0
     norms: float = 0.0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     halvings: int = 0
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
 

@@ -9,7 +9,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import rich.progress
@@ -44,6 +44,17 @@ _HALVINGS = 3
 
 class Diverged(Exception):
     """The loss is no longer finite, or has risen far."""
+
+
+class _Times(NamedTuple):
+    """Seconds on the clock, and of all cores that this process has used."""
+
+    clock: float
+    cpu: float
+
+
+def _times() -> _Times:
+    return _Times(time.perf_counter(), time.process_time())
 
 
 def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
@@ -127,7 +138,7 @@ class Loop:
             self._bar, description=f"epoch {position.epoch}/{self._config.epochs}"
         )
         left = itertools.islice(self._text.epoch(position.epoch), position.window, None)
-        looked = time.perf_counter()
+        looked = _times()
         for x, y, begins in distribute(left, self._trainer.strategy):
             self._trainer.optimizer.learning_rate = self._learning_rate()
             waiting.append(self._trainer.step(x, y, begins))
@@ -145,11 +156,12 @@ class Loop:
         self._check_weights()
         return {"epoch": position.epoch, **self._figures()}
 
-    def _look(self, waiting: list[tuple[tf.Tensor, ...]], *, since: float) -> float:
+    def _look(self, waiting: list[tuple[tf.Tensor, ...]], *, since: _Times) -> _Times:
         """Check the losses and report them; return the time."""
         watch(self.position, waiting)
-        now = time.perf_counter()
-        self.position.seconds += now - since
+        now = _times()
+        self.position.seconds += now.clock - since.clock
+        self.position.cpu_seconds += now.cpu - since.cpu
         self._peak = max(self._peak, psutil.Process().memory_info().rss)
         self._report()
         return now
@@ -162,6 +174,7 @@ class Loop:
             "learning_rate": self._learning_rate(),
             "gradient_norm": position.norms / position.window,
             "tokens_per_second": position.targets / position.seconds,
+            "cpu_seconds": position.cpu_seconds,
             "peak_memory_mb": self._peak / 2**20,
         }
 

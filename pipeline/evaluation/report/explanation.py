@@ -18,14 +18,19 @@ class Explanation:
     Attributes:
         models: name → digest of the model's folder.
         reach: name → norms of gradients by the number of steps back.
+        unrolled: recurrent models' shares of each step in the gradient of a word, and what
+            truncation leaves out of it.
         windows: perplexity by cell and window T, and the size of these trainings; None without.
+        agreement: how often each model prefers the right form of minimal pairs; None without.
         context: a sentence, and each model's predictions from truncated contexts.
     """
 
     models: Mapping[str, str]
     reach: Mapping[str, Any]
+    unrolled: Mapping[str, Any]
     windows: Mapping[str, Any] | None
     context: Mapping[str, Any]
+    agreement: Mapping[str, Any] | None
 
     @classmethod
     def load(cls, folder: Path) -> Self:

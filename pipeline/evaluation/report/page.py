@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from pipeline.evaluation.evaluated_model import EvaluatedModel
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
-from pipeline.evaluation.report import conclusions, figures
+from pipeline.evaluation.report import conclusions, figures, lecture
 from pipeline.evaluation.report.ablation import of_ablation
+from pipeline.evaluation.report.agreement import by_distance, of_agreement
 from pipeline.evaluation.report.drawing import Looks, looks, save_png, to_svg
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.explanation import (
@@ -223,6 +224,18 @@ def _explained_charts(
             of_context(explanation.context, language),
         ),
     }
+    if explanation.unrolled:
+        gradients, context = explanation.unrolled, explanation.context
+        charts["unrolled"] = (
+            lecture.unrolled(gradients, context, look, language),
+            lecture.of_unrolled(gradients, context, language),
+        )
+        charts["left_out"] = (lecture.left_out(gradients, look, language), [])
+    if explanation.agreement:
+        charts["agreement"] = (
+            by_distance(explanation.agreement, look, language),
+            of_agreement(explanation.agreement, language),
+        )
     if explanation.windows:
         charts["windows"] = (
             figures.windows(explanation.windows, look, language),

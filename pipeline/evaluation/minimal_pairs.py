@@ -1,0 +1,230 @@
+"""Minimal pairs: does a model give the right form the greater probability?
+
+*A menina que brincava com os meninos no quintal estava cansada*, not *cansado*: only what remembers
+the girl can know (Linzen et al. 2016, §2; Gulordava et al. 2018 in five languages).
+"""
+
+import csv
+import dataclasses
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rich
+import rich.box
+import rich.table
+import tensorflow as tf
+from rich.markup import escape
+from scipy.special import ndtri
+
+from pipeline import InputError
+from pipeline.evaluation.report.language import ENGLISH
+from pipeline.model.meter import Meter
+from pipeline.text.tokenizer import Tokenizer
+from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
+
+log = logging.getLogger(__name__)
+
+_COLUMNS = ("context", "right", "wrong")
+# Groups of pairs, each a column that a file may have.
+GROUPS = ("distance", "attractor", "phenomenon", "feature")
+# First distance of each band; single ones as far as most n-gram models and small windows see.
+_BANDS = (0, 1, 2, 3, 4, 5, 7, 10, 13, 16, 21, 31)
+_Z = float(ndtri(0.975))
+
+
+@dataclasses.dataclass(frozen=True)
+class MinimalPairs:
+    """Pairs of texts that differ in one form.
+
+    Attributes:
+        table: a row for each pair: `item`, of pairs that are not independent, and those of `GROUPS`
+            that the file has; distances as bands, "5-6".
+        right, wrong: int32 ids of each text, `<s>` first.
+    """
+
+    table: pd.DataFrame
+    right: Sequence[np.ndarray]
+    wrong: Sequence[np.ndarray]
+
+
+def read_pairs(path: Path, vocabulary: Vocabulary) -> MinimalPairs:
+    """Read a table of minimal pairs, separated by tabs.
+
+    Columns are `context`, the text before; `right` and `wrong`, what may follow it.
+    If there are, also `distance`, the number of tokens between the form and what it agrees with;
+    `attractor`, `phenomenon` and `feature`, any words; and `item`, equal for pairs that are made of
+    each other. Other columns are ignored.
+
+    Raises:
+        InputError: it is no such table, or the vocabulary lacks the forms of all its pairs.
+    """
+    table = _read_table(path)
+    tokenizer = Tokenizer(vocabulary)
+    right, wrong = (
+        [ids.numpy() for ids in tokenizer(tf.constant(texts.to_list()))]
+        for texts in (table["context"] + " " + table[form] for form in ("right", "wrong"))
+    )
+    told = [_told_apart(*pair) for pair in zip(right, wrong, strict=True)]
+    if not any(told):
+        raise InputError(
+            f"The vocabulary lacks the forms of all pairs in {path}: name another file."
+        )
+    kept = np.flatnonzero(told)
+    if left_out := len(table) - len(kept):
+        log.warning(
+            "%s of %s pairs in %s are left out: the vocabulary lacks their forms.",
+            *(f"{left_out:,}", f"{len(table):,}", path),
+        )
+    return MinimalPairs(
+        table.drop(columns=[*_COLUMNS]).iloc[kept].reset_index(drop=True),
+        [right[i] for i in kept],
+        [wrong[i] for i in kept],
+    )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(
+            path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
+            encoding="utf-8-sig",
+        )  # fmt: skip
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and ParserError are ValueErrors
+        raise InputError(f"{path} cannot be read: name a table in UTF-8.") from error
+    if not {*_COLUMNS} <= {*table} or table.empty:
+        raise InputError(
+            f"{path} does not have the columns {', '.join(_COLUMNS)}, separated by tabs, and a row "
+            "below them: name a table of minimal pairs."
+        )
+    for form in ("right", "wrong"):
+        if len(empty := np.flatnonzero(table[form].str.strip() == "")):
+            raise InputError(f"Line {empty[0] + 2} of {path} has no {form} form: repair it.")
+    if "distance" in table:
+        distances = pd.to_numeric(table["distance"], errors="coerce")
+        if len(bad := np.flatnonzero(~(distances >= 0))):
+            raise InputError(f"Line {bad[0] + 2} of {path} has no distance, 0 or more: repair it.")
+        table["distance"] = distances.map(_band)
+    if "item" not in table:
+        table["item"] = np.arange(len(table)).astype(str)
+    return table[[*_COLUMNS, "item", *(name for name in GROUPS if name in table)]]
+
+
+def _band(distance: float) -> str:
+    place = int(np.searchsorted(_BANDS, distance, side="right"))
+    first = _BANDS[place - 1]
+    if place == len(_BANDS):
+        return f"{first}+"
+    last = _BANDS[place] - 1
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _told_apart(right: np.ndarray, wrong: np.ndarray) -> bool:
+    """Return whether two texts differ, and only in known tokens."""
+    first = _shared(right, wrong)
+    last = _shared(right[first:][::-1], wrong[first:][::-1])
+    different = [*right[first : len(right) - last], *wrong[first : len(wrong) - last]]
+    return bool(different) and UNKNOWN_ID not in different
+
+
+def _shared(right: np.ndarray, wrong: np.ndarray) -> int:
+    """Return the number of tokens that two texts share at their beginning."""
+    shorter = min(len(right), len(wrong))
+    different = np.flatnonzero(right[:shorter] != wrong[:shorter])
+    return int(different[0]) if len(different) else shorter
+
+
+def prefers_right(meter: Meter, pairs: MinimalPairs) -> np.ndarray:
+    """Return 1 where a model gives the right form the greater probability, 0.5 for a tie; (N,).
+
+    Every text is read from an empty state. Where more than the form differs, so do all tokens from
+    the first difference on.
+    """
+    nats = meter.of_texts([*pairs.right, *pairs.wrong])
+    first = [_shared(*pair) for pair in zip(pairs.right, pairs.wrong, strict=True)]
+    # The first token of a text is no target, so the i-th token has the nats of number i − 1.
+    sums = np.array(
+        [values[start - 1 :].sum() for values, start in zip(nats, 2 * first, strict=True)]
+    )
+    right, wrong = sums.reshape(2, -1)
+    return (right < wrong) + 0.5 * (right == wrong)
+
+
+def count_right(pairs: MinimalPairs, answers: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Count what models get right, over all pairs and by each of `GROUPS`.
+
+    Args:
+        pairs: N pairs.
+        answers: model → `prefers_right`, (N,).
+
+    Returns:
+        A row for each model and group: `model`; `by`, "all" or one of `GROUPS`; `group`; `pairs`;
+        `share` of them that are right, and its 95 % interval `low` to `high`.
+    """
+    rows = []
+    for model, right in answers.items():
+        groups = {"all": np.full(len(right), "all")}
+        groups |= {name: pairs.table[name].to_numpy() for name in GROUPS if name in pairs.table}
+        for by, values in groups.items():
+            names = dict.fromkeys(values)
+            for name in sorted(names, key=first_distance) if by == "distance" else names:
+                here = values == name
+                interval = share_interval(right[here], pairs.table["item"].to_numpy()[here])
+                rows.append((model, by, name, int(here.sum()), *interval))
+    return pd.DataFrame(rows, columns=["model", "by", "group", "pairs", "share", "low", "high"])
+
+
+def first_distance(band: str) -> int:
+    """Return the first distance of a band such as "5-6" or "31+"."""
+    return int(band.rstrip("+").split("-")[0])
+
+
+def share_interval(right: np.ndarray, items: np.ndarray) -> tuple[float, float, float]:
+    """Compute a share and its 95 % interval, where some answers depend on each other.
+
+    Wilson's interval (1927) for as many independent answers as have the variance of the share
+    between items (Korn & Graubard 1998, §2), but never for more than there are: where all answers
+    are alike their variance is zero, which does not make a small sample sure.
+
+    Args:
+        right: how right each answer is, from 0 to 1, (N,).
+        items: (N,), equal for answers that depend on each other.
+    """
+    count, share = len(right), float(right.mean())
+    sums = pd.DataFrame({"pairs": 1, "right": right}).groupby(items).sum().to_numpy(float)
+    number = len(sums)
+    variance = 0.0
+    if number > 1:
+        apart = sums[:, 1] - share * sums[:, 0]
+        variance = float(number / (number - 1) * (apart**2).sum()) / count**2
+    effective = min(count, share * (1 - share) / variance) if variance else count
+    z2 = _Z**2 / effective
+    middle = (share + z2 / 2) / (1 + z2)
+    half = np.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
+    return share, max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def load_counts(path: Path) -> pd.DataFrame:
+    """Read what `count_right` counted from a CSV."""
+    return pd.read_csv(path, dtype={"group": str}, keep_default_na=False)
+
+
+def print_counts(counts: pd.DataFrame) -> None:
+    """Print what `count_right` counted, a column for each model."""
+    title = "Right form preferred to wrong (%), with 95% intervals; 50 is chance"
+    table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=0)
+    table.add_column("")
+    for heading in ("pairs", *dict.fromkeys(counts["model"])):
+        table.add_column(f" {escape(heading)}", justify="right")
+    for (by, group), rows in counts.groupby(["by", "group"], sort=False):
+        name = "all" if by == "all" else f"{by} {group}"
+        cells = (_in_words(row) for row in rows.to_dict("records"))
+        table.add_row(escape(name), f"{rows['pairs'].iloc[0]:,}", *cells)
+    rich.print(table)
+
+
+def _in_words(row: Mapping[Hashable, Any]) -> str:
+    share, low, high = (ENGLISH.percent(row[name])[:-1] for name in ("share", "low", "high"))
+    return f" {share} [dim]{low}–{high}[/]"

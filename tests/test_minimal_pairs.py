@@ -1,0 +1,223 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from conftest import CELLS, TOKENS, VOCABULARY, random_model
+
+from pipeline import InputError
+from pipeline.evaluation.evaluator import count_ngrams, unigram
+from pipeline.evaluation.minimal_pairs import (
+    MinimalPairs,
+    count_right,
+    first_distance,
+    prefers_right,
+    read_pairs,
+    share_interval,
+)
+from pipeline.model.meter import LANES, Meter
+
+HEADER = "item\tdistance\tattractor\tcontext\tright\twrong"
+
+
+def write(tmp_path, *rows, header=HEADER):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def pairs_of(*pairs):
+    """Pairs of texts, each pair an item of its own."""
+    right, wrong = ([np.array(ids, np.int32) for ids in side] for side in zip(*pairs, strict=True))
+    return MinimalPairs(pd.DataFrame({"item": range(len(pairs))}), right, wrong)
+
+
+def ids_of(*words):
+    return [TOKENS.index(word) for word in words]
+
+
+# Reading
+
+
+def test_pairs_are_read_from_a_table(tmp_path):
+    path = write(
+        tmp_path,
+        "1\t0\tnone\tEla bebeu\tágua\to",
+        '2\t5\tother\t"o cachorro\tbebeu\te',
+        "3\t6\tsame\t\tEla\tO",
+    )
+    pairs = read_pairs(path, VOCABULARY)
+    assert [ids.tolist() for ids in pairs.right] == [
+        ids_of("<s>", "ela", "bebeu", "água"),
+        ids_of("<s>", "<unk>", "o", "cachorro", "bebeu"),  # a quotation mark is none of the table's
+        ids_of("<s>", "ela"),
+    ]
+    assert [ids.tolist()[-1] for ids in pairs.wrong] == ids_of("o", "e", "o")
+    assert pairs.table["distance"].tolist() == ["0", "5-6", "5-6"]
+    assert {*pairs.table} == {"item", "distance", "attractor"}
+
+
+def test_only_forms_are_needed_and_whole_sentences_may_be_compared(tmp_path):
+    path = write(
+        tmp_path,
+        "ela bebeu água .\tela bebeu o .",
+        "ela bebeu vinho .\tela bebeu vinhos .",
+        header="right\twrong",
+    )
+    with pytest.raises(InputError, match="columns context, right, wrong"):
+        read_pairs(path, VOCABULARY)
+    path = write(
+        tmp_path, "\tEla bebeu água.\tEla bebeu o.", "\tela\tela", header="context\tright\twrong"
+    )
+    pairs = read_pairs(path, VOCABULARY)
+    assert [*pairs.table] == ["item"]
+    assert len(pairs.right) == 1
+
+
+def test_pairs_whose_forms_the_vocabulary_lacks_are_left_out(tmp_path, caplog):
+    rows = (
+        "1\t0\tnone\to gato\tbebeu\te",
+        "2\t0\tnone\tela\tbebia\tbebeu",
+        "3\t0\tnone\tela\tfoi\tera",
+    )
+    pairs = read_pairs(write(tmp_path, *rows), VOCABULARY)  # the context may be unknown
+    assert pairs.table["item"].tolist() == ["1"]
+    assert re.search("2 of 3 pairs in .* are left out", caplog.text)
+    with pytest.raises(InputError, match=r"lacks the forms of all pairs in .*name another file"):
+        read_pairs(write(tmp_path, *rows[1:]), VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("context\tright\n", "does not have the columns"),
+        (HEADER + "\n", "and a row below them"),
+        (HEADER + "\n1\tfar\tnone\tela\tbebeu\te\n", "Line 2 of .* has no distance"),
+        (HEADER + "\n1\t-1\tnone\tela\tbebeu\te\n", "Line 2 of .* has no distance"),
+        (
+            HEADER + "\n1\t0\tnone\tela\tbebeu\te\n1\t0\tnone\tela\te\t \n",
+            "Line 3 .* no wrong form",
+        ),
+        ("\xe1", "cannot be read: name a table in UTF-8"),
+    ],
+)
+def test_what_is_no_table_of_pairs_is_refused(text, message, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=message):
+        read_pairs(path, VOCABULARY)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_pairs(tmp_path / "none.tsv", VOCABULARY)
+
+
+def test_distances_come_in_bands(tmp_path):
+    rows = [f"{d}\t{d}\tnone\tela\tbebeu\te" for d in (0, 4, 5, 6, 7, 12, 15, 16, 31, 99)]
+    bands = read_pairs(write(tmp_path, *rows), VOCABULARY).table["distance"].tolist()
+    assert bands == ["0", "4", "5-6", "5-6", "7-9", "10-12", "13-15", "16-20", "31+", "31+"]
+    assert [first_distance(band) for band in ("0", "5-6", "31+")] == [0, 5, 31]
+
+
+# Asking
+
+
+def test_the_form_of_the_greater_probability_is_preferred():
+    """A model that knows p(next | last): only the differing tokens decide."""
+    p = np.full((len(TOKENS), len(TOKENS)), 1e-9)
+    ela, bebeu, agua, stop = ids_of("ela", "bebeu", "água", ".")
+    p[ela, [bebeu, agua]] = 0.5, 0.2
+    p[bebeu, stop], p[agua, stop] = 0.1, 0.4
+    p[:, 0] = 1 - p[:, 1:].sum(axis=1)
+    meter = Meter.of(lambda ids: tf.gather(tf.constant(np.log(p), tf.float32), ids))
+    pairs = pairs_of(
+        ([1, ela, bebeu], [1, ela, agua]),  # 0.5 > 0.2
+        ([1, ela, agua], [1, ela, bebeu]),
+        ([1, ela, bebeu, stop], [1, ela, agua, stop]),  # 0.5 · 0.1 < 0.2 · 0.4
+        ([1, ela, agua], [1, ela, bebeu, stop]),  # 0.2 > 0.5 · 0.1
+        ([1, agua, ela], [1, agua, bebeu]),
+    )
+    assert prefers_right(meter, pairs).tolist() == [1, 0, 0, 1, 0.5]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_text_is_read_from_an_empty_state(cell):
+    """The nats of texts of different lengths, in batches, are those of each text alone."""
+    random = np.random.default_rng(3)
+    texts = [
+        np.append(1, random.integers(0, len(TOKENS), size)).astype(np.int32)
+        for size in random.integers(1, 9, 2 * LANES + 3)
+    ]
+    together = Meter.of(random_model(cell, batch_size=LANES)).of_texts(texts)
+    model = random_model(cell)  # stateless
+    for text, nats in zip(texts, together, strict=True):
+        log_p = tf.nn.log_softmax(model(text[None, :-1])[0]).numpy()
+        expected = -log_p[np.arange(len(text) - 1), text[1:]]
+        np.testing.assert_allclose(nats, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_see_the_cue_is_right_in_exactly_half_of_mirrored_pairs():
+    """Neither the unigram model, nor n-grams, nor a feedforward model beyond its window."""
+    random = np.random.default_rng(5)
+    right, wrong = [], []
+    for _ in range(20):
+        between = random.integers(2, len(TOKENS), 6)
+        one, other = random.choice(np.arange(4, len(TOKENS)), 2, replace=False)
+        for cue, good, bad in ((4, one, other), (5, other, one)):
+            right.append(np.array([1, cue, *between, good], np.int32))
+            wrong.append(np.array([1, cue, *between, bad], np.int32))
+    pairs = MinimalPairs(pd.DataFrame({"item": np.repeat(range(20), 2)}), right, wrong)
+    train = random.integers(0, len(TOKENS), 500).astype(np.int32)
+    reader, counted = count_ngrams(train, order=4, vocabulary_size=len(TOKENS))
+    assert counted == 500
+    for model in (unigram(VOCABULARY), reader, random_model("feedforward", batch_size=LANES)):
+        preferred = prefers_right(Meter.of(model), pairs)
+        assert (preferred[::2] + preferred[1::2] == 1).all()
+    remembers = prefers_right(Meter.of(random_model("lstm", batch_size=LANES)), pairs)
+    assert (remembers[::2] == remembers[1::2]).any()
+
+
+# Counting
+
+
+def test_pairs_are_counted_by_group():
+    table = pd.DataFrame(
+        {"item": [1, 1, 2, 2], "distance": ["10-12", "10-12", "2", "2"], "attractor": [*"abab"]}
+    )
+    right = np.array([True, False, True, True])
+    counts = count_right(MinimalPairs(table, [], []), {"lstm": right, "unigram": ~right})
+    lstm = counts[counts["model"] == "lstm"]
+    assert [*zip(lstm["by"], lstm["group"], lstm["pairs"], lstm["share"], strict=True)] == [
+        ("all", "all", 4, 0.75),
+        ("distance", "2", 2, 1.0),
+        ("distance", "10-12", 2, 0.5),
+        ("attractor", "a", 2, 1.0),
+        ("attractor", "b", 2, 0.5),
+    ]
+    assert ((counts["low"] <= counts["share"]) & (counts["share"] <= counts["high"])).all()
+
+
+def test_an_interval_of_independent_answers_is_wilsons():
+    """Newcombe 1998, table I: 81 of 263 is 0.2553 to 0.3662, 0 of 20 is 0 to 0.1611."""
+    right = np.arange(263) < 81
+    assert share_interval(np.zeros(20, bool), np.arange(20)) == pytest.approx(
+        (0, 0, 0.1611), abs=1e-4
+    )
+    share, low, high = share_interval(right, np.arange(263))
+    assert (low, high) == pytest.approx((0.2553, 0.3662), abs=5e-4)
+    assert share == 81 / 263
+
+
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+@pytest.mark.parametrize("alike", [0.0, 0.8])
+def test_an_interval_covers_what_it_should(alike, share):
+    """Of simulated items of two answers, of which a share is alike in both, 95 % are covered."""
+    random = np.random.default_rng(7)
+    items = np.repeat(np.arange(60), 2)
+    covered = 0
+    for _ in range(600):
+        right = random.random(120) < share
+        same = random.random(60) < alike
+        right[1::2] = np.where(same, right[::2], right[1::2])
+        _, low, high = share_interval(right, items)
+        covered += low <= share <= high
+    assert 0.925 <= covered / 600 <= 0.98
