@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from pages import Server, find_chromium, write_correcting_export
+from pages import Server, chromium, write_correcting_export
 
 from pipeline.demo.app import application
 
@@ -26,13 +26,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with api.sync_playwright() as playwright:
-        path = find_chromium(playwright)
-        if not path.exists():
-            pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
-        browser = playwright.chromium.launch(executable_path=path)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
