@@ -1,16 +1,41 @@
 """The pages that the report and the demo are: a parser, and a server."""
 
+import contextlib
 import html.parser
 import itertools
 import re
+import shutil
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 import uvicorn
 from conftest import free_ports, write_export
 
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 VOID = {"meta", "link", "br"}
+
+
+def find_chromium(playwright: Any) -> Path:
+    """Return the path of the system's Chromium, or where Playwright would install its own."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; without one the test is skipped."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        path = find_chromium(playwright)
+        if not path.exists():
+            pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
 
 
 def write_correcting_export(folder: Path) -> Path:
@@ -24,21 +49,30 @@ def write_correcting_export(folder: Path) -> Path:
 
 
 class Page(html.parser.HTMLParser):
-    """What a page is made of; every element must be closed by its own end."""
+    """What a page is made of; every element must be closed by its own end.
+
+    `said` is its text, and what stands for images, each with its language.
+    """
 
     def __init__(self, text: str):
         super().__init__()
         self.elements: list[tuple[str, dict]] = []
         self.headings: list[str] = []
         self.tables: list[list[list[str]]] = []
+        self.said: list[tuple[str, str]] = []
         self._open: list[str] = []
+        self._languages = [""]
         self.feed(text)
         assert not self._open
 
     def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
+        given = dict(attributes)
+        self.elements.append((tag, given))
+        language = given.get("lang", self._languages[-1])
+        self.said += [(language, given["aria-label"])] if "aria-label" in given else []
         if tag not in VOID:
             self._open.append(tag)
+            self._languages.append(language)
         if re.fullmatch("h[1-6]", tag):
             self.headings.append(f"{tag} ")
         if tag == "table":
@@ -53,8 +87,11 @@ class Page(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         assert self._open.pop() == tag
+        self._languages.pop()
 
     def handle_data(self, data):
+        if data.strip() and self._open[-1] not in {"style", "script", "code"}:
+            self.said.append((self._languages[-1], data))
         if any(re.fullmatch("h[1-6]", tag) for tag in self._open):
             self.headings[-1] += data
         if {"th", "td", "caption"} & {*self._open}:

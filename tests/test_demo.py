@@ -66,6 +66,27 @@ def test_the_page_needs_nothing_from_elsewhere(client):
     assert named <= set(ids)
 
 
+def test_every_message_has_both_languages_and_is_used(client):
+    before, _, rest = client.get("/").text.partition("const MESSAGES = {\n")
+    messages, _, after = rest.partition("\n};\n")
+    languages = dict(
+        re.findall(r'^  "([\w-]+)": {\n(.*?)^  },$', messages, re.DOTALL | re.MULTILINE)
+    )
+    portuguese, english = (
+        re.findall(r"^    (\w+): ", languages[name], re.MULTILINE) for name in ("pt-BR", "en")
+    )
+    assert portuguese == english
+    assert len(portuguese) == len(set(portuguese))
+    page = before + after
+    used = {
+        *re.findall(r'data-(?:text|label)="(\w+)"', page),
+        *re.findall(r"\bmessages\.(\w+)", page),
+        *re.findall(r'"(\w+)"', page.partition("const LEVELS = ")[2].partition(";")[0]),
+        *re.findall(r': "(\w+)"', page.partition("const NAMES = ")[2].partition(";")[0]),
+    }
+    assert used == {*portuguese}
+
+
 def test_only_the_scripts_of_the_page_may_run(client):
     answer = client.get("/")
     (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)

@@ -1,12 +1,10 @@
 """The page as a person uses it, in headless Chromium."""
 
 import re
-import shutil
 import time
-from pathlib import Path
 
 import pytest
-from pages import Server, write_correcting_export
+from pages import Server, chromium, write_correcting_export
 
 from pipeline.demo.app import application
 
@@ -15,7 +13,6 @@ expect = api.expect
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 TEXT, KEYS, SAVED, NOTICE = "#text", "#keys", "#saved", "#notice"
 
 
@@ -29,13 +26,8 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    with api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), playwright.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("There is no Chromium: install one, or run `playwright install chromium`.")
-        browser = playwright.chromium.launch(executable_path=path)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -49,7 +41,8 @@ def visit(browser, server):
             errors.append(message.text)
 
     def visit(**options):
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        usual = {"reduced_motion": "reduce", "locale": "pt-BR"}
+        context = browser.new_context(**{**usual, **options})
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -481,20 +474,93 @@ def test_by_keyboard_alone(visit):
     expect(page.locator(TEXT)).not_to_be_focused()
 
 
-def test_suggestions_are_announced_to_screen_readers(visit):
+PORTUGUESE = [
+    ("heading", "A próxima palavra"),
+    ("button", "English"),
+    ("textbox", "Seu texto"),
+    ("group", "Sugestões"),
+    ("button", "cachorro"),
+    ("group", "Teclado na tela; as setas andam pelas teclas"),
+    ("button", "apagar"),
+    ("button", "Esconder o teclado"),
+    ("checkbox", "Corrigir sozinho"),
+    ("slider", "Temperatura"),
+    ("button", "Continuar o texto"),
+]
+ENGLISH = [
+    ("heading", "The next word"),
+    ("button", "Português"),
+    ("textbox", "Your text"),
+    ("group", "Suggestions"),
+    ("button", "cachorro"),
+    ("group", "Keyboard on the screen; the arrow keys move along it"),
+    ("button", "backspace"),
+    ("button", "Hide the keyboard"),
+    ("checkbox", "Correct automatically"),
+    ("slider", "Temperature"),
+    ("button", "Continue the text"),
+]
+
+
+@pytest.mark.parametrize(
+    ("locale", "said", "shown"),
+    [("pt-BR", "Sugestões: cachorro", PORTUGUESE), ("en-US", "Suggestions: cachorro", ENGLISH)],
+)
+def test_what_screen_readers_are_told(visit, locale, said, shown):
+    page = visit(locale=locale)
+    page.keyboard.type("o cach")
+    expect(page.locator("#said")).to_have_text(said)
+    expect(page.locator("#said span")).to_have_attribute("lang", "pt-BR")
+    for role, name in shown:
+        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("pt-BR", "pt-BR"), ("pt-PT", "pt-BR"), ("en-US", "en"), ("en-GB", "en"), ("de-DE", "en")],
+)
+def test_the_browser_decides_which_language_is_first(visit, locale, language):
+    page = visit(locale=locale)
+    expect(page.locator("html")).to_have_attribute("lang", language)
+    expect(page).to_have_title("The next word" if language == "en" else "A próxima palavra")
+    expect(page.locator(TEXT)).to_have_attribute("lang", "pt-BR")  # what people type
+    assert page.locator("[data-text]:empty").count() == 0
+
+
+def test_the_other_language_by_a_switch(visit):
     page = visit()
     page.keyboard.type("o cach")
-    expect(page.locator("#said")).to_have_text("Sugestões: cachorro")
-    for role, name in (
-        ("textbox", "Seu texto"),
-        ("group", "Sugestões"),
-        ("button", "cachorro"),
-        ("group", "Teclado na tela; as setas andam pelas teclas"),
-        ("button", "apagar"),
-        ("slider", "Temperatura"),
-        ("button", "Continuar o texto"),
-    ):
-        expect(page.get_by_role(role, name=name, exact=True)).to_be_visible()
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Tab")
+    page.keyboard.type("bebeo ")
+    expect(page.locator(SAVED)).to_have_text("23,5%")
+    expect(page.locator("#legend li").last).to_have_text("surpreendente: menos")
+    page.locator("summary").click()
+    page.locator("#language").click()
+    expect(page.locator(TEXT)).to_have_value("o cachorro bebeo ")
+    expect(page.locator(SAVED)).to_have_text("23.5%")
+    expect(page.locator(KEYS)).to_contain_text("13 keys instead of 17.")
+    expect(page.locator("#degrees")).to_have_text("0.8")
+    levels = ["likely: 10%", "common: 1%", "unexpected: 0.1%", "rare: 0.01%"]
+    levels = [*(f"{level} or more" for level in levels), "surprising: less"]
+    expect(page.locator("#legend li")).to_have_text(levels)
+    expect(page.locator("#words")).not_to_contain_text(re.compile("prov|comum|rara|surpre"))
+    expect(page.locator(MEANT).first).to_have_accessible_name("keep bebeo")
+    expect(key(page, "␣")).to_have_text("space")
+    # What nobody sees yet, too: no message is missing.
+    assert "undefined" not in page.locator("main").inner_html()
+    page.reload()  # it is remembered
+    expect(page.get_by_role("heading", name="The next word")).to_be_visible()
+    page.locator("#language").click()
+    expect(page.get_by_role("heading", name="A próxima palavra")).to_be_visible()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
+
+
+def test_both_languages_fit_a_phone(visit):
+    for locale in ("pt-BR", "en-US"):
+        page = visit(locale=locale, viewport={"width": 320, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
 def test_light_and_dark(visit):

@@ -116,7 +116,8 @@ def test_every_module_can_be_imported_where_windows_modules_are_missing():
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_links_lead_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    prose = re.sub("```.*?```", "", text, flags=re.DOTALL)  # in code, a call may look like a link
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
         if target.startswith("https://"):
             continue
         path, _, anchor = target.partition("#")
@@ -142,6 +143,42 @@ def test_commands_in_documents_have_their_options(document):
         name, *words = shlex.split(line, comments=True)
         command = main.commands[name]
         command.make_parser(click.Context(command)).parse_args(words)  # or NoSuchOption
+
+
+# Sections of README.md that the Portuguese one leaves out.
+FOR_DEVELOPERS = {"Code map"}
+
+
+def _readme(name: str) -> str:
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "")
+    sections = re.split("^## ", text, flags=re.MULTILINE)
+    return "## ".join(s for s in sections if s.partition("\n")[0] not in FOR_DEVELOPERS)
+
+
+def _commands(readme: str) -> set[tuple[str, str]]:
+    """Each command of the console blocks with each option and extra that its line names."""
+    found = set()
+    for block in re.findall("```console\n(.*?)```", readme, re.DOTALL):
+        for line in re.findall(r"^\$ (.+)$", block, re.MULTILINE):
+            command = re.match(r"(?:(?:make|mlflow|nextword) )?\S+", line)[0]
+            options = re.findall(r"(?<!\S)--?[A-Za-z][\w-]*|\.\[\w+\]", line)
+            found |= {(command, option) for option in ("", *options)}
+    return found
+
+
+def test_the_portuguese_readme_has_all_that_the_english_one_has():
+    english, portuguese = map(_readme, ("README.md", "README.pt-BR.md"))
+    commands = _commands(english)
+    assert {("nextword compare", ""), ("nextword train", "--speaker")} <= commands
+    assert not commands - _commands(portuguese)
+    for pattern in (
+        r"(?<![\w-])--[a-z][a-z-]+",  # options in the text
+        r"\]\(((?!README)[^)\s]+)\)",  # links
+        r"```(?:powershell|python)\n.*?```",
+    ):
+        said = re.findall(pattern, english, re.DOTALL)
+        assert said
+        assert not {*said} - {*re.findall(pattern, portuguese, re.DOTALL)}
 
 
 def test_code_map_shows_what_is_there():

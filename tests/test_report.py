@@ -4,16 +4,14 @@ import itertools
 import json
 import re
 import shutil
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 import rich
-import tensorflow as tf
-from conftest import TOKENS, predicted, random_model, write_training
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pages import Page
+from conftest import TOKENS, predicted, write_training
+from pages import Page, chromium
 
 from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
@@ -22,14 +20,13 @@ from pipeline.evaluation.evaluated_model import EvaluatedModel, load_models, sav
 from pipeline.evaluation.held_out import open_split
 from pipeline.evaluation.report import conclusions
 from pipeline.evaluation.report.ablation import of_ablation, read_ablation
-from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.explanation import of_context, of_gradient_flow
 from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
 from pipeline.evaluation.report.page import write_report
 from pipeline.evaluation.report.table import columns_of, describe_text, print_table
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.explain.explain import explain
-from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+from pipeline.text.vocabulary import Vocabulary
 
 # A word that would be a tag, if it were not escaped.
 WORDS = (*TOKENS, "<i>")
@@ -210,83 +207,129 @@ def test_unreadable_inputs_are_refused_before_anything_slow(tmp_path):
         evaluate(tmp_path, tmp_path, tmp_path, config=EvaluationConfig(explanation=tmp_path))
 
 
-# Examples
+# Two languages
 
 
-def both(vocabulary):
-    """A stateful model of one lane, and the same without a state."""
-    return [random_model(vocabulary=vocabulary, scale=0.7, batch_size=lanes) for lanes in (1, None)]
+@in_both_languages
+def test_a_part_is_written_in_its_language(folder, language):
+    said = Page(part_of(folder / "full", language)).said
+    mine = [text for tag, text in said if tag == language.tag]
+    assert len(" ".join(mine)) > 5000
+    others = {
+        ENGLISH: r"\b(de|do|da|que|não|com|para|uma|são|modelo)\b",
+        PORTUGUESE: r"\b(the|of|is|are|and|with|by|from|for|words|token that|model)\b",
+    }
+    assert [text for text in mine if re.search(others[language], text)] == []
+    assert {tag for tag, _ in said} == {language.tag, "pt"} | (
+        {"en"} if language is PORTUGUESE else set()  # a term
+    )
 
 
-def test_examples_are_what_the_model_predicts():
-    stateful, stateless = both(VOCABULARY)
-    stream = np.tile(IDS, 30)
-    size = len(IDS)
-    places = [(1, size, 4), (20 * size + 1, 21 * size, 20 * size + 2)]
-    for (first, end, hidden), example in zip(
-        places, read_examples(stateful, stream, VOCABULARY, places), strict=True
-    ):
-        ids = stream[max(0, first - 200) : end]
-        p = tf.nn.softmax(stateless(ids[None, :-1]))[0].numpy()[first - end :]
-        shown = [token.text for token in example.tokens]
-        assert shown == [WORDS[i] for i in stream[first:end]] == SENTENCE[1:]
-        assert example.hidden == hidden - first
-        assert not example.cut
-        for token, target, row in zip(example.tokens, stream[first:end], p, strict=True):
-            assert token.probability == pytest.approx(row[target], rel=1e-4)
-            assert token.known == (target != UNKNOWN_ID)
-            words = [i for i in np.argsort(-row) if WORDS[i].isalpha()][:3]
-            assert [word for word, _ in token.suggestions] == [WORDS[i] for i in words]
-            np.testing.assert_allclose([q for _, q in token.suggestions], row[words], rtol=1e-4)
-        written = "".join(" " * token.space + token.text for token in example.tokens)
-        assert written.strip() == "o cachorro bebeu água e ela, a <i> <unk>."
-    assert read_examples(stateful, stream, VOCABULARY, [(3, 6, 5)])[0].cut
+def test_both_parts_say_the_same_numbers(folder):
+    def numbers(language):
+        # How many ticks an axis has depends on the width of labels.
+        without_charts = re.sub("<svg.*?</svg>", "", part_of(folder / "full", language))
+        text = " ".join(text for _, text in Page(without_charts).said)
+        found = re.findall(r"\d+(?:[.,]\d+)*", text)
+        thousands, point = (",", ".") if language is ENGLISH else (".", ",")
+        return Counter(number.replace(thousands, "").replace(point, ".") for number in found)
+
+    assert numbers(ENGLISH).total() > 500
+    assert numbers(ENGLISH) == numbers(PORTUGUESE)
 
 
-def test_pieces_are_written_as_words():
-    pieces = ("<unk>", "<s>", ".▁", "cach", "orro▁", "bebe", "u▁", "a▁")
-    vocabulary = Vocabulary(
-        pieces, [""] * 8, [1] * 8, unit="subword", scores=(0.0,) * 8
-    )  # fmt: skip
-    stream = np.array([1, 7, 3, 4, 5, 6, 2], np.int32)
-    stateful, _ = both(vocabulary)
-    (example,) = read_examples(stateful, stream, vocabulary, [(1, 7, 3)])
-    assert "".join(" " * t.space + t.text for t in example.tokens).strip() == "a cachorro bebeu."
-    for token in example.tokens:
-        assert {word for word, _ in token.suggestions} <= {"cach…", "orro", "bebe…", "u", "a"}
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, len(WORDS) - 1), max_size=80), st.integers(1, 5))
-def test_sentences_are_whole_and_hide_a_word(ids, count):
-    stream = np.array([BEGIN_ID, *ids], np.int32)
-    places = choose_sentences(stream, VOCABULARY, count=count)
-    assert places == choose_sentences(stream, VOCABULARY, count=count)
-    assert len({first for first, _, _ in places}) == len(places) <= count
-    stop = WORDS.index(".")
-    for first, end, hidden in places:
-        assert 6 <= end - first <= 24
-        assert stream[first - 1] in (BEGIN_ID, stop)
-        assert end == len(stream) or stream[end - 1] == stop or stream[end] == BEGIN_ID
-        assert not {BEGIN_ID, stop} & {*stream[first : end - 1].tolist()}
-        assert first + 1 < hidden < end
-        assert WORDS[stream[hidden]].isalpha() or stream[hidden] == UNKNOWN_ID
+@pytest.fixture
+def visit(browser, folder):
+    """Opens the full report; what it throws fails the test."""
+    contexts, errors = [], []
+
+    def visit(anchor="", *, width=1100, script="", **options):
+        size = {"width": width, "height": 800}
+        context = browser.new_context(viewport=size, **options)
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto((folder / "full" / "report.html").as_uri() + anchor)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not errors
 
 
-def test_each_surprising_word_is_shown_once():
-    stream = np.tile(IDS, 3)
-    nats = np.random.default_rng(1).uniform(0, 9, len(stream) - 1).astype(np.float32)
-    places = choose_surprises(predicted(stream[1:], nats), stream, VOCABULARY, count=4)
-    words = {i for i, word in enumerate(WORDS) if word.isalpha()}
-    order = [i for i in np.argsort(-nats) if stream[i + 1] in words]
-    first_of: dict[int, int] = {}
-    for i in order:
-        first_of.setdefault(int(stream[i + 1]), i + 1)
-    assert [hidden for *_, hidden in places] == [*first_of.values()][:4]
-    for first, end, hidden in places:
-        assert end == hidden + 1
-        assert hidden - 12 <= first <= hidden
-        assert BEGIN_ID not in stream[first:end]
+def assert_shown(page, language):
+    assert page.locator("main:visible").evaluate_all("all => all.map(x => x.lang)") == [
+        language.tag
+    ]
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("pt-BR", PORTUGUESE), ("pt-PT", PORTUGUESE), ("en-GB", ENGLISH), ("fr-FR", ENGLISH)],
+)
+def test_the_browser_decides_what_is_shown_first(visit, locale, language):
+    page = visit(locale=locale)
+    assert_shown(page, language)
+    assert page.evaluate("document.documentElement.lang") == language.tag
+    assert page.title() == language.gettext("Next-word model: report")
+    pressed = page.locator("button[aria-pressed=true]")
+    assert pressed.all_text_contents() == [language.name]
+
+
+def test_what_a_reader_chooses_is_remembered(visit):
+    page = visit(locale="en-US")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert_shown(page, PORTUGUESE)
+    assert page.evaluate("document.activeElement.textContent") == "Português"
+    page.reload()
+    assert_shown(page, PORTUGUESE)
+    page.emulate_media(media="print")
+    assert_shown(page, PORTUGUESE)
+    assert page.locator("button:visible").count() == 0
+
+
+def test_links_to_a_section_show_it_in_their_language(visit):
+    page = visit("#pt-memory", locale="en-US")
+    assert_shown(page, PORTUGUESE)
+    distance = "document.querySelector(':target').getBoundingClientRect().top"
+    assert abs(page.evaluate(distance)) < 5
+    page.get_by_role("button", name="English").click()
+    assert_shown(page, ENGLISH)
+    assert page.evaluate("location.hash") == "#en-memory"
+    page.evaluate("location.hash = 'pt-failures'")
+    page.wait_for_function("document.documentElement.lang == 'pt-BR'")
+    assert abs(page.evaluate(distance)) < 5
+
+
+@in_both_languages
+def test_a_phone_does_not_scroll_sideways(visit, language):
+    page = visit(width=390, locale=language.tag)
+    assert_shown(page, language)
+    page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_browser_that_allows_little(visit):
+    refuse = "() => { throw new DOMException('no', 'SecurityError') }"
+    page = visit(
+        script=f"Object.defineProperty(window, 'localStorage', {{ get: {refuse} }})", locale="en-US"
+    )
+    page.get_by_role("button", name="Português").click()
+    assert_shown(page, PORTUGUESE)
+    page = visit(java_script_enabled=False, locale="pt-BR")
+    assert_shown(page, ENGLISH)
+    assert page.locator("button:visible").count() == 0
 
 
 # Words and numbers
