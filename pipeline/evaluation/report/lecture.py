@@ -35,7 +35,7 @@ def unrolled(
     figure = Figure(figsize=(4.4, 1.1 + 0.2 * len(read)), layout="constrained")
     title = language.gettext("What each step adds to the gradient of «%(word)s»", word=words[place])
     figure.suptitle(title, x=0.01, ha="left", fontsize=matplotlib.rcParams["axes.titlesize"])
-    panels = figure.subplots(1, len(gradients), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(gradients), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, gradient) in zip(panels, gradients.items(), strict=True):
         color, _ = look[name]
         axes.barh(range(len(read)), [100 * s for s in gradient["shares"]], color=color, height=0.7)
