@@ -50,7 +50,7 @@ def learning_curves(
     plain_numbers(axes.yaxis, language)
     name_ends(axes)
     validation = Line2D([], [], marker="o", color="black", label=_("validation"))
-    training = Line2D([], [], color="black", label=_("training, with dropout"), **_DASHED)
+    training = Line2D([], [], color="black", label=_("training"), **_DASHED)
     axes.legend(handles=[validation, training])
     return figure
 
