@@ -18,8 +18,9 @@ from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.evaluated_model import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.held_out import open_split
-from pipeline.evaluation.report import conclusions
+from pipeline.evaluation.report import conclusions, figures
 from pipeline.evaluation.report.ablation import of_ablation, read_ablation
+from pipeline.evaluation.report.drawing import looks
 from pipeline.evaluation.report.explanation import of_context, of_gradient_flow
 from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
 from pipeline.evaluation.report.page import write_report
@@ -217,7 +218,7 @@ def test_a_part_is_written_in_its_language(folder, language):
     assert len(" ".join(mine)) > 5000
     others = {
         ENGLISH: r"\b(de|do|da|que|não|com|para|uma|são|modelo)\b",
-        PORTUGUESE: r"\b(the|of|is|are|and|with|by|from|for|words|token that|model)\b",
+        PORTUGUESE: r"\b(the|of|is|are|and|with|by|from|words|token that|model)\b",
     }
     assert [text for text in mine if re.search(others[language], text)] == []
     assert {tag for tag, _ in said} == {language.tag, "pt"} | (
@@ -405,6 +406,20 @@ def test_frequent_and_rare_tokens():
     assert "rank 1 to 10 in training have perplexity 5.0" in perplexities
     assert "10,001 and beyond, 30.0% of the text, 900.0" in perplexities
     assert "10.0% of the text is out of vocabulary" in unknown
+
+
+def test_names_at_the_ends_of_lines_are_not_cut_off():
+    name = "lstm + Kneser-Ney de 5-gramas"  # its line ends far from the right
+    bands = ["1-10", "11-100", "101-1000", "unknown"]
+    rows = {"model": name, "rank": bands, "perplexity": [1.0, 9.0, 99.0, 5.0], "tokens": 5}
+    figure = figures.groups(pd.DataFrame(rows), "rank", looks([name]), PORTUGUESE)
+    figure.draw_without_rendering()  # as saving does
+    ends = [text.get_window_extent().x1 for text in figure.axes[0].texts]
+    assert len(ends) == 1
+    assert ends[0] <= figure.bbox.x1
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [
+        *("1–10\n25%", "11–100\n25%", "101–1k\n25%", "fora\n25%")
+    ]
 
 
 def test_where_the_gradient_vanishes():
