@@ -20,7 +20,7 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=find_chromium(playwright))
-            page = browser.new_page(locale="pt-BR", viewport={"width": 700, "height": 650})
+            page = browser.new_page(locale="pt-BR", viewport={"width": 700, "height": 662})
             page.goto(server.url)
             page.keyboard.type(TEXT, delay=50)
             expect(page.locator("#mirror .wrong")).to_have_text("muinto")

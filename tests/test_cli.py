@@ -85,6 +85,7 @@ def walked(tmp_path_factory, store):
     shutil.copytree(ROOT / "data/sample/animais", folder / "data/sample/animais")
     shutil.copytree(ROOT / "data/sample/cidade", folder / "data/sample/cidade")
     write(folder / "words.txt", "xenofobia\t3\nxilofone\n")
+    write(folder / "data/agreement.tsv", "context\tright\twrong\tdistance\nEle viu\ta\to\t0\n")
     with pytest.MonkeyPatch.context() as patch, physical_gpu():
         patch.chdir(folder)
         result = nextword("run", *SMALL, *LEXICON)
@@ -112,6 +113,43 @@ def test_run_leaves_what_the_design_names(walked):
     assert output.count("Wrote ") == 8
     assert "perplexity" in output
     assert not list(folder.glob("*/*.partial")) + list(folder.glob("*/*.old"))
+
+
+def test_run_trains_all_networks_equally(in_walked):
+    trained = {}
+    for name in ("training", "simple_rnn", "feedforward"):
+        manifest = json.loads(Path("models", name, "manifest.json").read_text())
+        epochs = pd.read_csv(Path("models", name, "history.csv"))["epoch"].tolist()
+        rate = manifest["parameters"].pop("learning_rate")
+        own = {"cell", "mogrifier", "output"}
+        trained[rate] = {k: v for k, v in manifest["parameters"].items() if k not in own} | {
+            "epochs trained": epochs
+        }
+    assert len(trained) > 1  # each has the rate that suits it
+    first, *others = trained.values()
+    assert all(other == first for other in others)
+    networks = json.loads(Path("models/evaluation/metrics.json").read_text())["test"]
+    sizes = [networks[name]["parameters"] for name in ("lstm", "simple_rnn", "feedforward")]
+    assert sizes[0] > sizes[1] > 0
+    assert all(networks[name]["training_cpu_seconds"] > 0 for name in ("lstm", "feedforward"))
+    assert "parameters" not in networks["unigram"]
+
+
+def test_agreement_is_explained_and_any_pairs_are_evaluated(in_walked):
+    explained = json.loads(Path("models/explanation/explanation.json").read_text())["agreement"]
+    assert explained["window"] == 5
+    assert {row["model"] for row in explained["counts"]} == {
+        *("lstm", "simple_rnn", "feedforward", "Kneser-Ney 5-gram", "unigram")
+    }
+    write(Path("other.tsv"), "context\tright\twrong\nEle viu\ta\to\nEle viu\to\ta\n")
+    result = nextword("evaluate", "--pairs", "other.tsv", "--output", "models/with-pairs")
+    assert result.exit_code == 0, result.output
+    assert "Right form preferred to wrong" in result.output
+    rows = pd.read_csv("models/with-pairs/pairs.csv")
+    assert (rows["share"] == 0.5).all()  # one of the two is right
+    assert rows["model"].tolist()[0] == "lstm"
+    error = sentence_of(nextword("evaluate", "--pairs", "none.tsv"))
+    assert "There is no none.tsv, which --pairs names" in error
 
 
 def test_streams_hold_every_token_and_the_vocabulary_counts_them(in_walked):

@@ -316,7 +316,7 @@ def test_on_a_machine_with_a_gpu_its_memory_grows_whatever_runs_first(tmp_path, 
     """Each command after others have run operations in the same process."""
     shutil.copytree(ROOT / "data/sample/animais", tmp_path / "data/sample")
     sizes = "--embedding 8 --units 8 --window 10 --batch-size 8 --mogrifier 0 --epochs 1"
-    brief = "--baseline-epochs 1 --steps 3 --samples 8 --ngram-order 0"
+    brief = "--steps 3 --samples 8 --ngram-order 0"
     fine_tune = "--init models/training --corpus data/sample --epochs 1"
     commands = [f"run {sizes} {brief}", f"train {fine_tune}", "devices", "predict Bom"]
     done = subprocess.run(

@@ -21,8 +21,8 @@ class ModelConfig:
     cell: Cell = option(
         "lstm", "The recurrence f₁; feedforward sees the last --context words only."
     )
-    embedding: int = option(256, "Length of a word's vector.", min=1)
-    units: int = option(256, "Units of a layer.", min=1)
+    embedding: int = option(192, "Length of a word's vector.", min=1)
+    units: int = option(384, "Units of a layer.", min=1)
     layers: int = option(1, "Recurrent layers.", min=1)
     # Melis et al. 2020. Only an LSTM has it.
     mogrifier: int = option(
@@ -30,7 +30,7 @@ class ModelConfig:
     )
     # Before and after every layer (Zaremba et al. 2014).
     dropout: float = option(
-        0.1, "Share of activations dropped in training.", min=0, max=1, max_open=True
+        0.0, "Share of activations dropped in training.", min=0, max=1, max_open=True
     )
     # Gal & Ghahramani 2016; §4.2 for whole words.
     variational: bool = option(False, "Drop the same activations at all steps of a window.")
