@@ -35,6 +35,10 @@ VOCABULARY = Vocabulary(WORDS, WORDS, [3, 9, 9, 7, *range(len(WORDS) - 4, 0, -1)
 SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
 IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
 ABLATION = "change,options,train,valid,test,top_3,cpu\nquick,,9.5,10,11,0.25,1\n"
+PAIRS = """item\tdistance\tattractor\tcontext\tright\twrong
+1\t0\tnone\tEla bebeu\tágua\to
+2\t5\tother\tO cachorro\tbebeu\te
+"""
 LABELS = {
     ENGLISH: {
         "kneser_ney_3": "Kneser-Ney 3-gram",
@@ -72,7 +76,10 @@ def folder(tmp_path_factory):
     )
     for name in ("explanation", "full", "bare"):
         (root / name).mkdir()
-    looked_at = ExplanationConfig("O cachorro & ela bebeu água.", steps=8, samples=4)
+    (root / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
+    looked_at = ExplanationConfig(
+        "O cachorro & ela bebeu água.", steps=8, samples=4, pairs=root / "pairs.tsv"
+    )
     explain(
         tokens, root / "explanation", models=[root / "lstm"], config=looked_at, sweep=SweepConfig()
     )
@@ -129,7 +136,7 @@ def test_a_page_stands_alone_and_can_be_read_by_all(folder, name):
     figures = {path.stem for path in (folder / name / "figures").iterdir()}
     own = {"learning_curves", "perplexity", "keystroke_savings", "frequency", "positions"}
     assert figures == own | {"calibration"}
-    assert len(drawings) == 2 * (len(figures) + (4 if name == "full" else 0))
+    assert len(drawings) == 2 * (len(figures) + (5 if name == "full" else 0))
 
 
 @in_both_languages
@@ -165,6 +172,7 @@ def test_sections_without_data_are_left_out(folder):
         "h2 What it remembers",
         "h3 The reach of the gradient",
         "h3 The sum of backpropagation through time",
+        "h3 Agreement over a distance",
         "h3 Shorter contexts",
     }
     assert {*full.headings} - {*bare.headings} == optional
@@ -229,7 +237,8 @@ def test_a_part_is_written_in_its_language(folder, language):
 def test_both_parts_say_the_same_numbers(folder):
     def numbers(language):
         # How many ticks an axis has depends on the width of labels.
-        without_charts = re.sub("<svg.*?</svg>", "", part_of(folder / "full", language))
+        part = part_of(folder / "full", language)
+        without_charts = re.sub("<svg.*?</svg>", "", part, flags=re.DOTALL)
         text = " ".join(text for _, text in Page(without_charts).said)
         found = re.findall(r"\d+(?:[.,]\d+)*", text)
         thousands, point = (",", ".") if language is ENGLISH else (".", ",")
