@@ -19,7 +19,7 @@ from pipeline.evaluation.evaluator import step_latency, subsample, unigram_logit
 from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
 from pipeline.evaluation.intervals import METRICS, SUMS, jackknife, metrics_of
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
-from pipeline.export.saved_model import NextWord
+from pipeline.export.saved_model import step_function
 from pipeline.model.interpolation import Mixture, find_weights, interpolate
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import build_model
@@ -362,7 +362,9 @@ def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, caplog):
     assert mixed["interpolation_weight"] < 0.5
     # The n-gram model is measured in all that the network is.
     for name in names[2:]:
-        assert set(valid["simple_rnn"]) - set(valid[name]) <= {"latency_ms"}
+        assert set(valid["simple_rnn"]) - set(valid[name]) <= {"latency_ms", "parameters"}
+    # The vectors, two layers of x W + h U + b, and the output.
+    assert valid["simple_rnn"]["parameters"] == 12 * 6 + (6 + 5 + 1) * 5 + (5 + 5 + 1) * 5 + 12 * 6
     assert valid["kneser_ney_3"]["top_3"] > 0.9 > valid["unigram"]["top_3"]
     assert valid["kneser_ney_3"]["keystroke_savings"] > valid["unigram"]["keystroke_savings"]
     assert valid["kneser_ney_3"]["counted_tokens"] == valid["kneser_ney_3"]["training_tokens"]
@@ -387,10 +389,10 @@ def test_an_evaluation_has_all_models_and_texts(tokens, tmp_path, caplog):
 def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, monkeypatch):
     """What the signature does is timed, word by word, each with the state after the one before."""
     write_training(tmp_path / "lstm")
-    exported, called = NextWord.step_function, []
+    called = []
 
-    def step_function(module):
-        step = exported(module)
+    def watched(*parts):
+        step = step_function(*parts)
 
         def slow(text, state):
             called.append((text.numpy()[0].decode(), state, answer := step(text, state)))
@@ -399,7 +401,7 @@ def test_the_time_is_that_of_the_step_that_is_exported(tmp_path, monkeypatch):
 
         return slow
 
-    monkeypatch.setattr(NextWord, "step_function", step_function)
+    monkeypatch.setattr("pipeline.evaluation.evaluator.step_function", watched)
     monkeypatch.setattr("pipeline.evaluation.evaluator._TIMED", 5)
     assert step_latency(tmp_path / "lstm", Lexicon.of(VOCABULARY), STREAM) > 20
     texts, states, answers = zip(*called, strict=True)

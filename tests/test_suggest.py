@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from texts import MARKS, WORDS, write_documents
 
 from pipeline.evaluation.keystrokes import Completions, mark_outside
-from pipeline.export.saved_model import NextWord
+from pipeline.export.saved_model import NextWord, step_function
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import Meter
 from pipeline.text.lexicon import Lexicon
@@ -87,7 +87,7 @@ def test_a_sentence_begins_with_a_capital(module):
 
 
 def test_the_state_knows_where_a_sentence_begins(module):
-    step = module.step_function()
+    step = step_function(module.reader, module.words)
     texts = [text for text, _ in SENTENCES if text.strip() and " " in text.strip()]
     whole = module.suggest(tf.constant(texts))["words"].numpy()
     state = tf.zeros((len(texts), module.reader.state_size))

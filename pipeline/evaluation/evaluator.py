@@ -17,7 +17,9 @@ from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.keystrokes import SUGGESTIONS, Completions, mark_outside
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
 from pipeline.evaluation.minimal_pairs import MinimalPairs, prefers_right
-from pipeline.export.saved_model import NextWord
+from pipeline.export.reader import Reader
+from pipeline.export.saved_model import step_function
+from pipeline.export.suggest import Words
 from pipeline.model.cache import Cache, CachedModel, tune
 from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
@@ -207,13 +209,11 @@ def step_latency(
     state. It is called in this process, so the time of a server is not included.
     """
     vocabulary = lexicon.vocabulary
-    module = NextWord(
-        load_model(folder), vocabulary, suggestions=SUGGESTIONS, cache=cache, lexicon=lexicon
-    )
-    step = module.step_function()
+    reader = Reader(load_model(folder), vocabulary, cache=cache)
+    step = step_function(reader, Words(reader, lexicon, suggestions=SUGGESTIONS))
     spellings = vocabulary.spellings()
     words = [spellings[i] for i in stream[: _WARMUP + _TIMED] if i > BEGIN_ID] or ["."]
-    state = tf.zeros((1, module.reader.state_size))
+    state = tf.zeros((1, reader.state_size))
     seconds = []
     for place in range(_WARMUP + _TIMED):
         text = tf.constant([words[place % len(words)]])

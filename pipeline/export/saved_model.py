@@ -29,6 +29,18 @@ _SAMPLING = Sampling(
 )
 
 
+def step_function(reader: Reader, words: Words) -> tf.types.experimental.PolymorphicFunction:
+    """Return the signature `step`: read text after a state."""
+    state = tf.TensorSpec((None, reader.state_size), tf.float32, name="state")
+
+    @tf.function(input_signature=[_TEXT, state], autograph=False)
+    def step(text: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
+        after = reader.read(text, state)
+        return {**words.suggest(after), "state": after}
+
+    return step
+
+
 class NextWord(tf.Module):
     """A stateless model with its vocabulary, and a lexicon of other words: text in, k words out.
 
@@ -64,7 +76,7 @@ class NextWord(tf.Module):
         return {
             "serving_default": self.suggest,
             "complete": self.complete,
-            "step": self.step_function(),
+            "step": step_function(self.reader, self.words),
             "score": self.score,
             "generate": self.generate,
             **({"correct": self.correct_function()} if self.corrector else {}),
@@ -87,16 +99,6 @@ class NextWord(tf.Module):
             return corrector.correct(self.reader.read(text), word)
 
         return correct
-
-    def step_function(self) -> tf.types.experimental.PolymorphicFunction:
-        state = tf.TensorSpec((None, self.reader.state_size), tf.float32, name="state")
-
-        @tf.function(input_signature=[_TEXT, state], autograph=False)
-        def step(text: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
-            after = self.reader.read(text, state)
-            return {**self.words.suggest(after), "state": after}
-
-        return step
 
     @tf.function(input_signature=[_TEXT], autograph=False)
     def score(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
