@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13; do \
 	$$python -c "import ensurepip, venv" 2> /dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint clean
+.PHONY: run test test-slow lint lesson clean
 
 # The main job: data/sample → models/nextword, a SavedModel. wordfreq has the words that it lacks.
 run: .venv/installed
@@ -19,6 +19,11 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipeline
+
+# docs/aula.ipynb: the cells of docs/aula.md, and what they show.
+lesson: .venv/tested
+	$(BIN)/jupytext --quiet --to ipynb docs/aula.md
+	$(BIN)/jupyter-execute --inplace docs/aula.ipynb
 
 .venv/installed: setup.py constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "There is no Python 3.11, 3.12 or 3.13 here that can make a virtual" \

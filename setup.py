@@ -9,6 +9,8 @@ LEXICON = ["wordfreq>=3.1"]
 LITERT = ["ai-edge-litert>=2.1"]
 # trafilatura's own dependency on lxml_html_clean is not understood by old pips.
 DOCUMENTS = ["openpyxl>=3.1", "pypdfium2>=5", "trafilatura>=2", "lxml_html_clean>=0.4"]
+# The lesson is kept as text, and run in the tests.
+LESSON = ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"]
 
 setup(
     name="nextword-pt",
@@ -56,13 +58,14 @@ setup(
         "spark": SPARK,
         "litert": LITERT,
         "documents": DOCUMENTS,
+        "lesson": [*LESSON, "jupyterlab>=4.2"],
         "bench": [
             *LEXICON,
             *["tokenizers>=0.20", "charset-normalizer>=3.4", "torch>=2.6", "kenlm>=0.2"],
             *["pyspellchecker>=0.8", "symspellpy>=6.7"],
         ],
         "dev": [
-            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT, *DOCUMENTS],
+            *[*HUB, *SUBWORD, *LEXICON, *SPARK, *LITERT, *DOCUMENTS, *LESSON],
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
