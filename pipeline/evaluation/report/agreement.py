@@ -26,7 +26,7 @@ def by_distance(
 ) -> Figure:
     """Draw how often the right form is preferred by distance: `agreement` of explanation.json.
 
-    The dotted line is chance, and the unigram model. `detailed` is larger, and shows 95 % intervals.
+    The dotted line is chance. `detailed` is larger, and shows 95 % intervals.
     """
     _ = language.gettext
     figure, axes = new_chart(
@@ -87,10 +87,10 @@ def of_agreement(agreement: Mapping[str, Any], language: Language) -> list[str]:
             )
         if outside := counts.get((name, "window", "outside")):
             sentences[-1] += " " + _(
-                "Beyond %(window)s tokens, in %(share)s (%(low)s to %(high)s):",
+                "Over %(window)s tokens and more: %(share)s (%(low)s to %(high)s),",
                 window=agreement["window"],
                 **{key: percent(outside[key]) for key in ("share", "low", "high")},
             )
-            better = _("better than chance.") if outside["low"] > 0.5 else _("as by chance.")
-            sentences[-1] += " " + better
+            better = outside["low"] > 0.5
+            sentences[-1] += " " + (_("better than chance.") if better else _("as by chance."))
     return sentences
