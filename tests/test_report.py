@@ -18,8 +18,9 @@ from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.evaluated_model import EvaluatedModel, load_models, save_models
 from pipeline.evaluation.held_out import open_split
-from pipeline.evaluation.report import conclusions
+from pipeline.evaluation.report import conclusions, figures
 from pipeline.evaluation.report.ablation import of_ablation, read_ablation
+from pipeline.evaluation.report.drawing import looks
 from pipeline.evaluation.report.explanation import of_context, of_gradient_flow
 from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
 from pipeline.evaluation.report.page import write_report
@@ -34,6 +35,10 @@ VOCABULARY = Vocabulary(WORDS, WORDS, [3, 9, 9, 7, *range(len(WORDS) - 4, 0, -1)
 SENTENCE = "<s> o cachorro bebeu água e ela , a <i> <unk> .".split()
 IDS = np.array([WORDS.index(word) for word in SENTENCE], np.int32)
 ABLATION = "change,options,train,valid,test,top_3,cpu\nquick,,9.5,10,11,0.25,1\n"
+PAIRS = """item\tdistance\tattractor\tcontext\tright\twrong
+1\t0\tnone\tEla bebeu\tágua\to
+2\t5\tother\tO cachorro\tbebeu\te
+"""
 LABELS = {
     ENGLISH: {
         "kneser_ney_3": "Kneser-Ney 3-gram",
@@ -71,7 +76,10 @@ def folder(tmp_path_factory):
     )
     for name in ("explanation", "full", "bare"):
         (root / name).mkdir()
-    looked_at = ExplanationConfig("O cachorro & ela bebeu água.", steps=8, samples=4)
+    (root / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
+    looked_at = ExplanationConfig(
+        "O cachorro & ela bebeu água.", steps=8, samples=4, pairs=root / "pairs.tsv"
+    )
     explain(
         tokens, root / "explanation", models=[root / "lstm"], config=looked_at, sweep=SweepConfig()
     )
@@ -128,7 +136,7 @@ def test_a_page_stands_alone_and_can_be_read_by_all(folder, name):
     figures = {path.stem for path in (folder / name / "figures").iterdir()}
     own = {"learning_curves", "perplexity", "keystroke_savings", "frequency", "positions"}
     assert figures == own | {"calibration"}
-    assert len(drawings) == 2 * (len(figures) + (4 if name == "full" else 0))
+    assert len(drawings) == 2 * (len(figures) + (5 if name == "full" else 0))
 
 
 @in_both_languages
@@ -164,6 +172,7 @@ def test_sections_without_data_are_left_out(folder):
         "h2 What it remembers",
         "h3 The reach of the gradient",
         "h3 The sum of backpropagation through time",
+        "h3 Agreement over a distance",
         "h3 Shorter contexts",
     }
     assert {*full.headings} - {*bare.headings} == optional
@@ -217,7 +226,7 @@ def test_a_part_is_written_in_its_language(folder, language):
     assert len(" ".join(mine)) > 5000
     others = {
         ENGLISH: r"\b(de|do|da|que|não|com|para|uma|são|modelo)\b",
-        PORTUGUESE: r"\b(the|of|is|are|and|with|by|from|for|words|token that|model)\b",
+        PORTUGUESE: r"\b(the|of|is|are|and|with|by|from|words|token that|model)\b",
     }
     assert [text for text in mine if re.search(others[language], text)] == []
     assert {tag for tag, _ in said} == {language.tag, "pt"} | (
@@ -228,7 +237,8 @@ def test_a_part_is_written_in_its_language(folder, language):
 def test_both_parts_say_the_same_numbers(folder):
     def numbers(language):
         # How many ticks an axis has depends on the width of labels.
-        without_charts = re.sub("<svg.*?</svg>", "", part_of(folder / "full", language))
+        part = part_of(folder / "full", language)
+        without_charts = re.sub("<svg.*?</svg>", "", part, flags=re.DOTALL)
         text = " ".join(text for _, text in Page(without_charts).said)
         found = re.findall(r"\d+(?:[.,]\d+)*", text)
         thousands, point = (",", ".") if language is ENGLISH else (".", ",")
@@ -405,6 +415,20 @@ def test_frequent_and_rare_tokens():
     assert "rank 1 to 10 in training have perplexity 5.0" in perplexities
     assert "10,001 and beyond, 30.0% of the text, 900.0" in perplexities
     assert "10.0% of the text is out of vocabulary" in unknown
+
+
+def test_names_at_the_ends_of_lines_are_not_cut_off():
+    name = "lstm + Kneser-Ney de 5-gramas"  # its line ends far from the right
+    bands = ["1-10", "11-100", "101-1000", "unknown"]
+    rows = {"model": name, "rank": bands, "perplexity": [1.0, 9.0, 99.0, 5.0], "tokens": 5}
+    figure = figures.groups(pd.DataFrame(rows), "rank", looks([name]), PORTUGUESE)
+    figure.draw_without_rendering()  # as saving does
+    ends = [text.get_window_extent().x1 for text in figure.axes[0].texts]
+    assert len(ends) == 1
+    assert ends[0] <= figure.bbox.x1
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == [
+        *("1–10\n25%", "11–100\n25%", "101–1k\n25%", "fora\n25%")
+    ]
 
 
 def test_where_the_gradient_vanishes():

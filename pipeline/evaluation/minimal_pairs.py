@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 _COLUMNS = ("context", "right", "wrong")
 # Groups of pairs, each a column that a file may have.
-GROUPS = ("distance", "attractor", "phenomenon", "feature")
+GROUPS = ("distance", "window", "attractor", "phenomenon", "feature")
 # First distance of each band; single ones as far as most n-gram models and small windows see.
 _BANDS = (0, 1, 2, 3, 4, 5, 7, 10, 13, 16, 21, 31)
 _Z = float(ndtri(0.975))
@@ -136,6 +136,15 @@ def _shared(right: np.ndarray, wrong: np.ndarray) -> int:
     return int(different[0]) if len(different) else shorter
 
 
+def group_by_window(pairs: MinimalPairs, window: int) -> MinimalPairs:
+    """Group pairs by whether the form sees what it agrees with in a window of some tokens."""
+    if "distance" not in pairs.table:
+        return pairs
+    inside = pairs.table["distance"].map(first_distance) < window
+    table = pairs.table.assign(window=inside.map({True: "inside", False: "outside"}))
+    return dataclasses.replace(pairs, table=table)
+
+
 def prefers_right(meter: Meter, pairs: MinimalPairs) -> np.ndarray:
     """Return 1 where a model gives the right form the greater probability, 0.5 for a tie; (N,).
 
@@ -226,5 +235,5 @@ def print_counts(counts: pd.DataFrame) -> None:
 
 
 def _in_words(row: Mapping[Hashable, Any]) -> str:
-    share, low, high = (ENGLISH.percent(row[name])[:-1] for name in ("share", "low", "high"))
+    share, low, high = (ENGLISH.number(100 * row[name], 0) for name in ("share", "low", "high"))
     return f" {share} [dim]{low}–{high}[/]"

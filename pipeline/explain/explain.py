@@ -19,6 +19,7 @@ from pipeline.evaluation.evaluator import count_ngrams, unigram
 from pipeline.evaluation.minimal_pairs import (
     MinimalPairs,
     count_right,
+    group_by_window,
     prefers_right,
     print_counts,
     read_pairs,
@@ -195,11 +196,10 @@ def _agreement(
     preferred = {name: prefers_right(Meter.of(r), pairs) for name, r in readers.items()}
     # How far back a feedforward model sees.
     configs = (ModelConfig.load(folder / "model.json") for folder in models.values())
-    windows = [c.context for c in configs if c.cell == "feedforward"]
-    return {
-        "window": min(windows, default=None),
-        "counts": count_right(pairs, preferred).to_dict("records"),
-    }
+    window = min((c.context for c in configs if c.cell == "feedforward"), default=None)
+    if window:
+        pairs = group_by_window(pairs, window)
+    return {"window": window, "counts": count_right(pairs, preferred).to_dict("records")}
 
 
 def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:

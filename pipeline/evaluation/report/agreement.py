@@ -26,7 +26,7 @@ def by_distance(
 ) -> Figure:
     """Draw how often the right form is preferred by distance: `agreement` of explanation.json.
 
-    `detailed` is larger, and shows 95 % intervals.
+    The dotted line is chance. `detailed` is larger, and shows 95 % intervals.
     """
     _ = language.gettext
     figure, axes = new_chart(
@@ -37,7 +37,7 @@ def by_distance(
         ylabel=_("right form preferred (%%)"),
     )
     rows = pd.DataFrame(agreement["counts"])
-    rows = rows[rows["by"] == "distance"]
+    rows = rows[(rows["by"] == "distance") & (rows["model"] != "unigram")]
     bands = [*dict.fromkeys(rows["group"])]
     x = np.arange(len(bands))
     axes.axhline(50, color="black", linewidth=1, linestyle=":")
@@ -55,8 +55,10 @@ def by_distance(
     seen = sum(first_distance(band) < window for band in bands) if window else len(bands)
     if seen < len(bands):  # here the feedforward model's window ends
         axes.axvline(seen - 0.5, color="black", linewidth=1, linestyle="--")
-    axes.set_xticks(x, [band.replace("-", "–") for band in bands])
-    axes.set_ylim(None, 102)
+    # Every second label is a line lower, to be told from its neighbours.
+    ticks = ["\n" * (number % 2) + band.replace("-", "–") for number, band in enumerate(bands)]
+    axes.set_xticks(x, ticks, fontsize=8)
+    axes.set_ylim(min(35, *(100 * rows["share"])), 102)  # names fit below 50
     name_ends(axes)
     return figure
 
@@ -85,4 +87,12 @@ def of_agreement(agreement: Mapping[str, Any], language: Language) -> list[str]:
                 "%(share)s (%(low)s to %(high)s).",
                 **{key: percent(other[key]) for key in ("share", "low", "high")},
             )
+        if outside := counts.get((name, "window", "outside")):
+            sentences[-1] += " " + _(
+                "Over %(window)s tokens and more: %(share)s (%(low)s to %(high)s),",
+                window=agreement["window"],
+                **{key: percent(outside[key]) for key in ("share", "low", "high")},
+            )
+            better = outside["low"] > 0.5
+            sentences[-1] += " " + (_("better than chance.") if better else _("as by chance."))
     return sentences

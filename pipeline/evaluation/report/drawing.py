@@ -146,3 +146,5 @@ def name_ends(axes: Axes) -> None:
             va="center",
             fontsize=9,
         )
+    # Beside narrower axes the labels end elsewhere, so the layout is computed again.
+    figure.draw_without_rendering()

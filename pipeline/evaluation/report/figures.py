@@ -50,7 +50,7 @@ def learning_curves(
     plain_numbers(axes.yaxis, language)
     name_ends(axes)
     validation = Line2D([], [], marker="o", color="black", label=_("validation"))
-    training = Line2D([], [], color="black", label=_("training, with dropout"), **_DASHED)
+    training = Line2D([], [], color="black", label=_("training"), **_DASHED)
     axes.legend(handles=[validation, training])
     return figure
 
@@ -122,11 +122,9 @@ def groups(table: pd.DataFrame, column: str, look: Looks, language: Language) ->
 
 def _short(name: Any, language: Language) -> str:
     """Shorten a band of ranks: 1001-10000 → 1k–10k."""
-    _ = language.gettext
     if name == "unknown":
-        return _("unknown")
-    thousands = _("%(number)sk", number=r"\1")
-    return re.sub(r"(\d+)00[01]\b", thousands, str(name)).replace("-", "–")
+        return language.gettext("unknown")
+    return re.sub(r"(\d+)00[01]\b", r"\1k", str(name)).replace("-", "–")
 
 
 @styled

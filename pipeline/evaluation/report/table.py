@@ -38,17 +38,15 @@ def columns_of(models: Metrics, language: Language) -> list[Column]:
     columns = (
         Column("perplexity", _("perplexity"), number, min),
         Column("perplexity_per_word", _("per word"), number, min),
-        Column("perplexity_known", _("known"), number, min),
-        Column("top_1", "top-1", percent, max),
+        Column("perplexity_known", _("known"), number, min, narrow=False),
+        Column("parameters", _("params"), lambda n: f"{number(n / 1e6, 2)}M", min),
+        Column("training_cpu_seconds", _("CPU s"), lambda s: number(s, 0), min),
         Column("top_3", "top-3", percent, max),
-        Column("top_5", "top-5", percent, max, narrow=False),
         Column("mean_reciprocal_rank", "MRR", lambda mean: number(mean, 3), max, narrow=False),
         Column("top_3_words", _("words"), percent, max),
         Column("keystroke_savings", _("keys saved"), percent, max),
         Column("calibration_error", _("calibration"), lambda e: number(100 * e), min, narrow=False),
         Column("latency_ms", "ms", number, min),
-        Column("parameters", _("params"), lambda n: f"{number(n / 1e6, 2)}M", min),
-        Column("training_cpu_seconds", _("CPU s"), lambda s: number(s, 0), min),
     )
     return [c for c in columns if any(c.key in values for values in models.values())]
 
