@@ -65,6 +65,7 @@ def test_answers_are_folded_below_their_exercises(notebook):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_it_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
     """In the project's root; what is committed was run in docs/."""
     project = tmp_path / "project"
