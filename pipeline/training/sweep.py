@@ -1,0 +1,308 @@
+"""Search for the options of `train` with the lowest perplexity.
+
+Trials are proposed by TPE (Bergstra et al. 2011) and pruned after an epoch in which they are worse
+than the median of the earlier ones, both by Optuna (Akiba et al. 2019), which keeps them in a
+database.
+"""
+
+import dataclasses
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline import InputError, Interrupted
+from pipeline.manifest import digest, only_writer
+from pipeline.model.config import ModelConfig
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import Diverged
+from pipeline.training.train import train
+from pipeline.training.trials import PRESET, Trial, in_words, write_results
+
+# What is searched. Epochs are not: the more, the better, until they cost too much.
+SPACE: dict[str, IntDistribution | FloatDistribution] = {
+    "learning_rate": FloatDistribution(1e-3, 2e-2, log=True),
+    "dropout": FloatDistribution(0.0, 0.7),
+    "embedding": IntDistribution(32, 512, log=True),
+    "units": IntDistribution(64, 1200, log=True),
+    "mogrifier": IntDistribution(0, 6),
+    "window": IntDistribution(5, 100, log=True),
+    "batch_size": IntDistribution(4, 128, log=True),
+}
+STORAGE = "sweep.db"
+_FOLDER = "trials"
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+Options = dict[str, Any]
+# Starts or continues the record of a trial, from its name, options and earlier id; yields its id.
+Track = Callable[[str, Options, str | None], AbstractContextManager[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a sweep searches.
+
+    Attributes:
+        tokens: folder that `tokenize` wrote.
+        model, training: options of the first trial.
+        pinned: names of options that all trials have from these.
+    """
+
+    tokens: Path
+    model: ModelConfig
+    training: TrainingConfig
+    pinned: Collection[str] = ()
+
+    @property
+    def options(self) -> Options:
+        """Those of the first trial, by name."""
+        options = dataclasses.asdict(self.model) | dataclasses.asdict(self.training)
+        del options["vocabulary_size"]
+        return options
+
+    @property
+    def space(self) -> dict[str, IntDistribution | FloatDistribution]:
+        """What is searched: options that are not pinned, and begin within their range."""
+        first, without = self.options, {*self.pinned}
+        if self.model.cell != "lstm":
+            without.add("mogrifier")
+        return {
+            name: values
+            for name, values in SPACE.items()
+            if name not in without
+            and not isinstance(first[name], str)  # --window full
+            and values.low <= first[name] <= values.high
+        }
+
+    @property
+    def fixed(self) -> Options:
+        """The options that all trials have."""
+        return {name: value for name, value in self.options.items() if name not in self.space}
+
+    def of_trial(self, values: Options) -> tuple[ModelConfig, TrainingConfig]:
+        """Return both configurations with the values of a trial."""
+        of_model = {f.name for f in dataclasses.fields(ModelConfig)}
+        changes = {name: v for name, v in values.items() if name in of_model}
+        others = {name: v for name, v in values.items() if name not in of_model}
+        return (
+            dataclasses.replace(self.model, **changes),
+            dataclasses.replace(self.training, **others),
+        )
+
+
+class Budget(NamedTuple):
+    """How long a sweep goes on.
+
+    Attributes:
+        hours: after which no trial begins.
+        trials: finished or pruned ones, in all runs together, after which none begins; or None.
+    """
+
+    hours: float
+    trials: int | None = None
+
+
+def open_study(output: Path, storage: str | None = None) -> optuna.Study:
+    """Open the database of a sweep, or make it.
+
+    Args:
+        output: folder of the sweep.
+        storage: address of the database, as SQLAlchemy takes it; None for a file in `output`.
+
+    Raises:
+        InputError: the database cannot be opened, or the folder holds something else.
+    """
+    if output.exists() and any(output.iterdir()) and not (output / _FOLDER).is_dir():
+        raise InputError(f"{output} holds no sweep and will not be used for one: name another.")
+    (output / _FOLDER).mkdir(parents=True, exist_ok=True)
+    storage = storage or f"sqlite:///{(output / STORAGE).resolve()}"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.create_study(
+            study_name="nextword",
+            storage=storage,
+            sampler=optuna.samplers.TPESampler(),
+            pruner=optuna.pruners.MedianPruner(),
+            load_if_exists=True,
+        )
+    except (SQLAlchemyError, ImportError, optuna.exceptions.OptunaError, RuntimeError) as error:
+        raise InputError(
+            f"The database of the sweep cannot be opened ({str(error).splitlines()[0]}): mend it, "
+            "or name another with --storage, such as sqlite:///sweep.db."
+        ) from error
+
+
+def sweep(
+    search: Search,
+    output: Path,
+    *,
+    study: optuna.Study,
+    budget: Budget,
+    track: Track,
+    on_epoch: Callable[[Mapping[str, float]], None],
+) -> None:
+    """Train models with different options; write preset.toml and trials.csv after each.
+
+    The first trial has the options that it is called with, so the result is never worse. A trial
+    that was interrupted in this folder goes on first, from its last checkpoint.
+
+    Args:
+        search: what is searched; the same as before for a study that goes on.
+        output: folder to write into, of this process alone.
+        study: that `open_study` returned; several processes may share its database.
+        track: see `Track`.
+        on_epoch: called with each row of a trial's history.csv, and its best perplexity so far.
+
+    Raises:
+        InputError: another process uses the folder, the study was begun with other options or
+            tokens, a trial cannot be trained, or no trial has finished.
+        Interrupted: a signal came; all is saved.
+    """
+    ends = time.monotonic() + 3600 * budget.hours
+    _check_same(study, search, output)
+    with only_writer(output):
+        study.enqueue_trial({n: search.options[n] for n in search.space}, skip_if_exists=True)
+        _continue_interrupted(study, _place(output))
+        try:
+            while time.monotonic() < ends and not _is_enough(study, budget):
+                _run(study.ask(dict(search.space)), search, output, track=track, on_epoch=on_epoch)
+                write_results(_trials(study), search.options, output)
+        except (Interrupted, KeyboardInterrupt) as error:
+            number = error.signal if isinstance(error, Interrupted) else signal.SIGINT
+            raise Interrupted(
+                f"Stopped after {len(_finished(study))} trials: the same command goes on with the "
+                f"interrupted one; the best options so far are in {output / PRESET}.",
+                signal=number,
+            ) from error
+        trials = _trials(study)
+        if not any(trial.complete for trial in trials):
+            raise InputError(
+                "No trial has been trained to its end: give a lower --learning-rate, or a preset "
+                "that can be trained."
+            )
+        write_results(trials, search.options, output)
+
+
+def _place(output: Path) -> str:
+    return f"{socket.gethostname()}:{output.resolve()}"
+
+
+def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=_FINISHED)
+
+
+def _trials(study: optuna.Study) -> list[Trial]:
+    return [
+        Trial(
+            number=trial.user_attrs["begun"],
+            complete=trial.state == TrialState.COMPLETE,
+            perplexities=[*trial.intermediate_values.values()],
+            cpu_seconds=trial.user_attrs.get("cpu_seconds", 0.0),
+            values=trial.params,
+            run=trial.user_attrs["run"],
+        )
+        for trial in _finished(study)
+    ]
+
+
+def _is_enough(study: optuna.Study, budget: Budget) -> bool:
+    return budget.trials is not None and len(_finished(study)) >= budget.trials
+
+
+def _check_same(study: optuna.Study, search: Search, output: Path) -> None:
+    """Check that all trials of a study have the same tokens and the same fixed options."""
+    fixed = {"tokens": digest([search.tokens]), **search.fixed}
+    before = study.user_attrs.get("fixed", fixed)
+    if changed := [name for name in {**before, **fixed} if before.get(name) != fixed.get(name)]:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+        raise InputError(
+            f"The sweep in {output} was begun with other {names}: change it back, or name another "
+            "--output."
+        )
+    study.set_user_attr("fixed", fixed)
+
+
+def _continue_interrupted(study: optuna.Study, place: str) -> None:
+    """Queue the trials that were interrupted here: nobody else can be training them."""
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        attributes = trial.user_attrs
+        if attributes.get("place") == place:
+            study.tell(trial.number, state=TrialState.FAIL)
+            kept = {name: attributes[name] for name in ("begun", "run") if name in attributes}
+            study.enqueue_trial(trial.params, user_attrs=kept)
+
+
+def _run(
+    trial: optuna.Trial,
+    search: Search,
+    output: Path,
+    *,
+    track: Track,
+    on_epoch: Callable[[Mapping[str, float]], None],
+) -> None:
+    """Train with the values of a trial, and tell the study how it ended."""
+    number = trial.user_attrs.get("begun", trial.number)
+    trial.set_user_attr("begun", number)
+    trial.set_user_attr("place", _place(output))
+    model, training = search.of_trial(trial.params)
+    print(f"trial {number}: {in_words(trial.params)}")
+    report = _Report(trial, epochs=training.epochs, on_epoch=on_epoch)
+    folder = output / _FOLDER / str(number)
+    folder.mkdir(exist_ok=True)
+    options = {**search.options, **trial.params}
+    with track(f"trial {number}", options, trial.user_attrs.get("run")) as run:
+        trial.set_user_attr("run", run)
+        try:
+            train(search.tokens, folder, model=model, training=training, on_epoch=report)
+            trial.study.tell(trial, report.best)
+        except InputError as error:
+            if not isinstance(error.__cause__, Diverged):
+                raise
+            print(error)
+            trial.study.tell(trial, state=TrialState.PRUNED)
+        except optuna.TrialPruned:
+            print("pruned: worse than the median of the other trials")
+            trial.study.tell(trial, state=TrialState.PRUNED)
+    keras.backend.clear_session()
+    shutil.rmtree(folder, ignore_errors=True)  # its options train the same weights again
+
+
+class _Report:
+    """Tells a study of each epoch of a trial.
+
+    Attributes:
+        best: the lowest validation perplexity so far.
+
+    Raises:
+        optuna.TrialPruned: the study has better ones, and epochs are left.
+    """
+
+    def __init__(
+        self,
+        trial: optuna.Trial,
+        *,
+        epochs: int,
+        on_epoch: Callable[[Mapping[str, float]], None],
+    ):
+        self._trial, self._epochs, self._on_epoch = trial, epochs, on_epoch
+        self._cpu_seconds, self.best = 0.0, float("inf")
+
+    def __call__(self, row: Mapping[str, float]) -> None:
+        epoch = int(row["epoch"])
+        self.best = min(self.best, row["valid_perplexity"])
+        self._cpu_seconds += row["cpu_seconds"]
+        self._on_epoch({**row, "best_valid_perplexity": self.best})
+        self._trial.set_user_attr("cpu_seconds", self._cpu_seconds)
+        self._trial.report(row["valid_perplexity"], epoch)
+        if epoch < self._epochs and self._trial.should_prune():
+            raise optuna.TrialPruned
