@@ -172,7 +172,10 @@ def sweep(
     _check_same(study, search, output)
     with only_writer(output):
         study.enqueue_trial({n: search.options[n] for n in search.space}, skip_if_exists=True)
-        _continue_interrupted(study, _place(output))
+        begun = _continue_interrupted(study, _place(output))
+        for folder in (output / _FOLDER).iterdir():
+            if folder.name not in begun:
+                shutil.rmtree(folder)
         try:
             while time.monotonic() < ends and not _is_enough(study, budget):
                 _run(study.ask(dict(search.space)), search, output, track=track, on_epoch=on_epoch)
@@ -232,14 +235,21 @@ def _check_same(study: optuna.Study, search: Search, output: Path) -> None:
     study.set_user_attr("fixed", fixed)
 
 
-def _continue_interrupted(study: optuna.Study, place: str) -> None:
-    """Queue the trials that were interrupted here: nobody else can be training them."""
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+def _continue_interrupted(study: optuna.Study, place: str) -> set[str]:
+    """Queue the trials that were interrupted here; return the names of their folders.
+
+    This process has the folder alone, so nobody else can be training them.
+    """
+    begun = set()
+    for trial in study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING)):
         attributes = trial.user_attrs
-        if attributes.get("place") == place:
+        if attributes.get("place") != place:
+            continue
+        begun.add(str(attributes["begun"]))
+        if trial.state == TrialState.RUNNING:
+            study.enqueue_trial(trial.params, user_attrs=attributes)
             study.tell(trial.number, state=TrialState.FAIL)
-            kept = {name: attributes[name] for name in ("begun", "run") if name in attributes}
-            study.enqueue_trial(trial.params, user_attrs=kept)
+    return begun
 
 
 def _run(
@@ -253,7 +263,7 @@ def _run(
     """Train with the values of a trial, and tell the study how it ended."""
     number = trial.user_attrs.get("begun", trial.number)
     trial.set_user_attr("begun", number)
-    trial.set_user_attr("place", _place(output))
+    trial.set_user_attr("place", _place(output))  # where it goes on
     model, training = search.of_trial(trial.params)
     print(f"trial {number}: {in_words(trial.params)}")
     report = _Report(trial, epochs=training.epochs, on_epoch=on_epoch)

@@ -13,6 +13,8 @@ import rich.table
 
 PRESET = "preset.toml"
 TRIALS = "trials.csv"
+# Of trials.csv, before those of the options.
+_COLUMNS = 5
 # Rows of the table that is printed.
 _SHOWN = 10
 
@@ -89,28 +91,27 @@ def in_toml(options: Mapping[str, Any]) -> str:
 
 def in_words(values: Mapping[str, int | float]) -> str:
     """Return options as they are typed, rounded."""
-    return " ".join(f"--{name.replace('_', '-')} {_short(v)}" for name, v in values.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return " ".join(
+        f"--{name.replace('_', '-')} {value:.3g}"
+        if isinstance(value, float)
+        else f"--{name.replace('_', '-')} {value}"
+        for name, value in values.items()
+    )
 
 
 def print_trials(output: Path) -> None:
     """Print the first rows of trials.csv as a table."""
     with (output / TRIALS).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    names = [name for name in rows[0] if name != "run"]
-    for name in names:
+    complete = [row for row in rows if row["state"] == "complete"]
+    options = list(rows[0])[_COLUMNS:-1]
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("trial", "perplexity", "CPU s", *options):
         table.add_column(name.replace("_", " "), justify="right")
-    for row in rows[:_SHOWN]:
-        cells = {**row, "valid_perplexity": f"{float(row['valid_perplexity']):.1f}"}
-        cells["cpu_seconds"] = f"{float(row['cpu_seconds']):,.0f}"
-        for name in ("learning_rate", "dropout"):
-            if name in row:
-                cells[name] = _short(float(row[name]))
-        table.add_row(*(cells[name] for name in names))
+    for row in complete[:_SHOWN]:
+        measured = (f"{float(row['valid_perplexity']):.1f}", f"{float(row['cpu_seconds']):,.0f}")
+        values = (f"{float(row[name]):.3g}" if "." in row[name] else row[name] for name in options)
+        table.add_row(row["trial"], *measured, *values)
     rich.print(table)
-    if len(rows) > _SHOWN:
-        print(f"… and {len(rows) - _SHOWN:,} more in {output / TRIALS}")
+    pruned = len(rows) - len(complete)
+    print(f"{len(complete):,} trials to the end, {pruned:,} pruned: {output / TRIALS}.")
