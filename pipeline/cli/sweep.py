@@ -65,9 +65,10 @@ def sweep(
     import_tensorflow()
     from pipeline.tracking.runs import log_epoch, log_files, start_run, start_trial
     from pipeline.training import sweep as searching
+    from pipeline.training.search import Search
     from pipeline.training.trials import PRESET, TRIALS, print_trials
 
-    search = searching.Search(tokens, model, training, pinned)
+    search = Search(tokens, model, training, pinned)
     study = searching.open_study(output, storage)
     shown = {"tokens": tokens, "output": output, "preset": preset, "hours": hours}
     with start_run("sweep", {**shown, **search.fixed}, run_id=study.user_attrs.get("run")) as run:
