@@ -137,6 +137,15 @@ def test_folders_and_databases_that_cannot_be_used(tmp_path):
             open_study(tmp_path / "sweep", storage)
 
 
+def test_a_trial_of_another_machine_is_left_alone(tokens, tmp_path):
+    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    theirs = open_study(tmp_path / "theirs", storage).ask({})
+    theirs.set_user_attr("place", "elsewhere:/sweep")
+    study = open_study(tmp_path / "mine", storage)
+    searched(search(tokens), tmp_path / "mine", study)
+    assert [trial.state.name for trial in study.trials] == ["RUNNING", "COMPLETE"]
+
+
 # Results
 
 
