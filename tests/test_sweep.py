@@ -128,6 +128,12 @@ def test_another_search_does_not_go_on_with_a_study(tokens, tmp_path):
         searched(search(tokens), tmp_path / "sweep", study)
 
 
+def test_a_sweep_of_nothing(tokens, tmp_path):
+    pinned = search(tokens, "learning_rate", "batch_size")
+    with pytest.raises(InputError, match="Nothing is left to search"):
+        searched(pinned, tmp_path / "sweep", open_study(tmp_path / "sweep"))
+
+
 def test_folders_and_databases_that_cannot_be_used(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match="holds no sweep"):
@@ -255,11 +261,11 @@ def test_a_sweep_goes_on_where_it_was_killed_or_stopped(tmp_path, store):
     stopped.send_signal(signal.SIGINT)
     said, _ = stopped.communicate(timeout=400)
     assert stopped.returncode == 128 + signal.SIGINT, said
-    assert "Stopped after 1 trials: the same command goes on" in " ".join(said.split())
+    assert "Stopped: the same command goes on with the interrupted trial" in " ".join(said.split())
 
     said, _ = start(tmp_path).communicate(timeout=400)
     assert "trial 0:" not in said
-    assert "2 trials to the end, 0 pruned" in said
+    assert "Trials to the end: 2, pruned: 0" in said
     study, seen = states(folder)
     assert seen == ["COMPLETE", "FAIL", "FAIL", "COMPLETE"]
     assert study.trials[0] == first

@@ -24,7 +24,7 @@ from pipeline.manifest import digest, only_writer
 from pipeline.training.loop import Diverged
 from pipeline.training.search import Options, Search
 from pipeline.training.train import train
-from pipeline.training.trials import PRESET, Trial, in_words, write_results
+from pipeline.training.trials import Trial, in_words, write_results
 
 STORAGE = "sweep.db"
 _FOLDER = "trials"
@@ -98,10 +98,12 @@ def sweep(
         on_epoch: called with each row of a trial's history.csv, and its best perplexity so far.
 
     Raises:
-        InputError: another process uses the folder, the study was begun with other options or
-            tokens, a trial cannot be trained, or no trial has finished.
+        InputError: nothing is left to search, another process uses the folder, the study was begun
+            with other options or tokens, a trial cannot be trained, or none has been to its end.
         Interrupted: a signal came; all is saved.
     """
+    if not search.space:
+        raise InputError("Nothing is left to search: leave out an option that a sweep searches.")
     ends = time.monotonic() + 3600 * budget.hours
     _check_same(study, search, output)
     with only_writer(output):
@@ -117,8 +119,7 @@ def sweep(
         except (Interrupted, KeyboardInterrupt) as error:
             number = error.signal if isinstance(error, Interrupted) else signal.SIGINT
             raise Interrupted(
-                f"Stopped after {len(_finished(study))} trials: the same command goes on with the "
-                f"interrupted one; the best options so far are in {output / PRESET}.",
+                "Stopped: the same command goes on with the interrupted trial, from where it was.",
                 signal=number,
             ) from error
         trials = _trials(study)

@@ -114,4 +114,6 @@ def print_trials(output: Path) -> None:
         table.add_row(row["trial"], *measured, *values)
     rich.print(table)
     pruned = len(rows) - len(complete)
-    print(f"{len(complete):,} trials to the end, {pruned:,} pruned: {output / TRIALS}.")
+    print(
+        f"Trials to the end: {len(complete):,}, pruned: {pruned:,}; all are in {output / TRIALS}."
+    )
