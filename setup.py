@@ -43,6 +43,7 @@ setup(
         "urllib3>=2",
         "psutil>=5.9",
         "filelock>=4.2",
+        "optuna>=5,<6",
         "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",

@@ -177,7 +177,7 @@ def run_stage(
     for read in (read.resolve() for read in reads if isinstance(read, Path)):
         if output == read or output in read.parents or read in output.parents:
             raise InputError(f"{output} cannot be written, {read} is read from: name another.")
-    with _only_writer(output):
+    with only_writer(output):
         partial = partial_of(output)
         _recover(output, partial)
         record = _record(function, reads, parameters)
@@ -231,7 +231,7 @@ def edit_output(
             interrupted run, which would replace it.
     """
     output = output.resolve()
-    with _only_writer(output):
+    with only_writer(output):
         partial = partial_of(output)
         _recover(output, partial)
         manifest = _read(output / MANIFEST)
@@ -269,8 +269,8 @@ def _check_replaceable(output: Path, stage: str) -> None:
 
 
 @contextlib.contextmanager
-def _only_writer(output: Path) -> Iterator[None]:
-    """Lock a folder, by a file beside it; an InputError if another process has."""
+def only_writer(output: Path) -> Iterator[None]:
+    """Lock a folder, by a file beside it; raise an InputError if another process has."""
     lock = filelock.FileLock(f"{partial_of(output)}.lock", blocking=False)
     output.parent.mkdir(parents=True, exist_ok=True)
     try:

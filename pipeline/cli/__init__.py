@@ -5,5 +5,6 @@ TensorFlow and MLflow are imported inside the commands, so that --help answers a
 
 from pipeline.cli.commands import main
 from pipeline.cli.presets import PRESETS
+from pipeline.cli.sweep import sweep
 
-__all__ = ["PRESETS", "main"]
+__all__ = ["PRESETS", "main", "sweep"]

@@ -1,6 +1,7 @@
 """The options of the commands, most of them from the fields of configurations."""
 
 import dataclasses
+import tomllib
 import types
 import typing
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from pipeline import InputError
 from pipeline.cli.presets import FINE_TUNING, PRESETS
 from pipeline.cli.stages import require
 from pipeline.corpus.config import HELD_OUT_TOKENS, ReadingConfig
@@ -130,10 +132,54 @@ def values_of(*configs: Any) -> dict[str, Any]:
     return {name: getattr(config, name) for config in configs for name in _fields(type(config))}
 
 
+class _PresetName(click.ParamType):
+    """The name of a preset, or a file of one."""
+
+    name = "preset"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join((*PRESETS, 'FILE'))}]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value not in PRESETS and not Path(value).is_file():
+            self.fail(f"{value!r} is neither one of {', '.join(PRESETS)} nor a file.", param, ctx)
+        return value
+
+
+def read_preset(file: Path) -> dict[str, Any]:
+    """Read options of the model and its training, by name, from a TOML file.
+
+    Raises:
+        InputError: it is no such file, or has an option or a value that `train` does not take.
+    """
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} is no preset ({error}): write lines such as units = 512."
+        ) from error
+    values = {}
+    for name, value in given.items():
+        for config in (ModelConfig, TrainingConfig):
+            if field := _fields(config).get(name.replace("-", "_")):
+                kind = _type_of(typing.get_type_hints(config)[field.name], field.metadata["limits"])
+                try:
+                    # As text, which is read strictly: 3.5 is no integer.
+                    values[field.name] = kind.convert(str(value), None, None)
+                except click.BadParameter as error:
+                    reason = error.format_message().rstrip(".")
+                    raise InputError(f"{file} sets {name} to {value!r}: {reason}.") from error
+                break
+        else:
+            raise InputError(f"{file} sets {name}, which is no option of a model or its training.")
+    return values
+
+
 def _set_defaults(ctx: click.Context, param: click.Parameter, name: str) -> str:
     """Take the defaults of other options from a preset, unless --init sets them."""
-    preset = PRESETS[name]
-    ctx.default_map = {**values_of(preset.model, preset.training), **(ctx.default_map or {})}
+    preset = PRESETS.get(name)
+    values = values_of(preset.model, preset.training) if preset else read_preset(Path(name))
+    ctx.default_map = {**values, **(ctx.default_map or {})}
     return name
 
 
@@ -175,7 +221,7 @@ def take_spark(options: dict[str, Any]) -> str | None:
 vocabulary_option = folder("--vocabulary", None, "File of the tokens to know instead of the most frequent ones: one a line, or a vocabulary.tsv.")  # fmt: skip
 
 model_options = all_of(
-    option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu. With --help, shows what it sets.", type=click.Choice([*PRESETS]), is_eager=True, callback=_set_defaults),
+    option("--preset", "quick", "Sizes and training by what they cost: quick, minutes on the sample; cpu-hour, about an hour on two cores for two million tokens; gpu; or a TOML file of options, such as `sweep` writes. With --help, shows what it sets.", type=_PresetName(), is_eager=True, callback=_set_defaults),
     options_of(ModelConfig),
 )  # fmt: skip
 training_options = all_of(model_options, options_of(TrainingConfig))

@@ -17,6 +17,7 @@ EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
 LITERT = Path("models/litert")
 PERSONAL = Path("models/personal")
+SWEEP = Path("models/sweep")
 
 
 class Baseline(NamedTuple):

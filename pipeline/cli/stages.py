@@ -151,7 +151,7 @@ def check_never_suggest(file: Path | None) -> None:
         read_lines(file)
 
 
-def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[None]:
+def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[str]:
     """Start an MLflow run named after the command; log the options that it uses.
 
     Args:

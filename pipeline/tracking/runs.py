@@ -31,8 +31,10 @@ _LOG_LEVELS = {
 
 
 @contextlib.contextmanager
-def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
-    """Start an MLflow run, or continue the one that `mlflow run` has started.
+def start_run(
+    name: str, parameters: Mapping[str, Any], *, run_id: str | None = None
+) -> Iterator[str]:
+    """Start an MLflow run, or continue the one that `mlflow run` has started, and yield its id.
 
     MLflow refuses to log another spelling of the same number, so a parameter that `mlflow run` has
     logged keeps its spelling. options.json holds the values that are used.
@@ -40,6 +42,7 @@ def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     Args:
         name: of a new run.
         parameters: name → value that is used.
+        run_id: of a run to continue instead, if it still exists.
 
     Raises:
         InputError: MLflow cannot store the run, or `mlflow run` has logged as empty a parameter
@@ -47,10 +50,11 @@ def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
     """
     for logger, level in _LOG_LEVELS.items():
         logging.getLogger(logger).setLevel(level)
-    new_name = None if "MLFLOW_RUN_ID" in os.environ else name
+    given = "MLFLOW_RUN_ID" in os.environ
+    new_name, run_id = (None, None) if given else (name, run_id and _existing(run_id))
     stage_error: Exception | None = None
     try:
-        with mlflow.start_run(run_name=new_name, log_system_metrics=True) as active:
+        with mlflow.start_run(run_id, run_name=new_name, log_system_metrics=True) as active:
             logged = mlflow.get_run(active.info.run_id).data.params
             values = {
                 key: " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
@@ -65,7 +69,7 @@ def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
             mlflow.log_params({k: v for k, v in values.items() if k not in logged})
             mlflow.log_dict(json.loads(json.dumps(parameters, default=str)), "options.json")
             try:
-                yield
+                yield active.info.run_id
             except Exception as error:
                 stage_error = error
                 raise
@@ -77,6 +81,30 @@ def start_run(name: str, parameters: Mapping[str, Any]) -> Iterator[None]:
             f"MLflow cannot store the run at {mlflow.get_tracking_uri()} "
             f"({str(error).splitlines()[0]}): mend it, or name another MLFLOW_TRACKING_URI."
         ) from error
+
+
+@contextlib.contextmanager
+def start_trial(name: str, parameters: Mapping[str, Any], run_id: str | None) -> Iterator[str]:
+    """Start a run nested under the active one, or continue one, and yield its id.
+
+    Args:
+        name: of a new run.
+        parameters: name → value.
+        run_id: of a run to continue, if it still exists.
+    """
+    existing = run_id and _existing(run_id)
+    with mlflow.start_run(existing, run_name=name, nested=True) as active:
+        mlflow.log_params({n: "" if value is None else value for n, value in parameters.items()})
+        yield active.info.run_id
+
+
+def _existing(run_id: str) -> str | None:
+    """Return the id of a run unless it is of another store, or deleted."""
+    try:
+        stage = mlflow.get_run(run_id).info.lifecycle_stage
+    except MlflowException:
+        return None
+    return run_id if stage == "active" else None
 
 
 def log_documents(folder: Path) -> None:
