@@ -278,6 +278,12 @@ def initialise_with(meta, name):
     hook(meta, "_initialize").function.concrete_functions[:] = [name]
 
 
+def depend(meta, name):
+    objects = meta.object_graph_def.nodes
+    objects.add().function.concrete_functions.append(name)
+    objects[0].dependencies.add(node_id=len(objects) - 1, local_name="_initialize")
+
+
 def collect(meta, name, key="saved_model_main_op"):
     meta.collection_def[key].node_list.value[:] = [name]
 
@@ -354,6 +360,18 @@ STRUCTURES = {
         "StatefulPartitionedCall",
     ),
     "the restored file is a constant": (read_own_file, "chooses what file it reads"),
+    "a table is filled by an object that can be called": (
+        lambda m: hook(m, "_initialize").user_object.SetInParent(),
+        "is no function",
+    ),
+    "a table depends on a signature": (
+        lambda m: depend(m, of_signature(m).signature.name),
+        "stands in function",
+    ),
+    "a function that another may replace": (
+        lambda m: saving(m).attr["api_implements"].SetInParent(),
+        "api_implements",
+    ),
     "a function is an operation": (lambda m: rename(m, "Identity"), "like an operation"),
     "a function calls itself": (
         lambda m: call(nested(m).node_def, nested(m).signature.name),

@@ -77,9 +77,10 @@ _FIELDS = {
     "asset", "bare_concrete_function", "children", "constant", "dependencies", "function",
     "registered_name", "resource", "user_object", "variable",
 }  # fmt: skip
-_HOOKS = {"_create_resource", "_destroy_resource", "_initialize", "_initializer"}
+_HOOKS = {"_create_resource", "_destroy_resource", "_initialize"}
 # Names that TensorFlow itself calls on any object.
 _TAKEN = frozenset[str]().union(*map(vars, tf.Module.__mro__))
+_ATTRIBUTES = {"_construction_context", "_input_shapes", "_noinline"}
 _ASSETS = {"lexicon.tsv", "tokenizer.json", "vocabulary.tsv"}
 
 # Bytes of saved_model.pb and of an asset, and of all constants in memory.
@@ -117,6 +118,7 @@ class _Graph:
     meta: Any
     nodes: dict[str, Any]
     functions: dict[str, _Body]
+    constants: list[Any]  # of all of them
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -135,7 +137,8 @@ class _Graph:
         # A function with the name of an operation would be called in its place.
         if taken := functions.keys() & (_COMPUTE | _START | _RESTORE | _SAVE | _MAIN):
             raise ValueError(f"a function is called {min(taken)}, like an operation")
-        return cls(meta, nodes, functions)
+        bodies = [_Body.of(nodes.values()), *functions.values()]
+        return cls(meta, nodes, functions, [value for body in bodies for value in body.constants])
 
     def calls(self, node: str) -> list[str]:
         """Return the functions that a node of the main graph calls."""
@@ -154,9 +157,11 @@ class _Graph:
         begin += [t.name for t in meta.signature_def["__saved_model_init_op"].outputs.values()]
         begin += self.nodes[_node_of(meta.saver_def.restore_op_name)].input
         nodes = _closure(map(_node_of, begin), lambda name: map(_node_of, self.nodes[name].input))
-        hooks = {c.node_id for o in objects for c in o.children if c.local_name in _HOOKS}
-        functions = {name for hook in hooks for name in _functions_of(objects[hook])}
-        return nodes, functions.union(*map(self.calls, nodes))
+        parts = [part for o in objects for part in (*o.children, *o.dependencies)]
+        hooks = [_functions_of(objects[p.node_id]) for p in parts if p.local_name in _HOOKS]
+        if not all(hooks):  # an object can be called, too
+            raise ValueError("what fills a table is no function")
+        return nodes, set[str]().union(*hooks, *map(self.calls, nodes))
 
 
 def _node_of(tensor: str) -> str:
@@ -301,6 +306,10 @@ def _check_interface(graph: _Graph) -> None:
         taken = {child.local_name for child in node.children} & _TAKEN
         if strange := (names - _OBJECTS) | (fields - _FIELDS) | taken:
             raise ValueError(f"an object has {min(strange)!r}")
+    for function in library.function:
+        # By others, TensorFlow may replace a function with another one.
+        if strange := set(function.attr) - _ATTRIBUTES:
+            raise ValueError(f"function {function.signature.name} has {min(strange)!r}")
 
 
 def _size(shape: Any, kind: int) -> int:
@@ -313,9 +322,7 @@ def _size(shape: Any, kind: int) -> int:
 
 def _check_sizes(graph: _Graph, *, stored: int) -> None:
     """Check that constants have a size that fits, and variables the size that is stored."""
-    bodies = [_Body.of(graph.nodes.values()), *graph.functions.values()]
-    constants = [tensor for body in bodies for tensor in body.constants]
-    if sum(_size(tensor.tensor_shape, tensor.dtype) for tensor in constants) > _MAX_CONSTANTS:
+    if sum(_size(value.tensor_shape, value.dtype) for value in graph.constants) > _MAX_CONSTANTS:
         raise ValueError(f"its constants take more than {_MAX_CONSTANTS >> 20} MiB")
     handles = [node.attr for node in graph.nodes.values() if node.op == "VarHandleOp"]
     objects = [o.variable for o in graph.meta.object_graph_def.nodes if o.HasField("variable")]
@@ -342,8 +349,7 @@ def _check_vocabulary(assets: Path, graph: _Graph) -> None:
     }
     if json.loads(_read(assets / "tokenizer.json")) != choices:
         raise ValueError(f"{assets / 'tokenizer.json'} is not how it cuts a text")
-    bodies = [_Body.of(graph.nodes.values()), *graph.functions.values()]
-    constants = [tensor.string_val for body in bodies for tensor in body.constants]
+    constants = [value.string_val for value in graph.constants]
     known = {tuple(strings) for strings in constants if len(strings) == len(tokens)}
     # A paragraph begins with a control character there, since a person can type "<s>".
     keys = (*tokens[:1], b"\x02", *tokens[2:])
