@@ -169,17 +169,14 @@ PLACES = {
 }
 # Operations that write, read, connect, call Python or compile, and some that TensorFlow lacks.
 FOREIGN = """
-WriteFile ReadFile MatchingFiles Save SaveSlices Restore RestoreSlice WholeFileReaderV2
-TextLineReaderV2 FixedLengthRecordReaderV2 TFRecordReaderV2 LMDBReader ImmutableConst
-InitializeTableFromTextFileV2 InitializeTableFromDatasetV2 LookupTableExportV2 LookupTableInsertV2
-PrintV2 Print AudioSummaryV2 ImageSummary TensorSummaryV2 SummaryWriter CreateSummaryFileWriter
-CreateSummaryDbWriter WriteSummary WriteScalarSummary ImportEvent DebugIdentityV3
-DebugNumericSummaryV2 SaveDatasetV2 LoadDataset TextLineDataset TFRecordDatasetV2 SqlDataset
-SnapshotDatasetV2 CacheDatasetV2 GeneratorDataset OneShotIterator DatasetToTFRecord
-DataServiceDatasetV4 RegisterDatasetV2 DistributedSave PyFunc PyFuncStateless EagerPyFunc
-SymbolicGradient RemoteCall _Send _HostSend _Recv CollectiveReduceV2 XlaLaunch
-XlaHostCompute TPUExecute ConfigureDistributedTPU RpcCall RpcServerStart Abort Barrier StageV2
-DecodeJpeg AccumulatorApplyGradient RandomUniform Custom>Evil evil::Op
+WriteFile ReadFile MatchingFiles Save SaveSlices Restore WholeFileReaderV2 TextLineReaderV2
+TFRecordReaderV2 ImmutableConst InitializeTableFromTextFileV2 LookupTableExportV2
+LookupTableInsertV2 PrintV2 Print AudioSummaryV2 CreateSummaryFileWriter WriteSummary ImportEvent
+DebugIdentityV3 SaveDatasetV2 LoadDataset TextLineDataset SqlDataset SnapshotDatasetV2
+CacheDatasetV2 GeneratorDataset OneShotIterator DatasetToTFRecord DataServiceDatasetV4
+DistributedSave PyFunc PyFuncStateless EagerPyFunc RemoteCall _Send _HostSend _Recv
+CollectiveReduceV2 XlaLaunch XlaHostCompute ConfigureDistributedTPU RpcServerStart Abort
+Custom>Evil evil::Op
 """.split()
 # These stand in every export, but only where they belong.
 OWN = {
@@ -433,7 +430,7 @@ STRUCTURES = {
         "Custom.Evil",
     ),
     "a registered saver": (
-        lambda m: set_(m.object_graph_def.nodes[1].registered_saver, name="x", object_name="y"),
+        lambda m: set_(m.object_graph_def.nodes[1], registered_saver="x"),
         "saver",
     ),
     "a function that restores an object": (
@@ -565,7 +562,7 @@ FOLDERS = {
         lambda f: rewrite(f / "assets/vocabulary.tsv", lambda t: t + "x\tx\t1\n"),
         "other words",
     ),
-    "no columns": (lambda f: rewrite(f / "assets/vocabulary.tsv", lambda t: "x\n"), "vocabulary"),
+    "no columns": (lambda f: rewrite(f / "assets/vocabulary.tsv", lambda t: "x\n"), "other words"),
     "an empty vocabulary": (
         lambda f: rewrite(f / "assets/vocabulary.tsv", lambda t: ""),
         "vocabulary",
@@ -579,8 +576,14 @@ FOLDERS = {
         )
         for before, after in (("fold", "keep"), ("keep", "class"), ("word", "subword"))
     },
-    "no JSON": (lambda f: rewrite(f / "assets/tokenizer.json", lambda t: "{"), ""),
-    "nested JSON": (lambda f: rewrite(f / "assets/tokenizer.json", lambda t: "[" * 10**6), ""),
+    "no JSON": (
+        lambda f: rewrite(f / "assets/tokenizer.json", lambda t: "{"),
+        "tokenizer.json is not",
+    ),
+    "nested JSON": (
+        lambda f: rewrite(f / "assets/tokenizer.json", lambda t: "[" * 10**6),
+        "tokenizer.json is not",
+    ),
     "a huge graph": (lambda f: os.truncate(f / "saved_model.pb", 10**10), "larger than 128 MiB"),
     "a huge vocabulary": (
         lambda f: os.truncate(f / "assets/vocabulary.tsv", 10**10),
