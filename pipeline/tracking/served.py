@@ -1,8 +1,8 @@
 """The model that `mlflow.pyfunc` and `mlflow models serve` call.
 
 MLflow copies this file and export/verify.py beside the SavedModel and imports them by their names
-alone, so they import nothing of pipeline. Errors of a client are MlflowExceptions, which the server answers with status
-400 and a sentence; for any other exception it shows the traceback.
+alone, so they import nothing of pipeline. Errors of a client are MlflowExceptions, which the server
+answers with status 400 and a sentence; for any other exception it shows the traceback.
 """
 
 import os
