@@ -499,7 +499,8 @@ def test_a_missing_earlier_stage(here, command, missing):
 
 def test_a_wrong_savedmodel_folder(here):
     write(here / "wrong/saved_model.pb", "no protocol buffer")
-    assert "wrong holds no SavedModel" in sentence_of(nextword("predict", "x", "--model", "wrong"))
+    sentence = sentence_of(nextword("predict", "x", "--model", "wrong"))
+    assert "wrong/saved_model.pb is not what" in sentence
 
 
 def test_a_folder_of_somebody_else_is_not_replaced(here):

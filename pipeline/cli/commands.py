@@ -33,6 +33,7 @@ from pipeline.cli.options import (
     take,
     take_spark,
     training_options,
+    trust_option,
     vocabulary_option,
 )
 from pipeline.cli.presets import (
@@ -77,6 +78,7 @@ from pipeline.training.strategies import require_one_machine
 
 # Texts that a model reads side by side.
 _TEXTS_AT_ONCE = 256
+_OR_TRUST = "name another with --model, or add --trust if you know who made it"
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -423,14 +425,42 @@ def _check_register(name: str | None) -> None:
 
 
 @main.command()
+@click.argument("model", default=MODEL, type=path)
+def verify(model: Path) -> None:
+    """Examine a SavedModel, and its numbered versions, without running them.
+
+    A SavedModel is a program, and may write files as soon as it is loaded. Refused is whatever
+    `nextword export` does not write: docs/serving.md says what is looked at, and what is not.
+    """
+    require("export", model)
+    import_tensorflow()
+    folders = [model, *sorted(p for p in model.glob("*") if p.name.isdecimal() and p.is_dir())]
+    for place in folders:
+        _examine(place, otherwise="do not run it")
+        click.echo(f"{place} holds only what `nextword export` writes.")
+
+
+def _examine(model: Path, *, otherwise: str) -> None:
+    from pipeline.export.verify import verify as examine
+
+    try:
+        examine(model)
+    except ValueError as error:
+        raise InputError(f"{error}: {otherwise}.") from error
+
+
+@main.command()
 @folder("--model", MODEL, "Folder of the SavedModel.")
+@trust_option
 @option("--host", "127.0.0.1", "Address to listen on; 127.0.0.1 is for this machine only.")
 @option("--port", 8000, "Port to listen on; 0 for any that is free.", type=click.IntRange(0, 65535))  # fmt: skip
 @click.option("--open/--no-open", "open_browser", default=True, help="Show it in the browser.")
-def demo(**options: Any) -> None:
+def demo(trust: bool, **options: Any) -> None:
     """Serve a page to type on: suggestions after every key, and how surprising each word is."""
     require("export", options["model"])
     import_tensorflow()
+    if not trust:
+        _examine(options["model"], otherwise=_OR_TRUST)
     from pipeline.demo.server import serve
 
     serve(say=click.echo, **options)
@@ -439,7 +469,8 @@ def demo(**options: Any) -> None:
 @main.command()
 @click.argument("text")
 @folder("--model", MODEL, "Folder of the SavedModel.")
-def predict(text: str, model: Path) -> None:
+@trust_option
+def predict(text: str, model: Path, trust: bool) -> None:
     """Suggest the next word of TEXT; "-" reads one text a line from standard input.
 
     A TEXT that begins with a dash is written after --.
@@ -449,6 +480,8 @@ def predict(text: str, model: Path) -> None:
     import_tensorflow()
     from pipeline.predict import load, suggest
 
+    if not trust:
+        _examine(model, otherwise=_OR_TRUST)
     try:
         loaded = load(model)
     except ValueError as error:

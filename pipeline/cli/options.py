@@ -194,6 +194,7 @@ def _go_on_from(ctx: click.Context, param: click.Parameter, init: Path | None) -
 
 # Groups of options
 
+trust_option = click.option("--trust", is_flag=True, help="Run the SavedModel without `verify`.")
 force_option = click.option("--force", is_flag=True, help="Run even if nothing has changed.")
 resume_option = click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 

@@ -42,13 +42,14 @@ def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
     Returns:
         The URI of the model, models:/NAME/VERSION if it is registered; and whether it is new.
     """
-    from pipeline.tracking import served  # imports TensorFlow
+    from pipeline.export import verify  # import TensorFlow
+    from pipeline.tracking import served
 
     # The folder holds the same files twice; the version alone is the model.
     (saved_model,) = (path.parent for path in folder.glob("*/saved_model.pb"))
-    loader = Path(served.__file__)
+    loader, *code = map(Path, (served.__file__, verify.__file__))
     # A model is its bytes and the code that serves them.
-    content = digest([saved_model]) + digest([loader, Path(__file__)])
+    content = digest([saved_model]) + digest([loader, *code, Path(__file__)])
     uri = _reuse_logged(content)
     new = uri is None
     if uri is None:
@@ -56,7 +57,7 @@ def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
             name="nextword",
             loader_module=loader.stem,
             data_path=str(saved_model),
-            code_paths=[str(loader)],
+            code_paths=[str(file) for file in (loader, *code)],
             signature=_signature(served.DEFAULTS),
             input_example=pd.DataFrame({"text": [_EXAMPLE]}),
             pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in _REQUIRED],

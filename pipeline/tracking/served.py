@@ -1,8 +1,8 @@
 """The model that `mlflow.pyfunc` and `mlflow models serve` call.
 
-MLflow copies this file beside the SavedModel and imports it by its name alone, so it imports
-nothing of pipeline. Errors of a client are MlflowExceptions, which the server answers with status
-400 and a sentence; for any other exception it shows the traceback.
+MLflow copies this file and export/verify.py beside the SavedModel and imports them by their names
+alone, so they import nothing of pipeline. Errors of a client are MlflowExceptions, which the server
+answers with status 400 and a sentence; for any other exception it shows the traceback.
 """
 
 import os
@@ -38,6 +38,9 @@ class Served:
     def __init__(self, folder: str):
         # Several servers can share a GPU if none takes all of its memory.
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        from verify import verify  # as MLflow finds it
+
+        verify(folder)
         self._model = tf.saved_model.load(folder)
 
     def predict(self, frame: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
