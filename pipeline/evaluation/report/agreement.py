@@ -55,13 +55,9 @@ def by_distance(
     seen = sum(first_distance(band) < window for band in bands) if window else len(bands)
     if seen < len(bands):  # here the feedforward model's window ends
         axes.axvline(seen - 0.5, color="black", linewidth=1, linestyle="--")
-<<<<<<< HEAD
-    axes.set_xticks(x, [band.replace("-", "–\n") for band in bands], fontsize=8)
-=======
     # Every second label is a line lower, to be told from its neighbours.
     ticks = ["\n" * (number % 2) + band.replace("-", "–") for number, band in enumerate(bands)]
     axes.set_xticks(x, ticks, fontsize=8)
->>>>>>> lang
     axes.set_ylim(min(35, *(100 * rows["share"])), 102)  # names fit below 50
     name_ends(axes)
     return figure
