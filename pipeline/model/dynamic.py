@@ -10,6 +10,7 @@ back, by r = √MS / mean √MS, but never beyond them.
 """
 
 import dataclasses
+import logging
 import math
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Meter
 from pipeline.tokens.windows import NO_TARGET, windows
 
+log = logging.getLogger(__name__)
+
 # T, as in the paper's experiments with words. Results depend on it, unlike those of other models.
 WINDOW = 20
 # The paper's ε, as a share of the mean √MS: rare words have gradients far below the mean.
@@ -28,8 +31,8 @@ _EPSILON = 0.2
 _BLOCKS, _BLOCK = 20, 25
 # The rates that are tried, each η without decay and then each λ with the best η, and the number of
 # validation tokens that they are tried on.
-_STEPS = (3e-5, 1e-4, 3e-4)
-_DECAYS = (0.003, 0.01, 0.03)
+_STEPS = (5e-5, 1e-4, 2e-4)
+_DECAYS = (0.001, 0.003)
 _TRIED = 10_000
 
 
@@ -157,6 +160,7 @@ def tune(model: LanguageModel, squares: Sequence[np.ndarray], stream: np.ndarray
         dynamic.set_rates(rates)
         nats = meter.negative_log_likelihood(stream[:_TRIED], batch_size=1, window=WINDOW)
         mean = float(nats.mean())
+        log.info("η = %g, λ = %g: %.3f nats a token", rates.step, rates.decay, mean)
         return mean if math.isfinite(mean) else math.inf
 
     tried = {rates: surprise(rates) for rates in (Rates(step, 0.0) for step in _STEPS)}
