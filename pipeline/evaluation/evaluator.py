@@ -94,7 +94,7 @@ class Evaluator:
             "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
             **_training_time(folder / "history.csv"),
         }
-        self._add(model, network, **numbers)
+        self._add(model, network, numbers)
 
     def add_cache(self, folder: Path, *, size: int) -> None:
         """Measure the first network, of a folder, with a cache of a number of tokens."""
@@ -105,8 +105,8 @@ class Evaluator:
         described = EvaluatedModel(name, name, "cache", (model.name,))
         cached = self._networks[described] = CachedModel(network, cache)
         ms = step_latency(folder, self._lexicon, stream, cache=cache)
-        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight}
-        self._add(described, cached, **numbers, latency_ms=ms)
+        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight, "latency_ms": ms}
+        self._add(described, cached, numbers)
 
     def add_dynamic(self, folder: Path, train: np.ndarray) -> None:
         """Measure the first network, of a folder, while it learns from the texts that it reads."""
@@ -118,39 +118,45 @@ class Evaluator:
         described = EvaluatedModel(name, name, "dynamic", (model.name,))
         learning = self._networks[described] = dynamic.DynamicModel(network, squares, rates)
         numbers = {"dynamic_step": rates.step, "dynamic_decay": rates.decay}
-        self._add(described, learning, learns=True, **numbers)
+        self._add(described, learning, numbers, learns=True)
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
         ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
         reader, counted = count_ngrams(train, order=order, vocabulary_size=len(self._vocabulary))
-        self._add(ngrams, reader, counted_tokens=counted, training_tokens=len(train))
+        numbers = {"counted_tokens": counted, "training_tokens": len(train)}
+        self._add(ngrams, reader, numbers)
         valid = self._texts[0].name
         for model, network in self._networks.items():
             nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
             weights = find_weights(nats).tolist()
             mixture = Mixture((network, reader), weights)
             learns = isinstance(network, dynamic.DynamicModel)
-            numbers = {"interpolation_weight": weights[0]}
-            self._add(model.mixed_with(ngrams), mixture, learns=learns, **numbers)
+            share = {"interpolation_weight": weights[0]}
+            self._add(model.mixed_with(ngrams), mixture, share, learns=learns)
 
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
-        self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary))
+        self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary), {})
 
     def _add(
-        self, model: EvaluatedModel, logits: Any, *, learns: bool = False, **constants: float
+        self,
+        model: EvaluatedModel,
+        logits: Any,
+        constants: Mapping[str, float],
+        *,
+        learns: bool = False,
     ) -> None:
         """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed.
 
-        If it `learns`, the batch size is 1.
+        One that `learns` reads in order; its batch size is 1.
         """
         meter = Meter.of(logits, find=self._find)
         reading = _IN_ORDER if learns else {}
         self.predictions[model] = {
             name: meter.measure(stream, **reading) for name, stream in self._streams.items()
         }
-        self.constants[model] = constants
+        self.constants[model] = {**constants}
         # A model that learns is the network itself at the beginning of a text, so in all of pairs.
         if self._pairs and not learns:
             self.preferred[model.label] = prefers_right(meter, self._pairs)

@@ -10,7 +10,6 @@ back, by r = √MS / mean √MS, but never beyond them.
 """
 
 import dataclasses
-import logging
 import math
 from collections.abc import Sequence
 
@@ -21,9 +20,7 @@ from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import Meter
 from pipeline.tokens.windows import NO_TARGET, windows
 
-log = logging.getLogger(__name__)
-
-# T, as in the paper's experiments with words. Results depend on it, unlike those of other models.
+# T: shorter windows learn sooner and take longer. Results depend on it, unlike other models'.
 WINDOW = 20
 # The paper's ε, as a share of the mean √MS: rare words have gradients far below the mean.
 _EPSILON = 0.2
@@ -160,7 +157,6 @@ def tune(model: LanguageModel, squares: Sequence[np.ndarray], stream: np.ndarray
         dynamic.set_rates(rates)
         nats = meter.negative_log_likelihood(stream[:_TRIED], batch_size=1, window=WINDOW)
         mean = float(nats.mean())
-        log.info("η = %g, λ = %g: %.3f nats a token", rates.step, rates.decay, mean)
         return mean if math.isfinite(mean) else math.inf
 
     tried = {rates: surprise(rates) for rates in (Rates(step, 0.0) for step in _STEPS)}
