@@ -116,6 +116,7 @@ def options_of(config: type, *names: str) -> Decorator:
                 fields[name].metadata["help"],
                 type=_type_of(hints[name], fields[name].metadata["limits"]),
                 multiple=hints[name] == _TEXTS,
+                **({"is_flag": False, "flag_value": True} if hints[name] is bool else {}),
             )
             for name in names or fields
         )

@@ -16,6 +16,10 @@ class EvaluationConfig:
 
     ngram_order: int = option(5, NGRAMS, min=0)
     cache: int = option(0, CACHE, min=0)
+    # Krause et al. 2018.
+    dynamic: bool = option(
+        False, "Measure the model as well while it learns from each text that it has predicted."
+    )
     lexicon: tuple[str, ...] = option((), LEXICON)
     text: Path | None = option(None, "Another file to evaluate on, of any kind that ingest reads.")
     text_column: str = option(

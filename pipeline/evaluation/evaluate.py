@@ -87,6 +87,8 @@ def evaluate(
     if config.cache:
         evaluator.add_cache(training, size=config.cache)
     train = open_stream(tokens / "train.npy")
+    if config.dynamic:
+        evaluator.add_dynamic(training, train)
     if config.ngram_order:
         evaluator.add_ngrams(train, order=config.ngram_order)
     evaluator.add_unigram()

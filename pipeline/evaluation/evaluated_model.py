@@ -15,13 +15,13 @@ class EvaluatedModel:
         name: key in metrics.json, part of MLflow's metric names.
         label: name in tables and charts.
         kind: of model.
-        parts: names of the models that a cache or a mixture is made of.
+        parts: names of the models that a cached, dynamic or mixed one is made of.
         digest: of a network's folder, see `manifest.digest`.
     """
 
     name: str
     label: str
-    kind: Literal["network", "cache", "ngrams", "mixture", "unigram"]
+    kind: Literal["network", "cache", "dynamic", "ngrams", "mixture", "unigram"]
     parts: Sequence[str] = ()
     digest: str | None = None
 

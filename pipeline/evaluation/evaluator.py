@@ -20,6 +20,7 @@ from pipeline.evaluation.minimal_pairs import MinimalPairs, prefers_right
 from pipeline.export.reader import Reader
 from pipeline.export.saved_model import step_function
 from pipeline.export.suggest import Words
+from pipeline.model import dynamic
 from pipeline.model.cache import Cache, CachedModel, tune
 from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
@@ -34,6 +35,8 @@ from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 _COUNTED, _BLOCKS = 20_000_000, 1000
 # Calls whose latency is measured, after as many that are not.
 _TIMED, _WARMUP = 200, 20
+# How a text is read by a model that learns from it: in the order of its words.
+_IN_ORDER = {"batch_size": 1, "window": dynamic.WINDOW}
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ class Evaluator:
         self._find = None
         if vocabulary.unit == "word":
             self._find = Completions.of(vocabulary, self._lexicon, targets.tolist()).find
-        # The evaluated network, without and with a cache, which n-grams are mixed with.
+        # The evaluated network as it is, with a cache, and learning: n-grams are mixed with each.
         self._networks: dict[EvaluatedModel, Any] = {}
 
     def add_network(self, model: EvaluatedModel, folder: Path) -> None:
@@ -91,7 +94,7 @@ class Evaluator:
             "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
             **_training_time(folder / "history.csv"),
         }
-        self._add(model, network, **numbers)
+        self._add(model, network, numbers)
 
     def add_cache(self, folder: Path, *, size: int) -> None:
         """Measure the first network, of a folder, with a cache of a number of tokens."""
@@ -102,31 +105,60 @@ class Evaluator:
         described = EvaluatedModel(name, name, "cache", (model.name,))
         cached = self._networks[described] = CachedModel(network, cache)
         ms = step_latency(folder, self._lexicon, stream, cache=cache)
-        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight}
-        self._add(described, cached, **numbers, latency_ms=ms)
+        numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight, "latency_ms": ms}
+        self._add(described, cached, numbers)
+
+    def add_dynamic(self, folder: Path, train: np.ndarray) -> None:
+        """Measure the first network, of a folder, while it learns from the texts that it reads."""
+        model = next(iter(self._networks))
+        network = load_model(folder, batch_size=1)
+        squares = dynamic.mean_squares(network, train)
+        rates = dynamic.tune(network, squares, self._texts[0].stream)
+        name = f"{model.name}_dynamic"
+        described = EvaluatedModel(name, name, "dynamic", (model.name,))
+        learning = self._networks[described] = dynamic.DynamicModel(network, squares, rates)
+        numbers = {"dynamic_step": rates.step, "dynamic_decay": rates.decay}
+        self._add(described, learning, numbers, learns=True)
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
         ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
         reader, counted = count_ngrams(train, order=order, vocabulary_size=len(self._vocabulary))
-        self._add(ngrams, reader, counted_tokens=counted, training_tokens=len(train))
+        numbers = {"counted_tokens": counted, "training_tokens": len(train)}
+        self._add(ngrams, reader, numbers)
         valid = self._texts[0].name
         for model, network in self._networks.items():
             nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
             weights = find_weights(nats).tolist()
             mixture = Mixture((network, reader), weights)
-            self._add(model.mixed_with(ngrams), mixture, interpolation_weight=weights[0])
+            learns = isinstance(network, dynamic.DynamicModel)
+            share = {"interpolation_weight": weights[0]}
+            self._add(model.mixed_with(ngrams), mixture, share, learns=learns)
 
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
-        self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary))
+        self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary), {})
 
-    def _add(self, model: EvaluatedModel, logits: Any, **constants: float) -> None:
-        """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed."""
+    def _add(
+        self,
+        model: EvaluatedModel,
+        logits: Any,
+        constants: Mapping[str, float],
+        *,
+        learns: bool = False,
+    ) -> None:
+        """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed.
+
+        One that `learns` reads in order; its batch size is 1.
+        """
         meter = Meter.of(logits, find=self._find)
-        self.predictions[model] = {name: meter.measure(s) for name, s in self._streams.items()}
-        self.constants[model] = constants
-        if self._pairs:
+        reading = _IN_ORDER if learns else {}
+        self.predictions[model] = {
+            name: meter.measure(stream, **reading) for name, stream in self._streams.items()
+        }
+        self.constants[model] = {**constants}
+        # A model that learns is the network itself at the beginning of a text, so in all of pairs.
+        if self._pairs and not learns:
             self.preferred[model.label] = prefers_right(meter, self._pairs)
 
     def results(
