@@ -375,7 +375,9 @@ STRUCTURES = {
         "calls itself",
     ),
     "a function calls what calls it": (
-        lambda m: call(nested(m).node_def, of_signature(m).signature.name),
+        lambda m: call(
+            of_signature(m).node_def, main_node(m, "serving_default").attr["f"].func.name
+        ),
         "calls itself",
     ),
     "calls multiply": (bomb, "calls"),
