@@ -340,7 +340,8 @@ def explain(
 ) -> None:
     """Read trained models and tokens; write explanation.json and figures/: what the models remember.
 
-    Shows how far the gradient reaches back, how predictions change when the beginning of a
+    Shows how far the gradient reaches back, which steps make up the gradient of a word, how often
+    models prefer the right form of minimal pairs, how predictions change when the beginning of a
     sentence is cut off, and what a longer window is worth.
     """
     config, sweep = with_pairs(take(ExplanationConfig, options)), take(SweepConfig, options)

@@ -137,7 +137,7 @@ def _shared(right: np.ndarray, wrong: np.ndarray) -> int:
 
 
 def group_by_window(pairs: MinimalPairs, window: int) -> MinimalPairs:
-    """Group pairs by whether the form sees what it agrees with in a window of some tokens."""
+    """Group pairs by whether a window of tokens reaches back to what the form agrees with."""
     if "distance" not in pairs.table:
         return pairs
     inside = pairs.table["distance"].map(first_distance) < window
@@ -148,8 +148,7 @@ def group_by_window(pairs: MinimalPairs, window: int) -> MinimalPairs:
 def prefers_right(meter: Meter, pairs: MinimalPairs) -> np.ndarray:
     """Return 1 where a model gives the right form the greater probability, 0.5 for a tie; (N,).
 
-    Every text is read from an empty state. Where more than the form differs, so do all tokens from
-    the first difference on.
+    Every text is read from an empty state, and its tokens count from the first difference on.
     """
     nats = meter.of_texts([*pairs.right, *pairs.wrong])
     first = [_shared(*pair) for pair in zip(pairs.right, pairs.wrong, strict=True)]

@@ -106,7 +106,8 @@ def explain(
     agreement = None
     if config.pairs:
         pairs = read_pairs(config.pairs, vocabulary)
-        agreement = _agreement(pairs, models=names, tokens=tokens, order=config.ngram_order)
+        others = _counted_models(tokens, vocabulary, order=config.ngram_order)
+        agreement = _agreement(pairs, models=names, others=others)
 
     explanation = {
         # Digests: the report must not show the memory of one model as another's.
@@ -180,22 +181,28 @@ def _predictions_in_numbers(
     }
 
 
-def _agreement(
-    pairs: MinimalPairs, *, models: Mapping[str, Path], tokens: Path, order: int
-) -> dict[str, Any]:
-    """Ask networks, an n-gram and a unigram model which form of each pair they prefer."""
-    vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    readers: dict[str, Any] = {
-        name: load_model(folder, batch_size=LANES) for name, folder in models.items()
-    }
+def _counted_models(tokens: Path, vocabulary: Vocabulary, *, order: int) -> dict[str, Any]:
+    """Return an n-gram model, unless `order` is 0, and a unigram model by their labels."""
+    models: dict[str, Any] = {}
     if order:
         train, size = open_stream(tokens / "train.npy"), len(vocabulary)
-        reader, _ = count_ngrams(train, order=order, vocabulary_size=size)
-        readers[f"Kneser-Ney {order}-gram"] = reader
-    readers["unigram"] = unigram(vocabulary)
-    preferred = {name: prefers_right(Meter.of(r), pairs) for name, r in readers.items()}
+        models[f"Kneser-Ney {order}-gram"], _ = count_ngrams(
+            train, order=order, vocabulary_size=size
+        )
+    return {**models, "unigram": unigram(vocabulary)}
+
+
+def _agreement(
+    pairs: MinimalPairs, *, models: Mapping[str, Path], others: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Ask networks, and other models that read ids, which form of each pair they prefer."""
+    networks = {name: load_model(folder, batch_size=LANES) for name, folder in models.items()}
+    preferred = {
+        name: prefers_right(Meter.of(logits), pairs)
+        for name, logits in {**networks, **others}.items()
+    }
     # How far back a feedforward model sees.
-    configs = (ModelConfig.load(folder / "model.json") for folder in models.values())
+    configs = (network.config for network in networks.values())
     window = min((c.context for c in configs if c.cell == "feedforward"), default=None)
     if window:
         pairs = group_by_window(pairs, window)
