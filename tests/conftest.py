@@ -13,6 +13,7 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,6 +35,13 @@ from pipeline.training.train import train
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
 CELLS = ("lstm", "gru", "simple_rnn", "feedforward")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """A test's models begin with the same weights each time."""
+    keras.utils.set_random_seed(11)
+
 
 # Vocabularies
 

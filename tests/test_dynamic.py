@@ -123,10 +123,10 @@ def test_nothing_is_left_of_what_was_read():
 
 
 def topics(*, seed=8):
-    """A text that repeats four tokens for a while, then four others, and so on."""
+    """A text that repeats four tokens for a while, then four others."""
     random = np.random.default_rng(seed)
-    chosen = [random.choice(np.arange(2, len(TOKENS)), 4) for _ in range(6)]
-    return np.concatenate([[1, *random.choice(topic, 120)] for topic in chosen]).astype(np.int32)
+    chosen = [random.choice(np.arange(2, len(TOKENS)), 4) for _ in range(2)]
+    return np.concatenate([[1, *random.choice(topic, 1000)] for topic in chosen]).astype(np.int32)
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])
@@ -140,11 +140,11 @@ def test_a_text_that_repeats_itself_is_less_surprising(softmax, monkeypatch):
     assert rates.step in _STEPS
     dynamic = DynamicModel(model, squares, rates)
     mean, alone = nats(dynamic, stream).mean(), nats(model, stream).mean()
-    assert mean < alone - 0.002
+    assert mean < alone - 0.01
     # What was chosen is no worse than any other rates that were tried.
     for step in _STEPS:
         dynamic.set_rates(Rates(step, 0.0))
-        assert mean <= nats(dynamic, stream).mean() + 1e-6
+        assert mean <= nats(dynamic, stream).mean() + 1e-5
 
 
 def test_squares_are_the_mean_over_training_text():
