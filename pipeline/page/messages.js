@@ -2,7 +2,9 @@
 export const MESSAGES = {
   "pt-BR": {
     title: "A próxima palavra",
-    lead: "Escreva em português: um modelo pequeno, só com o que já leu, sugere como seguir.",
+    lead: "Escreva em português: um modelo pequeno, só com o que já leu, sugere como seguir. Ele está "
+      + "dentro desta página: funciona sem internet, e o que você escreve não sai daqui.",
+    loading: "Abrindo o modelo…",
     yourText: "Seu texto",
     placeholder: "Escreva aqui…",
     corrections: "Correções",
@@ -43,9 +45,15 @@ export const MESSAGES = {
     atLeast: "{}: {}% ou mais",
     less: "{}: menos",
     oneIn: "1 em {}",
-    refused: "O servidor recusou o pedido: {}",
-    gone: "O servidor não responde. Seu texto continua aqui, e eu tento de novo sozinho.",
-    back: "O servidor voltou.",
+    failed: "O modelo falhou, e não há sugestões: {}",
+    personal: "Palavras suas",
+    personalHelp: "Uma palavra que o modelo não conhece fica guardada só neste navegador. Usada duas "
+      + "vezes, ou mantida por você, ela aparece assim que você digita as duas primeiras letras, e "
+      + "não é mais corrigida.",
+    ownWords: "Guardadas: {}. Usadas uma vez só: {}.",
+    unsaved: "Este navegador não deixa a página guardar nada: as palavras somem quando ela fecha.",
+    forget: "Apagar as palavras",
+    forgotten: "Palavras apagadas.",
     similar: "{}, parecida",
     next: "{}, em seguida",
     none: "sem sugestão",
@@ -69,7 +77,8 @@ export const MESSAGES = {
   "en": {
     title: "The next word",
     lead: "Write in Portuguese: a small model suggests how to go on, from nothing but what it has "
-      + "read.",
+      + "read. It is inside this page: it works without a network, and your text stays here.",
+    loading: "Opening the model…",
     yourText: "Your text",
     placeholder: "Write here, in Portuguese…",
     corrections: "Corrections",
@@ -109,9 +118,15 @@ export const MESSAGES = {
     atLeast: "{}: {}% or more",
     less: "{}: less",
     oneIn: "1 in {}",
-    refused: "The server refused the request: {}",
-    gone: "The server does not answer. Your text is still here, and I will keep trying.",
-    back: "The server is back.",
+    failed: "The model failed, and there are no suggestions: {}",
+    personal: "Your words",
+    personalHelp: "A word that the model does not know is kept in this browser only. Used twice, or "
+      + "kept by you, it is offered as soon as you type its first two letters, and is not corrected "
+      + "any more.",
+    ownWords: "Kept: {}. Used only once: {}.",
+    unsaved: "This browser lets the page store nothing: the words are gone when it closes.",
+    forget: "Delete the words",
+    forgotten: "The words are deleted.",
     similar: "{}, similar",
     next: "{}, after it",
     none: "no suggestion",
