@@ -22,7 +22,7 @@ export const LONGEST = 100;
 export const LETTERS = "[\\p{L}\\p{M}\\p{N}]+";
 // Letters of context, at least, and steps in which its beginning moves on: were it to move with every
 // key, the model would have to read it all again.
-const CONTEXT = 1000;
+const CONTEXT = 2000;
 
 // The end of the text before a place, which the model reads; it begins with a word.
 export function contextAt(place) {
