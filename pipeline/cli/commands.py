@@ -44,6 +44,7 @@ from pipeline.cli.presets import (
     INSPECTION,
     LITERT,
     MODEL,
+    PAGE,
     PERSONAL,
     TOKENS,
     TRAINING,

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ _IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
 
 
 def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
-    """Write the model of a training folder as one page, index.html.
+    """Write the model of a training folder as one page, index.html, and sw.js beside it.
+
+    A host of files that serves sw.js as well serves an app that can be installed.
 
     Args:
         training: folder that `train` wrote.
@@ -49,6 +52,7 @@ def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
     header |= {"config": dataclasses.asdict(model.config), "suggestions": config.suggestions}
     packed = pack(header, {**rounded(weights_of(model)), **arrays})
     (output / "index.html").write_text(page(packed), encoding="utf-8")
+    shutil.copyfile(_ROOM / "sw.js", output / "sw.js")
 
 
 def describe(
@@ -103,7 +107,8 @@ def _policy(html: str) -> str:
 
     return (
         f"default-src 'none'; style-src {digest('style')}; script-src {digest('script')}; "
-        "worker-src blob:; img-src data:; base-uri 'none'; form-action 'none'"
+        "worker-src blob: 'self'; manifest-src data:; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
 
 
