@@ -37,6 +37,9 @@ class _File(NamedTuple):
     policy: str
 
 
+Files = dict[str, _File]
+
+
 def demo(
     *,
     model: Path,
@@ -57,8 +60,7 @@ def demo(
     Raises:
         InputError: there is no page in the folder, or the address cannot be listened on.
     """
-    files = {path: _read(model / name, kind) for path, (name, kind) in _FILES.items()}
-    with _listen(host, port, files) as server:
+    with listen(host, port, read_files(model)) as server:
         address, port = server.server_address[:2]
         ip = ipaddress.ip_address(str(address))
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -72,6 +74,15 @@ def demo(
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
+
+
+def read_files(folder: Path) -> Files:
+    """Return what is answered, by path.
+
+    Raises:
+        InputError: there is no page in the folder.
+    """
+    return {path: _read(folder / name, kind) for path, (name, kind) in _FILES.items()}
 
 
 def _read(file: Path, kind: str) -> _File:
@@ -89,7 +100,12 @@ def _read(file: Path, kind: str) -> _File:
     return _File(content, kind, policy)
 
 
-def _listen(host: str, port: int, files: dict[str, _File]) -> "_Server":
+def listen(host: str, port: int, files: Files) -> "_Server":
+    """Return a server that listens already, and does not yet answer.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
     try:
         family, *_, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -114,9 +130,7 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(
-        self, family: socket.AddressFamily, address: tuple, files: dict[str, _File], host: str
-    ):
+    def __init__(self, family: socket.AddressFamily, address: tuple, files: Files, host: str):
         self.address_family = family
         self.files = files
         self.names = {"localhost", socket.gethostname().lower(), host.lower()}
