@@ -1,0 +1,15 @@
+// What the page asks the worker.
+
+import {generate} from "./generate.js";
+import {score} from "./score.js";
+import {suggest} from "./suggest.js";
+
+/** Questions by name: functions of the model and the body of a question, both ways plain data. */
+export const QUESTIONS = {
+  suggest(model, {text}) {
+    const answer = suggest(model, text);
+    return {...answer, kinds: answer.words.map(() => "completion")};
+  },
+  score: (model, {text, pieces}) => score(model, text, pieces),
+  generate: (model, {text, ...sampling}) => ({text: generate(model, text, sampling)}),
+};

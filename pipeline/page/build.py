@@ -1,0 +1,127 @@
+"""The page of a trained model: one HTML file that works from the disk and without a network."""
+
+import base64
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline import InputError
+from pipeline.export.config import ExportConfig
+from pipeline.model.language_model import load_model
+from pipeline.page.config import unfit
+from pipeline.page.patterns import tokenizer_patterns
+from pipeline.page.weights import Arrays, pack, rounded, weights_of
+from pipeline.text.lexicon import Lexicon
+from pipeline.text.never import NeverSuggested
+from pipeline.text.suggestible import suggestible
+from pipeline.text.vocabulary import NUMBER, UNKNOWN, Vocabulary
+
+_ROOM = Path(__file__).parent
+_IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
+
+
+def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
+    """Write the model of a training folder as one page, index.html.
+
+    Args:
+        training: folder that `train` wrote.
+        output: folder to write into.
+        config: what is suggested.
+
+    Raises:
+        InputError: there is no trained model, no word to suggest, a file has no list of words, or
+            the page cannot run the model.
+    """
+    model = load_model(training)
+    vocabulary = Vocabulary.load(training / "vocabulary.tsv")
+    if reason := unfit(model.config, unit=vocabulary.unit, cache=config.cache):
+        raise InputError(f"A page cannot hold the model in {training}: {reason}.")
+    lexicon = Lexicon.load(training, vocabulary, config.lexicon)
+    never = NeverSuggested.load(config.never_suggest)
+    header, arrays = describe(vocabulary, lexicon, never)
+    if not arrays["suggested"].any():
+        raise InputError(f"The vocabulary in {training} has no word to suggest.")
+    header |= {"config": dataclasses.asdict(model.config), "suggestions": config.suggestions}
+    packed = pack(header, {**rounded(weights_of(model)), **arrays})
+    (output / "index.html").write_text(page(packed), encoding="utf-8")
+
+
+def describe(
+    vocabulary: Vocabulary, lexicon: Lexicon, never: NeverSuggested
+) -> tuple[dict[str, Any], Arrays]:
+    """Return what the engine knows of words: the header of `pack` and arrays beside it."""
+    tokens, displays = vocabulary.tokens, vocabulary.displays
+    header = {
+        "vocabulary": {
+            "tokens": list(tokens),
+            # Only those that differ.
+            "displays": {i: d for i, d in enumerate(displays) if d != tokens[i]},
+            "case": vocabulary.case,
+            "numbers": vocabulary.numbers,
+        },
+        "lexicon": list(lexicon.words),
+        "patterns": tokenizer_patterns(),
+    }
+    whole = suggestible(vocabulary)
+    covered = never.covers(tf.constant(list(displays), tf.string)).numpy()
+    written = np.array([token not in {UNKNOWN, NUMBER} for token in tokens])
+    outside = ~never.covers(tf.constant(list(lexicon.words), tf.string)).numpy()
+    arrays = {
+        "is_word": whole,
+        "suggested": whole & ~covered,
+        "generated": written & ~covered,
+        "lexicon.suggested": outside,
+    }
+    flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
+    return header, {**flags, "lexicon.f": lexicon.probabilities}
+
+
+def page(packed: bytes) -> str:
+    """Return the HTML of the page around a packed model."""
+    html = (_ROOM / "index.html").read_text(encoding="utf-8")
+    parts = {
+        "worker": bundle("worker.js"),
+        "app": bundle("app.js"),
+        "model": base64.b64encode(packed).decode(),
+    }
+    for name, content in parts.items():
+        html = html.replace(f"/* {name} */", content)
+    return html.replace("/* policy */", _policy(html))
+
+
+def _policy(html: str) -> str:
+    """Return a Content-Security-Policy that allows the page's own style, script and worker."""
+
+    def digest(tag: str) -> str:
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; style-src {digest('style')}; script-src {digest('script')}; "
+        "worker-src blob:; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def bundle(name: str) -> str:
+    """Return a module of this folder and those that it imports as one script.
+
+    Each module's names are its own, so `import` and `export` can be left out.
+    """
+    scripts: dict[str, str] = {}
+    _add(name, scripts)
+    return "\n".join(scripts.values())
+
+
+def _add(name: str, scripts: dict[str, str]) -> None:
+    """Add a module after those that it imports."""
+    if name in scripts:
+        return
+    text = (_ROOM / name).read_text(encoding="utf-8")
+    for imported in _IMPORT.findall(text):
+        _add(imported, scripts)
+    scripts[name] = re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.MULTILINE)
