@@ -62,7 +62,7 @@ def write_page(folder: Path, vocabulary: Vocabulary = VOCABULARY) -> Path:
 def served(folder: Path) -> Iterator[str]:
     """The URL of a page that `demo` serves."""
     with listen("127.0.0.1", 0, read_files(folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
         server.shutdown()

@@ -6,14 +6,14 @@ import hashlib
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.export.config import ExportConfig
-from pipeline.model.language_model import load_model
+from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.page.config import unfit
 from pipeline.page.patterns import tokenizer_patterns
 from pipeline.page.weights import Arrays, pack, rounded, weights_of
@@ -46,19 +46,30 @@ def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
         raise InputError(f"A page cannot hold the model in {training}: {reason}.")
     lexicon = Lexicon.load(training, vocabulary, config.lexicon)
     never = NeverSuggested.load(config.never_suggest)
-    header, arrays = describe(vocabulary, lexicon, never)
-    if not arrays["suggested"].any():
+    words = describe(vocabulary, lexicon, never=never, suggestions=config.suggestions)
+    if not (words.arrays["suggested"].any() or words.arrays["lexicon.suggested"].any()):
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
-    header |= {"config": dataclasses.asdict(model.config), "suggestions": config.suggestions}
-    packed = pack(header, {**rounded(weights_of(model)), **arrays})
-    (output / "index.html").write_text(page(packed), encoding="utf-8")
+    (output / "index.html").write_text(page(pack_model(model, words)), encoding="utf-8")
     shutil.copyfile(_ROOM / "sw.js", output / "sw.js")
 
 
+class Words(NamedTuple):
+    """What the engine must know of words: the header of `pack`, and arrays beside it."""
+
+    header: dict[str, Any]
+    arrays: Arrays
+
+
+def pack_model(model: LanguageModel, words: Words) -> bytes:
+    """Pack a model, and the words that it was trained on; model.js reads them."""
+    header = {**words.header, "config": dataclasses.asdict(model.config)}
+    return pack(header, {**rounded(weights_of(model)), **words.arrays})
+
+
 def describe(
-    vocabulary: Vocabulary, lexicon: Lexicon, never: NeverSuggested
-) -> tuple[dict[str, Any], Arrays]:
-    """Return what the engine knows of words: the header of `pack` and arrays beside it."""
+    vocabulary: Vocabulary, lexicon: Lexicon, *, never: NeverSuggested, suggestions: int
+) -> Words:
+    """Return what the engine must know of words."""
     tokens, displays = vocabulary.tokens, vocabulary.displays
     header = {
         "vocabulary": {
@@ -70,6 +81,7 @@ def describe(
         },
         "lexicon": list(lexicon.words),
         "patterns": tokenizer_patterns(),
+        "suggestions": suggestions,
     }
     whole = suggestible(vocabulary)
     covered = never.covers(tf.constant(list(displays), tf.string)).numpy()
@@ -82,19 +94,19 @@ def describe(
         "lexicon.suggested": outside,
     }
     flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
-    return header, {**flags, "lexicon.f": lexicon.probabilities}
+    return Words(header, {**flags, "lexicon.f": lexicon.probabilities})
 
 
-def page(packed: bytes) -> str:
-    """Return the HTML of the page around a packed model."""
+def page(content: bytes) -> str:
+    """Return the HTML of the page around what `pack_model` returned."""
     html = (_ROOM / "index.html").read_text(encoding="utf-8")
     parts = {
         "worker": bundle("worker.js"),
         "app": bundle("app.js"),
-        "model": base64.b64encode(packed).decode(),
+        "model": base64.b64encode(content).decode(),
     }
-    for name, content in parts.items():
-        html = html.replace(f"/* {name} */", content)
+    for name, part in parts.items():
+        html = html.replace(f"/* {name} */", part)
     return html.replace("/* policy */", _policy(html))
 
 
@@ -112,13 +124,14 @@ def _policy(html: str) -> str:
     )
 
 
-def bundle(name: str) -> str:
-    """Return a module of this folder and those that it imports as one script.
+def bundle(*names: str) -> str:
+    """Return modules of this folder and those that they import as one script.
 
     Each module's names are its own, so `import` and `export` can be left out.
     """
     scripts: dict[str, str] = {}
-    _add(name, scripts)
+    for name in names:
+        _add(name, scripts)
     return "\n".join(scripts.values())
 
 

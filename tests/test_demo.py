@@ -1,0 +1,123 @@
+"""The server of the page: what it answers, and to whom."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+
+import pytest
+from conftest import nextword, sentence_of
+from pages import served
+
+from pipeline import InputError
+from pipeline.page.demo import demo
+
+SECRET = "segredo"
+PAGE = """<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src 'none'">"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "index.html").write_text(PAGE, encoding="utf-8")
+    (tmp_path / "sw.js").write_text("// água", encoding="utf-8")
+    (tmp_path / "manifest.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.fixture
+def url(folder):
+    with served(folder) as url:
+        yield url
+
+
+def get(url, path="/", host=None, method="GET"):
+    """The status, headers and body of an answer."""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=10)
+    connection.request(method, path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read().decode()
+
+
+def test_the_page_and_its_service_worker_are_all_that_is_served(url, folder):
+    status, headers, body = get(url)
+    assert (status, body) == (200, PAGE)
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    status, headers, body = get(url, "/sw.js?1")
+    assert (status, body) == (200, "// água")
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["Content-Security-Policy"] == "default-src 'self'"
+    for path in ("/manifest.json", "/../index.html", "/suggest", "/%2e%2e/"):
+        assert get(url, path)[0] == 404
+    assert get(url, method="POST")[0] == 501
+
+
+def test_every_answer_has_its_headers(url):
+    for path in ("/", "/sw.js", "/nothing"):
+        headers = get(url, path)[1]
+        assert headers["Cache-Control"] == "no-cache"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Server"] == "nextword"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8000", 200),
+        ("[::1]:8000", 200),
+        ("192.168.0.7", 200),
+        (socket.gethostname(), 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("[::1", 403),
+    ],
+)
+def test_another_name_of_this_machine_is_refused(url, host, status):
+    """Another site may let its name lead here."""
+    assert get(url, host=host)[0] == status
+
+
+def test_an_address_that_cannot_be_listened_on(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {port} .*: choose another"):
+            demo(model=folder, host="127.0.0.1", port=port, open_browser=False)
+    for host in ("192.0.2.1", "casa..local"):  # RFC 5737, and no name at all
+        with pytest.raises(InputError, match="--host"):
+            demo(model=folder, host=host, port=0, open_browser=False)
+
+
+def test_a_folder_without_a_page(tmp_path):
+    sentence = sentence_of(nextword("demo", tmp_path))
+    assert "run `nextword export --format page` first" in sentence
+    assert str(tmp_path / "index.html") in sentence
+
+
+def test_it_serves_only_this_machine_and_logs_nothing(folder):
+    command = [sys.executable, "-m", "pipeline.cli", "demo", str(folder), "--port", "0", "--no-open"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        output = process.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:(\d+)/", output)
+        assert url, output
+        assert get(url[0])[2] == PAGE
+        assert get(url[0], f"/{SECRET}")[0] == 404
+        with pytest.raises(OSError, match="refused"):  # another address of this machine
+            socket.create_connection(("127.0.0.2", int(url[1])), timeout=5)
+        process.send_signal(signal.SIGINT)
+        output += process.communicate(timeout=30)[0]
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, output
+    assert SECRET not in output
+    assert output.count("\n") == 1
