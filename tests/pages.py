@@ -6,7 +6,7 @@ import itertools
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,10 @@ def write_page(folder: Path, vocabulary: Vocabulary = VOCABULARY) -> Path:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The URL of a page that `demo` serves."""
-    with listen("127.0.0.1", 0, read_files(folder)) as server:
+def served(folder: Path, port: int = 0, *, without: Collection[str] = ()) -> Iterator[str]:
+    """The URL of a page that `demo` serves, perhaps without some files."""
+    files = {path: file for path, file in read_files(folder).items() if path not in without}
+    with listen("127.0.0.1", port, files) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
