@@ -21,7 +21,7 @@ from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import NUMBER, UNKNOWN, Vocabulary
 
-_ROOM = Path(__file__).parent
+ROOM = Path(__file__).parent
 _IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
 
 
@@ -95,7 +95,7 @@ def describe(
 
 def page(content: bytes) -> str:
     """Return the HTML of the page around what `pack_model` returned."""
-    html = (_ROOM / "index.html").read_text(encoding="utf-8")
+    html = (ROOM / "index.html").read_text(encoding="utf-8")
     parts = {
         "worker": bundle("worker.js"),
         "app": bundle("app.js"),
@@ -134,7 +134,7 @@ def _add(name: str, scripts: dict[str, str]) -> None:
     """Add a module after those that it imports."""
     if name in scripts:
         return
-    text = (_ROOM / name).read_text(encoding="utf-8")
+    text = (ROOM / name).read_text(encoding="utf-8")
     for imported in _IMPORT.findall(text):
         _add(imported, scripts)
     scripts[name] = re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.MULTILINE)
