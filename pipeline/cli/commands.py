@@ -44,6 +44,7 @@ from pipeline.cli.presets import (
     INSPECTION,
     LITERT,
     MODEL,
+    PAGE,
     PERSONAL,
     TOKENS,
     TRAINING,
@@ -451,18 +452,17 @@ def _examine(model: Path, *, otherwise: str) -> None:
 
 
 @main.command()
-@folder("--model", MODEL, "Folder of the SavedModel.")
-@trust_option
+@click.argument("model", default=PAGE, type=path)
 @option("--host", "127.0.0.1", "Address to listen on; 127.0.0.1 is for this machine only.")
 @option("--port", 8000, "Port to listen on; 0 for any that is free.", type=click.IntRange(0, 65535))  # fmt: skip
 @click.option("--open/--no-open", "open_browser", default=True, help="Show it in the browser.")
-def demo(trust: bool, **options: Any) -> None:
-    """Serve a page to type on: suggestions after every key, and how surprising each word is."""
-    require("export", options["model"])
-    import_tensorflow()
-    if not trust:
-        _examine(options["model"], otherwise=_OR_TRUST)
-    from pipeline.demo.server import serve
+def demo(**options: Any) -> None:
+    """Serve the page that `nextword export --format page` wrote.
+
+    It suggests after every key, and shows how surprising each word is. The model is in the page,
+    which also opens from the disk, without a server: no text leaves it.
+    """
+    from pipeline.page.demo import demo as serve
 
     serve(say=click.echo, **options)
 

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,9 @@ _IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
 
 
 def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
-    """Write the model of a training folder as one page, index.html.
+    """Write the model of a training folder as one page, index.html, and sw.js beside it.
+
+    A host of files that serves sw.js as well serves an app that can be installed.
 
     Args:
         training: folder that `train` wrote.
@@ -47,6 +50,7 @@ def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
     if not (words.arrays["suggested"].any() or words.arrays["lexicon.suggested"].any()):
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     (output / "index.html").write_text(page(pack_model(model, words)), encoding="utf-8")
+    shutil.copyfile(_ROOM / "sw.js", output / "sw.js")
 
 
 class Words(NamedTuple):
@@ -115,7 +119,8 @@ def _policy(html: str) -> str:
 
     return (
         f"default-src 'none'; style-src {digest('style')}; script-src {digest('script')}; "
-        "worker-src blob:; img-src data:; base-uri 'none'; form-action 'none'"
+        "worker-src blob: 'self'; manifest-src data:; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
 
 
