@@ -50,7 +50,7 @@ def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
     if not (words.arrays["suggested"].any() or words.arrays["lexicon.suggested"].any()):
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     (output / "index.html").write_text(page(pack_model(model, words)), encoding="utf-8")
-    shutil.copyfile(_ROOM / "sw.js", output / "sw.js")
+    shutil.copyfile(ROOM / "sw.js", output / "sw.js")
 
 
 class Words(NamedTuple):
