@@ -7,26 +7,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
-    CHOICES,
     CELLS,
+    CHOICES,
     SAMPLE,
     VOCABULARY,
-    ask,
-    nextword,
     random_model,
-    sentence_of,
     vocabulary_of,
-    write_training,
 )
 from engine import Engine
 from odd_texts import odd_texts
 from tokenizer_cases import CASES
 
 from pipeline.export.saved_model import NextWord
-from pipeline.export.generate import Writer
 from pipeline.page import build
 from pipeline.page.patterns import javascript
-from pipeline.page.weights import pack, round_rows, rounded, weights_of
+from pipeline.page.weights import pack, round_rows, weights_of
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
@@ -202,7 +197,9 @@ LEXICON = Lexicon.of(
     [{"açaí": (2.0, "açaí"), "e-mail": (1.0, "e-mail"), "ção": (1.0, "ção")}],
 )
 # Of a vocabulary that keeps case, two forms of one word are the same where a sentence begins.
-KEPT = vocabulary_of(*"o O a A água Água . , ? ( ) \" ' / : Brasil casa Casa CASA c/".split(), case="keep")  # fmt: skip
+KEPT = vocabulary_of(
+    *"o O a A água Água . , ? ( ) \" ' / : Brasil casa Casa CASA c/".split(), case="keep"
+)
 PROMPTS = [
     *["", "O cachorro", "O cachorro bebeu água. ", "Ela bebeu", "e\n", "ela (", '"', "(\u200b"],
     *["a , o", "um cachorro — água!", "Brasil… ", "\n\n", "x" * 300, "o a e " * 20],
@@ -328,23 +325,28 @@ def test_tokens_are_drawn_from_the_nucleus_with_their_probabilities():
 # The page as one script
 
 
+_DECLARED = re.compile(
+    r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (\w+|\{[^}]*\})(.*)", re.MULTILINE
+)
+
+
 def declared(script):
     """Names at the top level of a script."""
-    lines = re.findall(r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (.*)", script, re.M)
     names = []
-    for line in lines:
-        one = re.match(r"\w+", line)
-        names += [one[0]] if one else re.findall(r"\w+", line.split("}")[0])
-        names += re.findall(r", (\w+)(?= =|,|;)", re.sub(r"\([^)]*\)|\[[^]]*\]|\{.*\}|\".*?\"", "", line))
+    for first, rest in _DECLARED.findall(script):
+        names += re.findall(r"\w+", first)
+        # const ROW = 5, RECENT = 200;
+        names += re.findall(r", (\w+)(?: =|;|,)", re.sub(r"[(\[{].*", "", rest))
     return names
 
 
-def test_modules_have_names_of_their_own():
-    room = build.ROOM
-    names = [name for path in room.glob("*.js") for name in declared(path.read_text("utf-8"))]
-    assert "multiply" in names
-    assert "RECENT" in names
-    assert len(names) == len({*names}), sorted({n for n in names if names.count(n) > 1})
+@pytest.mark.parametrize(
+    ("script", "some"), [("worker.js", {"multiply", "RECENT"}), ("app.js", {"field", "LETTER"})]
+)
+def test_modules_of_a_script_have_names_of_their_own(script, some):
+    names = declared(build.bundle(script))
+    assert some < {*names}
+    assert not {name for name in names if names.count(name) > 1}
 
 
 def test_modules_are_joined_after_those_that_they_import():

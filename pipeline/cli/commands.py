@@ -78,7 +78,6 @@ from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.page.config import unfit
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
 from pipeline.training.strategies import require_one_machine
@@ -399,7 +398,9 @@ def _evaluation_of(name: str) -> Iterator[Path]:
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
 @folder(
-    "--output", None, "Folder to write.  [default: models/nextword, models/page, models/litert or models/aosp]"
+    "--output",
+    None,
+    "Folder to write.  [default: models/nextword, models/page, models/litert or models/aosp]",
 )
 @option("--format", "saved_model", "saved_model: for TensorFlow and its servers; page: one HTML file to type on; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert has only --lexicon; page that, --never-suggest and --suggestions; aosp that, --never-suggest, --words and --bigrams.", type=click.Choice(["saved_model", "page", "litert", "aosp"]))  # fmt: skip
 @export_options
