@@ -7,28 +7,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
-    CHOICES,
     CELLS,
+    CHOICES,
     SAMPLE,
     VOCABULARY,
-    ask,
-    nextword,
     random_model,
-    sentence_of,
     vocabulary_of,
-    write_training,
 )
 from engine import Engine
 from odd_texts import odd_texts
 from tokenizer_cases import CASES
 
 from pipeline.export.saved_model import NextWord
-from pipeline.export.generate import Writer
 from pipeline.page import build
 from pipeline.page.patterns import javascript
-from pipeline.page.weights import pack, round_rows, rounded, weights_of
+from pipeline.page.weights import pack, round_rows, weights_of
 from pipeline.text.lexicon import Lexicon
-from pipeline.text.never import NO_WORDS
+from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
 from pipeline.text.tokenizer import tokenize
 
@@ -192,3 +187,171 @@ def test_odd_texts_have_the_tokens_of_the_graph():
         "(model, text) => split(model.rules, text)", [[text] for text in texts]
     )
     assert found == graph_tokens(texts)
+
+
+# Answers
+
+LEXICON = Lexicon.of(
+    VOCABULARY,
+    {"gato": (6.0, "gato"), "bebeu-o": (1.0, "bebeu-o"), "lisboa": (3.0, "Lisboa")},
+    [{"açaí": (2.0, "açaí"), "e-mail": (1.0, "e-mail"), "ção": (1.0, "ção")}],
+)
+# Of a vocabulary that keeps case, two forms of one word are the same where a sentence begins.
+KEPT = vocabulary_of(
+    *"o O a A água Água . , ? ( ) \" ' / : Brasil casa Casa CASA c/".split(), case="keep"
+)
+PROMPTS = [
+    *["", "O cachorro", "O cachorro bebeu água. ", "Ela bebeu", "e\n", "ela (", '"', "(\u200b"],
+    *["a , o", "um cachorro — água!", "Brasil… ", "\n\n", "x" * 300, "o a e " * 20],
+]
+
+
+def never_suggested(folder):
+    (folder / "never.txt").write_text("água\nlis*\n", encoding="utf-8")
+    return NeverSuggested.load(folder / "never.txt")
+
+
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, KEPT], ids=["folded", "kept"])
+@pytest.mark.parametrize("suggestions", [3, 40])
+def test_next_words_are_those_of_the_graph(tmp_path, vocabulary, suggestions):
+    model = random_model(vocabulary=vocabulary)
+    options = {"never": never_suggested(tmp_path), "suggestions": suggestions}
+    options["lexicon"] = LEXICON if vocabulary is VOCABULARY else None
+    content = packed(model, vocabulary, **options)
+    module = NextWord(round_weights(model), vocabulary, **options)
+    found = Engine(content)("(model, text) => suggest(model, text)", [[text] for text in PROMPTS])
+    expected = module.suggest(tf.constant(PROMPTS))
+    for answer, words, p in zip(found, *(expected[k].numpy() for k in expected), strict=True):
+        shown = [word.decode() for word in words if word]
+        assert answer["words"] == shown
+        np.testing.assert_allclose(answer["probabilities"], p[: len(shown)], rtol=1e-3, atol=1e-6)
+
+
+def test_surprise_is_that_of_the_graph():
+    pieces = [" bebeu", " água", ".", " Sr", ".", "\nO", "  cachorro ", "…", "..", "."]
+    model = random_model()
+    content = packed(model)
+    module = NextWord(round_weights(model), VOCABULARY, suggestions=3)
+    calls = [[text, pieces] for text in PROMPTS]
+    found = Engine(content)("(model, text, pieces) => score(model, text, pieces)", calls)
+    for text, answer in zip(PROMPTS, found, strict=True):
+        texts = [text + "".join(pieces[:count]) for count in range(len(pieces) + 1)]
+        expected = {k: v.numpy() for k, v in module.score(tf.constant(texts)).items()}
+        nats = np.diff(-expected["log_probability"])
+        np.testing.assert_allclose(answer["nats"], nats, rtol=1e-3, atol=2e-4)
+        assert answer["tokens"] == np.diff(expected["tokens"]).tolist()
+
+
+def test_states_are_kept_as_the_text_grows_and_shrinks():
+    texts = ["O cachorro bebeu", "O cachorro", "O cachorro da", "", "O cachorro bebeu água. Ela"]
+    engine = Engine(packed(random_model()))
+    run = "(model, texts) => texts.map((text) => [...read(model, text).p])"
+    (one_by_one,) = engine(run, [[texts]])
+    fresh = [p for text in texts for (p,) in engine(run, [[[text]]])]
+    assert one_by_one == fresh
+
+
+def test_a_long_text_is_read_from_its_end(tmp_path):
+    engine = Engine(packed(random_model()))
+    long = "o cachorro bebeu água . " * 100
+    run = "(model, text) => leftOut(split(model.rules, opened(model.rules, text)))"
+    left = engine(run, [[" ".join(["a"] * count)] for count in (0, 198, 199, 299, 501)])
+    assert left == [0, 0, 100, 200, 400]
+    score = engine("(model, text, pieces) => score(model, text, pieces)", [[long, [" a", " o"]]])
+    again = engine(
+        "(model, text, pieces) => score(model, text, pieces)", [[long[-24 * 24 :], [" a", " o"]]]
+    )
+    np.testing.assert_allclose(score[0]["nats"], again[0]["nats"], rtol=1e-2)
+
+
+# Writing on
+
+SPACED = [*TEXTS, 'Disse: "vou". "E" \'eu\' (sim) [não]: c / a , s / a a/a :) = ) ; ) p / p\n"a" "']
+
+
+def test_spaces_and_capitals_are_those_of_the_graph():
+    rows = graph_tokens(SPACED)
+    model = random_model()
+    engine = Engine(packed(model))
+    found = engine("(model, tokens) => spaces(model.rules, tokens)", [[["\x02", *r]] for r in rows])
+    kinds = [spacing_kinds(tf.constant(["\x02", *row])) for row in rows]
+    assert found == [spaces(kind).numpy().tolist() for kind in kinds]
+    writer = NextWord(model, VOCABULARY, suggestions=3).writer
+    calls = [[text, row] for text, row in zip(["", *SPACED[:-1]], rows, strict=True)]
+    joined = engine("(model, text, tokens) => join(model.rules, text, tokens)", calls)
+    texts = tf.constant([text for text, _ in calls])
+    expected = writer._join(texts, tf.ragged.constant(rows, dtype=tf.string)).numpy()
+    assert joined == [text.decode() for text in expected]
+
+
+def test_a_cold_model_writes_what_the_graph_writes():
+    model = random_model(scale=2.0)
+    content = packed(model)
+    module = NextWord(round_weights(model), VOCABULARY, suggestions=3)
+    expected = {}
+    for temperature in (0.0, 1e-6):
+        written = module.generate(tf.constant(PROMPTS), 60, temperature, 0.95, 1)["text"]
+        expected[temperature] = [text.decode() for text in written.numpy()]
+    assert expected[0.0] != expected[1e-6]  # which repeats no five tokens
+    for temperature, texts in expected.items():
+        sampling = {"length": 60, "temperature": temperature, "seed": 1}
+        found = Engine(content)(
+            "(model, text, sampling) => generate(model, text, sampling)",
+            [[text, sampling] for text in PROMPTS],
+        )
+        assert found == texts
+
+
+def test_tokens_are_drawn_from_the_nucleus_with_their_probabilities():
+    count = 4000
+    p = [0.4, 0.3, 0.2, 0.06, 0.02, 0.02]
+    run = """(model, p, temperature, count) => {
+      const random = generator(7);
+      const drawn = p.map(() => 0);
+      for (let i = 0; i < count; i++) drawn[draw(Float32Array.from(p), temperature, random())]++;
+      return drawn;
+    }"""
+    warm, cold = Engine(packed(random_model()))(run, [[p, 1, count], [p, 0.5, count]])
+    for drawn, temperature in ((warm, 1.0), (cold, 0.5)):
+        powers = np.array(p) ** (1 / temperature)
+        powers /= powers.sum()
+        powers *= np.cumsum(powers) - powers < 0.95
+        powers /= powers.sum()
+        spread = np.sqrt(count * powers * (1 - powers))
+        assert (np.abs(drawn - count * powers) <= 4 * spread).all()
+        assert 0 < (powers == 0).sum() < len(p) - 1
+
+
+# The page as one script
+
+
+_DECLARED = re.compile(
+    r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (\w+|\{[^}]*\})(.*)", re.MULTILINE
+)
+
+
+def declared(script):
+    """Names at the top level of a script."""
+    names = []
+    for first, rest in _DECLARED.findall(script):
+        names += re.findall(r"\w+", first)
+        # const ROW = 5, RECENT = 200;
+        names += re.findall(r", (\w+)(?: =|;|,)", re.sub(r"[(\[{].*", "", rest))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("script", "some"), [("worker.js", {"multiply", "RECENT"}), ("app.js", {"field", "LETTER"})]
+)
+def test_modules_of_a_script_have_names_of_their_own(script, some):
+    names = declared(build.bundle(script))
+    assert some < {*names}
+    assert not {name for name in names if names.count(name) > 1}
+
+
+def test_modules_are_joined_after_those_that_they_import():
+    script = build.bundle("worker.js")
+    assert not re.search(r"^(import|export)\b", script, re.M)
+    assert "</script" not in script
+    assert script.index("function multiply") < script.index("function follow")
+    assert script.count("function follow") == 1

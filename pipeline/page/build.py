@@ -22,7 +22,7 @@ from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import NUMBER, UNKNOWN, Vocabulary
 
-_ROOM = Path(__file__).parent
+ROOM = Path(__file__).parent
 _IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
 
 
@@ -50,7 +50,7 @@ def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
     if not (words.arrays["suggested"].any() or words.arrays["lexicon.suggested"].any()):
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     (output / "index.html").write_text(page(pack_model(model, words)), encoding="utf-8")
-    shutil.copyfile(_ROOM / "sw.js", output / "sw.js")
+    shutil.copyfile(ROOM / "sw.js", output / "sw.js")
 
 
 class Words(NamedTuple):
@@ -99,7 +99,7 @@ def describe(
 
 def page(content: bytes) -> str:
     """Return the HTML of the page around what `pack_model` returned."""
-    html = (_ROOM / "index.html").read_text(encoding="utf-8")
+    html = (ROOM / "index.html").read_text(encoding="utf-8")
     parts = {
         "worker": bundle("worker.js"),
         "app": bundle("app.js"),
@@ -139,7 +139,7 @@ def _add(name: str, scripts: dict[str, str]) -> None:
     """Add a module after those that it imports."""
     if name in scripts:
         return
-    text = (_ROOM / name).read_text(encoding="utf-8")
+    text = (ROOM / name).read_text(encoding="utf-8")
     for imported in _IMPORT.findall(text):
         _add(imported, scripts)
     scripts[name] = re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.MULTILINE)

@@ -25,7 +25,9 @@ export function suggest(model, text) {
 export function rank(model, p, {first, every = false, fit = null, outside = null}) {
   const {arrays, lexicon, vocabulary} = model;
   const {suggested} = arrays;
-  const wanted = model.suggestions * variants(model);
+  const {forms, words} = countWords(model);
+  const most = Math.min(model.suggestions, words);
+  const wanted = most * forms;
   const found = best(wanted, p.length, (id) => (suggested[id] ? p[id] * (fit ? fit[id] : 1) : 0))
     .map(({place, score}) => ({word: vocabulary.displays[place], p: p[place], score}));
   for (const {place, share} of outside ?? frequent(model, wanted)) {
@@ -36,33 +38,34 @@ export function rank(model, p, {first, every = false, fit = null, outside = null
   for (const {word, p: probability} of found.sort((a, b) => b.score - a.score)) {
     const written = every ? word.toUpperCase() : first ? capitalise(word) : word;
     if (!ranked.has(written)) ranked.set(written, probability);
-    if (ranked.size === model.suggestions) break;
+    if (ranked.size === most) break;
   }
   return {words: [...ranked.keys()], probabilities: [...ranked.values()]};
 }
 
 /** Return the most frequent words of the lexicon that may be suggested, as `rank` takes them. */
-function frequent({arrays, lexicon}, count) {
+function frequent({arrays, lexicon}, wanted) {
   const found = [];
-  for (let place = 0; place < lexicon.length && found.length < count; place++) {
+  for (let place = 0; place < lexicon.length && found.length < wanted; place++) {
     if (arrays["lexicon.suggested"][place]) found.push({place, share: arrays["lexicon.f"][place]});
   }
   return found;
 }
 
-/** Return how often a word may stand in the lists, in capitals and without. */
-function variants(model) {
-  if (!model.variants) {
+/** Return how often one word stands in the lists at most, in whatever case, and how many there are. */
+function countWords(model) {
+  if (!model.counted) {
     const {arrays, lexicon, vocabulary} = model;
     const counts = new Map();
-    const words = vocabulary.tokens.filter((_, id) => arrays.suggested[id]).concat(lexicon);
+    const words = vocabulary.tokens.filter((_, id) => arrays.suggested[id])
+      .concat(lexicon.filter((_, place) => arrays["lexicon.suggested"][place]));
     for (const word of words) {
       const lowered = word.toLowerCase();
       counts.set(lowered, (counts.get(lowered) ?? 0) + 1);
     }
-    model.variants = Math.max(1, ...new Set(counts.values()));
+    model.counted = {forms: Math.max(1, ...new Set(counts.values())), words: counts.size};
   }
-  return model.variants;
+  return model.counted;
 }
 
 /** Return the places 0 … size − 1 with the highest scores above 0: {place, score}, best first. */
