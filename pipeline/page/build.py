@@ -14,7 +14,8 @@ from pipeline import InputError
 from pipeline.export.config import ExportConfig
 from pipeline.model.language_model import load_model
 from pipeline.page.config import unfit
-from pipeline.page.patterns import tokenizer_patterns
+from pipeline.page.meant import describe_channel, log_frequencies
+from pipeline.page.patterns import javascript, tokenizer_patterns
 from pipeline.page.weights import Arrays, pack, rounded, weights_of
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NeverSuggested
@@ -66,6 +67,8 @@ def describe(
         },
         "lexicon": list(lexicon.words),
         "patterns": tokenizer_patterns(),
+        "channel": describe_channel(),
+        "never": [javascript(pattern) for pattern in never.patterns],
     }
     whole = suggestible(vocabulary)
     covered = never.covers(tf.constant(list(displays), tf.string)).numpy()
@@ -78,7 +81,8 @@ def describe(
         "lexicon.suggested": outside,
     }
     flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
-    return header, {**flags, "lexicon.f": lexicon.probabilities}
+    frequencies = log_frequencies(lexicon)
+    return header, {**flags, "lexicon.f": lexicon.probabilities, "frequencies": frequencies}
 
 
 def page(packed: bytes) -> str:
