@@ -15,7 +15,8 @@ from pipeline import InputError
 from pipeline.export.config import ExportConfig
 from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.page.config import unfit
-from pipeline.page.patterns import tokenizer_patterns
+from pipeline.page.meant import describe_channel, log_frequencies
+from pipeline.page.patterns import javascript, tokenizer_patterns
 from pipeline.page.weights import Arrays, pack, rounded, weights_of
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NeverSuggested
@@ -82,6 +83,8 @@ def describe(
         "lexicon": list(lexicon.words),
         "patterns": tokenizer_patterns(),
         "suggestions": suggestions,
+        "channel": describe_channel(),
+        "never": [javascript(pattern) for pattern in never.patterns],
     }
     whole = suggestible(vocabulary)
     covered = never.covers(tf.constant(list(displays), tf.string)).numpy()
@@ -94,7 +97,9 @@ def describe(
         "lexicon.suggested": outside,
     }
     flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
-    return Words(header, {**flags, "lexicon.f": lexicon.probabilities})
+    frequencies = log_frequencies(lexicon)
+    shares = {"lexicon.f": lexicon.probabilities, "frequencies": frequencies}
+    return Words(header, {**flags, **shares})
 
 
 def page(content: bytes) -> str:
