@@ -564,7 +564,7 @@ WRONG_NAMES = {
     "explain": "no trained model",
     "export --training nowhere": "nowhere",
     "predict olá --model nowhere": "nowhere",
-    "demo --model nowhere": "nowhere",
+    "demo nowhere": "nowhere",
 }
 # These are refused before slow imports.
 WITHOUT_TENSORFLOW = """

@@ -607,6 +607,7 @@ HANGS_ON = {
         *("corpus/catalog/machado.toml", "text/tokenizer.py"),
     },
     "export.litert.export_litert": MODEL | {"export/litert.py"},
+    "page.build.export_page": MODEL | {"page/index.html", "page/network.js", "text/tokenizer.py"},
 }
 NOT_ON = {
     "corpus.ingest.ingest": MODEL | {"keras", "matplotlib"},

@@ -1,1 +1,1 @@
-"""The page: a model, its vocabulary and an engine in JavaScript in one HTML file."""
+"""The model as one page: what a browser needs to suggest words, and how the page is built."""

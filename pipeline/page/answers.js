@@ -18,6 +18,13 @@ export const QUESTIONS = {
     return {...answer, kinds: answer.words.map(() => "completion")};
   },
   correct: (model, {text, word}) => correct(model, read(model, text), word),
+  knows: (model, {word}) => ({known: knows(model, word)}),
   score: (model, {text, pieces}) => score(model, text, pieces),
   generate: (model, {text, ...sampling}) => ({text: generate(model, text, sampling)}),
 };
+
+/** Return whether a word is one of the model's, of its vocabulary or its lexicon. */
+function knows(model, word) {
+  model.known ??= new Set([...model.vocabulary.tokens, ...model.lexicon].map((w) => w.toLowerCase()));
+  return model.known.has(word.toLowerCase());
+}

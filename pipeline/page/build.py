@@ -4,15 +4,16 @@ import base64
 import dataclasses
 import hashlib
 import re
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.export.config import ExportConfig
-from pipeline.model.language_model import load_model
+from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.page.config import unfit
 from pipeline.page.meant import describe_channel, log_frequencies
 from pipeline.page.patterns import javascript, tokenizer_patterns
@@ -22,12 +23,14 @@ from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import NUMBER, UNKNOWN, Vocabulary
 
-_ROOM = Path(__file__).parent
+ROOM = Path(__file__).parent
 _IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
 
 
 def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
-    """Write the model of a training folder as one page, index.html.
+    """Write the model of a training folder as one page, index.html, and sw.js beside it.
+
+    A host of files that serves sw.js as well serves an app that can be installed.
 
     Args:
         training: folder that `train` wrote.
@@ -44,18 +47,30 @@ def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
         raise InputError(f"A page cannot hold the model in {training}: {reason}.")
     lexicon = Lexicon.load(training, vocabulary, config.lexicon)
     never = NeverSuggested.load(config.never_suggest)
-    header, arrays = describe(vocabulary, lexicon, never)
-    if not arrays["suggested"].any():
+    words = describe(vocabulary, lexicon, never=never, suggestions=config.suggestions)
+    if not (words.arrays["suggested"].any() or words.arrays["lexicon.suggested"].any()):
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
-    header |= {"config": dataclasses.asdict(model.config), "suggestions": config.suggestions}
-    packed = pack(header, {**rounded(weights_of(model)), **arrays})
-    (output / "index.html").write_text(page(packed), encoding="utf-8")
+    (output / "index.html").write_text(page(pack_model(model, words)), encoding="utf-8")
+    shutil.copyfile(ROOM / "sw.js", output / "sw.js")
+
+
+class Words(NamedTuple):
+    """What the engine must know of words: the header of `pack`, and arrays beside it."""
+
+    header: dict[str, Any]
+    arrays: Arrays
+
+
+def pack_model(model: LanguageModel, words: Words) -> bytes:
+    """Pack a model, and the words that it was trained on; model.js reads them."""
+    header = {**words.header, "config": dataclasses.asdict(model.config)}
+    return pack(header, {**rounded(weights_of(model)), **words.arrays})
 
 
 def describe(
-    vocabulary: Vocabulary, lexicon: Lexicon, never: NeverSuggested
-) -> tuple[dict[str, Any], Arrays]:
-    """Return what the engine knows of words: the header of `pack` and arrays beside it."""
+    vocabulary: Vocabulary, lexicon: Lexicon, *, never: NeverSuggested, suggestions: int
+) -> Words:
+    """Return what the engine must know of words."""
     tokens, displays = vocabulary.tokens, vocabulary.displays
     header = {
         "vocabulary": {
@@ -69,6 +84,7 @@ def describe(
         "patterns": tokenizer_patterns(),
         "channel": describe_channel(),
         "never": [javascript(pattern) for pattern in never.patterns],
+        "suggestions": suggestions,
     }
     whole = suggestible(vocabulary)
     covered = never.covers(tf.constant(list(displays), tf.string)).numpy()
@@ -82,19 +98,20 @@ def describe(
     }
     flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
     frequencies = log_frequencies(lexicon)
-    return header, {**flags, "lexicon.f": lexicon.probabilities, "frequencies": frequencies}
+    arrays = {**flags, "lexicon.f": lexicon.probabilities, "frequencies": frequencies}
+    return Words(header, arrays)
 
 
-def page(packed: bytes) -> str:
-    """Return the HTML of the page around a packed model."""
-    html = (_ROOM / "index.html").read_text(encoding="utf-8")
+def page(content: bytes) -> str:
+    """Return the HTML of the page around what `pack_model` returned."""
+    html = (ROOM / "index.html").read_text(encoding="utf-8")
     parts = {
         "worker": bundle("worker.js"),
         "app": bundle("app.js"),
-        "model": base64.b64encode(packed).decode(),
+        "model": base64.b64encode(content).decode(),
     }
-    for name, content in parts.items():
-        html = html.replace(f"/* {name} */", content)
+    for name, part in parts.items():
+        html = html.replace(f"/* {name} */", part)
     return html.replace("/* policy */", _policy(html))
 
 
@@ -107,17 +124,19 @@ def _policy(html: str) -> str:
 
     return (
         f"default-src 'none'; style-src {digest('style')}; script-src {digest('script')}; "
-        "worker-src blob:; img-src data:; base-uri 'none'; form-action 'none'"
+        "worker-src blob: 'self'; manifest-src data:; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
     )
 
 
-def bundle(name: str) -> str:
-    """Return a module of this folder and those that it imports as one script.
+def bundle(*names: str) -> str:
+    """Return modules of this folder and those that they import as one script.
 
     Each module's names are its own, so `import` and `export` can be left out.
     """
     scripts: dict[str, str] = {}
-    _add(name, scripts)
+    for name in names:
+        _add(name, scripts)
     return "\n".join(scripts.values())
 
 
@@ -125,7 +144,7 @@ def _add(name: str, scripts: dict[str, str]) -> None:
     """Add a module after those that it imports."""
     if name in scripts:
         return
-    text = (_ROOM / name).read_text(encoding="utf-8")
+    text = (ROOM / name).read_text(encoding="utf-8")
     for imported in _IMPORT.findall(text):
         _add(imported, scripts)
     scripts[name] = re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.MULTILINE)

@@ -14,12 +14,12 @@ import {wordsOf} from "./words.js";
  * @returns {{words: string[], probabilities: number[], kinds: string[]}}
  */
 export function complete(model, {p, starts}, prefix, next) {
-  const {suggestions, arrays} = model;
+  const {suggestions} = wordsOf(model);
   const tokens = split(model.rules, prefix);
   const typed = readPrefix(tokens);
   const style = {first: starts || typed.first, every: typed.every};
   const id = tokens.length === 1 ? lookup(model, tokens)[0] : null;
-  const isWord = arrays.is_word[id] === 1;
+  const isWord = model.arrays.is_word[id] === 1;
   // After a whole word another letter says that it is the beginning of a rarer one.
   const found = rank(model, p, {...style, typed, outside: !isWord});
   found.forEach((one) => { one.kind = "completion"; });

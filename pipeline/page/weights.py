@@ -30,8 +30,8 @@ def weights_of(model: LanguageModel) -> Arrays:
     """Return the weights by the names that network.js knows them by, float32.
 
     Matrices are (outputs, inputs), so a row makes one output: the transpose of Keras's. Layer i has
-    layer.i.kernel, .recurrent and .bias, and a Mogrifier .gate.1, .gate.2, …; the dense layers after
-    the last are readout.i.kernel and .bias.
+    layer.i.kernel, .recurrent and .bias, and a Mogrifier .gate.1, .gate.2, … besides; the dense
+    layers after the last are readout.i.kernel and .bias.
     """
     arrays: Arrays = {"embedding": model.embed.embeddings.numpy()}
     for i, layer in enumerate(model.recurrent):
