@@ -15,7 +15,8 @@ from pipeline import InputError
 from pipeline.export.config import ExportConfig
 from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.page.config import unfit
-from pipeline.page.patterns import tokenizer_patterns
+from pipeline.page.meant import describe_channel, log_frequencies
+from pipeline.page.patterns import javascript, tokenizer_patterns
 from pipeline.page.weights import Arrays, pack, rounded, weights_of
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NeverSuggested
@@ -81,6 +82,8 @@ def describe(
         },
         "lexicon": list(lexicon.words),
         "patterns": tokenizer_patterns(),
+        "channel": describe_channel(),
+        "never": [javascript(pattern) for pattern in never.patterns],
         "suggestions": suggestions,
     }
     whole = suggestible(vocabulary)
@@ -94,7 +97,9 @@ def describe(
         "lexicon.suggested": outside,
     }
     flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
-    return Words(header, {**flags, "lexicon.f": lexicon.probabilities})
+    frequencies = log_frequencies(lexicon)
+    arrays = {**flags, "lexicon.f": lexicon.probabilities, "frequencies": frequencies}
+    return Words(header, arrays)
 
 
 def page(content: bytes) -> str:

@@ -1,13 +1,15 @@
 // What was meant by a typed word, given the text before it; see pipeline/export/correct.py.
 
-import { LONGEST, channelCosts, countDifferent, encode, letterSet } from "./channel.js";
-import { capitalise, keepBest } from "./complete.js";
-import { split } from "./tokenizer.js";
-import { logInContext, weigh } from "./words.js";
+import {LONGEST, channelCosts, countDifferent, encode, letterSet} from "./channel.js";
+import {keepBest, written} from "./suggest.js";
+import {UNKNOWN, split} from "./tokenizer.js";
+import {logInContext, weigh, wordsOf} from "./words.js";
 
 // Letters that only one of two words has, and how much their lengths differ.
 const DIFFERENT_LETTERS = 2;
 const LONGER = 2;
+// Nats below the best word, from which on other words do not change its probability.
+const NEGLIGIBLE = 25;
 
 // An infinitive loses its r before a pronoun, and its last vowel gets an accent: compra-la.
 const PRONOUN = /-l[oa]s?$/;
@@ -29,76 +31,78 @@ function isPlain(tokens) {
   );
 }
 
-/** Return a word that may be meant and ln p(meant | typed, text), up to a constant. */
-function weighed({ words, logits }, word, i, cost) {
-  return { word, i, score: weigh(words, logInContext(words, logits, i), i) - cost };
-}
-
-/** Return the words of the list that may be meant by the symbols typed. */
-function candidates(context, typed) {
-  const { channel, displays, sets, lengths, symbols } = context.words;
+/** Return the words of the list that may be meant by the symbols typed, the k best and others. */
+function candidates(words, logits, typed, k) {
+  const {channel, displays, sets, lengths, symbols} = words;
   const own = letterSet(channel, typed, typed.length);
   const found = [];
-  sets[LONGEST].forEach((set, i) => {
-    const length = lengths[i];
-    if (countDifferent(own, set) > DIFFERENT_LETTERS || Math.abs(length - typed.length) > LONGER) return;
-    const word = symbols.subarray(i * LONGEST, (i + 1) * LONGEST);
-    const cost = channelCosts(channel, typed, word, length)[length];
-    found.push(weighed(context, displays[i], i, cost));
-  });
+  const best = [];
+  for (let i = 0; i < displays.length; i++) {
+    if (countDifferent(own, sets[LONGEST][i]) > DIFFERENT_LETTERS) continue;
+    if (Math.abs(lengths[i] - typed.length) > LONGER) continue;
+    const letters = symbols.subarray(i * LONGEST, i * LONGEST + lengths[i]);
+    const prior = weigh(words, logInContext(words, logits, i), i);
+    const least = Math.min(best[k - 1]?.score, best[0]?.score - NEGLIGIBLE); // NaN at first
+    const costs = channelCosts(channel, typed, letters, prior - least);
+    if (!costs) continue;
+    const one = {i, word: displays[i], score: prior - costs[letters.length]};
+    found.push(one);
+    if (words.suggested[i]) keepBest(best, one, k);
+  }
   return found;
 }
 
 /** Return the word that lacks an accent before its pronoun, if it is one and no list has it. */
-function verbsWithPronoun(context, lowered) {
-  const { places, channel, isNever } = context.words;
+function verbsWithPronoun(words, logits, lowered) {
   const verb = ACCENTS.reduce((word, [pattern, to]) => word.replace(pattern, to), lowered);
-  const infinitive = places.get(lowered.replace(PRONOUN, "r"));
-  if (verb === lowered || infinitive === undefined || places.has(verb) || isNever(verb)) return [];
-  return [weighed(context, verb, infinitive, channel.accent)];
+  const infinitive = words.places.get(lowered.replace(PRONOUN, "r"));
+  if (verb === lowered || infinitive === undefined) return [];
+  if (words.places.has(verb) || words.isNever(verb)) return [];
+  const prior = weigh(words, logInContext(words, logits, infinitive), infinitive);
+  return [{word: verb, score: prior - words.channel.accent}];
 }
 
 /**
- * Return what may have been meant by a typed word, most probable first, and whether the first of
- * them should replace it without being asked.
+ * Find what may have been meant by a typed word, most probable first, with what was typed among it.
  *
- * @param {object} model with `words`, see words.js.
- * @param {{p: Float32Array, starts: boolean}} place after the text before the word: p of each id (V),
- *   and whether a sentence begins.
- * @returns {{words: string[], probabilities: number[], sure: boolean}}
+ * @param {object} place after the text before: p of each id (V), and starts, whether a sentence
+ *   begins.
+ * @returns {{words: string[], probabilities: number[], sure: boolean}} sure, whether the first word
+ *   should replace what is typed without being asked.
  */
-export function correct(model, { p, starts }, word) {
-  const { words, suggestions: k } = model;
-  const tokens = split(model.rules, word);
+export function correct(model, {p, starts}, text) {
+  const words = wordsOf(model);
+  const tokens = split(model.rules, text);
   const lowered = tokens.join("").toLowerCase();
   if (!isPlain(tokens) || words.isNever(lowered)) {
-    return { words: [word], probabilities: [1], sure: false };
+    return {words: [text], probabilities: [1], sure: false};
   }
-  const { channel, allowed } = words;
-  const { weights } = channel;
-  const context = { words, logits: p.map(Math.log) };
+  const {weights, enough} = words.channel;
+  const logits = p.map(Math.log);
   const first = /^\p{Lu}/u.test(tokens[0]);
-  const found = candidates(context, encode(channel, lowered)).filter(isPossible);
-  const isTyped = ({ i }) => words.lowered[i] === lowered;
-  const unlisted = { score: weights.context * context.logits[UNKNOWN] + weights.unlisted };
-  const right = weights.right + (first && !starts ? weights.name : 0);
-  const typed = { word, score: (found.find(isTyped) ?? unlisted).score + right };
+  const possible = [
+    ...verbsWithPronoun(words, logits, lowered),
+    ...candidates(words, logits, encode(words.channel, lowered), model.suggestions),
+  ].filter(({score}) => score > -Infinity);
+  const isTyped = ({i}) => words.lowered[i] === lowered;
+  const unlisted = weights.context * logits[UNKNOWN] + weights.unlisted;
+  const name = first && !starts ? weights.name : 0;
+  const own = possible.find(isTyped)?.score ?? unlisted;
+  const typed = {word: text, score: own + weights.right + name};
+  const others = possible.filter((one) => !isTyped(one));
   // Words that are never suggested have their share, too.
-  const others = [...verbsWithPronoun(context, lowered).filter(isPossible), ...found.filter((one) => !isTyped(one))];
-  const total = logSum([typed, ...others]);
+  const total = sumOfLogs([typed, ...others].map(({score}) => score));
   const best = [typed];
-  for (const one of others) {
-    if (allowed[one.i]) keepBest(best, { ...one, word: capitalise(one.word, { first }) }, k);
+  for (const {i, word, score} of others) {
+    if (words.suggested[i] !== 0) keepBest(best, {word: written(word, {first}), score}, model.suggestions);
   }
-  const probabilities = best.map(({ score }) => Math.exp(score - total));
-  const sure = best[0] !== typed && probabilities[0] >= weights.sure && words.meant >= channel.enough;
-  return { words: best.map((one) => one.word), probabilities, sure };
+  const probabilities = best.map(({score}) => Math.exp(score - total));
+  const sure = best[0] !== typed && probabilities[0] >= weights.sure && words.meant >= enough;
+  return {words: best.map(({word}) => word), probabilities, sure};
 }
 
-const isPossible = ({ score }) => score > -Infinity;
-
-/** Return ln of the sum of what the scores are ln of. */
-function logSum(scored) {
-  const most = scored.reduce((a, { score }) => Math.max(a, score), -Infinity);
-  return most + Math.log(scored.reduce((sum, { score }) => sum + Math.exp(score - most), 0));
+/** Return ln of the sum of numbers, given ln of each. */
+function sumOfLogs(logs) {
+  const most = logs.reduce((a, b) => Math.max(a, b));
+  return most + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - most), 0));
 }

@@ -1,7 +1,7 @@
 // Completions of a mistyped beginning: mercdo finds mercado; see pipeline/export/beginnings.py.
 
-import { LONGEST, channelCosts, countDifferent, encode, letterSet } from "./channel.js";
-import { logInContext, weigh } from "./words.js";
+import {LONGEST, channelCosts, countDifferent, encode, letterSet} from "./channel.js";
+import {logInContext, weigh} from "./words.js";
 
 // The fewest letters typed, the highest cost in nats, and by how many letters the beginning of a
 // word may be longer or shorter than what is typed.
@@ -15,20 +15,22 @@ const CONSIDERED = 200;
 
 /** Return the places of the words whose first letters are about those typed, and their priors. */
 function likelyBeginnings(words, logits, typed) {
-  const { channel, sets, allowed } = words;
+  const {channel, sets, suggested} = words;
   const seen = Math.min(typed.length, FIRST_LETTERS);
   const own = letterSet(channel, typed, seen);
   const firstTwo = letterSet(channel, typed, 2);
   const [, one, two] = sets;
   const near = [];
-  sets[seen].forEach((set, i) => {
+  for (let i = 0; i < suggested.length; i++) {
+    if (countDifferent(own, sets[seen][i]) > DIFFERENT_AT_FIRST || !suggested[i]) continue;
     // A silent h, which is in no set, may be missing at the start of a word.
-    if (countDifferent(own, set) > DIFFERENT_AT_FIRST || !(firstTwo & (one[i] || two[i]))) return;
-    if (allowed[i]) near.push(i);
-  });
+    if (firstTwo & (one[i] || two[i])) near.push(i);
+  }
   const priors = Float32Array.from(near, (i) => weigh(words, logInContext(words, logits, i), i));
   const least = near.length > CONSIDERED ? priors.slice().sort()[near.length - CONSIDERED] : -Infinity;
-  return near.map((i, at) => ({ i, prior: priors[at] })).filter(({ prior }) => prior >= least);
+  const found = [];
+  priors.forEach((prior, at) => prior >= least && found.push({i: near[at], prior}));
+  return found;
 }
 
 /**
@@ -36,19 +38,21 @@ function likelyBeginnings(words, logits, typed) {
  * than three of which have no such words; p(word | text) is theirs.
  */
 export function beginNearly(words, logits, lowered, k) {
-  const { channel, symbols, lengths, displays } = words;
+  const {channel, symbols, lengths, displays} = words;
   const typed = encode(channel, lowered);
   if (typed.length < LEAST_TYPED) return [];
   const found = [];
-  for (const { i, prior } of likelyBeginnings(words, logits, typed)) {
+  for (const {i, prior} of likelyBeginnings(words, logits, typed)) {
     const length = Math.min(lengths[i], typed.length + OFF);
-    const costs = channelCosts(channel, typed, symbols.subarray(i * LONGEST, (i + 1) * LONGEST), length);
-    let cost = Infinity;
+    const letters = symbols.subarray(i * LONGEST, i * LONGEST + length);
+    const costs = channelCosts(channel, typed, letters, DEAREST);
+    if (!costs) continue;
+    let cost = Infinity; // of the beginning that costs least
     for (let end = typed.length - OFF; end <= length; end++) cost = Math.min(cost, costs[end]);
-    if (cost <= DEAREST) found.push({ i, score: prior - cost });
+    if (cost <= DEAREST) found.push({i, score: prior - cost});
   }
   found.sort((one, other) => other.score - one.score);
-  return found.slice(0, k).map(({ i }) => ({
+  return found.slice(0, k).map(({i}) => ({
     word: displays[i], p: Math.exp(logInContext(words, logits, i)),
   }));
 }

@@ -1,33 +1,25 @@
 // The words of the vocabulary and of the lexicon, which may be completed or meant.
 
-import { LONGEST, encode, openChannel } from "./channel.js";
+import {LONGEST, encode, openChannel} from "./channel.js";
+import {withoutAccents} from "./prefixes.js";
 
 // The letters of no word: they differ from those of any other.
 const NO_SET = -1;
 
-const bareLetters = new Map();
-
-/** Return a text in which no letter has an accent; ç becomes c. */
-export function withoutAccents(text) {
-  if (!/[^\0-\x7f]/.test(text)) return text;
-  return Array.from(text, (letter) => {
-    if (!bareLetters.has(letter)) {
-      const bare = letter.normalize("NFD").replace(/\p{M}/gu, "");
-      bareLetters.set(letter, bare.length === letter.length ? bare : letter);
-    }
-    return bareLetters.get(letter);
-  }).join("");
+/** Return the words of a model, listed once. */
+export function wordsOf(model) {
+  return model.words ??= listWords(model);
 }
 
 /**
  * List the W words of a model, those of the vocabulary first.
  *
  * Returns arrays, (W,): `displays` as in mid-sentence, `lowered`, `bare` without accents, `ids` of
- * the vocabulary and `shares` of their probability, `frequencies` as ln, `allowed` to be suggested;
+ * the vocabulary and `shares` of their probability, `frequencies` as ln, `suggested`, 1 or 0;
  * `places` of lowered words and `byLetter`, the places of words by their first letter without accent;
- * and what `spell` returns.
+ * `suggestions`, the words of an answer; and what `spell` returns.
  */
-export function listWords({ vocabulary, lexicon, never, arrays, channel }) {
+function listWords({vocabulary, lexicon, never, arrays, channel, suggestions}) {
   const ids = [...vocabulary.displays.keys()].filter((id) => arrays.is_word[id]);
   const inside = ids.length;
   const size = vocabulary.displays.length;
@@ -42,7 +34,7 @@ export function listWords({ vocabulary, lexicon, never, arrays, channel }) {
     ids: join(Int32Array, (id) => id, () => 0),
     shares: join(Float32Array, () => 1, (i) => arrays["lexicon.f"][i]),
     frequencies: join(Float32Array, (id) => arrays.frequencies[id], (i) => arrays.frequencies[size + i]),
-    allowed: join(Uint8Array, (id) => arrays.suggested[id], (i) => arrays["lexicon.suggested"][i]),
+    suggested: join(Uint8Array, (id) => arrays.suggested[id], (i) => arrays["lexicon.suggested"][i]),
     places: new Map(),
     byLetter: new Map(),
   };
@@ -55,7 +47,9 @@ export function listWords({ vocabulary, lexicon, never, arrays, channel }) {
     if (!words.byLetter.has(letter)) words.byLetter.set(letter, []);
     words.byLetter.get(letter).push(i);
   });
-  return { ...words, ...spell(words, openChannel(channel)) };
+  const different = new Set(lowered.filter((_, i) => words.suggested[i])).size;
+  words.suggestions = Math.min(suggestions, different);
+  return {...words, ...spell(words, openChannel(channel))};
 }
 
 /**
@@ -64,11 +58,11 @@ export function listWords({ vocabulary, lexicon, never, arrays, channel }) {
  * `symbols`, LONGEST of each word; `lengths`; `sets[n]` of the first n letters of each word, the last
  * of all its letters; `meant`, how many these words are.
  */
-function spell({ lowered, places }, channel) {
+function spell({lowered, places}, channel) {
   const count = lowered.length;
   const symbols = new Uint8Array(count * LONGEST);
   const lengths = new Uint8Array(count);
-  const sets = Array.from({ length: LONGEST + 1 }, () => new Int32Array(count).fill(NO_SET));
+  const sets = Array.from({length: LONGEST + 1}, () => new Int32Array(count).fill(NO_SET));
   let meant = 0;
   for (let i = 0; i < count; i++) {
     const own = encode(channel, lowered[i]);
@@ -82,7 +76,7 @@ function spell({ lowered, places }, channel) {
       set |= channel.bits[own[n] ?? 0];
     }
   }
-  return { channel, symbols, lengths, sets, meant };
+  return {channel, symbols, lengths, sets, meant};
 }
 
 /** Return ln p(word i | text), given ln p of each id. */
@@ -91,6 +85,6 @@ export function logInContext(words, logits, i) {
 }
 
 /** Return ln p(word i | text)^α p(word i)^β, given ln p(word i | text). */
-export function weigh({ channel, frequencies }, context, i) {
+export function weigh({channel, frequencies}, context, i) {
   return channel.weights.context * context + channel.weights.frequency * frequencies[i];
 }

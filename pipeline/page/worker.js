@@ -5,6 +5,7 @@
 
 import {QUESTIONS} from "./answers.js";
 import {load, unpack} from "./model.js";
+import {wordsOf} from "./words.js";
 
 let model;
 
@@ -12,6 +13,7 @@ self.onmessage = async ({data: {id, question, body, model: packed}}) => {
   if (packed) {
     try {
       model = load(await unpack(packed));
+      wordsOf(model);
       self.postMessage({ready: true, corrects: "correct" in QUESTIONS});
     } catch (error) {
       self.postMessage({failed: String(error)});
