@@ -30,14 +30,20 @@ export function tail(tokens, left) {
   return left ? [BREAK, ...tokens.slice(left)] : tokens;
 }
 
-/** Return the place after each id, see `after`; those of the last text are taken up again. */
-export function follow(model, ids) {
-  const known = model.places ?? [];
+/**
+ * Return the place after each id, see `after`; those of the last text are taken up again.
+ *
+ * `chain` keeps texts that take turns apart, which would displace each other.
+ */
+export function follow(model, ids, chain = "typed") {
+  const chains = model.chains ??= {};
+  const known = chains[chain] ?? [];
   let same = 0;
   while (same < ids.length && known[same]?.id === ids[same]) same++;
   const places = known.slice(0, same);
   for (const id of ids.slice(same)) places.push(after(model, places.at(-1)?.state, id));
-  model.places = places;
+  // The beginning of what is known leaves the rest in place: it is asked for again.
+  if (same < ids.length) chains[chain] = places;
   return places;
 }
 

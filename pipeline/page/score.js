@@ -32,7 +32,7 @@ function difference(model, before, now) {
 /** Return −ln p of the ids from a place on. */
 function nats(model, ids, first) {
   if (first >= ids.length) return 0;
-  const places = follow(model, ids);
+  const places = follow(model, ids, "scored");
   let total = 0;
   for (let t = first; t < ids.length; t++) total -= Math.log(places[t - 1].p[ids[t]]);
   return total;
