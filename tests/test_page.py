@@ -1,7 +1,9 @@
 """The page's engine in JavaScript against the graph of the SavedModel: it is the same model."""
 
+import base64
 import re
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,20 @@ from conftest import (
     CELLS,
     CHOICES,
     SAMPLE,
+    SUBWORDS,
     VOCABULARY,
+    nextword,
     random_model,
+    sentence_of,
     vocabulary_of,
+    write_training,
 )
 from engine import Engine
 from odd_texts import odd_texts
 from tokenizer_cases import CASES
 
+from pipeline import InputError
+from pipeline.export.config import ExportConfig
 from pipeline.export.saved_model import NextWord
 from pipeline.page import build
 from pipeline.page.patterns import javascript
@@ -325,33 +333,55 @@ def test_tokens_are_drawn_from_the_nucleus_with_their_probabilities():
 # The page as one script
 
 
-_DECLARED = re.compile(
-    r"^(?:export )?(?:async )?(?:const|let|function\*?|class) (\w+|\{[^}]*\})(.*)", re.MULTILINE
-)
-
-
-def declared(script):
-    """Names at the top level of a script."""
-    names = []
-    for first, rest in _DECLARED.findall(script):
-        names += re.findall(r"\w+", first)
-        # const ROW = 5, RECENT = 200;
-        names += re.findall(r", (\w+)(?: =|;|,)", re.sub(r"[(\[{].*", "", rest))
-    return names
-
-
-@pytest.mark.parametrize(
-    ("script", "some"), [("worker.js", {"multiply", "RECENT"}), ("app.js", {"field", "LETTER"})]
-)
-def test_modules_of_a_script_have_names_of_their_own(script, some):
-    names = declared(build.bundle(script))
-    assert some < {*names}
-    assert not {name for name in names if names.count(name) > 1}
-
-
 def test_modules_are_joined_after_those_that_they_import():
     script = build.bundle("worker.js")
     assert not re.search(r"^(import|export)\b", script, re.M)
-    assert "</script" not in script
     assert script.index("function multiply") < script.index("function follow")
     assert script.count("function follow") == 1
+
+
+# The stage
+
+
+def test_the_command_writes_a_page_that_names_its_choices(tmp_path, monkeypatch, store):
+    monkeypatch.chdir(tmp_path)
+    write_training(Path("models/training"), "gru")
+    (tmp_path / "words.txt").write_text("gato\nxilofone\n", encoding="utf-8")
+    export = ["export", "--format", "page", "--lexicon", "words.txt", "--suggestions", "3"]
+    result = nextword(*export)
+    assert result.output.endswith("Wrote models/page.\n")
+    html = Path("models/page/index.html").read_text("utf-8")
+    assert not re.search(r"/\* \w+ \*/", html)
+    content = base64.b64decode(re.search(r'id="model">([\w+/=]+)<', html)[1])
+    run = "(model) => [model.suggestions, model.lexicon, model.config.cell]"
+    assert Engine(content)(run, [[]]) == [[3, ["gato", "xilofone"], "gru"]]
+    assert "nothing has changed" in nextword(*export).output
+    (tmp_path / "words.txt").write_text("gato\n", encoding="utf-8")
+    assert "Wrote" in nextword(*export).output
+    # The same model is the same file.
+    assert "Wrote" in nextword(*export, "--output", "models/again").output
+    assert Path("models/again/index.html").read_text("utf-8") == Path(
+        "models/page/index.html"
+    ).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "expected"),
+    [
+        ({"softmax": "adaptive"}, [], "train it with --softmax full"),
+        ({"vocabulary": SUBWORDS}, [], "tokenize with --unit word"),
+        ({}, ["--cache", "50"], "leave out --cache"),
+    ],
+)
+def test_what_a_page_cannot_hold_is_refused(tmp_path, store, changes, options, expected):
+    training = write_training(tmp_path / "training", **changes)
+    result = nextword("export", "--format", "page", "--training", training, *options)
+    assert expected in sentence_of(result)
+    assert "A page cannot hold the model in" in sentence_of(result)
+
+
+def test_a_page_without_words_is_refused(tmp_path):
+    vocabulary = vocabulary_of(*".,!?")
+    training = write_training(tmp_path / "training", vocabulary=vocabulary)
+    with pytest.raises(InputError, match="has no word to suggest"):
+        build.export_page(training, tmp_path, config=ExportConfig())

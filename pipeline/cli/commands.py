@@ -402,7 +402,7 @@ def _evaluation_of(name: str) -> Iterator[Path]:
     None,
     "Folder to write.  [default: models/nextword, models/page, models/litert or models/aosp]",
 )
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; page: one HTML file to type on; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert has only --lexicon; page that, --never-suggest and --suggestions; aosp that, --never-suggest, --words and --bigrams.", type=click.Choice(["saved_model", "page", "litert", "aosp"]))  # fmt: skip
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; page: one HTML file to type on; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert takes --lexicon only; page that and --suggestions, --never-suggest; aosp --lexicon, --never-suggest, --words, --bigrams.", type=click.Choice(["saved_model", "page", "litert", "aosp"]))  # fmt: skip
 @export_options
 @options_of(AospConfig)
 @force_option

@@ -82,9 +82,9 @@ def describe(
         },
         "lexicon": list(lexicon.words),
         "patterns": tokenizer_patterns(),
-        "suggestions": suggestions,
         "channel": describe_channel(),
         "never": [javascript(pattern) for pattern in never.patterns],
+        "suggestions": suggestions,
     }
     whole = suggestible(vocabulary)
     covered = never.covers(tf.constant(list(displays), tf.string)).numpy()
@@ -98,8 +98,8 @@ def describe(
     }
     flags = {name: flag.astype(np.uint8) for name, flag in arrays.items()}
     frequencies = log_frequencies(lexicon)
-    shares = {"lexicon.f": lexicon.probabilities, "frequencies": frequencies}
-    return Words(header, {**flags, **shares})
+    arrays = {**flags, "lexicon.f": lexicon.probabilities, "frequencies": frequencies}
+    return Words(header, arrays)
 
 
 def page(content: bytes) -> str:

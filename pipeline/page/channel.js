@@ -10,10 +10,14 @@ export function openChannel({alphabet, tables, clusters, bits, ...costs}) {
   const numbers = new Map([...alphabet].map((letter, i) => [letter, i + 1]));
   for (const edit of Object.keys(tables)) tables[edit] = Float64Array.from(tables[edit]);
   const [lost, ...rows] = [1, 2, 3, 4].map(() => new Float64Array(LONGEST + 1));
-  const ofWord = {lost, pairs: new Uint8Array(LONGEST + 1)};
+  const size = numbers.size + 2;
+  // The least that a letter can cost, which is less than nothing where its accent is left out.
+  const gains = Float64Array.from({length: size}, (_, meant) =>
+    Math.min(...Array.from({length: size}, (_, letter) => tables.substitute[letter * size + meant])));
   return {
-    ...costs, ...tables, clusters: Uint8Array.from(clusters), bits: Int32Array.from(bits),
-    numbers, size: numbers.size + 2, rows, ofWord,
+    ...costs, ...tables, numbers, size, gains, rows, lost,
+    clusters: Uint8Array.from(clusters), bits: Int32Array.from(bits),
+    pairs: new Uint8Array(LONGEST + 1),
   };
 }
 
@@ -40,20 +44,25 @@ export function countDifferent(set, other) {
  *
  * @param {Uint8Array} typed symbols.
  * @param {Uint8Array} word symbols (L), L ≤ LONGEST.
- * @returns {Float64Array} nats, (L + 1) and more; the next call overwrites them.
+ * @param {number} most nats that matter.
+ * @returns {Float64Array} nats, (L + 1) and more, which the next call overwrites; null if all are
+ *   more than `most`.
  */
-export function channelCosts(channel, typed, word) {
+export function channelCosts(channel, typed, word, most) {
   const {substitute, insert, delete: lose, merge, split: parted, clusters, size, first, swapped} = channel;
   const length = word.length;
-  const {lost, pairs} = channel.ofWord;
+  const {lost, pairs} = channel;
   let [row, last, second] = channel.rows;
   row[0] = 0;
+  let gain = 0;
+  let leastBefore = Infinity;
   for (let j = 1; j <= length; j++) {
     const meant = word[j - 1];
     const before = j > 1 ? word[j - 2] : 0;
     lost[j] = lose[meant * size + before] + (j === 1 ? first : 0);
     pairs[j] = clusters[before * size + meant];
     row[j] = row[j - 1] + lost[j];
+    gain += channel.gains[meant];
   }
   for (let i = 0; i < typed.length; i++) {
     [row, last, second] = [second, row, last];
@@ -63,6 +72,7 @@ export function channelCosts(channel, typed, word) {
     const pair = clusters[previous * size + letter];
     const begins = i ? 0 : first;
     row[0] = last[0] + insert[at] + begins;
+    let least = row[0];
     for (let j = 1, before = 0; j <= length; j++) {
       const meant = word[j - 1];
       const changed = j === 1 && letter !== meant ? begins : 0;
@@ -75,8 +85,12 @@ export function channelCosts(channel, typed, word) {
       if (pair) cost = Math.min(cost, second[j - 1] + parted[pair * size + meant]);
       if (letter === before && previous === meant) cost = Math.min(cost, second[j - 2] + swapped);
       row[j] = cost;
+      least = Math.min(least, cost);
       before = meant;
     }
+    // What follows begins in one of two rows.
+    if (Math.min(least, leastBefore) + gain > most) return null;
+    leastBefore = least;
   }
   return row;
 }

@@ -8,6 +8,8 @@ import {logInContext, weigh, wordsOf} from "./words.js";
 // Letters that only one of two words has, and how much their lengths differ.
 const DIFFERENT_LETTERS = 2;
 const LONGER = 2;
+// Nats below the best word, from which on other words do not change its probability.
+const NEGLIGIBLE = 25;
 
 // An infinitive loses its r before a pronoun, and its last vowel gets an accent: compra-la.
 const PRONOUN = /-l[oa]s?$/;
@@ -29,22 +31,23 @@ function isPlain(tokens) {
   );
 }
 
-/** Return ln p(meant | typed, text), up to a constant, of word i, given the cost of what is typed. */
-function scoreOf(words, logits, i, cost) {
-  return weigh(words, logInContext(words, logits, i), i) - cost;
-}
-
-/** Return the words of the list that may be meant by the symbols typed: {i, word, score}. */
-function candidates(words, logits, typed) {
+/** Return the words of the list that may be meant by the symbols typed, the k best and others. */
+function candidates(words, logits, typed, k) {
   const {channel, displays, sets, lengths, symbols} = words;
   const own = letterSet(channel, typed, typed.length);
   const found = [];
+  const best = [];
   for (let i = 0; i < displays.length; i++) {
     if (countDifferent(own, sets[LONGEST][i]) > DIFFERENT_LETTERS) continue;
     if (Math.abs(lengths[i] - typed.length) > LONGER) continue;
     const letters = symbols.subarray(i * LONGEST, i * LONGEST + lengths[i]);
-    const cost = channelCosts(channel, typed, letters)[letters.length];
-    found.push({i, word: displays[i], score: scoreOf(words, logits, i, cost)});
+    const prior = weigh(words, logInContext(words, logits, i), i);
+    const least = Math.min(best[k - 1]?.score, best[0]?.score - NEGLIGIBLE); // NaN at first
+    const costs = channelCosts(channel, typed, letters, prior - least);
+    if (!costs) continue;
+    const one = {i, word: displays[i], score: prior - costs[letters.length]};
+    found.push(one);
+    if (words.suggested[i]) keepBest(best, one, k);
   }
   return found;
 }
@@ -55,7 +58,8 @@ function verbsWithPronoun(words, logits, lowered) {
   const infinitive = words.places.get(lowered.replace(PRONOUN, "r"));
   if (verb === lowered || infinitive === undefined) return [];
   if (words.places.has(verb) || words.isNever(verb)) return [];
-  return [{word: verb, score: scoreOf(words, logits, infinitive, words.channel.accent)}];
+  const prior = weigh(words, logInContext(words, logits, infinitive), infinitive);
+  return [{word: verb, score: prior - words.channel.accent}];
 }
 
 /**
@@ -78,7 +82,7 @@ export function correct(model, {p, starts}, text) {
   const first = /^\p{Lu}/u.test(tokens[0]);
   const possible = [
     ...verbsWithPronoun(words, logits, lowered),
-    ...candidates(words, logits, encode(words.channel, lowered)),
+    ...candidates(words, logits, encode(words.channel, lowered), model.suggestions),
   ].filter(({score}) => score > -Infinity);
   const isTyped = ({i}) => words.lowered[i] === lowered;
   const unlisted = weights.context * logits[UNKNOWN] + weights.unlisted;

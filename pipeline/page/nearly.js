@@ -44,7 +44,9 @@ export function beginNearly(words, logits, lowered, k) {
   const found = [];
   for (const {i, prior} of likelyBeginnings(words, logits, typed)) {
     const length = Math.min(lengths[i], typed.length + OFF);
-    const costs = channelCosts(channel, typed, symbols.subarray(i * LONGEST, i * LONGEST + length));
+    const letters = symbols.subarray(i * LONGEST, i * LONGEST + length);
+    const costs = channelCosts(channel, typed, letters, DEAREST);
+    if (!costs) continue;
     let cost = Infinity; // of the beginning that costs least
     for (let end = typed.length - OFF; end <= length; end++) cost = Math.min(cost, costs[end]);
     if (cost <= DEAREST) found.push({i, score: prior - cost});

@@ -25,8 +25,8 @@ export function suggest(model, text) {
  *   outside: whether words of the lexicon are among them.
  */
 export function rank(model, p, {first, every, typed = null, outside = true}) {
-  const {suggestions} = model;
   const words = wordsOf(model);
+  const {suggestions} = words;
   const places = typed?.bare ? words.byLetter.get(typed.bare[0]) ?? [] : words.displays.keys();
   const best = [];
   for (const i of places) {

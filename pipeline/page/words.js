@@ -17,9 +17,9 @@ export function wordsOf(model) {
  * Returns arrays, (W,): `displays` as in mid-sentence, `lowered`, `bare` without accents, `ids` of
  * the vocabulary and `shares` of their probability, `frequencies` as ln, `suggested`, 1 or 0;
  * `places` of lowered words and `byLetter`, the places of words by their first letter without accent;
- * and what `spell` returns.
+ * `suggestions`, the words of an answer; and what `spell` returns.
  */
-function listWords({vocabulary, lexicon, never, arrays, channel}) {
+function listWords({vocabulary, lexicon, never, arrays, channel, suggestions}) {
   const ids = [...vocabulary.displays.keys()].filter((id) => arrays.is_word[id]);
   const inside = ids.length;
   const size = vocabulary.displays.length;
@@ -47,6 +47,8 @@ function listWords({vocabulary, lexicon, never, arrays, channel}) {
     if (!words.byLetter.has(letter)) words.byLetter.set(letter, []);
     words.byLetter.get(letter).push(i);
   });
+  const different = new Set(lowered.filter((_, i) => words.suggested[i])).size;
+  words.suggestions = Math.min(suggestions, different);
   return {...words, ...spell(words, openChannel(channel))};
 }
 
