@@ -7,6 +7,7 @@ from pages import chromium, served, write_page
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = api.expect
+expect.set_options(timeout=30_000)  # of a machine that is busy
 
 pytestmark = pytest.mark.slow
 

@@ -25,7 +25,7 @@ export function complete(model, {p, starts}, prefix, next) {
   found.forEach((one) => { one.kind = "completion"; });
   if (id !== null && found.length < suggestions) {
     const own = new Set(found.map(({word}) => word.toLowerCase()));
-    const others = isWord ? following(model, p[id], next(id)) : nearly(model, p, typed, style);
+    const others = isWord ? wordsAfter(model, p[id], next(id)) : nearly(model, p, typed, style);
     const more = others.filter((one) => one.p > 0 && !own.has(one.word.toLowerCase()));
     found.push(...more.slice(0, suggestions - found.length));
   }
@@ -37,7 +37,7 @@ export function complete(model, {p, starts}, prefix, next) {
 }
 
 /** Return the words that follow what is typed; p is p(typed | text) · p(next | text, typed). */
-function following(model, ofTyped, p) {
+function wordsAfter(model, ofTyped, p) {
   return rank(model, p, {}).map((one) => ({word: one.word, p: ofTyped * one.p, kind: "next"}));
 }
 
