@@ -16,12 +16,13 @@ own f and 255 (BinaryDictEncoderUtils::makeBigramFlags), so a pair below the fir
 The lines are described in AOSP's dictionaries/sample.combined, and read by dicttool's
 CombinedInputOutput.
 
-Both probabilities are what the model expects on average over text that it writes by itself:
+Both are what the model expects on average over text that it writes by itself:
 
-    p(w) = Σ_t p(w | text before t) / Σ_t p(any word | text before t)
+    p(w | v) = Σ_t p(w | text before t) / Σ_t p(any word | text before t)
 
-and p(w | v) the same over those t that follow the word v. A word of the lexicon has its share of
-p(<unk>), and no pairs.
+over those t that follow the word v; p(w) is the same over all t, mixed with the frequency of w in
+the lists of the lexicon, since most people write other text than the model has read. A word outside
+the vocabulary has its share of p(<unk>), and no pairs.
 """
 
 import re
@@ -44,6 +45,8 @@ FILE = "pt_br.combined"
 # HeliBoard's word lists warn that keyboards may ignore lower versions.
 _HEADER = "dictionary=main:pt_br,locale=pt_BR,description=nextword-pt,date={date},version=18"
 _MOST, _HALVING = 255, 8.58923700372
+# Share of the lists in p(w); see benchmarks/README.md.
+_LISTS = 0.75
 # Steps between the f of a word and 255 (1.5 + FormatSpec.MAX_BIGRAM_FREQUENCY).
 _STEPS = 16.5
 # What LatinIME's keyboards take for one word: letters, joined by apostrophes and hyphens. Fields
@@ -185,6 +188,7 @@ def make_dictionary(
     words = [*numbers]
     number = np.array([numbers[w] if fit else -1 for w, fit in zip(shown, fits, strict=True)])
     p = np.bincount(number[fits], counts[fits], len(words)) / expected.after.sum()
+    p = (1 - _LISTS) * p + _LISTS * lexicon.frequencies_of(words)
     order = np.lexsort((words, -p))[: config.words]
     place = np.full(len(words) + 1, -1)  # the last is that of tokens that do not fit
     place[order] = np.arange(len(order))
