@@ -36,6 +36,7 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.export.config import AospConfig
 from pipeline.model.language_model import LanguageModel, load_model
+from pipeline.progress import progress_bar
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.suggestible import suggestible
@@ -82,9 +83,7 @@ class Expected(NamedTuple):
     pairs: Pairs
 
 
-def expect(
-    model: LanguageModel, is_word: np.ndarray, *, texts: int = _TEXTS, length: int = _LENGTH
-) -> Expected:
+def expect(model: LanguageModel, is_word: np.ndarray, *, texts: int, length: int) -> Expected:
     """Let a model write texts, and add up its probabilities of each next token.
 
     The average of p(w) is what the share of w among drawn tokens tends to, with less noise.
@@ -92,7 +91,8 @@ def expect(
     Args:
         model: stateless.
         is_word: which tokens are words, bool (V,); `<unk>` counts as one, but in no pairs.
-        texts, length: tokens to write.
+        texts: to write side by side.
+        length: tokens of each.
     """
     size, best = len(is_word), min(_BEST, int(is_word.sum()))
 
@@ -111,16 +111,19 @@ def expect(
     counts, after = np.zeros(size), np.zeros(size)
     rows: list[tuple[np.ndarray, np.ndarray]] = []
     chunks: list[tuple[np.ndarray, np.ndarray]] = []
-    for t in tf.range(length):
-        before = ids.numpy()
-        ids, states, p, mass, values, words = step(ids, states, t)
-        counts += p.numpy()
-        np.add.at(after, before, mass.numpy())
-        inside = is_word[before]
-        keys = before[inside, None].astype(np.int64) * size + words.numpy()[inside]
-        rows.append((keys.ravel(), values.numpy()[inside].ravel()))
-        if len(rows) == _CHUNK:
-            chunks, rows = [*chunks, _add_up(rows)], []
+    with progress_bar() as bar:
+        task = bar.add_task("writing", total=length, report="")
+        for t in tf.range(length):
+            before = ids.numpy()
+            ids, states, p, mass, values, words = step(ids, states, t)
+            counts += p.numpy()
+            np.add.at(after, before, mass.numpy())
+            inside = is_word[before]
+            keys = before[inside, None].astype(np.int64) * size + words.numpy()[inside]
+            rows.append((keys.ravel(), values.numpy()[inside].ravel()))
+            if len(rows) == _CHUNK:
+                chunks, rows = [*chunks, _add_up(rows)], []
+            bar.advance(task)
     keys, sums = _add_up([*chunks, *rows])
     return Expected(counts, after, Pairs(keys // size, keys % size, sums))
 
@@ -260,7 +263,8 @@ def export_aosp(
     is_word = suggestible(vocabulary)
     if not is_word.any():
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
-    dictionary = make_dictionary(expect(model, is_word), words, config, never)
+    expected = expect(model, is_word, texts=_TEXTS, length=_LENGTH)
+    dictionary = make_dictionary(expected, words, config, never)
     saved = Path(tf.train.latest_checkpoint(training / "checkpoints") + ".index")
     lines = dictionary.lines(date=int(saved.stat().st_mtime))
     text = "".join(f"{line}\n" for line in lines)
