@@ -38,8 +38,9 @@ import rich.table
 
 from pipeline.evaluation.held_out import HeldOutText, open_split
 from pipeline.evaluation.keystrokes import SUGGESTIONS, pressed_keys, unaided_keys
-from pipeline.export.aosp import FILE, Expected, Pairs, encode, export_aosp, make_dictionary
+from pipeline.export.aosp import FILE, encode, export_aosp, make_dictionary
 from pipeline.export.config import AospConfig
+from pipeline.export.expected import Expected, Pairs
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.suggestible import strip_accent, suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary, check_same_ids

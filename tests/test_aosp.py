@@ -17,17 +17,9 @@ from conftest import (
 )
 
 from pipeline import InputError
-from pipeline.export.aosp import (
-    FILE,
-    Expected,
-    Pairs,
-    encode,
-    expect,
-    export_aosp,
-    first_step,
-    make_dictionary,
-)
+from pipeline.export.aosp import FILE, encode, export_aosp, first_step, make_dictionary
 from pipeline.export.config import AospConfig
+from pipeline.export.expected import Expected, Pairs, expect
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
@@ -54,7 +46,7 @@ def short(monkeypatch):
     """A model writes little."""
     monkeypatch.setattr("pipeline.export.aosp._TEXTS", 4)
     monkeypatch.setattr("pipeline.export.aosp._LENGTH", 40)
-    monkeypatch.setattr("pipeline.export.aosp._CHUNK", 16)
+    monkeypatch.setattr("pipeline.export.expected._CHUNK", 16)
 
 
 def language_model():

@@ -607,7 +607,7 @@ HANGS_ON = {
         *("corpus/catalog/machado.toml", "text/tokenizer.py"),
     },
     "export.litert.export_litert": MODEL | {"export/litert.py"},
-    "export.aosp.export_aosp": MODEL | {"export/aosp.py", "text/never.py"},
+    "export.aosp.export_aosp": MODEL | {"export/aosp.py", "export/expected.py", "text/never.py"},
 }
 NOT_ON = {
     "corpus.ingest.ingest": MODEL | {"keras", "matplotlib"},
