@@ -1,11 +1,11 @@
 """Is the page the same model? Its tokens, words and perplexity beside those of the SavedModel.
 
     python benchmarks/page.py [--training models/training] [--tokens data/tokens]
-        [--lexicon wordfreq] [--texts data/sample …] [--count 20000]
+        [--lexicon wordfreq] [--texts data/sample …] [--count 20000] [--asked 20000]
 
-The engine runs in Node, or else in headless Chromium. Texts are paragraphs of each file or folder of
---texts, an equal number of each, and as many of odd Unicode made at random. Tokens are compared over
-whole texts, the five next words after the first ten words of each:
+The engine runs in Node, or else in headless Chromium. Texts are paragraphs of each file or folder
+of --texts, equally many of each if it has them, and the rest odd Unicode made at random. Tokens are
+compared over whole texts. Of --asked texts the five next words after their first ten are compared:
 
     int8    texts whose five words are those of Keras with the same weights in int8
     same    texts whose five words are those of the SavedModel, whose weights are float32
@@ -46,7 +46,7 @@ from pipeline.text.tokenizer import tokenize
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
 
-WORDS = 5  # that are compared; one more is asked for, to tell how far the last is from the next
+WORDS = 5  # that are compared; one more tells how far the last is from the next
 CONTEXT = 10  # words
 BATCH = 500
 
@@ -140,23 +140,37 @@ def build(training: Path, lexicon: Sequence[str]) -> tuple[Models, int]:
     return Models(Engine(packed), exact, int8), len(page(packed).encode())
 
 
-def compare(models: Models, sources: dict[str, list[str]]) -> Table:
-    table = Table("texts", "number", "tokens equal", "int8", "same", "clear", "right", "int8 error")
-    rows = {}
-    for name, texts in sources.items():
-        opened = [" ".join(text.split(" ")[:CONTEXT]) for text in texts]
-        found = of_page(models.engine, opened)
-        exact, int8 = of_graph(models.exact, opened), of_graph(models.int8, opened)
-        rows[name] = equal_tokens(models.engine, texts), found, exact, int8
-    error = max(errors(found, exact).max() for _, found, exact, _ in rows.values())
-    totals = np.zeros(6, int)
-    for name, (tokens, found, exact, int8) in rows.items():
-        same, as_int8 = (found.words[:, :WORDS] == w.words[:, :WORDS] for w in (exact, int8))
-        clear = clear_words(exact, error)
-        counts = [len(same), tokens, as_int8.all(axis=1).sum(), same.all(axis=1).sum()]
-        counts += [clear.sum(), (clear & same).sum()]
+class Row(NamedTuple):
+    """What was found of the texts of one source."""
+
+    texts: int
+    tokens: int  # texts with equal tokens
+    page: Words
+    exact: Words
+    int8: Words
+
+
+def measure(models: Models, texts: list[str], asked: int) -> Row:
+    opened = [" ".join(text.split(" ")[:CONTEXT]) for text in texts[:asked]]
+    graphs = (of_graph(module, opened) for module in (models.exact, models.int8))
+    found = of_page(models.engine, opened)
+    return Row(len(texts), equal_tokens(models.engine, texts), found, *graphs)
+
+
+def tabulate(rows: dict[str, Row]) -> Table:
+    columns = "texts", "number", "tokens equal", "asked", "int8", "same", "clear", "right"
+    table = Table(*columns, "largest |Δ ln p|")
+    error = max(errors(row.page, row.exact).max() for row in rows.values())
+    totals = np.zeros(len(columns) - 1, int)
+    for name, row in rows.items():
+        same, as_int8 = (
+            row.page.words[:, :WORDS] == graph.words[:, :WORDS] for graph in (row.exact, row.int8)
+        )
+        clear = clear_words(row.exact, error)
+        counts = [row.texts, row.tokens, len(same), as_int8.all(axis=1).sum()]
+        counts += [same.all(axis=1).sum(), clear.sum(), (clear & same).sum()]
         totals += counts
-        table.add_row(name, *(f"{n:,}" for n in counts), f"{errors(found, exact).max():.3f}")
+        table.add_row(name, *(f"{n:,}" for n in counts), f"{errors(row.page, row.exact).max():.3f}")
     table.add_row("all", *(f"{n:,}" for n in totals), f"{error:.3f}")
     return table
 
@@ -168,6 +182,7 @@ def main() -> None:
     parser.add_argument("--lexicon", action="append", default=[])
     parser.add_argument("--texts", type=Path, nargs="+", default=[Path("data/sample")])
     parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--asked", type=int, default=20_000)
     options = parser.parse_args()
     models, size = build(options.training, options.lexicon)
     each = options.count // (len(options.texts) + 1)
@@ -178,7 +193,8 @@ def main() -> None:
         sources[place.name] = chance.sample(found, min(each, len(found)))
     rest = options.count - sum(map(len, sources.values()))
     sources["odd Unicode"] = list(odd_texts(rest, seed=3))
-    rich.print(compare(models, sources))
+    asked = options.asked // len(sources)
+    rich.print(tabulate({name: measure(models, texts, asked) for name, texts in sources.items()}))
     stream = np.array(open_stream(options.tokens / "valid.npy")[:])
     nats = Meter.of(load_model(options.training, batch_size=1)).measure(stream, batch_size=1).nats
     exact, own = float(np.exp(nats.mean())), page_perplexity(models.engine, stream)
