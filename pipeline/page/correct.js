@@ -9,7 +9,7 @@ import {logInContext, weigh, wordsOf} from "./words.js";
 const DIFFERENT_LETTERS = 2;
 const LONGER = 2;
 // Nats below the best word, from which on other words do not change its probability.
-const NEGLIGIBLE = 25;
+const NEGLIGIBLE = 18;
 
 // An infinitive loses its r before a pronoun, and its last vowel gets an accent: compra-la.
 const PRONOUN = /-l[oa]s?$/;
@@ -35,10 +35,11 @@ function isPlain(tokens) {
 function candidates(words, logits, typed, k) {
   const {channel, displays, sets, lengths, symbols} = words;
   const own = letterSet(channel, typed, typed.length);
+  const letterSets = sets[LONGEST];
   const found = [];
   const best = [];
-  for (let i = 0; i < displays.length; i++) {
-    if (countDifferent(own, sets[LONGEST][i]) > DIFFERENT_LETTERS) continue;
+  for (let i = 0; i < letterSets.length; i++) {
+    if (countDifferent(own, letterSets[i]) > DIFFERENT_LETTERS) continue;
     if (Math.abs(lengths[i] - typed.length) > LONGER) continue;
     const letters = symbols.subarray(i * LONGEST, i * LONGEST + lengths[i]);
     const prior = weigh(words, logInContext(words, logits, i), i);

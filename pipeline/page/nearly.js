@@ -20,9 +20,10 @@ function likelyBeginnings(words, logits, typed) {
   const own = letterSet(channel, typed, seen);
   const firstTwo = letterSet(channel, typed, 2);
   const [, one, two] = sets;
+  const beginnings = sets[seen];
   const near = [];
-  for (let i = 0; i < suggested.length; i++) {
-    if (countDifferent(own, sets[seen][i]) > DIFFERENT_AT_FIRST || !suggested[i]) continue;
+  for (let i = 0; i < beginnings.length; i++) {
+    if (countDifferent(own, beginnings[i]) > DIFFERENT_AT_FIRST || !suggested[i]) continue;
     // A silent h, which is in no set, may be missing at the start of a word.
     if (firstTwo & (one[i] || two[i])) near.push(i);
   }
