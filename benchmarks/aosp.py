@@ -1,11 +1,12 @@
 """Keys saved on an Android keyboard: the dictionary that a model writes, beside plain ones.
 
-    python benchmarks/aosp.py [--training models/training] [--tokens data/tokens] [--other FOLDER …]
+    nextword export --format aosp --lexicon wordfreq
+    python benchmarks/aosp.py [--dictionary models/aosp] [--other FOLDER …]
 
 A typist writes the held-out splits of folders of tokens, which must have the model's vocabulary.
-Four dictionaries of the same words are compared: without pairs and with f from the frequencies of
-the lexicon; without pairs and with f from the model; with words and as many pairs as were counted
-in the training split; and that of `nextword export --format aosp`.
+Four dictionaries are compared: the words of the exported one, without pairs and with f from the
+frequencies of the lexicon; the same with the model's f; words and pairs made in the same way of
+what was counted in the training split; and the exported one as it is.
 
 The keyboard is AOSP's LatinIME as far as it matters to a typist who makes no errors. Before any
 letter it offers what follows the word before, by the f of the pair; then what begins with the typed
@@ -38,8 +39,9 @@ import rich.table
 
 from pipeline.evaluation.held_out import HeldOutText, open_split
 from pipeline.evaluation.keystrokes import SUGGESTIONS, pressed_keys, unaided_keys
-from pipeline.export.aosp import FILE, Expected, Pairs, encode, export_aosp, make_dictionary
+from pipeline.export.aosp import FILE, encode, make_dictionary
 from pipeline.export.config import AospConfig
+from pipeline.export.expected import Expected, Pairs
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.suggestible import strip_accent, suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary, check_same_ids
@@ -162,14 +164,13 @@ def counted(tokens: Path, is_word: np.ndarray) -> Expected:
 def made(
     arguments: argparse.Namespace, vocabulary: Vocabulary, folder: Path
 ) -> dict[str, tuple[dict[str, int], Following]]:
-    """Make the four dictionaries."""
-    names = tuple(arguments.lexicon)
-    config = AospConfig(words=arguments.words, bigrams=arguments.bigrams)
-    export_aosp(arguments.training, folder, config=config, lexicon=names)
-    f, pairs = read_combined(folder / FILE)
-    lexicon = Lexicon.load(arguments.training, vocabulary, names)
+    """Return the f of words and pairs of each dictionary; `folder` is for files."""
+    f, pairs = read_combined(arguments.dictionary / FILE)
+    lexicon = Lexicon.load(arguments.training, vocabulary, arguments.lexicon)
     frequencies = encode(lexicon.frequencies_of([*f])).tolist()
-    counts = make_dictionary(counted(arguments.tokens, suggestible(vocabulary)), lexicon, config)
+    expected = counted(arguments.tokens, suggestible(vocabulary))
+    config = AospConfig(words=len(f), bigrams=sum(map(len, pairs.values())))
+    counts = make_dictionary(expected, lexicon, config)
     (folder / FILE).write_text("\n".join(counts.lines(date=0)), encoding="utf-8")
     return {
         "words of the lexicon": (dict(zip(f, frequencies, strict=True)), {}),
@@ -183,12 +184,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    parser.add_argument("--dictionary", type=Path, default=Path("models/aosp"))
     parser.add_argument("--training", type=Path, default=Path("models/training"))
     parser.add_argument("--tokens", type=Path, default=Path("data/tokens"), help="of the training")
     parser.add_argument("--other", type=Path, nargs="*", default=[], help="more folders of tokens")
-    parser.add_argument("--lexicon", nargs="*", default=["wordfreq"])
-    parser.add_argument("--words", type=int, default=AospConfig.words)
-    parser.add_argument("--bigrams", type=int, default=AospConfig.bigrams)
+    parser.add_argument("--lexicon", nargs="*", default=["wordfreq"], help="of the dictionary")
     parser.add_argument("--suggestions", type=int, default=SUGGESTIONS)
     arguments = parser.parse_args()
     vocabulary = Vocabulary.load(arguments.training / "vocabulary.tsv")

@@ -9,9 +9,24 @@ from typing import Any
 
 from pages import chromium
 
+from pipeline.model.language_model import LanguageModel
 from pipeline.page.build import bundle
+from pipeline.page.weights import round_rows
 
 NODE = shutil.which("node")
+
+
+def round_weights(model: LanguageModel) -> LanguageModel:
+    """Give a model the weights that int8 leaves of its own."""
+    for variable in model.trainable_variables:
+        if "bias" in variable.name:
+            continue
+        by_word = variable.shape[0] == model.config.vocabulary_size  # else rows are columns here
+        value = variable.numpy() if by_word else variable.numpy().T
+        values, scales = round_rows(value)
+        value = values * scales[:, None]
+        variable.assign(value if by_word else value.T)
+    return model
 
 
 class Engine:

@@ -6,7 +6,7 @@ import itertools
 import re
 import shutil
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from conftest import VOCABULARY, write_training
 
 from pipeline.export.config import ExportConfig
 from pipeline.page.build import export_page
-from pipeline.page.demo import listen, read_files
+from pipeline.page.demo import Files, listen
 from pipeline.text.vocabulary import Vocabulary
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -42,7 +42,7 @@ def chromium() -> Iterator[Any]:
 
 
 def write_page(folder: Path, vocabulary: Vocabulary = VOCABULARY) -> Path:
-    """Write the page of a random model with so many words in a list that it is sure of corrections."""
+    """Write the page of a random model with a list so long that it is sure of corrections."""
     syllables = [c + v for c in "bdflmnprtvz" for v in "aeiou"]
     made = map("".join, itertools.product(syllables, syllables[::2], syllables[::2], "ns"))
     lines = ["cachorro\t90000", "água\t90000", "bebeu\t90000"]
@@ -59,10 +59,9 @@ def write_page(folder: Path, vocabulary: Vocabulary = VOCABULARY) -> Path:
 
 
 @contextlib.contextmanager
-def served(folder: Path, port: int = 0, *, without: Collection[str] = ()) -> Iterator[str]:
-    """The URL of a page that `demo` serves, perhaps without some files."""
-    files = {path: file for path, file in read_files(folder).items() if path not in without}
-    with listen("127.0.0.1", port, files) as server:
+def served(files: Files) -> Iterator[str]:
+    """The URL of the files that `demo` serves."""
+    with listen("127.0.0.1", 0, files) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"

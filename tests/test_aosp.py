@@ -17,17 +17,9 @@ from conftest import (
 )
 
 from pipeline import InputError
-from pipeline.export.aosp import (
-    FILE,
-    Expected,
-    Pairs,
-    encode,
-    expect,
-    export_aosp,
-    first_step,
-    make_dictionary,
-)
+from pipeline.export.aosp import FILE, encode, export_aosp, first_step, make_dictionary
 from pipeline.export.config import AospConfig
+from pipeline.export.expected import Expected, Pairs, expect
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
@@ -47,6 +39,14 @@ NEXT = np.array(
     ]
 )
 WORDS = suggestible(LANGUAGE)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """A model writes little."""
+    monkeypatch.setattr("pipeline.export.aosp._TEXTS", 4)
+    monkeypatch.setattr("pipeline.export.aosp._LENGTH", 40)
+    monkeypatch.setattr("pipeline.export.expected._CHUNK", 16)
 
 
 def language_model():
@@ -166,7 +166,7 @@ def test_only_plain_words_are_listed_and_as_people_write_them():
 
 
 def test_words_outside_the_vocabulary_share_the_probability_of_unknown_words():
-    vocabulary = vocabulary_of("casa")
+    vocabulary = replace(vocabulary_of("casa"), counts=(4, 0, 6))
     lexicon = Lexicon.of(vocabulary, {"açaí": (3.0, "açaí"), "tupã": (1.0, "Tupã")})
     expected = expected_of(vocabulary, [40, 0, 60])
     words, _ = read(text_of(make_dictionary(expected, lexicon, CONFIG)))
@@ -177,10 +177,14 @@ def test_words_outside_the_vocabulary_share_the_probability_of_unknown_words():
 def test_tokens_that_are_shown_alike_are_one_word():
     vocabulary = vocabulary_of("Ela", "ela", "bebe", displays={"Ela": "ela"}, case="keep")
     pairs = [("Ela", "bebe", 6), ("ela", "bebe", 3), ("bebe", "ela", 1)]
+    vocabulary = replace(vocabulary, counts=(0, 0, 10, 10, 180))
     expected = expected_of(vocabulary, [0, 0, 10, 10, 180], pairs)
     words, bigrams = read(text_of(make_dictionary(expected, Lexicon.of(vocabulary), CONFIG)))
-    assert words == {"bebe": encode(np.array(0.9)), "ela": encode(np.array(0.1))}
+    # A quarter of what the model expects of both tokens, and three of a token's frequency.
+    p = {"bebe": 0.9, "ela": 0.25 * 0.1 + 0.75 * 0.05}
+    assert words == {word: encode(np.array(value)) for word, value in p.items()}
     assert bigrams == {}  # 9 of 20 is less than 0.9
+    vocabulary = replace(vocabulary, counts=(150, 0, 10, 10, 30))
     expected = expected_of(vocabulary, [150, 0, 10, 10, 30], pairs)
     words, bigrams = read(text_of(make_dictionary(expected, Lexicon.of(vocabulary), CONFIG)))
     assert bigrams == {("ela", "bebe"): encode(np.array(9 / 20))}
@@ -200,7 +204,7 @@ def test_the_most_probable_words_and_pairs_are_kept():
 
 
 def test_words_that_must_not_be_suggested_are_left_out(tmp_path):
-    (tmp_path / "never.txt").write_text("agua\ncach*\n", "utf-8")
+    (tmp_path / "never.txt").write_text("água\ncach*\n", "utf-8")
     never = NeverSuggested.load(tmp_path / "never.txt")
     expected = expect(language_model(), WORDS, texts=20, length=50)
     words, bigrams = read(text_of(make_dictionary(expected, Lexicon.of(LANGUAGE), CONFIG, never)))
@@ -246,4 +250,5 @@ def test_the_command_writes_a_dictionary(tmp_path, store):
     words, _ = read((tmp_path / "aosp" / FILE).read_text("utf-8"))
     assert len(words) == 5
     assert "ela" not in words
-    assert "does not exist" in sentence_of(nextword(*command, "--never-suggest", tmp_path / "no"))
+    nowhere = tmp_path / "no"
+    assert str(nowhere) in sentence_of(nextword(*command, "--never-suggest", nowhere))

@@ -15,7 +15,7 @@ from conftest import nextword, sentence_of
 from pages import served
 
 from pipeline import InputError
-from pipeline.page.demo import demo
+from pipeline.page.demo import demo, read_files
 
 SECRET = "segredo"
 PAGE = """<!doctype html><meta http-equiv="Content-Security-Policy" content="default-src 'none'">"""
@@ -31,7 +31,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def url(folder):
-    with served(folder) as url:
+    with served(read_files(folder)) as url:
         yield url
 
 
@@ -100,7 +100,7 @@ def test_a_folder_without_a_page(tmp_path):
 
 
 def test_it_serves_only_this_machine_and_logs_nothing(folder):
-    command = [sys.executable, "-m", "pipeline.cli", "demo", str(folder), "--port", "0", "--no-open"]
+    command = [sys.executable, *"-m pipeline.cli demo --port 0 --no-open".split(), str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

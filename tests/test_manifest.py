@@ -608,6 +608,7 @@ HANGS_ON = {
     },
     "export.litert.export_litert": MODEL | {"export/litert.py"},
     "page.build.export_page": MODEL | {"page/index.html", "page/network.js", "text/tokenizer.py"},
+    "export.aosp.export_aosp": MODEL | {"export/aosp.py", "export/expected.py", "text/never.py"},
 }
 NOT_ON = {
     "corpus.ingest.ingest": MODEL | {"keras", "matplotlib"},
@@ -619,6 +620,9 @@ NOT_ON = {
         *("tokens/tokenize.py", "pandas", "pyarrow"),
     },
     "export.litert.export_litert": {
+        *(TRAINING | {"model/meter.py", "evaluation/keystrokes.py", "pandas"}),
+    },
+    "export.aosp.export_aosp": {
         *(TRAINING | {"model/meter.py", "evaluation/keystrokes.py", "pandas"}),
     },
 }

@@ -20,7 +20,7 @@ from conftest import (
     vocabulary_of,
     write_training,
 )
-from engine import Engine
+from engine import Engine, round_weights
 from odd_texts import odd_texts
 from tokenizer_cases import CASES
 
@@ -53,21 +53,6 @@ def packed(model, vocabulary=VOCABULARY, *, lexicon=None, never=NO_WORDS, sugges
         vocabulary, lexicon or Lexicon.of(vocabulary), never=never, suggestions=suggestions
     )
     return build.pack_model(model, words)
-
-
-def round_weights(model):
-    """Give a model the weights that int8 leaves of its own."""
-    names = weights_of(model)
-    for variable in model.trainable_variables:
-        value = variable.numpy()
-        if "bias" in variable.name:
-            continue
-        by_word = variable.shape[0] == model.config.vocabulary_size
-        values, scales = round_rows(value if by_word else value.T)
-        value = values * scales[:, None]
-        variable.assign(value if by_word else value.T)
-    assert names.keys() == weights_of(model).keys()
-    return model
 
 
 # Packing

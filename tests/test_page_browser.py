@@ -7,6 +7,7 @@ from pages import chromium, write_page
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = api.expect
+expect.set_options(timeout=30_000)  # of a machine that is busy
 
 pytestmark = pytest.mark.slow
 
@@ -314,7 +315,7 @@ def test_each_word_has_its_surprise(visit):
     page.keyboard.type("Ela bebeu água, o xadrez. E")
     words = page.locator("#mirror span")
     expect(words).to_have_text(["Ela", "bebeu", "água", "o", "xadrez", "E"])
-    page.locator("summary").click()
+    page.locator("#list summary").click()
     shown = page.locator("#words li").all_inner_texts()
     assert all(re.search(r"\w+ (1 em )?[\d.,]+%?, \w+ \([\d.,]+ nats\)$", line) for line in shown)
     # On hover.
@@ -374,13 +375,13 @@ def test_emptying_begins_anew(visit):
         expect(offers(page)).to_have_text(before)
 
 
-# Each question reaches the worker late, and is kept in `asked`.
+# Each question reaches the worker late, and is kept in `sent`.
 SLOW = """
-self.asked = [];
+self.sent = [];
 self.Worker = class extends Worker {
   postMessage(message) {
-    asked.push(message);
-    setTimeout(() => super.postMessage(message), 150);
+    sent.push(message);
+    setTimeout(() => super.postMessage(message), 600);
   }
 };
 """
@@ -390,8 +391,8 @@ def test_only_the_newest_question_waits_for_the_worker(visit):
     page = visit(script=SLOW)
     page.keyboard.type("o cachorro bebeu cach")
     expect(offers(page).first).to_have_text("cachorro")
-    asked = [q for q in page.evaluate("asked") if q.get("question") == "suggest"]
-    assert len(asked) < 10
+    asked = [q for q in page.evaluate("sent") if q.get("question") == "suggest"]
+    assert len(asked) < 15
     assert asked[-1]["body"] == {"text": "o cachorro bebeu ", "prefix": "cach"}
 
 
@@ -470,7 +471,7 @@ def test_by_keyboard_alone(visit):
     expect(key(page, "w")).to_be_focused()
     page.keyboard.press("Space")
     expect(page.locator(TEXT)).to_have_value("o cachorro w")
-    for name in ("#clear", "#toggle", "#auto", "#write", "#temperature", "summary"):
+    for name in ("#clear", "#toggle", "#auto", "#write", "#temperature", "#list summary"):
         page.keyboard.press("Tab")
         expect(page.locator(name)).to_be_focused()
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -546,7 +547,7 @@ def test_the_other_language_by_a_switch(visit):
     page.keyboard.type("bebeo ")
     expect(page.locator(SAVED)).to_have_text("23,5%")
     expect(page.locator("#legend li").last).to_have_text("surpreendente: menos")
-    page.locator("summary").click()
+    page.locator("#list summary").click()
     page.locator("#language").click()
     expect(page.locator(TEXT)).to_have_value("o cachorro bebeo ")
     expect(page.locator(SAVED)).to_have_text("23.5%")

@@ -40,9 +40,8 @@ def test_every_element_that_a_script_names_is_there():
 
 
 def test_every_message_has_both_languages_and_is_used():
-    languages = dict(
-        re.findall(r'^  "([\w-]+)": {\n(.*?)^  },$', SCRIPTS["messages.js"], re.DOTALL | re.MULTILINE)
-    )
+    language = re.compile(r'^  "([\w-]+)": {\n(.*?)^  },$', re.DOTALL | re.MULTILINE)
+    languages = dict(language.findall(SCRIPTS["messages.js"]))
     portuguese, english = (
         re.findall(r"^    (\w+): ", languages[name], re.MULTILINE) for name in ("pt-BR", "en")
     )

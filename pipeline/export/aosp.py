@@ -16,12 +16,13 @@ own f and 255 (BinaryDictEncoderUtils::makeBigramFlags), so a pair below the fir
 The lines are described in AOSP's dictionaries/sample.combined, and read by dicttool's
 CombinedInputOutput.
 
-Both probabilities are what the model expects on average over text that it writes by itself:
+Both are what the model expects on average over text that it writes by itself:
 
-    p(w) = Σ_t p(w | text before t) / Σ_t p(any word | text before t)
+    p(w | v) = Σ_t p(w | text before t) / Σ_t p(any word | text before t)
 
-and p(w | v) the same over those t that follow the word v. A word of the lexicon has its share of
-p(<unk>), and no pairs.
+over those t that follow the word v; p(w) is the same over all t, mixed with the frequency of w in
+the lists of the lexicon, since most people write other text than the model has read. A word outside
+the vocabulary has its share of p(<unk>), and no pairs.
 """
 
 import re
@@ -34,16 +35,21 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.export.config import AospConfig
-from pipeline.model.language_model import LanguageModel, load_model
+from pipeline.export.expected import Expected, add_up, expect
+from pipeline.model.language_model import load_model
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.suggestible import suggestible
-from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
+from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 FILE = "pt_br.combined"
 # HeliBoard's word lists warn that keyboards may ignore lower versions.
 _HEADER = "dictionary=main:pt_br,locale=pt_BR,description=nextword-pt,date={date},version=18"
+# A probability of 1, and what half of it takes off. sample.combined divides by 1.15 for each step,
+# but AOSP's English list, in which *the* has 222, fits this scale: 7 %.
 _MOST, _HALVING = 255, 8.58923700372
+# Share of the lists in p(w); see benchmarks/README.md.
+_LISTS = 0.75
 # Steps between the f of a word and 255 (1.5 + FormatSpec.MAX_BIGRAM_FREQUENCY).
 _STEPS = 16.5
 # What LatinIME's keyboards take for one word: letters, joined by apostrophes and hyphens. Fields
@@ -51,82 +57,6 @@ _STEPS = 16.5
 _PLAIN = re.compile(r"(?=.{1,47}$)[^\W\d_]+(?:['’-][^\W\d_]+)*")
 # Texts written side by side, and the tokens of each.
 _TEXTS, _LENGTH = 128, 2048
-# The most probable words after each token that count as pairs with it.
-_BEST = 100
-# Steps whose pairs are added up at once.
-_CHUNK = 128
-
-
-class Pairs(NamedTuple):
-    """Pairs of ids, and how often the second is expected after the first; (n,) each."""
-
-    first: np.ndarray
-    second: np.ndarray
-    counts: np.ndarray
-
-
-class Expected(NamedTuple):
-    """What a model expects in text that it writes.
-
-    Attributes:
-        counts: how often each token is expected, float64 (V,).
-        after: how often a word is expected after each token, float64 (V,).
-        pairs: of words.
-    """
-
-    counts: np.ndarray
-    after: np.ndarray
-    pairs: Pairs
-
-
-def expect(
-    model: LanguageModel, is_word: np.ndarray, *, texts: int = _TEXTS, length: int = _LENGTH
-) -> Expected:
-    """Let a model write texts, and add up its probabilities of each next token.
-
-    The average of p(w) is what the share of w among drawn tokens tends to, with less noise.
-
-    Args:
-        model: stateless.
-        is_word: which tokens are words, bool (V,); `<unk>` counts as one, but in no pairs.
-        texts, length: tokens to write.
-    """
-    size, best = len(is_word), min(_BEST, int(is_word.sum()))
-
-    @tf.function
-    def step(ids: tf.Tensor, states: list, t: tf.Tensor) -> tuple:
-        h, states = model.hidden(ids[:, None], states=states)
-        logits = model.logits(model.features(h[:, 0]))  # (B, V)
-        p = tf.nn.softmax(logits)
-        words = tf.where(is_word, p, 0.0)
-        after = tf.reduce_sum(words, axis=1) + p[:, UNKNOWN_ID]
-        drawn = tf.random.stateless_categorical(logits, 1, [1, t], dtype=tf.int32)[:, 0]
-        return drawn, states, tf.reduce_sum(p, axis=0), after, *tf.math.top_k(words, best)
-
-    ids = tf.fill([texts], BEGIN_ID)
-    states = [[tf.zeros_like(part) for part in layer] for layer in model.hidden(ids[:, None])[1]]
-    counts, after = np.zeros(size), np.zeros(size)
-    rows: list[tuple[np.ndarray, np.ndarray]] = []
-    chunks: list[tuple[np.ndarray, np.ndarray]] = []
-    for t in tf.range(length):
-        before = ids.numpy()
-        ids, states, p, mass, values, words = step(ids, states, t)
-        counts += p.numpy()
-        np.add.at(after, before, mass.numpy())
-        inside = is_word[before]
-        keys = before[inside, None].astype(np.int64) * size + words.numpy()[inside]
-        rows.append((keys.ravel(), values.numpy()[inside].ravel()))
-        if len(rows) == _CHUNK:
-            chunks, rows = [*chunks, _add_up(rows)], []
-    keys, sums = _add_up([*chunks, *rows])
-    return Expected(counts, after, Pairs(keys // size, keys % size, sums))
-
-
-def _add_up(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keys of some rows, each once, and the sums of their values."""
-    keys, values = (np.concatenate(column) for column in zip(*rows, strict=True))
-    keys, places = np.unique(keys, return_inverse=True)
-    return keys, np.bincount(places, weights=values, minlength=len(keys))
 
 
 def encode(p: np.ndarray) -> np.ndarray:
@@ -185,6 +115,7 @@ def make_dictionary(
     words = [*numbers]
     number = np.array([numbers[w] if fit else -1 for w, fit in zip(shown, fits, strict=True)])
     p = np.bincount(number[fits], counts[fits], len(words)) / expected.after.sum()
+    p = (1 - _LISTS) * p + _LISTS * lexicon.frequencies_of(words)
     order = np.lexsort((words, -p))[: config.words]
     place = np.full(len(words) + 1, -1)  # the last is that of tokens that do not fit
     place[order] = np.arange(len(order))
@@ -208,7 +139,7 @@ def _following(
     first, second, counts = expected.pairs
     both = known[first] & known[second]
     keys = place[first[both]] * size + place[second[both]]
-    keys, sums = _add_up([(keys, counts[both])])
+    keys, sums = add_up([(keys, counts[both])])
     first, second = keys // size, keys % size
     after = np.bincount(place[known], expected.after[known], size)
     strength = encode(sums / after[first])
@@ -256,7 +187,8 @@ def export_aosp(
     is_word = suggestible(vocabulary)
     if not is_word.any():
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
-    dictionary = make_dictionary(expect(model, is_word), words, config, never)
+    expected = expect(model, is_word, texts=_TEXTS, length=_LENGTH)
+    dictionary = make_dictionary(expected, words, config, never)
     saved = Path(tf.train.latest_checkpoint(training / "checkpoints") + ".index")
     lines = dictionary.lines(date=int(saved.stat().st_mtime))
     text = "".join(f"{line}\n" for line in lines)

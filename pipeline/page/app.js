@@ -54,7 +54,7 @@ field.addEventListener("written", ({detail: {end, by, added, hand}}) => {
 field.addEventListener("marked", () => { paint(); showMeant(); });
 $("clear").addEventListener("click", () => {
   field.focus();
-  keepWords();
+  keepWords({all: true});
   if (text) write(0, text.length, "", "typed");
 });
 

@@ -16,6 +16,7 @@ const SETTING = "corrigir-sozinho";
 // null while an answer is awaited, none if it may be right.
 export let marks = [];
 let corrects = false;
+let newest = null; // the mark of the word that was finished last
 let mended = null; // the mark that was just replaced without being asked, and the caret after it
 const changedMarks = () => field.dispatchEvent(new Event("marked"));
 
@@ -39,13 +40,15 @@ export async function finishWord() {
   if (!word || word.length > LONGEST) return;
   const start = from + found.index + found[0].indexOf(word);
   let mark = marks.find(m => m.start === start);
-  keepWords(mark);
   if (!mark) {
     mark = {start, end: start + word.length, typed: word, word, words: null};
     marks.push(mark);
+    newest = mark;
+    keepWords();
     $("perhaps").textContent = "";
     mark.words = await whatIsMeant(mark);
     if (!marks.includes(mark)) return;
+    keepWords(); // this one too, if one has typed on
     // Not by `say`: the next suggestions would drown it.
     if (mark.words.length) fill($("perhaps"), messages.maybe, mark.words[0]);
   }
@@ -66,9 +69,9 @@ async function whatIsMeant({start, word}) {
 
 // A word is kept when the one behind it is finished: until then it may still be mended. One that
 // has a wave is kept when it is chosen.
-export function keepWords(except) {
+export function keepWords({all = false} = {}) {
   for (const mark of marks) {
-    if (mark === except || mark.isKept || mark.words?.length !== 0) continue;
+    if ((mark === newest && !all) || mark.isKept || mark.words?.length !== 0) continue;
     mark.isKept = true;
     learn(mark.word, {begins: beginsSentence(mark.start)});
   }

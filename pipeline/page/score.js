@@ -1,5 +1,6 @@
 // How surprising text is.
 
+import {surprise} from "./network.js";
 import {follow, leftOut, tail} from "./reader.js";
 import {lookup, openParagraph, split} from "./tokenizer.js";
 
@@ -34,6 +35,6 @@ function nats(model, ids, first) {
   if (first >= ids.length) return 0;
   const places = follow(model, ids, "scored");
   let total = 0;
-  for (let t = first; t < ids.length; t++) total -= Math.log(places[t - 1].p[ids[t]]);
+  for (let t = first; t < ids.length; t++) total += surprise(model, places[t - 1].state, ids[t]);
   return total;
 }
