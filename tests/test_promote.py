@@ -199,8 +199,8 @@ def test_only_versions_are_promoted():
 
 def test_a_model_of_the_registry_is_examined(place):
     promote("fair", "changed")
-    version = mlflow.MlflowClient().get_model_version("changed", "1")
-    model = mlflow.get_logged_model(version.model_id)
+    logged = mlflow.MlflowClient().get_model_version("changed", "1").source
+    model = mlflow.get_logged_model(logged.removeprefix("models:/"))
     (assets,) = Path(model.artifact_location).rglob("assets")
     (assets / "more.sh").write_text("echo\n")
     try:
