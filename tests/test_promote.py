@@ -122,6 +122,9 @@ def test_a_champion_made_by_hand_needs_an_evaluation():
     client = mlflow.MlflowClient()
     client.delete_model_version_tag("hand", "1", "nextword_evaluation")
     sentence = sentence_of(promote("good", "hand"))
+    assert "It is not known how good the champion is, models:/hand/1" in sentence
+    client.set_model_version_tag("hand", "1", "nextword_evaluation", "deleted")
+    assert sentence_of(promote("good", "hand")) == sentence
     assert "nextword promote models:/hand/1 --evaluation FOLDER" in sentence
     told = nextword("promote", "models:/hand/1", "--evaluation", "bad-evaluation")
     assert told.exit_code == 0, told.output
@@ -160,7 +163,7 @@ def test_models_that_cannot_be_compared_are_refused(tmp_path):
     table = pd.read_csv(tmp_path / "elsewhere/documents.csv", dtype={"digest": str})
     table.assign(digest="0").to_csv(tmp_path / "elsewhere/documents.csv", index=False)
     sentence = sentence_of(promote("good", "apart", evaluation=tmp_path / "elsewhere"))
-    assert "were not measured on the same" in sentence
+    assert "elsewhere and models:/apart/1 were not measured on the same" in sentence
     assert state("apart") == before
 
 
@@ -191,7 +194,7 @@ def test_only_versions_are_promoted():
     logged = mlflow.search_logged_models(output_format="list")[0]
     sentence = sentence_of(nextword("promote", f"models:/{logged.model_id}"))
     assert "is no version of a registered model" in sentence
-    assert "give --register a name" in sentence_of(promote("fair", "a/b"))
+    assert "choose a name" in sentence_of(promote("fair", "a/b"))
     assert "holds 0 numbered models" in sentence_of(
         promote("fair/1", "versions", evaluation="fair-evaluation")
     )

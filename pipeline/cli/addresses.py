@@ -20,7 +20,7 @@ def in_mlflow(model: str) -> bool:
 def saved_model(model: str) -> Iterator[Path]:
     """Yield the folder of a SavedModel: the one named, or a copy of what MLflow has at models:/….
 
-    Nothing of it runs. A copy is deleted in the end, and errors name the address instead.
+    Nothing of it runs. A copy is deleted in the end; errors name the address instead.
     """
     if not in_mlflow(model):
         require("export", Path(model))
@@ -30,19 +30,32 @@ def saved_model(model: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = download_model(model, Path(temporary))
-        try:
+        with _named(folder, model):
             yield folder
-        except InputError as error:
-            raise InputError(str(error).replace(str(folder), model)) from error
 
 
 @contextlib.contextmanager
-def evaluation(name: str) -> Iterator[Path]:
-    """Yield the folder of an evaluation: that folder, or what an MLflow run has kept of it."""
+def evaluation(name: str, *, shown: str = "") -> Iterator[Path]:
+    """Yield the folder of an evaluation: that folder, or what an MLflow run has kept of it.
+
+    Args:
+        name: folder, or id of a run.
+        shown: what errors name instead of the run.
+    """
     if Path(name).is_dir():
         yield Path(name)
         return
     from pipeline.tracking.runs import download_evaluation
 
-    with tempfile.TemporaryDirectory() as folder:
-        yield download_evaluation(name, Path(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = download_evaluation(name, Path(temporary))
+        with _named(folder, shown or name):
+            yield folder
+
+
+@contextlib.contextmanager
+def _named(folder: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(str(folder), name)) from error

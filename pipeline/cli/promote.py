@@ -1,6 +1,8 @@
 """The command that makes a model the champion, if it is better than the one there is."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +63,8 @@ def promote(model: str, evaluation: str | None, on: str, name: str) -> None:
 def _version(model: str, name: str) -> "Version | None":
     """Return the version that holds a model; None for one in a folder that is not registered."""
     import_tensorflow()
-    from pipeline.tracking.champion import find_version
-    from pipeline.tracking.registry import check_model_name, find_registered
+    from pipeline.tracking.champion import find_model, find_version
+    from pipeline.tracking.registry import check_model_name
 
     if addresses.in_mlflow(model):
         if version := find_version(model):
@@ -70,8 +72,7 @@ def _version(model: str, name: str) -> "Version | None":
         raise InputError(f"{model} is no version of a registered model: name models:/NAME/VERSION.")
     check_model_name(name)
     require("export", Path(model))
-    registered = find_registered(Path(model), name)
-    return find_version(registered) if registered else None
+    return find_model(Path(model), name)
 
 
 def _check_measured(model: str, saved: Path, evaluation: Path) -> None:
@@ -104,16 +105,9 @@ def _is_better(model: str, evaluation: Path, rival: "Version | None", on: str) -
     """
     from pipeline.evaluation.compare import compare, print_comparison
 
-    if rival is None:
-        compared = compare(evaluation, evaluation)
-    elif rival.evaluation is None:
-        raise InputError(
-            f"It is not known how good {rival.address} is, the champion: name its evaluation with "
-            f"`nextword promote {rival.address} --evaluation FOLDER`, and try again."
-        )
-    else:
-        with addresses.evaluation(rival.evaluation) as other:
-            compared = compare(evaluation, other)
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(_evaluation_of(rival)) if rival else evaluation
+        compared = compare(evaluation, other)
     found = [difference for difference in compared if difference.split == on]
     if not found:
         raise InputError(
@@ -124,6 +118,23 @@ def _is_better(model: str, evaluation: Path, rival: "Version | None", on: str) -
         return True
     print_comparison(found, first=model, second=rival.address)
     return found[0].better == 1  # of perplexity
+
+
+@contextlib.contextmanager
+def _evaluation_of(champion: "Version") -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        try:
+            if not champion.evaluation:
+                raise InputError("none is noted")
+            kept = addresses.evaluation(champion.evaluation, shown=champion.address)
+            folder = stack.enter_context(kept)
+        except InputError as error:
+            raise InputError(
+                f"It is not known how good the champion is, {champion.address}: name its "
+                f"evaluation with `nextword promote {champion.address} --evaluation FOLDER`, and "
+                "try again."
+            ) from error
+        yield folder
 
 
 def _register(saved: Path, name: str) -> "Version":

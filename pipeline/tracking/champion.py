@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError
+from pipeline.tracking import registry
 from pipeline.tracking.runs import quiet
 
 ALIAS = "champion"
@@ -55,6 +56,13 @@ def find_version(address: str) -> Version | None:
                 return None
             raise
     return Version(name, str(found.version), found.tags.get(_EVALUATION))
+
+
+def find_model(folder: Path, name: str) -> Version | None:
+    """Return the version of a registered model that holds the SavedModel in a folder, if any."""
+    with _registry():
+        address = registry.find_registered(folder, name)
+    return find_version(address) if address else None
 
 
 def make_champion(version: Version, *, evaluation: str) -> None:

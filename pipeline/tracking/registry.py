@@ -24,7 +24,7 @@ def check_model_name(name: str) -> None:
     """Raise an InputError if MLflow's registry cannot take a name."""
     if not name.strip() or set("/:") & set(name) or name == "." or name.startswith(".."):
         raise InputError(
-            f"MLflow cannot register a model as {name!r}: give --register a name without / and : "
+            f"MLflow cannot register a model as {name!r}: choose a name without / and : "
             "that does not begin with dots."
         )
 
