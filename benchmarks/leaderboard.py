@@ -146,8 +146,7 @@ def models_of(metrics: dict, models: Iterable[EvaluatedModel]) -> list[Evaluated
 def lines(name: str, folder: Path) -> Iterator[list[str]]:
     """Yield the lines of a row."""
     metrics = json.loads((folder / "models/evaluation/metrics.json").read_text())
-    tokens, texts = folder / "data/tokens", folder / "text"
-    documents = folder / "data/documents"
+    documents, tokens, texts = (folder / f for f in ("data/documents", "data/tokens", "text"))
     made = [p.stat().st_mtime for p in (documents, texts / "test.txt") if p.exists()]
     if len(made) < 2 or made[1] < made[0]:
         write_texts(documents, texts)

@@ -50,7 +50,8 @@ def promote(model: str, evaluation: str | None, on: str, name: str) -> None:
     with addresses.saved_model(model) as saved:
         with addresses.evaluation(measured) as folder:
             _check_measured(model, saved, folder)
-            if not _is_better(model, folder, rival, on):
+            better = _is_better(model, folder, rival, on)
+            if rival and not better:
                 click.echo(f"{rival.address} stays the champion; nothing has changed.")
                 click.get_current_context().exit(1)
         with mlflow_run(evaluation=measured, name=name) as run:
