@@ -127,10 +127,8 @@ def spelling_nats(tokens: Path) -> float:
     The spelling is learned from the rare words of the training split and the unknown ones of the
     validation split.
     """
-    valid, test = (
-        (tokens / f"{split}.unknown.txt").read_text(encoding="utf-8").split("\n")[:-1]
-        for split in ("valid", "test")
-    )
+    files = (tokens / f"{split}.unknown.txt" for split in ("valid", "test"))
+    valid, test = (file.read_text(encoding="utf-8").split("\n")[:-1] for file in files)
     spelling = Spelling([*load_rare(tokens).words, *valid])
     return sum(count * spelling.nats(word) for word, count in Counter(test).items())
 
@@ -152,16 +150,16 @@ def lines(name: str, folder: Path) -> Iterator[list[str]]:
         write_texts(documents, texts)
     data = (texts / "test.txt").read_bytes()
     spelled = spelling_nats(tokens)
-    size = len((tokens / "vocabulary.tsv").read_text(encoding="utf-8").splitlines())
+    words = (tokens / "vocabulary.tsv").read_bytes().count(b"\n")
     for number, model in enumerate(models_of(metrics, load_models(folder / "models/evaluation"))):
         found = metrics["test"][model.name]
         nats = found["tokens"] * math.log(found["perplexity"]) + spelled
         bits = nats / math.log(2) / (len(data.decode()) - 1)  # the last line break is no target
-        cells = [name, hashlib.sha256(data).hexdigest()[:8], f"{size:,}", f"{found['tokens']:,}"]
-        cells += [f"{found['oov_rate']:.1%}"]
+        row = [name, hashlib.sha256(data).hexdigest()[:8], f"{words:,}", f"{found['tokens']:,}"]
+        row += [f"{found['oov_rate']:.1%}"]
         seconds = found.get("training_cpu_seconds")
         yield [
-            *(cells if number == 0 else [""] * len(cells)),
+            *(row if number == 0 else [""] * len(row)),
             model.label,
             _interval(found, "perplexity", ".1f"),
             f"{bits:.3f}",
