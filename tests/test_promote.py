@@ -5,33 +5,54 @@ import shutil
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
-from conftest import nextword, random_model, save_training, sentence_of, write_tokens
+from conftest import nextword, sentence_of, write_export
 
-from pipeline.evaluation.config import EvaluationConfig
-from pipeline.evaluation.evaluate import evaluate
-from pipeline.export.config import ExportConfig
-from pipeline.export.export import export
+from pipeline.evaluation.evaluated_model import EvaluatedModel, save_models
+from pipeline.manifest import digest
 from pipeline.tracking.champion import find_version
 
-# Models from worst to best: the smaller the weights, the less sure is a model that knows nothing.
-SCALES = {"bad": 1.0, "fair": 0.5, "good": 0.01}
+
+def write_evaluation(folder, training, *, perplexity):
+    """What `evaluate` writes of a model that has nearly this perplexity in 30 documents."""
+    (folder / "figures").mkdir(parents=True)
+    model = EvaluatedModel("feedforward", "feedforward", "network", digest=digest([training]))
+    save_models([model], folder)
+    nats = 100 * (np.log(perplexity) + np.linspace(-0.01, 0.01, 30))
+    rows = {"number": range(1, 31), "digest": [f"d{n}" for n in range(30)], "nats": nats}
+    splits = [
+        pd.DataFrame({"split": split, "model": model.name, "unit": "document", **rows}).assign(
+            tokens=100, top_3=30, keys=240, unaided_keys=400
+        )
+        for split in ("valid", "test")
+    ]
+    pd.concat(splits).to_csv(folder / "documents.csv", index=False)
+    (folder / "metrics.json").write_text(
+        json.dumps({"test": {model.name: {"perplexity": perplexity}}})
+    )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, store):
-    """A folder with the exports bad/, fair/ and good/, and their evaluations."""
+    """A folder with two models, first/ and second/, and with evaluations of both.
+
+    The second one was evaluated twice, as if it were worse than the first and as if it were better.
+    """
     mlflow.set_tracking_uri(store)
     folder = tmp_path_factory.mktemp("promote")
-    tokens = write_tokens(folder / "tokens")
-    for name, scale in SCALES.items():
-        training = folder / f"{name}-training"
-        save_training(training, random_model("feedforward", scale=scale))
-        shown = folder / f"{name}-evaluation"
-        shown.mkdir()
-        evaluate(training, tokens, shown, config=EvaluationConfig(ngram_order=0))
-        export(training, folder / name, config=ExportConfig())
+    for name, evaluations in {
+        "first": {"first-90": 90},
+        "second": {"second-95": 95, "second-85": 85},
+    }.items():
+        # Of other sizes, so the models differ.
+        write_export(folder / f"{name}-made", "feedforward", suggestions=4 + len(evaluations))
+        (folder / f"{name}-made/nextword").rename(folder / name)
+        for evaluation, perplexity in evaluations.items():
+            write_evaluation(
+                folder / evaluation, folder / f"{name}-made/training", perplexity=perplexity
+            )
     return folder
 
 
@@ -40,9 +61,8 @@ def here(place, monkeypatch):
     monkeypatch.chdir(place)
 
 
-def promote(model, name, *options, evaluation=None):
-    chosen = ["--evaluation", evaluation or f"{model}-evaluation"]
-    return nextword("promote", model, "--name", name, *chosen, *options)
+def promote(model, name, evaluation, *options):
+    return nextword("promote", model, "--name", name, "--evaluation", evaluation, *options)
 
 
 def state(name):
@@ -53,32 +73,26 @@ def state(name):
 
 
 def test_only_a_better_model_replaces_the_champion():
-    first = promote("fair", "way")
+    first = promote("first", "way", "first-90")
     assert first.exit_code == 0, first.output
     assert "models:/way/1 is now models:/way@champion.\n" in first.output
     assert state("way")[:2] == ("1", 1)
 
     before = state("way")
-    worse = promote("bad", "way")
+    worse = promote("second", "way", "second-95")
     assert worse.exit_code == 1, worse.output
-    assert "models:/way/1 is better than bad, and that is not noise" in worse.output
+    assert "models:/way/1 is better than second, and that is not noise" in worse.output
     assert "models:/way/1 stays the champion; nothing has changed." in worse.output
     assert state("way") == before
 
-    better = promote("good", "way")
+    better = promote("second", "way", "second-85")
     assert better.exit_code == 0, better.output
-    assert "good is better than models:/way/1, and that is not noise" in better.output
+    assert "second is better than models:/way/1, and that is not noise" in better.output
     assert (
-        "models:/way/2 is now models:/way@champion; before, it was models:/way/1." in better.output
+        "models:/way/2 is now models:/way@champion; before, it was models:/way/1" in better.output
     )
-    # The table is that of `compare`: perplexities of both on the test split alone.
-    metrics = {
-        name: json.loads(Path(f"{name}-evaluation/metrics.json").read_text())["test"]["feedforward"]
-        for name in ("good", "fair")
-    }
-    row = next(line for line in better.output.splitlines() if "perplexity" in line and "×" in line)
-    assert f"{metrics['good']['perplexity']:.1f}" in row
-    assert f"{metrics['fair']['perplexity']:.1f}" in row
+    row = next(line for line in better.output.splitlines() if "× 0.944" in line)  # 85 / 90
+    assert row.split()[:4] == ["test", "perplexity", "85.0", "90.0"]
     assert "valid" not in better.output
     assert state("way")[:2] == ("2", 2)
 
@@ -91,93 +105,99 @@ def test_only_a_better_model_replaces_the_champion():
 
 
 def test_the_champion_is_the_champion_already():
-    promote("fair", "twice")
+    promote("first", "twice", "first-90")
     before = state("twice")
-    for model in ("models:/twice/1", "models:/twice@champion"):
-        result = nextword("promote", model)
+    said = "models:/twice/1 is the champion already.\n"
+    named = (["models:/twice/1"], ["models:/twice@champion"], ["first", "--name", "twice"])
+    for arguments in named:
+        result = nextword("promote", *arguments)
         assert result.exit_code == 0, result.output
-        assert result.output == "models:/twice/1 is the champion already.\n"
-    result = nextword("promote", "fair", "--name", "twice")
-    assert result.output == "models:/twice/1 is the champion already.\n"
+        assert result.output == said
     assert state("twice") == before
 
 
+def test_noise_is_not_better():
+    """The same evaluation: no difference at all."""
+    promote("first", "noise", "first-90")
+    result = promote("second", "noise", "first-90")
+    assert result.exit_code == 1, result.output
+    assert "neither is better" in result.output
+    assert state("noise")[:2] == ("1", 1)
+
+
 def test_a_version_knows_the_run_of_its_evaluation():
-    promote("fair", "known")
+    promote("first", "known", "first-90")
     version = find_version("models:/known@champion")
     run = mlflow.get_run(version.evaluation)
     assert run.info.run_name == "promote"
-    metrics = json.loads(Path("fair-evaluation/metrics.json").read_text())["test"]["feedforward"]
-    assert run.data.metrics["test_feedforward_perplexity"] == pytest.approx(metrics["perplexity"])
-    result = nextword("compare", "good-evaluation", version.evaluation)
-    assert "good-evaluation is better" in " ".join(result.output.split())
+    assert run.data.metrics["test_feedforward_perplexity"] == 90
+    result = nextword("compare", "second-85", version.evaluation)
+    assert "second-85 is better" in " ".join(result.output.split())
     # And a run may be named as the evaluation of a model.
-    result = promote("fair", "other", evaluation=version.evaluation)
+    result = promote("first", "other", version.evaluation)
     assert result.exit_code == 0, result.output
     assert find_version("models:/other@champion").evaluation == version.evaluation
 
 
 def test_a_champion_made_by_hand_needs_an_evaluation():
-    promote("bad", "hand")
+    promote("first", "hand", "first-90")
     client = mlflow.MlflowClient()
     client.delete_model_version_tag("hand", "1", "nextword_evaluation")
-    sentence = sentence_of(promote("good", "hand"))
+    sentence = sentence_of(promote("second", "hand", "second-85"))
     assert "It is not known how good the champion is, models:/hand/1" in sentence
-    client.set_model_version_tag("hand", "1", "nextword_evaluation", "deleted")
-    assert sentence_of(promote("good", "hand")) == sentence
     assert "nextword promote models:/hand/1 --evaluation FOLDER" in sentence
-    told = nextword("promote", "models:/hand/1", "--evaluation", "bad-evaluation")
+    client.set_model_version_tag("hand", "1", "nextword_evaluation", "deleted")
+    assert sentence_of(promote("second", "hand", "second-85")) == sentence
+    told = nextword("promote", "models:/hand/1", "--evaluation", "first-90")
     assert told.exit_code == 0, told.output
-    assert promote("good", "hand").exit_code == 0
+    assert promote("second", "hand", "second-85").exit_code == 0
     assert state("hand")[:2] == ("2", 2)
 
 
-def test_an_evaluation_of_another_model_is_refused():
-    assert "is of another training than good" in sentence_of(
-        promote("good", "refused", evaluation="bad-evaluation")
+def test_an_evaluation_of_another_model_is_refused(tmp_path):
+    write_evaluation(tmp_path / "other", Path("first"), perplexity=5)
+    assert "is of another training than first" in sentence_of(
+        promote("first", "refused", tmp_path / "other")
     )
-    assert "No evaluation is in tokens" in sentence_of(
-        promote("good", "refused", evaluation="tokens")
-    )
+    assert "No evaluation is in first" in sentence_of(promote("first", "refused", "first"))
     assert "nowhere is neither a folder nor an MLflow run" in sentence_of(
-        promote("good", "refused", evaluation="nowhere")
+        promote("first", "refused", "nowhere")
     )
-    shutil.copytree("good", "old", dirs_exist_ok=True)
+    shutil.copytree("first", "old")  # no link among them
     card = Path("old/assets/model_card.md")
     text = card.read_text(encoding="utf-8")
-    card.unlink()  # a link of the other's
+    assert "SHA-256 of its training" in text
     card.write_text(text.replace("SHA-256 of its training", ""), encoding="utf-8")
-    assert "The card of old does not say" in sentence_of(
-        promote("old", "refused", evaluation="good-evaluation")
-    )
+    assert "The card of old does not say" in sentence_of(promote("old", "refused", "first-90"))
     assert find_version("models:/refused@champion") is None
 
 
 def test_models_that_cannot_be_compared_are_refused(tmp_path):
-    promote("bad", "apart")
+    promote("first", "apart", "first-90")
     before = state("apart")
     assert "not both measured on the text text" in sentence_of(
-        promote("good", "apart", "--on", "text")
+        promote("second", "apart", "second-85", "--on", "text")
     )
-    shutil.copytree("good-evaluation", tmp_path / "elsewhere")
-    table = pd.read_csv(tmp_path / "elsewhere/documents.csv", dtype={"digest": str})
+    shutil.copytree("second-85", tmp_path / "elsewhere")
+    table = pd.read_csv(tmp_path / "elsewhere/documents.csv")
     table.assign(digest="0").to_csv(tmp_path / "elsewhere/documents.csv", index=False)
-    sentence = sentence_of(promote("good", "apart", evaluation=tmp_path / "elsewhere"))
+    sentence = sentence_of(promote("second", "apart", tmp_path / "elsewhere"))
     assert "elsewhere and models:/apart/1 were not measured on the same" in sentence
     assert state("apart") == before
 
 
 def test_a_model_is_named_by_its_address():
-    promote("fair", "named")
-    said = nextword("predict", "o cachorro", "--model", "fair").output
+    promote("first", "named", "first-90")
+    said = nextword("predict", "o cachorro", "--model", "first").output
     assert said.count("%") == 5
-    logged = f"models:/{mlflow.search_logged_models(output_format='list')[0].model_id}"
+    logged = mlflow.MlflowClient().get_model_version("named", "1").source
+    assert logged.startswith("models:/m-")
     for address in ("models:/named/1", "models:/named@champion", logged):
         result = nextword("predict", "o cachorro", "--model", address)
         assert result.exit_code == 0, result.output
-        assert result.stdout == said or address == logged
-        assert result.stdout.count("%") == 5
-        assert f"{address} holds only what" in nextword("verify", address).stdout
+        assert result.stdout == said
+    verified = nextword("verify", "models:/named@champion")
+    assert verified.output == "models:/named@champion holds only what `nextword export` writes.\n"
 
 
 @pytest.mark.parametrize(
@@ -190,29 +210,24 @@ def test_what_mlflow_does_not_have_is_named(address):
 
 
 def test_only_versions_are_promoted():
-    promote("fair", "versions")
-    logged = mlflow.search_logged_models(output_format="list")[0]
-    sentence = sentence_of(nextword("promote", f"models:/{logged.model_id}"))
+    sentence = sentence_of(nextword("promote", "models:/m-0"))
     assert "is no version of a registered model" in sentence
-    assert "choose a name" in sentence_of(promote("fair", "a/b"))
-    assert "holds 0 numbered models" in sentence_of(
-        promote("fair/1", "versions", evaluation="fair-evaluation")
-    )
+    assert "choose a name" in sentence_of(promote("first", "a/b", "first-90"))
+    assert "holds 0 numbered models" in sentence_of(promote("first/1", "versions", "first-90"))
 
 
-def test_a_model_of_the_registry_is_examined(place):
-    promote("fair", "changed")
+def test_a_model_of_the_registry_is_examined():
+    promote("first", "changed", "first-90")
     logged = mlflow.MlflowClient().get_model_version("changed", "1").source
     model = mlflow.get_logged_model(logged.removeprefix("models:/"))
     (assets,) = Path(model.artifact_location).rglob("assets")
-    (assets / "more.sh").write_text("echo\n")
+    more = assets / "more.sh"
+    more.write_text("echo\n")
     try:
         for command in (("predict", "o", "--model"), ("verify",)):
             sentence = sentence_of(nextword(*command, "models:/changed/1"))
-            assert (
-                "models:/changed/1/saved_model.pb is not what `nextword export` writes" in sentence
-            )
+            assert "models:/changed/1/saved_model.pb is not what" in sentence
         trusted = nextword("predict", "o", "--model", "models:/changed/1", "--trust")
         assert trusted.exit_code == 0, trusted.output
     finally:
-        (assets / "more.sh").unlink()
+        more.unlink()
