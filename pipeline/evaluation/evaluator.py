@@ -4,7 +4,7 @@ import logging
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES, Meter, Predictions
+from pipeline.model.unigram import unigram
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.tokenizer import is_word, normalise
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
@@ -225,18 +226,6 @@ def count_ngrams(train: np.ndarray, *, order: int, vocabulary_size: int) -> tupl
         )
     fitted = KneserNey.fit(counted, order=order, vocabulary_size=vocabulary_size)
     return NgramReader(fitted), len(counted)
-
-
-def unigram(vocabulary: Vocabulary) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the model that predicts the same everywhere: ids (B, T) → logits (B, T, V)."""
-    logits = tf.constant(unigram_logits(vocabulary))
-    return lambda ids: tf.gather(logits[None], tf.zeros_like(ids))
-
-
-def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
-    """Compute ln p of every token by its count in training, with add-one smoothing; (V,)."""
-    counts = np.array(vocabulary.counts, np.float64) + 1
-    return np.log(counts / counts.sum()).astype(np.float32)
 
 
 def step_latency(
