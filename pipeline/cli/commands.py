@@ -37,6 +37,7 @@ from pipeline.cli.options import (
     vocabulary_option,
 )
 from pipeline.cli.presets import (
+    AOSP,
     BASELINES,
     DOCUMENTS,
     EVALUATION,
@@ -50,6 +51,7 @@ from pipeline.cli.presets import (
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
+    aosp_stage,
     check_lexicon,
     check_never_suggest,
     evaluate_stage,
@@ -70,7 +72,7 @@ from pipeline.cli.stages import (
 from pipeline.corpus.config import ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
-from pipeline.export.config import ExportConfig
+from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
@@ -377,9 +379,12 @@ def compare(first: str, second: str) -> None:
 @folder("--training", TRAINING, "Folder of the model to export.")
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
-@folder("--output", None, "Folder to write.  [default: models/nextword; with litert models/litert]")
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; of the options below only --lexicon applies.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
+@folder(
+    "--output", None, "Folder to write.  [default: models/nextword, models/litert or models/aosp]"
+)
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert has only --lexicon, and aosp that, --never-suggest, --words and --bigrams.", type=click.Choice(["saved_model", "litert", "aosp"]))  # fmt: skip
 @export_options
+@options_of(AospConfig)
 @force_option
 def export(training: Path, output: Path | None, format: str, force: bool, **options: Any) -> None:
     """Read a trained model; write a SavedModel: text in, words out.
@@ -390,15 +395,25 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     require("train", training)
     config = take(ExportConfig, options)
     config = dataclasses.replace(config, lexicon=check_lexicon(config.lexicon))
-    if format == "saved_model":
+    size = take(AospConfig, options)
+    if format != "litert":
         check_never_suggest(config.never_suggest)
-        if config.cache:
-            require("tokenize", options["tokens"])
-    output = output or (LITERT if format == "litert" else MODEL)
+    if format == "saved_model" and config.cache:
+        require("tokenize", options["tokens"])
+    output = output or {"litert": LITERT, "aosp": AOSP}.get(format, MODEL)
     with mlflow_run(output=output):
         _check_register(options["register"])
         if format == "litert":
             litert_stage(training, output, lexicon=config.lexicon, force=force)
+        elif format == "aosp":
+            aosp_stage(
+                training,
+                output,
+                config=size,
+                lexicon=config.lexicon,
+                never_suggest=config.never_suggest,
+                force=force,
+            )
         else:
             export_stage(training, output=output, config=config, force=force, **options)
 
