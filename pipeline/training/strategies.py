@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import json
+import logging
+import math
 import os
 import re
 import socket
@@ -15,6 +17,8 @@ from pipeline.training.config import Strategy
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+log = logging.getLogger(__name__)
 
 # Seconds that a failed worker waits for the others, to tell them why it failed.
 _PATIENCE = 60.0
@@ -135,7 +139,7 @@ def _rendezvous(failure: str = "") -> str:
         Why one of the workers fails; empty if none does.
     """
     addresses, me = _read_cluster()
-    deadline = time.monotonic() + _PATIENCE if failure else float("inf")
+    deadline = time.monotonic() + _PATIENCE if failure else math.inf
     host, port = next(iter(addresses.values()))
     if not is_chief():
         report = {"worker": me, "refuses": failure}
@@ -190,7 +194,11 @@ def _is_closed(connection: socket.socket) -> bool:
 
 def _report(chief: tuple[str, int], report: dict[str, Any], deadline: float) -> str:
     """Report to the chief, and return its answer; empty if it does not answer in time."""
+    told = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
+        if time.monotonic() > told:
+            told = math.inf
+            log.warning("Waiting for the first worker at %s, port %s.", *chief)
         with (
             contextlib.suppress(OSError, ValueError),  # not there yet, or gone again
             socket.create_connection(chief, timeout=_TIMEOUT) as connection,
