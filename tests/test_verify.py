@@ -665,8 +665,8 @@ def changes(folder, *options, place) -> list[str]:
     """What `nextword predict` writes, connects to and runs, a system call each, by strace.
 
     What Python and its libraries always do is left out: they use the places that the environment
-    gives them, shared memory, the names of threads, and `uname`; and they try an address of their
-    own machine to see whether it has IPv6.
+    gives them, shared memory, the names of threads, `uname` and `fc-list`; and they try an address
+    of their own machine to see whether it has IPv6.
     """
     for name in ("home", "tmp", "work"):
         (place / name).mkdir(exist_ok=True)
@@ -687,7 +687,7 @@ def changes(folder, *options, place) -> list[str]:
     assert len(calls) > 1000  # it has run
     known = (
         str(place / "home"), str(place / "tmp"), '"/dev/shm/sem.', '"/dev/null"', '"/proc/self/',
-        f'execve("{sys.executable}"', "uname", '"::1"',
+        f'execve("{sys.executable}"', "uname", "fc-list", '"::1"',
     )  # fmt: skip
     return [
         call
