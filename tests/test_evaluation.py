@@ -15,7 +15,7 @@ from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.evaluator import step_latency, subsample, unigram_logits
+from pipeline.evaluation.evaluator import step_latency, subsample
 from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
 from pipeline.evaluation.intervals import METRICS, SUMS, jackknife, metrics_of
 from pipeline.evaluation.metrics import by_frequency, by_position, by_unit, calibration, score
@@ -24,6 +24,7 @@ from pipeline.model.interpolation import Mixture, find_weights, interpolate
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter, Predictions
+from pipeline.model.unigram import log_frequencies
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import BYTES, MARK, Vocabulary
 from pipeline.tokens.config import VocabularyConfig
@@ -243,7 +244,7 @@ def test_a_mixture_is_read_as_one_model(tokens):
 
 
 def test_unigram_probabilities_sum_to_one():
-    shares = np.exp(unigram_logits(VOCABULARY))
+    shares = np.exp(log_frequencies(VOCABULARY))
     assert shares.sum() == pytest.approx(1, rel=1e-6)
     assert shares[1] == pytest.approx((9 + 1) / (sum(VOCABULARY.counts) + len(VOCABULARY)))
 

@@ -16,7 +16,8 @@ from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.model.language_model import build_model, load_model
 from pipeline.model.meter import Meter
-from pipeline.text.vocabulary import BEGIN_ID
+from pipeline.model.unigram import log_frequencies
+from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
 from pipeline.tokens.windows import open_stream
 from pipeline.training.checkpoints import Position
 from pipeline.training.config import TrainingConfig
@@ -73,6 +74,15 @@ def test_a_stride_that_does_not_fit_is_refused(tokens, tmp_path):
         trained(tokens, tmp_path / "a", stride=6)
     with pytest.raises(InputError, match="Whole paragraphs do not overlap"):
         trained(tokens, tmp_path / "b", window="full", stride=1)
+
+
+def test_training_begins_with_the_frequencies_of_words(tokens, tmp_path):
+    (row,) = trained(tokens, tmp_path, epochs=1, learning_rate=1e-9)
+    expected = log_frequencies(Vocabulary.load(tokens / "vocabulary.tsv"))
+    np.testing.assert_allclose(load_model(tmp_path).output_bias, expected, rtol=1e-5)
+    targets = open_stream(tokens / "valid.npy")[1:]
+    # The other weights are small.
+    assert row["valid_loss"] == pytest.approx(-expected[targets].mean(), rel=0.02)
 
 
 def test_the_same_seed_gives_the_same_weights(tokens, tmp_path):

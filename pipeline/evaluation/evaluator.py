@@ -4,7 +4,7 @@ import logging
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES, Meter, Predictions
+from pipeline.model.unigram import unigram
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.tokenizer import is_word, normalise
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
@@ -84,6 +85,8 @@ class Evaluator:
             self._find = Completions.of(vocabulary, self._lexicon, targets.tolist()).find
         # The evaluated network as it is, with a cache, and learning: n-grams are mixed with each.
         self._networks: dict[EvaluatedModel, Any] = {}
+        self._learning: set[EvaluatedModel] = set()
+        self._cache: Cache | None = None
 
     def add_network(self, model: EvaluatedModel, folder: Path) -> None:
         """Measure a trained network."""
@@ -100,7 +103,7 @@ class Evaluator:
         """Measure the first network, of a folder, with a cache of a number of tokens."""
         ((model, network),) = self._networks.items()
         stream = self._texts[0].stream
-        cache = tune(network, stream, size=size)
+        cache = self._cache = tune(network, stream, size=size)
         name = f"{model.name}_cache"
         described = EvaluatedModel(name, name, "cache", (model.name,))
         cached = self._networks[described] = CachedModel(network, cache)
@@ -109,7 +112,10 @@ class Evaluator:
         self._add(described, cached, numbers)
 
     def add_dynamic(self, folder: Path, train: np.ndarray) -> None:
-        """Measure the first network, of a folder, while it learns from the texts that it reads."""
+        """Measure the first network, of a folder, while it learns from the texts that it reads.
+
+        Where its cache was measured, also with that one.
+        """
         model = next(iter(self._networks))
         network = load_model(folder, batch_size=1)
         squares = dynamic.mean_squares(network, train)
@@ -117,8 +123,15 @@ class Evaluator:
         name = f"{model.name}_dynamic"
         described = EvaluatedModel(name, name, "dynamic", (model.name,))
         learning = self._networks[described] = dynamic.DynamicModel(network, squares, rates)
+        self._learning.add(described)
         numbers = {"dynamic_step": rates.step, "dynamic_decay": rates.decay}
-        self._add(described, learning, numbers, learns=True)
+        self._add(described, learning, numbers)
+        if self._cache:
+            name = f"{name}_cache"
+            both = EvaluatedModel(name, name, "dynamic", (described.name, f"{model.name}_cache"))
+            cached = self._networks[both] = CachedModel(learning, self._cache)
+            self._learning.add(both)
+            self._add(both, cached, numbers)
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
@@ -131,27 +144,22 @@ class Evaluator:
             nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
             weights = find_weights(nats).tolist()
             mixture = Mixture((network, reader), weights)
-            learns = isinstance(network, dynamic.DynamicModel)
-            share = {"interpolation_weight": weights[0]}
-            self._add(model.mixed_with(ngrams), mixture, share, learns=learns)
+            mixed = model.mixed_with(ngrams)
+            if model in self._learning:
+                self._learning.add(mixed)
+            self._add(mixed, mixture, {"interpolation_weight": weights[0]})
 
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
         self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary), {})
 
-    def _add(
-        self,
-        model: EvaluatedModel,
-        logits: Any,
-        constants: Mapping[str, float],
-        *,
-        learns: bool = False,
-    ) -> None:
+    def _add(self, model: EvaluatedModel, logits: Any, constants: Mapping[str, float]) -> None:
         """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed.
 
-        One that `learns` reads in order; its batch size is 1.
+        One that learns reads in order; its batch size is 1.
         """
         meter = Meter.of(logits, find=self._find)
+        learns = model in self._learning
         reading = _IN_ORDER if learns else {}
         self.predictions[model] = {
             name: meter.measure(stream, **reading) for name, stream in self._streams.items()
@@ -218,18 +226,6 @@ def count_ngrams(train: np.ndarray, *, order: int, vocabulary_size: int) -> tupl
         )
     fitted = KneserNey.fit(counted, order=order, vocabulary_size=vocabulary_size)
     return NgramReader(fitted), len(counted)
-
-
-def unigram(vocabulary: Vocabulary) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the model that predicts the same everywhere: ids (B, T) → logits (B, T, V)."""
-    logits = tf.constant(unigram_logits(vocabulary))
-    return lambda ids: tf.gather(logits[None], tf.zeros_like(ids))
-
-
-def unigram_logits(vocabulary: Vocabulary) -> np.ndarray:
-    """Compute ln p of every token by its count in training, with add-one smoothing; (V,)."""
-    counts = np.array(vocabulary.counts, np.float64) + 1
-    return np.log(counts / counts.sum()).astype(np.float32)
 
 
 def step_latency(

@@ -15,7 +15,7 @@ import tensorflow as tf
 from rich.markup import escape
 
 from pipeline import InputError
-from pipeline.evaluation.evaluator import count_ngrams, unigram
+from pipeline.evaluation.evaluator import count_ngrams
 from pipeline.evaluation.minimal_pairs import (
     MinimalPairs,
     count_right,
@@ -39,6 +39,7 @@ from pipeline.manifest import digest
 from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import load_model, named_models
 from pipeline.model.meter import LANES, Meter
+from pipeline.model.unigram import unigram
 from pipeline.text.tokenizer import BREAK, Tokenizer, is_word, open_paragraph, tokenize
 from pipeline.text.vocabulary import BEGIN, UNKNOWN, UNKNOWN_ID, Vocabulary, check_same_ids
 from pipeline.tokens.windows import open_stream

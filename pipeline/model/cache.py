@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from pipeline.model.dynamic import DynamicModel
 from pipeline.model.interpolation import find_weights, interpolate
 from pipeline.model.language_model import LanguageModel
 from pipeline.model.meter import LANES
@@ -221,7 +222,7 @@ def tune(model: LanguageModel, stream: np.ndarray, *, size: int) -> Cache:
 class CachedModel(tf.Module):
     """A stateful model with a cache: maps ids (B, T) to ln p (B, T, V) until `reset_states`."""
 
-    def __init__(self, model: LanguageModel, cache: Cache):
+    def __init__(self, model: LanguageModel | DynamicModel, cache: Cache):
         super().__init__(name="cached")
         self.model, self.cache = model, cache
         batch_size, units = model.recurrent[-1].states[0].shape

@@ -12,6 +12,7 @@ back, by r = √MS / mean √MS, but never beyond them.
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,8 +50,8 @@ class Rates:
 class DynamicModel:
     """A stateful model that learns: maps ids (B, T) to logits (B, T, V) until `reset_states`.
 
-    Each call is a window. What followed the last id of a window is the first id of the next one,
-    so it is the next call that learns from it, before it predicts anything.
+    Each call, of `hidden` too, is a window. What followed the last id of a window is the first of
+    the next one, so it is the next call that learns from it, before it predicts anything.
 
     Args:
         model: of any batch size; all lanes share its weights.
@@ -60,6 +61,8 @@ class DynamicModel:
 
     def __init__(self, model: LanguageModel, squares: Sequence[np.ndarray], rates: Rates):
         self._model = model
+        # A `CachedModel` can be made of this one as of any other.
+        self.recurrent, self.features, self.logits = model.recurrent, model.features, model.logits
         self._weights = _weights(model)
         self._trained = [tf.constant(weight.numpy()) for weight in self._weights]
         self._rms = [tf.constant(np.sqrt(square)) for square in squares]
@@ -76,12 +79,17 @@ class DynamicModel:
         self._step.assign(rates.step)
         self._decay.assign(rates.decay)
 
-    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+    def hidden(self, ids: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
+        """Learn from the window before, then compute `LanguageModel.hidden` of this one."""
         tf.cond(tf.size(self._ids) > 0, lambda: self._learn(ids[:, :1]), lambda: None)
         self._ids.assign(ids)
         for before, state in zip(self._before, self._model.states, strict=True):
             before.assign(state.value)
-        return self._model(ids)
+        return self._model.hidden(ids)
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        h, _ = self.hidden(ids)
+        return self.logits(self.features(h))
 
     def _learn(self, followed: tf.Tensor) -> None:
         """Take one step on the window before, which ids (B, 1) followed; states stay the same."""

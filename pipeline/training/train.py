@@ -16,6 +16,7 @@ from pipeline.manifest import RESUME
 from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import build_model, weights
 from pipeline.model.meter import LANES, Meter, perplexity
+from pipeline.model.unigram import log_frequencies
 from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
@@ -81,6 +82,9 @@ def train(
         trainer = _build_trainer(config, training, lanes=lanes)
         if init:
             interpolate_weights(trainer.model, initial, alpha=1.0)
+        elif not trainer.model.adaptive:
+            # The first updates need not teach which words are frequent.
+            trainer.model.output_bias.assign(log_frequencies(vocabulary))
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
