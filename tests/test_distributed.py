@@ -90,12 +90,12 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_start(start, several, plac
         np.testing.assert_array_equal(one, another)
 
 
-def ended_together(processes):
-    """What processes print until they end, all of them within a minute after the first."""
+def ended_together(processes, *, within=60):
+    """What processes print until they end, all of them some seconds after the first at most."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         reading = [pool.submit(process.communicate, timeout=400) for process in processes]
         concurrent.futures.wait(reading, return_when="FIRST_COMPLETED")
-        _, left = concurrent.futures.wait(reading, timeout=60)
+        _, left = concurrent.futures.wait(reading, timeout=within)
     assert not left
     return [future.result()[0] for future in reading]
 
@@ -104,7 +104,7 @@ def test_a_first_worker_that_is_killed_leaves_none_waiting(start):
     processes = start("lost", *SAME, workers=2)
     wait_for_windows(processes[1], 17)
     processes[0].send_signal(signal.SIGKILL)
-    _, output = ended_together(processes)
+    _, output = ended_together(processes, within=300)  # until TensorFlow notices it
     assert processes[1].returncode == 2, output
     assert "Another worker was lost" in output
 

@@ -69,10 +69,10 @@ def open_parquet(path: Path) -> Iterator[pa.parquet.ParquetFile]:
     Strings are read as dictionaries: see `unpack`.
     """
     try:
-        columns = pa.parquet.read_schema(path).names
-        with pa.parquet.ParquetFile(path, read_dictionary=columns) as file:
-            groups = map(file.metadata.row_group, range(file.num_row_groups))
-            for group in groups:
+        schema = pa.parquet.read_schema(path)
+        strings = [field.name for field in schema if pa.types.is_string(field.type)]
+        with pa.parquet.ParquetFile(path, read_dictionary=strings) as file:
+            for group in map(file.metadata.row_group, range(file.num_row_groups)):
                 _check_size(max(group.total_byte_size, 8 * group.num_columns * group.num_rows))
             yield file
     except (pa.ArrowException, OSError) as error:

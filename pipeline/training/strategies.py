@@ -106,7 +106,7 @@ def connected_workers() -> Iterator[None]:
         if reported := re.search("<nextword>(.*?)</nextword>", error.message, re.DOTALL):
             raise WorkerFailed(reported[1]) from error
         raise InputError(
-            f"Another worker was lost ({error.message.splitlines()[0]}): start all of them again "
+            f"Another worker was lost ({type(error).__name__}): start all of them again "
             "with --resume."
         ) from error
 
