@@ -29,10 +29,10 @@ from pipeline.training.new_words import load_new_words
 
 @pytest.fixture(autouse=True)
 def quickly():
-    """Far less time than to read, or to fill memory with, what is declared."""
-    began = time.monotonic()
+    """Far less time than to fill memory with what is declared; whoever waits for a pipe, hangs."""
+    began = time.process_time()
     yield
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 20  # the command line imports MLflow
 
 
 READERS = {
