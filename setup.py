@@ -44,6 +44,7 @@ setup(
         "psutil>=5.9",
         "filelock>=4.2",
         "optuna>=5,<6",
+        "scikit-learn>=1.4",
         "scipy>=1.11",
         "ftfy>=6.3",
         "markdown-it-py>=3",

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.manifest import RESUME
 from pipeline.model.config import ModelConfig
-from pipeline.model.language_model import build_model, weights
+from pipeline.model.language_model import LanguageModel, build_model, weights
 from pipeline.model.meter import LANES, Meter, perplexity
 from pipeline.model.unigram import log_frequencies
 from pipeline.progress import progress_bar
@@ -28,6 +28,7 @@ from pipeline.training.finetune import initial_weights, interpolate_weights
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
 from pipeline.training.new_words import first_new_id, save_new_words
 from pipeline.training.trainer import Trainer, scale_losses
+from pipeline.training.word_vectors import word_vectors
 
 
 def train(
@@ -82,9 +83,6 @@ def train(
         trainer = _build_trainer(config, training, lanes=lanes)
         if init:
             interpolate_weights(trainer.model, initial, alpha=1.0)
-        elif not trainer.model.adaptive:
-            # The first updates need not teach which words are frequent.
-            trainer.model.output_bias.assign(log_frequencies(vocabulary))
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
@@ -95,6 +93,9 @@ def train(
         interpolate_weights(best.model, initial, alpha=1.0)
         best.keep(best.measure(), 0, write=position is None)
     if position is None:
+        if not init:
+            with distribution.scope():
+                _begin_with_counts(trainer.model, vocabulary, tokens, seed=training.seed)
         even = math.log(len(vocabulary))  # the loss of a model that knows nothing
         position = Position(recent=even, usual=even)
         checkpoints.save(position)
@@ -204,6 +205,27 @@ def _build_trainer(config: ModelConfig, training: TrainingConfig, *, lanes: int)
         activation_regularization=training.activation_regularization,
         temporal_regularization=training.temporal_regularization,
     )
+
+
+def _begin_with_counts(
+    model: LanguageModel, vocabulary: Vocabulary, tokens: Path, *, seed: int
+) -> None:
+    """Set initial weights from the training text, in the scope of a strategy.
+
+    The output bias is ln p of each word, and the embedding tells which words have similar
+    neighbours. An adaptive softmax has no such bias, and if it is tied, no such embedding.
+    """
+    if not model.adaptive:
+        model.output_bias.assign(log_frequencies(vocabulary))
+    if model.embed is not model.adaptive:
+        vectors = word_vectors(
+            open_stream(tokens / "train.npy"),
+            vocabulary_size=len(vocabulary),
+            length=model.config.embedding,
+            seed=seed,
+        )
+        # As a new variable: those of several machines begin with the values of the chief.
+        model.embed.embeddings.assign(tf.Variable(vectors, trainable=False).value())
 
 
 def _in_words(row: dict[str, float], epochs: int, better: bool) -> str:
