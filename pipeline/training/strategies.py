@@ -159,7 +159,9 @@ def _rendezvous(failure: str = "") -> str:
             while len(arrived) < len(addresses) - 1 and time.monotonic() < deadline:
                 server.settimeout(min(_TIMEOUT, max(deadline - time.monotonic(), 0.01)))
                 # Ignore timeouts, and whoever connects but is not a worker of ours.
-                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                with contextlib.suppress(
+                    OSError, ValueError, LookupError, TypeError, RecursionError
+                ):
                     connection = stack.enter_context(server.accept()[0])
                     connection.settimeout(_TIMEOUT)
                     report = _receive(connection)
