@@ -173,10 +173,10 @@ def made(
     counts = make_dictionary(expected, lexicon, config)
     (folder / FILE).write_text("\n".join(counts.lines(date=0)), encoding="utf-8")
     return {
-        "words of the lexicon": (dict(zip(f, frequencies, strict=True)), {}),
-        "words of the model": (f, {}),
-        "words and pairs counted in training": read_combined(folder / FILE),
-        "words and pairs of the model": (f, pairs),
+        "plain list": (dict(zip(f, frequencies, strict=True)), {}),
+        "plain, the model's f": (f, {}),
+        "counted": read_combined(folder / FILE),
+        "exported": (f, pairs),
     }
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import filelock
 
 from pipeline import InputError
+from pipeline.limits import check_file
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _WITHOUT_EFFECT = frozenset(
     {
         "pipeline.manifest",  # the digests that it computes are in each record
         "pipeline.progress",  # only what is shown
+        "pipeline.limits",  # what it refuses has no output
         # The values of options are in each record; their help changes nothing.
         "pipeline.config",
         *(f"pipeline.{room}.config" for room in "tokens model training evaluation".split()),
@@ -353,9 +355,10 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _read(manifest: Path) -> dict[str, Any] | None:
+    check_file(manifest)
     try:
         record = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and "stage" in record else None
 

@@ -1,5 +1,6 @@
 """The same training on one device, on two, and on several machines (processes on loopback)."""
 
+import concurrent.futures
 import functools
 import json
 import os
@@ -89,6 +90,25 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_start(start, several, plac
         np.testing.assert_array_equal(one, another)
 
 
+def ended_together(processes, *, within=60):
+    """What processes print until they end, all of them some seconds after the first at most."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        reading = [pool.submit(process.communicate, timeout=400) for process in processes]
+        concurrent.futures.wait(reading, return_when="FIRST_COMPLETED")
+        _, left = concurrent.futures.wait(reading, timeout=within)
+    assert not left
+    return [future.result()[0] for future in reading]
+
+
+def test_a_first_worker_that_is_killed_leaves_none_waiting(start):
+    processes = start("lost", *SAME, workers=2)
+    wait_for_windows(processes[1], 17)
+    processes[0].send_signal(signal.SIGKILL)
+    _, output = ended_together(processes, within=300)  # until TensorFlow notices it
+    assert processes[1].returncode == 2, output
+    assert "Another worker was lost" in output
+
+
 # An option out of range that only one worker is given.
 NO_EPOCHS = """
 import json, os, sys
@@ -116,10 +136,8 @@ def test_what_one_worker_refuses_all_refuse(start, place, options, sentence, how
         folder.mkdir(exist_ok=True)
         config().save(folder / "model.json")
     processes = start(*options, workers=2, **how)
-    outputs = []
-    for process in processes:
-        outputs.append(process.communicate(timeout=400)[0])
-        assert process.returncode == 2, outputs
+    outputs = ended_together(processes)
+    assert [process.returncode for process in processes] == [2, 2], outputs
     errors = [[line for line in out.splitlines() if "Error: " in line] for out in outputs]
     assert sentence in errors[0][0]
     assert errors[0] == errors[1]

@@ -115,6 +115,10 @@ WRAPPED = textwrap.wrap(" ".join([PROSE] * 3), 60)
         (zipped({"a.jpg": PROSE, "b.csv": PROSE}), "it is a zip archive: unpack it first"),
         (zipped({"a.txt": PROSE, "b.txt": PROSE}), "it is a .zip file without a chat: unpack it"),
         (zipped({"xl/workbook.xml": "<x/>"}), "it is not a spreadsheet, or it is encrypted"),
+        (
+            zipped({"xl/workbook.xml": "<x/>", "xl/sharedStrings.xml": " " * 30_000_000}),
+            "its xl/sharedStrings.xml unpacks to 30,0",
+        ),
         (zipped({"ppt/presentation.xml": "<x/>"}), "it is a presentation: save its text"),
         (
             zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}),

@@ -61,6 +61,7 @@ def test_a_worker_that_dies_while_waiting_can_come_again(worker):
     first, dying = worker(0), worker(1)
     connect(worker.port).sendall(b"GET / HTTP/1.1\r\n\r\n")  # from another program
     connect(worker.port).sendall(b"[1]\n")
+    connect(worker.port).sendall(b"[" * 60_000 + b"\n")
     time.sleep(1)
     dying.kill()
     last = worker(2)

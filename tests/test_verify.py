@@ -2,7 +2,10 @@
 
 import os
 import random
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 import tensorflow as tf
 from conftest import (
     CHOICES,
+    ROOT,
     SUBWORDS,
     VOCABULARY,
     nextword,
@@ -644,6 +648,108 @@ def test_a_trusted_model_runs(writing):
     folder, target = writing
     assert nextword("predict", "olá", "--trust", "--model", folder).exit_code == 0
     assert target.read_text() == "x"
+
+
+# System calls that write, connect, or run another program; openat is looked at below.
+CALLS = (
+    "openat,open,creat,connect,bind,sendto,unlink,unlinkat,rename,renameat,renameat2,link,linkat,"
+    "symlink,symlinkat,mkdir,mkdirat,truncate,execve,execveat"
+)
+READS = re.compile(r"^open(at)?\((?!.*(O_WRONLY|O_RDWR|O_CREAT|O_TRUNC))")
+FAILED = re.compile(r" = -1 E[A-Z]+ ")
+
+
+def changes(folder, *options, place) -> list[str]:
+    """What `nextword predict` writes, connects to and runs, a system call each, by strace.
+
+    What Python and its libraries always do is left out: they use the places that the environment
+    gives them, shared memory, the names of threads, `uname` and `fc-list`; and they try an address
+    of their own machine to see whether it has IPv6.
+    """
+    for name in ("home", "tmp", "work"):
+        (place / name).mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "HOME": str(place / "home"),
+        "TMPDIR": str(place / "tmp"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    predict = [sys.executable, "-m", "pipeline.cli", "predict", "olá", "--model", folder, *options]
+    strace = ["strace", "-f", "-qq", "-s", "4096", "-o", place / "calls", "-e", f"trace={CALLS}"]
+    subprocess.run(
+        [*strace, *predict],
+        cwd=place / "work", env=environment, capture_output=True, timeout=1000, check=False,
+    )  # fmt: skip
+    calls = [line.split(maxsplit=1)[1] for line in (place / "calls").read_text().splitlines()]
+    assert len(calls) > 1000  # it has run
+    known = (
+        str(place / "home"), str(place / "tmp"), '"/dev/shm/sem.', '"/dev/null"', '"/proc/self/',
+        f'execve("{sys.executable}"', "uname", "fc-list", '"::1"',
+    )  # fmt: skip
+    return [
+        call
+        for call in calls
+        if "(" in call
+        and not READS.match(call)
+        and not FAILED.search(call)
+        and not call.startswith(("<...", "---", "+++"))
+        and not any(place in call for place in known)
+    ]
+
+
+def opening(original, target):
+    """Models that write a file in three ways, or connect, while they are loaded."""
+
+    def add(op, *inputs, **attributes):
+        def change(meta):
+            own = initialiser(meta)
+            for name, text in (("target", str(target)), ("text", "x")):
+                constant = own.node_def.add(op="Const", name=name)
+                constant.attr["dtype"].type = types_pb2.DT_STRING
+                constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+            added = own.node_def.add(op=op, name="w", input=[f"{i}:output:0" for i in inputs])
+            for name, value in attributes.items():
+                added.attr[name].CopyFrom(value)
+            next(n for n in own.node_def if n.op == "NoOp").input.append("^w")
+
+        return altered(original, change)
+
+    def text(*values):
+        value = attr_value_pb2.AttrValue()
+        value.list.s.extend(v.encode() for v in values)
+        return value
+
+    kind = attr_value_pb2.AttrValue(type=types_pb2.DT_STRING)
+    stream = attr_value_pb2.AttrValue(s=f"file://{target}".encode())
+    return {
+        "write": add("WriteFile", "target", "text"),
+        "print": add("PrintV2", "text", output_stream=stream),
+        "connect": add(
+            "DebugIdentityV3",
+            "text",
+            T=kind,
+            debug_urls=text("grpc://127.0.0.1:9", f"file://{target}"),
+        ),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("strace"), reason="strace, which sees system calls, is missing"
+)
+def test_nothing_of_an_altered_model_is_run(copy, original, tmp_path):
+    """Neither is a file written, nor a connection made, nor another program run."""
+    target = tmp_path / "written"
+    assert changes(copy, place=tmp_path) == []  # as for a good model
+    for name, model in opening(original, target).items():
+        (copy / "saved_model.pb").write_bytes(model.SerializeToString())
+        assert changes(copy, place=tmp_path) == [], name
+        assert not target.exists()
+        if name == "write":  # what would have been seen
+            (call,) = changes(copy, "--trust", place=tmp_path)
+            assert str(target) in call
+            target.unlink()
 
 
 def test_a_folder_without_a_model(tmp_path):

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from pipeline import InputError
+from pipeline.cli import addresses
 from pipeline.cli.options import (
     corpus_options,
     engine_options,
@@ -375,22 +375,8 @@ def compare(first: str, second: str) -> None:
     from pipeline.evaluation.compare import compare as compare_evaluations
     from pipeline.evaluation.compare import print_comparison
 
-    with contextlib.ExitStack() as stack:
-        folders = [stack.enter_context(_evaluation_of(name)) for name in (first, second)]
-        differences = compare_evaluations(*folders)
-        print_comparison(differences, first=first, second=second)
-
-
-@contextlib.contextmanager
-def _evaluation_of(name: str) -> Iterator[Path]:
-    """The folder of an evaluation: that folder, or what an MLflow run has kept of it."""
-    if Path(name).is_dir():
-        yield Path(name)
-        return
-    from pipeline.tracking.runs import download_evaluation
-
-    with tempfile.TemporaryDirectory() as folder:
-        yield download_evaluation(name, Path(folder))
+    with addresses.evaluation(first) as one, addresses.evaluation(second) as other:
+        print_comparison(compare_evaluations(one, other), first=first, second=second)
 
 
 @main.command()
@@ -449,19 +435,22 @@ def _check_register(name: str | None) -> None:
 
 
 @main.command()
-@click.argument("model", default=MODEL, type=path)
-def verify(model: Path) -> None:
+@click.argument("model", default=MODEL.as_posix())
+def verify(model: str) -> None:
     """Examine a SavedModel, and its numbered versions, without running them.
+
+    MODEL is a folder, or an address in MLflow, such as models:/nextword@champion.
 
     A SavedModel is a program, and may write files as soon as it is loaded. Refused is whatever
     `nextword export` does not write: docs/serving.md says what is looked at, and what is not.
     """
-    require("export", model)
-    import_tensorflow()
-    folders = [model, *sorted(p for p in model.glob("*") if p.name.isdecimal() and p.is_dir())]
-    for place in folders:
-        _examine(place, otherwise="do not run it")
-        click.echo(f"{place} holds only what `nextword export` writes.")
+    with addresses.saved_model(model) as folder:
+        import_tensorflow()
+        versions = sorted(p for p in folder.glob("*") if p.name.isdecimal() and p.is_dir())
+        for place in (folder, *versions):
+            _examine(place, otherwise="do not run it")
+            name = model if place == folder else place
+            click.echo(f"{name} holds only what `nextword export` writes.")
 
 
 def _examine(model: Path, *, otherwise: str) -> None:
@@ -491,24 +480,24 @@ def demo(**options: Any) -> None:
 
 @main.command()
 @click.argument("text")
-@folder("--model", MODEL, "Folder of the SavedModel.")
+@option("--model", MODEL.as_posix(), "Folder of the SavedModel, or its address in MLflow, such as models:/nextword@champion.")  # fmt: skip
 @trust_option
-def predict(text: str, model: Path, trust: bool) -> None:
+def predict(text: str, model: str, trust: bool) -> None:
     """Suggest the next word of TEXT; "-" reads one text a line from standard input.
 
     A TEXT that begins with a dash is written after --.
     """
-    require("export", model)
     texts = iter([_argument(text)]) if text != "-" else _lines(sys.stdin.buffer)
-    import_tensorflow()
-    from pipeline.predict import load, suggest
+    with addresses.saved_model(model) as folder:
+        import_tensorflow()
+        from pipeline.predict import load, suggest
 
-    if not trust:
-        _examine(model, otherwise=_OR_TRUST)
-    try:
-        loaded = load(model)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+        if not trust:
+            _examine(folder, otherwise=_OR_TRUST)
+        try:
+            loaded = load(folder)
+        except ValueError as error:
+            raise InputError(str(error)) from error
     between = ""
     while batch := list(itertools.islice(texts, _TEXTS_AT_ONCE)):
         for answer in suggest(loaded, batch):

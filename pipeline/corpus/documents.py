@@ -1,20 +1,26 @@
 """documents.parquet: one file, or a folder of ordered parts as Spark writes it."""
 
 import contextlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from pipeline import InputError
 from pipeline.corpus.splits import SPLITS
+from pipeline.limits import check_file
 
 # Tokens in a row that training text may not share with held-out text (see overlap.py).
 NGRAM = 13
 
 DOCUMENT_COLUMNS = ("doc_id", "source", "split", "text")
+
+# Bytes of a row group in memory; Arrow's arrays of strings hold no more.
+_MAX_GROUP = 2**31
 
 
 def list_parts(path: Path) -> list[Path]:
@@ -22,6 +28,8 @@ def list_parts(path: Path) -> list[Path]:
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not parts:
         raise InputError(f"No documents can be read from {path}: run `nextword ingest` first.")
+    for part in parts:
+        check_file(part, most=math.inf)
     return parts
 
 
@@ -51,14 +59,21 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
     for part in list_parts(path):
         with open_parquet(part) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns).to_pandas()
+                yield unpack(file.read_row_group(group, columns)).to_pandas()
 
 
 @contextlib.contextmanager
 def open_parquet(path: Path) -> Iterator[pa.parquet.ParquetFile]:
-    """Open one part; raise InputError if it is damaged."""
+    """Open one part; raise InputError if it is damaged, or larger in memory than a row group is.
+
+    Strings are read as dictionaries: see `unpack`.
+    """
     try:
-        with pa.parquet.ParquetFile(path) as file:
+        schema = pa.parquet.read_schema(path)
+        strings = [field.name for field in schema if pa.types.is_string(field.type)]
+        with pa.parquet.ParquetFile(path, read_dictionary=strings) as file:
+            for group in map(file.metadata.row_group, range(file.num_row_groups)):
+                _check_size(max(group.total_byte_size, 8 * group.num_columns * group.num_rows))
             yield file
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -67,3 +82,22 @@ def open_parquet(path: Path) -> Iterator[pa.parquet.ParquetFile]:
         raise InputError(
             f"{path} is damaged ({reason}): run `nextword ingest --force` to make it again."
         ) from error
+
+
+def unpack(table: pa.Table) -> pa.Table:
+    """Return a table with strings instead of dictionaries, unless they would take all memory.
+
+    A file of a few kilobytes can name one long text a million times.
+    """
+    for place, column in enumerate(table.columns):
+        if pa.types.is_dictionary(column.type):
+            lengths = (pc.binary_length(c.dictionary).take(c.indices) for c in column.chunks)
+            _check_size(sum(pc.sum(length).as_py() or 0 for length in lengths))
+            strings = column.cast(column.type.value_type)
+            table = table.set_column(place, table.column_names[place], strings)
+    return table
+
+
+def _check_size(size: int) -> None:
+    if size > _MAX_GROUP:
+        raise pa.ArrowInvalid(f"a row group takes {size:,} bytes, and {_MAX_GROUP:,} at most")

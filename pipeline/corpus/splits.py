@@ -17,6 +17,7 @@ import pandas as pd
 
 from pipeline import InputError
 from pipeline.corpus.config import HELD_OUT_TOKENS
+from pipeline.limits import read_json
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +80,13 @@ class Splits:
         path = folder / _SPLITS_FILE
         if not path.exists():
             return self
+        unreadable = f"{path} is damaged: delete it to split the documents as if they were new."
+        fixed = read_json(path, unreadable=unreadable)
         try:
-            fixed = json.loads(path.read_text(encoding="utf-8"))
             if not {*fixed.values()} <= {*SPLITS, _DIVIDED}:
                 raise ValueError
         except (ValueError, AttributeError, TypeError) as error:
-            raise InputError(
-                f"{path} is damaged: delete it to split the documents as if they were new."
-            ) from error
+            raise InputError(unreadable) from error
         return replace(self, fixed=fixed)
 
     def save(self, folder: Path) -> None:

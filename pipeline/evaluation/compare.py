@@ -17,6 +17,7 @@ import rich.table
 
 from pipeline import InputError
 from pipeline.evaluation.intervals import FEW, METRICS, SUMS, jackknife, metrics_of
+from pipeline.limits import check_file
 
 _SAME = ["unit", "number", "digest", "tokens"]
 _LABELS = dict(zip(METRICS, ("perplexity", "top-3", "keystroke savings"), strict=True))
@@ -82,12 +83,22 @@ def compare(first: Path, second: Path) -> list[Difference]:
 
 def _load(folder: Path) -> pd.DataFrame:
     path = folder / "documents.csv"
+    check_file(path)
     try:
         table = pd.read_csv(path, dtype={"digest": str})
     except (OSError, ValueError) as error:
         raise InputError(f"No evaluation is in {folder}: run `nextword evaluate` first.") from error
     if missing := {"split", "model", *_SAME, *SUMS} - set(table):
         raise InputError(f"{path} has no column {min(missing)}: run `nextword evaluate` again.")
+    try:
+        table = table.astype(dict.fromkeys(SUMS, np.float64))
+        strange = table.empty or not {*table["split"]} <= {*_SPLITS}
+    except (ValueError, TypeError):
+        strange = True
+    if strange:
+        raise InputError(
+            f"{path} does not count what models predict: run `nextword evaluate` again."
+        )
     return table
 
 

@@ -48,7 +48,8 @@ _HEADER = "dictionary=main:pt_br,locale=pt_BR,description=nextword-pt,date={date
 # A probability of 1, and what half of it takes off. sample.combined divides by 1.15 for each step,
 # but AOSP's English list, in which *the* has 222, fits this scale: 7 %.
 _MOST, _HALVING = 255, 8.58923700372
-# Share of the lists in p(w); see benchmarks/README.md.
+# Share of the lists in p(w): more saves keys in other people's text, and fewer in text like the
+# model's own.
 _LISTS = 0.75
 # Steps between the f of a word and 255 (1.5 + FormatSpec.MAX_BIGRAM_FREQUENCY).
 _STEPS = 16.5

@@ -17,12 +17,14 @@ import tensorflow as tf
 
 from pipeline.corpus import catalog
 from pipeline.export.meant_words import WEIGHTS
+from pipeline.limits import read_json
 from pipeline.manifest import MANIFEST, digest
 from pipeline.model.cache import Cache
 from pipeline.model.config import ModelConfig
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.text.word_lists import WORDFREQ
+from pipeline.tokens.windows import open_stream
 
 # The corpus that ships; its licence is CC0.
 _SAMPLE = ("data", "sample")
@@ -34,6 +36,7 @@ _WORDFREQ = """\
   is no word; the most frequent are kept."""
 # What a model without and with a lexicon cannot suggest.
 _LACKS = ("its vocabulary lacks", "neither its vocabulary nor its lexicon has")
+_TRAINING = "- SHA-256 of its training, as in models.json of its evaluation: "
 # Metrics that a card shows.
 _METRICS = {
     "perplexity": "{:.1f}",
@@ -129,9 +132,18 @@ def write_model_card(
         model="\n".join(described),
         lacks=_LACKS[words.exists()],
         measured=_measured(figures),
-        origin=_origin(folder),
+        origin=_origin(folder, training),
     )
     (folder / "assets" / "model_card.md").write_text(card, encoding="utf-8")
+
+
+def training_digest(folder: Path) -> str | None:
+    """Read from the card of a SavedModel the digest of its training; None if it has none."""
+    try:
+        lines = (folder / "assets" / "model_card.md").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    return next((ln.removeprefix(_TRAINING) for ln in lines if ln.startswith(_TRAINING)), None)
 
 
 def _corpora_of(training: Path) -> list[str]:
@@ -184,8 +196,8 @@ def _corpus(corpora: list[str], lexicon: Sequence[str], tokens: Path | None) -> 
     if tokens and (tokens / "train.documents.npy").exists():
         lines += ["", "| split | documents | tokens |", "|---|---|---|"]
         for split in ("train", "valid", "test"):
-            documents = np.load(tokens / f"{split}.documents.npy", mmap_mode="r")
-            stream = np.load(tokens / f"{split}.npy", mmap_mode="r")
+            documents = open_stream(tokens / f"{split}.documents.npy")
+            stream = open_stream(tokens / f"{split}.npy")
             lines.append(f"| {split} | {len(documents):,} | {len(stream):,} |")
     return "\n".join(lines)
 
@@ -248,11 +260,11 @@ def _never(never: NeverSuggested, words: Sequence[str]) -> list[str]:
 
 def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str, dict[str, float]]:
     """Return the figures of this model with this cache, split → name → value, if measured."""
-    try:
-        models = json.loads((evaluation / "models.json").read_text(encoding="utf-8"))
-        metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
-    except OSError:
+    files = [evaluation / name for name in ("models.json", "metrics.json")]
+    if not all(file.exists() for file in files):
         return {}
+    unreadable = f"{evaluation} is damaged: run `nextword evaluate` again."
+    models, metrics = (read_json(file, unreadable=unreadable) for file in files)
     size = _parameters(evaluation).get("cache")
     # The first model is the one that was evaluated.
     if models[0]["digest"] != digest([training]) or (cache and cache.size != size):
@@ -277,11 +289,11 @@ def _measured(figures: dict[str, dict[str, float]]) -> str:
     return "\n".join([*lines, "", "These figures say little about other text."])
 
 
-def _origin(folder: Path) -> str:
+def _origin(folder: Path, training: Path) -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     libraries = ("nextword-pt", "tensorflow", "keras")
     versions = ", ".join(f"{name} {_version(name)}" for name in libraries)
-    lines = [f"- {today}, with {versions}"]
+    lines = [f"- {today}, with {versions}", _TRAINING + digest([training])]
     weights = sorted((folder / "variables").glob("*.data-*"))
     for path in [*weights, folder / "assets" / "vocabulary.tsv"]:
         with path.open("rb") as file:
@@ -298,10 +310,9 @@ def _version(name: str) -> str:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except OSError:
-        return {}
+    file = folder / MANIFEST
+    unreadable = f"{file} is damaged: run the stage that writes it again."
+    return read_json(file, unreadable=unreadable) if file.exists() else {}
 
 
 def _parameters(folder: Path) -> dict[str, Any]:

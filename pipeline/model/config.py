@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import reprlib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 from pipeline import InputError
 from pipeline.config import option
+from pipeline.limits import read_json
 
 Cell = Literal["lstm", "gru", "simple_rnn", "feedforward"]
 Softmax = Literal["full", "adaptive"]
@@ -66,11 +68,27 @@ class ModelConfig:
         Raises:
             InputError: there is no such model.
         """
+        unreadable = f"No trained model is described by {path}: run `nextword train` first."
+        values = read_json(path, unreadable=unreadable)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
             # An earlier nextword left out what its models did not have.
-            return cls(**{"mogrifier": 0, **values, "vocabulary_size": values["vocabulary_size"]})
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(
-                f"No trained model is described by {path}: run `nextword train` first."
-            ) from error
+            config = cls(**{"mogrifier": 0, **values, "vocabulary_size": values["vocabulary_size"]})
+        except (TypeError, KeyError) as error:
+            raise InputError(unreadable) from error
+        for name, kind in get_type_hints(cls).items():
+            if not _fits(value := getattr(config, name), kind, cls.__dataclass_fields__[name]):
+                raise InputError(
+                    f"{path} says that {name} is {reprlib.repr(value)}, which no model has: run "
+                    "`nextword train` again."
+                )
+        return config
+
+
+def _fits(value: Any, kind: Any, field: dataclasses.Field) -> bool:
+    """Return whether the field of a configuration may have a value."""
+    if words := get_args(kind):
+        return value in words
+    if type(value) is not kind and (kind, type(value)) != (float, int):
+        return False
+    limits = field.metadata.get("limits", {"min": 1})
+    return limits.get("min", value) <= value <= limits.get("max", value)

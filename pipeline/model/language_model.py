@@ -10,6 +10,7 @@ import tensorflow as tf
 from pipeline import InputError
 from pipeline.model import recurrent
 from pipeline.model.adaptive_softmax import AdaptiveSoftmax, cutoffs
+from pipeline.model.checkpoint import UNREADABLE, check_sizes, latest_checkpoint, reason_of
 from pipeline.model.config import ModelConfig, Precision
 from pipeline.model.cross_entropy import cross_entropy
 from pipeline.model.dropout import Dropout
@@ -244,13 +245,6 @@ def named_models(*folders: Path) -> dict[str, Path]:
     return models
 
 
-# What TensorFlow raises for a checkpoint of another model, or one that is damaged or truncated.
-UNREADABLE = (
-    *(OSError, ValueError, AssertionError, tf.errors.OpError),
-    *(LookupError, RuntimeError),
-)
-
-
 def weights(model: LanguageModel) -> tf.train.Checkpoint:
     """Return a checkpoint of the weights, without the states, so that it fits any batch size."""
     return tf.train.Checkpoint(weights=[variable.value for variable in model.trainable_variables])
@@ -262,12 +256,14 @@ def load_model(folder: Path, *, batch_size: int | None = None) -> LanguageModel:
     Raises:
         InputError: there is none, or its weights do not fit its `model.json`.
     """
-    model = build_model(ModelConfig.load(folder / "model.json"), batch_size=batch_size)
-    latest = tf.train.latest_checkpoint(folder / "checkpoints")
-    if latest is None:
-        raise InputError(f"No trained weights are in {folder}/checkpoints: run `nextword train`.")
+    config = ModelConfig.load(folder / "model.json")
+    latest = latest_checkpoint(folder / "checkpoints")
     try:
+        check_sizes(config, latest)
+        model = build_model(config, batch_size=batch_size)
         weights(model).restore(latest).assert_existing_objects_matched().expect_partial()
     except UNREADABLE as error:
-        raise InputError(f"The weights {latest} cannot be read: {error}.") from error
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"The weights {latest} cannot be read: {reason_of(error)}.") from error
     return model

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline import InputError
+from pipeline.limits import check_file
 
 # Words of a list that are kept, the most frequent ones.
 MOST = 100_000
@@ -30,6 +31,7 @@ def load_rare(folder: Path) -> WordList:
     path = folder / "rare.tsv"
     if not path.exists():
         return WordList()
+    check_file(path)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         columns = [line.split("\t") for line in lines]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from pipeline import InputError
+from pipeline.limits import check_file, read_json
 
 UNKNOWN, UNKNOWN_ID = "<unk>", 0
 BEGIN, BEGIN_ID = "<s>", 1
@@ -144,6 +145,7 @@ class Vocabulary:
 
 
 def _read_columns(path: Path) -> list[tuple]:
+    check_file(path)
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -171,13 +173,14 @@ def _read_columns(path: Path) -> list[tuple]:
 
 
 def _read_choices(path: Path) -> tuple[Case, Numbers, Unit]:
+    unreadable = (
+        f"The tokenizer's choices cannot be read from {path}: run `nextword tokenize` again."
+    )
+    choices = read_json(path, unreadable=unreadable)
     try:
-        choices = json.loads(path.read_text(encoding="utf-8"))
         case, numbers, unit = choices["case"], choices["numbers"], choices["unit"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"The tokenizer's choices cannot be read from {path}: run `nextword tokenize` again."
-        ) from error
+    except (KeyError, TypeError) as error:
+        raise InputError(unreadable) from error
     if case not in get_args(Case) or numbers not in get_args(Numbers) or unit not in get_args(Unit):
         raise InputError(
             f"{path} has choices that no tokenizer knows: run `nextword tokenize` again."

@@ -16,7 +16,7 @@ import pyarrow.parquet
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.corpus.documents import list_parts, open_parquet
+from pipeline.corpus.documents import list_parts, open_parquet, unpack
 from pipeline.corpus.splits import SPLITS
 from pipeline.parallel import side_by_side
 from pipeline.progress import Speed, progress_bar
@@ -102,8 +102,9 @@ def _texts(groups: Iterable[RowGroup]) -> Iterator[tuple[str, bytes]]:
                 for batch in file.iter_batches(
                     batch_size=at_once, row_groups=[group.number], columns=["split", "text"]
                 ):
-                    texts = batch.column("text").cast(pyarrow.large_binary()).to_pylist()
-                    yield from zip(batch.column("split").to_pylist(), texts, strict=True)
+                    table = unpack(pyarrow.Table.from_batches([batch]))
+                    texts = table.column("text").cast(pyarrow.large_binary()).to_pylist()
+                    yield from zip(table.column("split").to_pylist(), texts, strict=True)
 
 
 @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)

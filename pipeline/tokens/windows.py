@@ -13,6 +13,8 @@ k₁ steps, which no earlier window predicts, have targets.
 import dataclasses
 import heapq
 import itertools
+import math
+import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
+from pipeline.limits import check_file
 from pipeline.text.vocabulary import BEGIN_ID
 
 NO_TARGET = -1
@@ -88,11 +91,20 @@ def open_stream(path: Path) -> np.ndarray:
 
 
 def _open_file(path: Path) -> np.ndarray:
+    check_file(path, most=math.inf)
     try:
-        stream = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            if np.lib.format.read_magic(file) != (1, 0):  # others have headers of gigabytes
+                raise ValueError("it is no NPY file of version 1.0")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            bytes_held = path.stat().st_size - file.tell()
+        if math.prod(shape) * dtype.itemsize > bytes_held:
+            raise ValueError(f"it says that it holds {math.prod(shape):,} ids, and holds fewer")
+        stream = np.lib.format.open_memmap(path, mode="r")  # as np.load, but no zip, no pickle
+    except (OSError, ValueError, tokenize.TokenError) as error:  # the last of a header
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].rstrip(".")
         raise InputError(
-            f"No tokens can be read from {path}: run `nextword tokenize` first."
+            f"No tokens can be read from {path} ({reason}): run `nextword tokenize` first."
         ) from error
     if stream.ndim != 1 or stream.dtype != np.int32:
         raise InputError(f"{path} is not a vector of int32 ids; run `nextword tokenize` again.")

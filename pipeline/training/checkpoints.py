@@ -3,14 +3,13 @@
 import dataclasses
 import json
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.model.language_model import UNREADABLE
+from pipeline.model.checkpoint import UNREADABLE, reason_of
 from pipeline.tokens.windows import per_replica
 from pipeline.training import strategies
 from pipeline.training.trainer import Trainer
@@ -107,7 +106,7 @@ class Checkpoints:
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
             except UNREADABLE as error:
-                log.warning("The checkpoint %s cannot be read: %s.", path, _reason(error))
+                log.warning("The checkpoint %s cannot be read: %s.", path, reason_of(error))
                 continue
             self._restore_states()
             return Position(**json.loads(self._position.numpy()))
@@ -133,12 +132,6 @@ def save_checkpoint(manager: tf.train.CheckpointManager, **options: int) -> None
         manager.save(**options)
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
-            f"No checkpoint can be written into {manager.directory} ({_reason(error)}): make room "
-            "or see to its permissions, then go on with --resume; what was saved is whole."
+            f"No checkpoint can be written into {manager.directory} ({reason_of(error)}): make "
+            "room or see to its permissions, then go on with --resume; what was saved is whole."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    # TensorFlow's messages name the operation, too: {{function_node …}} reason [Op:SaveV2].
-    text = re.sub(r"\{\{.*?\}\}| \[Op:\w+\]", "", str(getattr(error, "message", error)))
-    return text.split("\n")[0].strip().rstrip(".")

@@ -42,6 +42,11 @@ def initial_weights(
     """
     trained = ModelConfig.load(folder / "model.json")
     base = Vocabulary.load(folder / "vocabulary.tsv")
+    if trained.vocabulary_size != len(base):
+        raise InputError(
+            f"{folder / 'vocabulary.tsv'} has {len(base):,} words, and model.json beside it says "
+            f"{trained.vocabulary_size:,}: they are of two trainings; name another folder."
+        )
     for name in SIZES:
         if (value := getattr(trained, name)) != getattr(config, name):
             raise InputError(

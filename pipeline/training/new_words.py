@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline import InputError
+from pipeline.limits import check_file
 from pipeline.text.vocabulary import Vocabulary
 
 # Written by every training that goes on from a trained model.
@@ -37,6 +38,7 @@ def load_new_words(folder: Path) -> list[tuple[str, str, int]]:
             "wrote with --training."
         )
     tokens = Vocabulary.load(folder / "vocabulary.tsv").tokens
+    check_file(path)
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         rows = [(t, d, int(n)) for t, d, n in (line.split("\t") for line in lines if line)]

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import json
+import logging
+import math
 import os
 import re
 import socket
@@ -15,6 +17,8 @@ from pipeline.training.config import Strategy
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+log = logging.getLogger(__name__)
 
 # Seconds that a failed worker waits for the others, to tell them why it failed.
 _PATIENCE = 60.0
@@ -102,7 +106,7 @@ def connected_workers() -> Iterator[None]:
         if reported := re.search("<nextword>(.*?)</nextword>", error.message, re.DOTALL):
             raise WorkerFailed(reported[1]) from error
         raise InputError(
-            f"Another worker was lost ({error.message.splitlines()[0]}): start all of them again "
+            f"Another worker was lost ({type(error).__name__}): start all of them again "
             "with --resume."
         ) from error
 
@@ -135,7 +139,7 @@ def _rendezvous(failure: str = "") -> str:
         Why one of the workers fails; empty if none does.
     """
     addresses, me = _read_cluster()
-    deadline = time.monotonic() + _PATIENCE if failure else float("inf")
+    deadline = time.monotonic() + _PATIENCE if failure else math.inf
     host, port = next(iter(addresses.values()))
     if not is_chief():
         report = {"worker": me, "refuses": failure}
@@ -155,7 +159,9 @@ def _rendezvous(failure: str = "") -> str:
             while len(arrived) < len(addresses) - 1 and time.monotonic() < deadline:
                 server.settimeout(min(_TIMEOUT, max(deadline - time.monotonic(), 0.01)))
                 # Ignore timeouts, and whoever connects but is not a worker of ours.
-                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                with contextlib.suppress(
+                    OSError, ValueError, LookupError, TypeError, RecursionError
+                ):
                     connection = stack.enter_context(server.accept()[0])
                     connection.settimeout(_TIMEOUT)
                     report = _receive(connection)
@@ -190,7 +196,11 @@ def _is_closed(connection: socket.socket) -> bool:
 
 def _report(chief: tuple[str, int], report: dict[str, Any], deadline: float) -> str:
     """Report to the chief, and return its answer; empty if it does not answer in time."""
+    told = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
+        if time.monotonic() > told:
+            told = math.inf
+            log.warning("Waiting for the first worker at %s, port %s.", *chief)
         with (
             contextlib.suppress(OSError, ValueError),  # not there yet, or gone again
             socket.create_connection(chief, timeout=_TIMEOUT) as connection,

@@ -53,19 +53,23 @@ class Archive:
         Raises:
             ValueError: It is missing, damaged, encrypted or a zip bomb.
         """
+        self.check(name)
+        try:
+            with self._zip.open(name) as member:
+                yield member
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+            _damaged(error)
+
+    def check(self, name: str, *, most: float = MAX_MEMBER) -> None:
+        """Check that a member can be read, and unpacks to so many bytes at most."""
         if name not in self.names:
             raise ValueError(f"its {name} is missing")
         info = self._zip.getinfo(name)
         if info.flag_bits & 1:
             raise ValueError("it is protected by a password: save it without one first")
         size = info.file_size  # no more is unpacked, whatever is packed
-        if size > MAX_MEMBER or size > max(_ALWAYS_FINE, _MAX_RATIO * info.compress_size):
+        if size > most or size > max(_ALWAYS_FINE, _MAX_RATIO * info.compress_size):
             raise ValueError(f"its {name} unpacks to {size:,} bytes, which no text has")
-        try:
-            with self._zip.open(info) as member:
-                yield member
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-            _damaged(error)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member."""

@@ -1,5 +1,6 @@
 """Spreadsheets of Excel."""
 
+import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.formats.archives import MAX_MEMBER, Archive
 from pipeline.corpus.formats.tables import Row, read_table
 from pipeline.corpus.formats.texts import Note, Texts
 from pipeline.corpus.opening import open_seekable
@@ -19,6 +21,11 @@ def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
     except ImportError as error:
         raise ValueError("it is a spreadsheet: pip install nextword-pt[documents]") from error
     with open_seekable(path) as file:
+        archive = Archive(file)
+        for name in archive.names:
+            if name.endswith(".xml"):  # sheets are read row by row, and what they share at once
+                sheet = name.startswith("xl/worksheets/")
+                archive.check(name, most=math.inf if sheet else MAX_MEMBER)
         try:
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             yield from _read_sheets(path, book.worksheets, config)

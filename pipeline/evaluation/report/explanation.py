@@ -1,7 +1,6 @@
 """What `explain` wrote, for the report, and what it means in sentences."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +8,7 @@ from typing import Any, Self
 from pipeline import InputError
 from pipeline.evaluation.report.language import Language
 from pipeline.evaluation.report.wording import power
+from pipeline.limits import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,12 @@ class Explanation:
             InputError: there is no explanation.json, or it is not one.
         """
         path = folder / "explanation.json"
+        unreadable = f"{path} holds no explanation: run `nextword explain` first."
+        fields = read_json(path, unreadable=unreadable)
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            message = f"{path} holds no explanation: run `nextword explain` first."
-            raise InputError(message) from error
+            return cls(**fields)
+        except TypeError as error:
+            raise InputError(unreadable) from error
 
 
 def by_context(rows: Sequence[Sequence[Any]], place: int) -> list[Any]:
