@@ -23,7 +23,7 @@ setup(
     package_data={
         "pipeline.corpus.catalog": ["*.toml"],
         "pipeline.evaluation.report": ["*.html", "*.css", "*.po"],
-        "pipeline.demo": ["*.html"],
+        "pipeline.page": ["*.html", "*.js"],
     },
     python_requires=">=3.11",
     install_requires=[
@@ -49,8 +49,6 @@ setup(
         "ftfy>=6.3",
         "markdown-it-py>=3",
         "ijson>=3.3",
-        "fastapi>=0.115",
-        "uvicorn>=0.30",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
@@ -71,7 +69,7 @@ setup(
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
-            *["playwright>=1.50", "httpx2>=2", "tensorflow-serving-api>=2.21,<2.22"],
+            *["playwright>=1.50", "tensorflow-serving-api>=2.21,<2.22"],
         ],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},

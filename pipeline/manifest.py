@@ -51,7 +51,7 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 _TYPES_ONLY = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-_DATA = (".html", ".css", ".toml")  # suffixes of data files that code reads
+_DATA = (".html", ".css", ".js", ".toml")  # suffixes of data files that code reads
 
 
 def digest(files: Iterable[Path | str], *, without: Collection[str] = ()) -> str:

@@ -1,4 +1,4 @@
-"""The pages that the report and the demo are: a parser, and a server."""
+"""The pages that the report and the model are: a parser, a browser, and a server."""
 
 import contextlib
 import html.parser
@@ -6,14 +6,17 @@ import itertools
 import re
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from conftest import free_ports, write_export
+from conftest import VOCABULARY, write_training
+
+from pipeline.export.config import ExportConfig
+from pipeline.page.build import export_page
+from pipeline.page.demo import Files, listen
+from pipeline.text.vocabulary import Vocabulary
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 VOID = {"meta", "link", "br"}
@@ -38,14 +41,32 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def write_correcting_export(folder: Path) -> Path:
-    """Export a random model with so many words in a list that it is sure of corrections."""
+def write_page(folder: Path, vocabulary: Vocabulary = VOCABULARY) -> Path:
+    """Write the page of a random model with a list so long that it is sure of corrections."""
     syllables = [c + v for c in "bdflmnprtvz" for v in "aeiou"]
     made = map("".join, itertools.product(syllables, syllables[::2], syllables[::2], "ns"))
     lines = ["cachorro\t90000", "água\t90000", "bebeu\t90000"]
     lines += [f"{word}\t1" for word in itertools.islice(made, 52_000)]
     (folder / "words.txt").write_text("\n".join(lines), encoding="utf-8")
-    return write_export(folder, suggestions=5, lexicon=[str(folder / "words.txt")])
+    training = write_training(folder / "training", vocabulary=vocabulary)
+    (folder / "page").mkdir()
+    export_page(
+        training,
+        folder / "page",
+        config=ExportConfig(suggestions=5, lexicon=(str(folder / "words.txt"),)),
+    )
+    return folder / "page"
+
+
+@contextlib.contextmanager
+def served(files: Files) -> Iterator[str]:
+    """The URL of the files that `demo` serves."""
+    with listen("127.0.0.1", 0, files) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
 
 
 class Page(html.parser.HTMLParser):
@@ -96,23 +117,3 @@ class Page(html.parser.HTMLParser):
             self.headings[-1] += data
         if {"th", "td", "caption"} & {*self._open}:
             self.tables[-1][-1][-1] += data
-
-
-class Server:
-    """An application on a port of its own; it can stop and start again."""
-
-    def __init__(self, app):
-        self._app, self._port = app, free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{self._port}"
-
-    def start(self):
-        config = uvicorn.Config(self._app, port=self._port, log_level="error", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-
-    def stop(self):
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()

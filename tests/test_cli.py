@@ -107,10 +107,10 @@ def test_run_leaves_what_the_design_names(walked):
         models/training/vocabulary.tsv models/training/rare.tsv models/training/checkpoints
         models/training/history.csv models/evaluation/report.html
         models/evaluation/metrics.json models/evaluation/figures/learning_curves.png
-        models/nextword/saved_model.pb
+        models/nextword/saved_model.pb models/page/index.html
     """.split():
         assert (folder / made).exists(), made
-    assert output.count("Wrote ") == 8
+    assert output.count("Wrote ") == 9
     assert "perplexity" in output
     assert not list(folder.glob("*/*.partial")) + list(folder.glob("*/*.old"))
 
@@ -169,7 +169,7 @@ def test_streams_hold_every_token_and_the_vocabulary_counts_them(in_walked):
 def test_a_second_run_skips_all(in_walked):
     again = nextword("run", *SMALL, *LEXICON)
     assert again.exit_code == 0, again.output
-    assert again.output.count("nothing has changed") == 8
+    assert again.output.count("nothing has changed") == 9
     assert "Already logged as models:/m-" in again.output
     assert "Wrote " not in again.output
 
@@ -564,7 +564,7 @@ WRONG_NAMES = {
     "explain": "no trained model",
     "export --training nowhere": "nowhere",
     "predict olá --model nowhere": "nowhere",
-    "demo --model nowhere": "nowhere",
+    "demo nowhere": "nowhere",
 }
 # These are refused before slow imports.
 WITHOUT_TENSORFLOW = """

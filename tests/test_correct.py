@@ -39,7 +39,7 @@ def correct(lexicon):
 def sure():
     """Corrections by a model with a list long enough to be sure."""
     many = {"".join(letters): 1 for letters in itertools.islice(
-        itertools.product("bdfgjklmnpqrtvxz", repeat=5), module_of_correct._ENOUGH)}  # fmt: skip
+        itertools.product("bdfgjklmnpqrtvxz", repeat=5), module_of_correct.ENOUGH)}  # fmt: skip
     everything = Lexicon.of(
         VOCABULARY, {}, [entries({**many, "cachorra": 40_000, "José": 9000, "beber": 9000})]
     )

@@ -607,6 +607,7 @@ HANGS_ON = {
         *("corpus/catalog/machado.toml", "text/tokenizer.py"),
     },
     "export.litert.export_litert": MODEL | {"export/litert.py"},
+    "page.build.export_page": MODEL | {"page/index.html", "page/network.js", "text/tokenizer.py"},
     "export.aosp.export_aosp": MODEL | {"export/aosp.py", "export/expected.py", "text/never.py"},
 }
 NOT_ON = {

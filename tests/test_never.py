@@ -178,7 +178,7 @@ def test_the_others_keep_their_probabilities(models):
 
 @pytest.mark.parametrize("typed", ["voce", "você", "VOCE", "Burro", "burrada", "gato", "Gatíssimo"])
 def test_what_a_person_types_is_left_alone(models, typed, monkeypatch):
-    monkeypatch.setattr("pipeline.export.correct._ENOUGH", 0)
+    monkeypatch.setattr("pipeline.export.correct.ENOUGH", 0)
     answer = correct(models[1], "ela", typed)
     assert rows(answer) == [{typed: pytest.approx(1)}]
     assert not answer["sure"].numpy().any()

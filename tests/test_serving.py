@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,10 +19,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+import uvicorn
 from conftest import ROOT, ask, free_ports, write_export
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
-from pages import Server
 from tensorflow.core.protobuf import saved_model_pb2
 
 from pipeline import InputError
@@ -62,10 +63,16 @@ def saved(loaded):
 @pytest.fixture(scope="module")
 def address(loaded):
     """What `mlflow models serve` runs, without the process around it."""
-    server = Server(scoring_server.init(loaded))
-    server.start()
-    yield server.url
-    server.stop()
+    (port,) = free_ports(1)
+    app = scoring_server.init(loaded)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = server.force_exit = True
+    thread.join()
 
 
 def post(url, body, kind="application/json"):

@@ -626,9 +626,7 @@ def writing(copy, original, tmp_path):
     return copy, target
 
 
-@pytest.mark.parametrize(
-    "command", ["predict olá --model", "demo --no-open --port 0 --model", "verify"]
-)
+@pytest.mark.parametrize("command", ["predict olá --model", "verify"])
 def test_a_command_refuses_a_model_before_anything_of_it_runs(command, writing):
     folder, target = writing
     sentence = sentence_of(nextword(*command.split(), folder))

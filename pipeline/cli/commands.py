@@ -45,6 +45,7 @@ from pipeline.cli.presets import (
     INSPECTION,
     LITERT,
     MODEL,
+    PAGE,
     PERSONAL,
     TOKENS,
     TRAINING,
@@ -60,6 +61,7 @@ from pipeline.cli.stages import (
     ingest_stage,
     litert_stage,
     mlflow_run,
+    page_stage,
     print_new_words,
     require,
     require_corpus,
@@ -74,6 +76,8 @@ from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
 from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
+from pipeline.page.config import unfit
+from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
 from pipeline.training.strategies import require_one_machine
@@ -380,9 +384,11 @@ def compare(first: str, second: str) -> None:
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
 @folder(
-    "--output", None, "Folder to write.  [default: models/nextword, models/litert or models/aosp]"
+    "--output",
+    None,
+    "Folder to write.  [default: models/nextword, models/page, models/litert or models/aosp]",
 )
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert has only --lexicon, and aosp that, --never-suggest, --words and --bigrams.", type=click.Choice(["saved_model", "litert", "aosp"]))  # fmt: skip
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; page: one HTML file to type on; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert takes --lexicon only; page that and --suggestions, --never-suggest; aosp --lexicon, --never-suggest, --words, --bigrams.", type=click.Choice(["saved_model", "page", "litert", "aosp"]))  # fmt: skip
 @export_options
 @options_of(AospConfig)
 @force_option
@@ -400,10 +406,12 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
         check_never_suggest(config.never_suggest)
     if format == "saved_model" and config.cache:
         require("tokenize", options["tokens"])
-    output = output or {"litert": LITERT, "aosp": AOSP}.get(format, MODEL)
+    output = output or {"page": PAGE, "litert": LITERT, "aosp": AOSP}.get(format, MODEL)
     with mlflow_run(output=output):
         _check_register(options["register"])
-        if format == "litert":
+        if format == "page":
+            page_stage(training, output, config=config, force=force)
+        elif format == "litert":
             litert_stage(training, output, lexicon=config.lexicon, force=force)
         elif format == "aosp":
             aosp_stage(
@@ -455,18 +463,17 @@ def _examine(model: Path, *, otherwise: str) -> None:
 
 
 @main.command()
-@folder("--model", MODEL, "Folder of the SavedModel.")
-@trust_option
+@click.argument("model", default=PAGE, type=path)
 @option("--host", "127.0.0.1", "Address to listen on; 127.0.0.1 is for this machine only.")
 @option("--port", 8000, "Port to listen on; 0 for any that is free.", type=click.IntRange(0, 65535))  # fmt: skip
 @click.option("--open/--no-open", "open_browser", default=True, help="Show it in the browser.")
-def demo(trust: bool, **options: Any) -> None:
-    """Serve a page to type on: suggestions after every key, and how surprising each word is."""
-    require("export", options["model"])
-    import_tensorflow()
-    if not trust:
-        _examine(options["model"], otherwise=_OR_TRUST)
-    from pipeline.demo.server import serve
+def demo(**options: Any) -> None:
+    """Serve the page that `nextword export --format page` wrote.
+
+    It suggests after every key, and shows how surprising each word is. The model is in the page,
+    which also opens from the disk, without a server: no text leaves it.
+    """
+    from pipeline.page.demo import demo as serve
 
     serve(say=click.echo, **options)
 
@@ -543,7 +550,7 @@ def run(
     force: bool,
     **options: Any,
 ) -> None:
-    """Run all stages: text in, a SavedModel in models/nextword out.
+    """Run all stages: text in, a SavedModel in models/nextword and a page in models/page out.
 
     A simple recurrent and a feedforward network of the same sizes are trained as baselines, on the
     same tokens as often, each with the learning rate that suits it.
@@ -597,3 +604,8 @@ def run(
         export_stage(
             TRAINING, TOKENS, EVALUATION, MODEL, config=exported, register=register, force=force
         )
+        unit = Vocabulary.load(TRAINING / "vocabulary.tsv").unit
+        if reason := unfit(model, unit=unit, cache=exported.cache):
+            click.echo(f"No page is written: {reason}.")
+        else:
+            page_stage(TRAINING, PAGE, config=exported, force=force)

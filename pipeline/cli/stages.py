@@ -172,8 +172,10 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[str]:
         left_out |= {"spark_master"}
     if options.get("vocabulary"):
         left_out |= {"vocabulary_size", "min_count"}
+    if options.get("format") in ("page", "litert", "aosp"):
+        left_out |= {"tokens", "evaluation", "cache", "register"}
     if options.get("format") in ("litert", "aosp"):
-        left_out |= {"tokens", "evaluation", "suggestions", "cache", "register"}
+        left_out |= {"suggestions"}
     if options.get("format") == "litert":
         left_out |= {"never_suggest"}
     if "format" in options and options["format"] != "aosp":
@@ -428,6 +430,19 @@ def export_stage(
         click.echo(f"Already version {uri.split('/')[-1]} of {register}.")
     else:
         click.echo(f"Already logged as {uri}.")
+
+
+def page_stage(training: Path, output: Path, *, config: ExportConfig, force: bool) -> None:
+    import_tensorflow()
+    from pipeline.page.build import export_page
+
+    run_or_skip(
+        export_page,
+        reads=[training, *_files_of(config.lexicon), *filter(None, [config.never_suggest])],
+        output=output,
+        parameters={"training": training, "config": config},
+        force=force,
+    )
 
 
 def litert_stage(training: Path, output: Path, *, lexicon: tuple[str, ...], force: bool) -> None:

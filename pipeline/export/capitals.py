@@ -5,12 +5,12 @@ import tensorflow as tf
 from pipeline.text.tokenizer import ends_sentence
 
 # After these a sentence begins if one began before them.
-_OPENS = r"[\"'(\[{—–-]"
+OPENS = r"[\"'(\[{—–-]"
 
 
 def sentence_marks(tokens: tf.Tensor) -> tf.Tensor:
     """Return what follows each token: 1 a new sentence, 0 the same one, -1 as before the token."""
-    opens = tf.strings.regex_full_match(tokens, _OPENS)
+    opens = tf.strings.regex_full_match(tokens, OPENS)
     return tf.cast(ends_sentence(tokens), tf.int32) - tf.cast(opens, tf.int32)
 
 

@@ -18,7 +18,7 @@ from pipeline.text.vocabulary import UNKNOWN_ID
 # least as near as this to what is meant in 99 % of the errors that costs are fitted on.
 _DIFFERENT, _LONGER = 2, 2
 # With fewer words in all lists too many right words are in none, so no correction is sure.
-_ENOUGH = 50_000
+ENOUGH = 50_000
 # Words with digits are left alone, and so are words in capitals.
 _WORD = r"\p{L}[\p{L}\p{M}'-]*"
 _CAPITAL, _CAPITALS = r"\p{Lu}.*", r".*\p{Lu}.*\p{Lu}.*"
@@ -118,7 +118,7 @@ class Corrector(tf.Module):
         found = tf.where(scores > IMPOSSIBLE, tf.gather(found, order, batch_dims=1), "")
         p = tf.exp(scores - total)
         sure = (order[:, 0] > 0) & (p[:, 0] >= self._weights.sure)
-        sure &= len(self.words) >= _ENOUGH
+        sure &= len(self.words) >= ENOUGH
         return {"words": found, "probabilities": p, "sure": sure}
 
     def _best(self, scores: tf.RaggedTensor, meant: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:

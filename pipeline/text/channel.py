@@ -21,8 +21,8 @@ import tensorflow as tf
 from pipeline.text.suggestible import strip_accent
 
 # Every other character is the last symbol. 0 pads.
-_SYMBOLS = "abcdefghijklmnopqrstuvwxyzàáâãäçèéêíïñóôõöúüû'-"
-_OTHER = len(_SYMBOLS) + 1
+ALPHABET = "abcdefghijklmnopqrstuvwxyzàáâãäçèéêíïñóôõöúüû'-"
+_OTHER = len(ALPHABET) + 1
 _SIZE = _OTHER + 1
 # Nats of what never happens.
 _INFINITE = 1e4
@@ -113,8 +113,8 @@ def _neighbours() -> set[tuple[str, str]]:
 @functools.cache
 def _kinds() -> dict[str, np.ndarray]:
     """Return the kind of every edit, by the symbols that it has: int32."""
-    symbols = {letter: i + 1 for i, letter in enumerate(_SYMBOLS)}
-    bare = {letter: strip_accent(letter) for letter in _SYMBOLS}
+    symbols = {letter: i + 1 for i, letter in enumerate(ALPHABET)}
+    bare = {letter: strip_accent(letter) for letter in ALPHABET}
     near = _neighbours()
     same_sound = {(a, b) for group in _SOUNDS for a in group for b in group}
 
@@ -154,7 +154,7 @@ def _kinds() -> dict[str, np.ndarray]:
         return "lost_vowel" if bare[meant] in _VOWELS else "lost"
 
     kind = {name: i for i, name in enumerate(_KINDS)}
-    # What holds for letters outside `_SYMBOLS`.
+    # What holds for letters outside `ALPHABET`.
     others = {"substitute": "letter", "insert": "added", "delete": "lost"}
     tables = {edit: np.full((_SIZE, _SIZE), kind[name], np.int32) for edit, name in others.items()}
     for a, i in symbols.items():
@@ -176,14 +176,14 @@ def _cluster_numbers() -> np.ndarray:
     """Return the number of the cluster that two symbols are, 0 for none: int32, (S, S)."""
     numbers = np.zeros((_SIZE, _SIZE), np.int32)
     for number, pair in enumerate(_CLUSTERS, start=1):
-        numbers[_SYMBOLS.index(pair[0]) + 1, _SYMBOLS.index(pair[1]) + 1] = number
+        numbers[ALPHABET.index(pair[0]) + 1, ALPHABET.index(pair[1]) + 1] = number
     return numbers
 
 
 def encode(words: tf.Tensor) -> tf.RaggedTensor:
     """Return the symbols of UTF-8 words (N,) in lower case, int32 (N, None), from 1."""
     table = np.full(0x180, _OTHER, np.int32)
-    for i, letter in enumerate(_SYMBOLS):
+    for i, letter in enumerate(ALPHABET):
         table[ord(letter)] = i + 1
     codes = tf.strings.unicode_decode(words, "UTF-8")
     return codes.with_values(tf.gather(table, tf.minimum(codes.values, len(table) - 1)))
@@ -197,7 +197,7 @@ def letter_sets(symbols: tf.Tensor) -> tf.Tensor:
     """
     bits = np.zeros(_SIZE, np.int32)
     bits[_OTHER] = 1 << (_BITS - 1)
-    for i, letter in enumerate(_SYMBOLS):
+    for i, letter in enumerate(ALPHABET):
         if letter not in "'-h":
             letter = {"k": "c", "q": "c"}.get(letter, strip_accent(letter))
             bits[i + 1] = 1 << (ord(letter) - ord("a"))
@@ -215,14 +215,20 @@ class Channel(tf.Module):
 
     Args:
         costs: in nats, in the order of `Costs`, (K,).
+
+    Attributes:
+        tables: costs of each edit, by the symbols that it has; flat.
+        clusters: the number of the cluster that two symbols are, 0 for none; flat.
+        first: of any edit of the first letter, on top.
+        swapped: of two letters in the wrong order.
     """
 
     def __init__(self, costs: tf.Tensor):
         super().__init__(name="channel")
         values = tf.concat([costs, [0.0, _INFINITE]], axis=0)
-        self._tables = {name: tf.gather(values, kinds.ravel()) for name, kinds in _kinds().items()}
-        self._clusters = tf.constant(_cluster_numbers().ravel())
-        self._first, self._swapped = (costs[_KINDS.index(name)] for name in ("first", "swapped"))
+        self.tables = {name: tf.gather(values, kinds.ravel()) for name, kinds in _kinds().items()}
+        self.clusters = tf.constant(_cluster_numbers().ravel())
+        self.first, self.swapped = (costs[_KINDS.index(name)] for name in ("first", "swapped"))
 
     @classmethod
     def of(cls, costs: Costs) -> Self:
@@ -238,9 +244,9 @@ class Channel(tf.Module):
         Returns:
             Nats for the first 0, 1, …, L letters that are meant, float32 (N, L + 1).
         """
-        tables, first = self._tables, self._first
+        tables, first = self.tables, self.first
         before = tf.pad(meant[:, :-1], [[0, 0], [1, 0]])
-        clusters = tf.gather(self._clusters, before * _SIZE + meant)
+        clusters = tf.gather(self.clusters, before * _SIZE + meant)
         size = tf.shape(meant)[1]
         at_first = tf.cast(tf.equal(tf.range(size), 0), tf.float32)  # (L,)
         lost = tf.gather(tables["delete"], meant * _SIZE + before) + first * at_first
@@ -257,10 +263,10 @@ class Channel(tf.Module):
             insert = tf.gather(tables["insert"], letter * _SIZE + tf.pad(meant, [[0, 0], [1, 0]]))
             insert += begins * first
             merge = tf.gather(tables["merge"], clusters * _SIZE + letter)
-            pair = tf.gather(self._clusters, previous * _SIZE + letter)
+            pair = tf.gather(self.clusters, previous * _SIZE + letter)
             split = tf.gather(tables["split"], pair * _SIZE + meant)
             swaps = tf.equal(letter, before) & tf.equal(previous, meant) & (i > 0)
-            swap = tf.where(swaps, self._swapped, _INFINITE)
+            swap = tf.where(swaps, self.swapped, _INFINITE)
             one = [[0, 0], [1, 0]]
             row = tf.reduce_min(
                 [

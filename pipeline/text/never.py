@@ -132,4 +132,5 @@ def _pattern(word: str) -> str:
 
     letters = ("".join({letter: None, strip_accent(letter): None}) for letter in word.rstrip("*"))
     ending = "(?s:.*)" if word.endswith("*") else ""
-    return "".join(f"[{re.escape(letter)}]" for letter in letters) + ending
+    # No letter of a word has a meaning of its own between brackets.
+    return "".join(f"[{letter}]" for letter in letters) + ending

@@ -10,7 +10,7 @@ from pipeline.text.tokenizer import BREAK
 
 # A token is of the first kind whose pattern matches all of it.
 # "p/", ":)" and "=)" are tokens, so the two tokens "p" and "/" have a space between them.
-_KINDS = (
+KINDS = (
     *(BREAK, "[:;]", "=", r"\)", r"[,!?.…\]}]", r"[(\[{]", '"', "'", "/"),
     *("[CPScps]", r"\p{L}+", r"\p{L}(?s:.*)"),
 )
@@ -22,7 +22,7 @@ def spacing_kinds(tokens: tf.Tensor) -> tf.Tensor:
     """Return the kind of each token, the input of `spaces`; any shape, int32."""
     kinds = tf.fill(tf.shape(tokens), _OTHER)
     for kind in reversed(range(_OTHER)):
-        kinds = tf.where(tf.strings.regex_full_match(tokens, _KINDS[kind]), kind, kinds)
+        kinds = tf.where(tf.strings.regex_full_match(tokens, KINDS[kind]), kind, kinds)
     return kinds
 
 

@@ -14,6 +14,8 @@ space, and a space between two tokens never changes them.
 
 import functools
 import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -113,6 +115,37 @@ _REJOINS = (
 )
 # Valid UTF-8 without combining marks, except invisible ones.
 _CLEAN = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"
+
+
+class Rules(NamedTuple):
+    """The regular expressions above, RE2's, for a tokenizer that is no graph.
+
+    Attributes:
+        joins: replacements in a text, before it is split at white space.
+        clean: what a chunk between white space matches unless letters must be composed in it.
+        invisible: what is left out before letters are composed.
+        folds: replacements in a chunk.
+        token: what is a token after them.
+        rejoins: replacements once each token stands between two spaces.
+        number: what is a number.
+        blank: what is stripped from the beginning of a text.
+    """
+
+    joins: Sequence[tuple[str, str]]
+    clean: str
+    invisible: str
+    folds: Sequence[tuple[str, str]]
+    token: str
+    rejoins: Sequence[tuple[str, str]]
+    number: str
+    blank: str
+
+
+def rules() -> Rules:
+    """Return the rules of the tokenizer."""
+    blank = f"[{_BLANK}{BREAK}{_LINE_BREAK}]+"
+    invisible = f"[{_INVISIBLE}]"
+    return Rules(_JOINS, _CLEAN, invisible, _FOLDS, _TOKEN, _REJOINS, _NUMBER, blank)
 
 
 # A branch that is seldom taken must not be inlined: TensorFlow would step over each of its

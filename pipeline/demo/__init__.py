@@ -1,1 +1,0 @@
-"""A page in the browser: type, see suggestions, and see how surprising each word is."""

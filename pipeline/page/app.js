@@ -1,0 +1,132 @@
+// The page: what follows when the text, the caret or the language changes.
+
+import {startWorker} from "./asking.js";
+import {field, readField, showKeys, text, write} from "./field.js";
+import {install} from "./install.js";
+import {autoShift, buildKeyboard, showKeyboard} from "./keyboard.js";
+import {$, filled, keep, messages, otherLanguage, preferredLanguage, say, translate, whole}
+  from "./language.js";
+import {correctWords, finishWord, keepWords, moveMarks, showMeant} from "./meant.js";
+import {chosen, isAsked, offer, offers, showOffers, take} from "./offers.js";
+import {countPersonal, forgetPersonal, openPersonal, personalWords} from "./personal.js";
+import {paint, scoreSoon, showBubble, showLegend, wordAt} from "./surprise.js";
+import {labelWriting, showTemperature, stopWriting} from "./writing.js";
+
+function speak(language) {
+  translate(language);
+  field.placeholder = messages.placeholder;
+  $("language").textContent = messages.other;
+  $("language").lang = otherLanguage();
+  labelWriting();
+  buildKeyboard();
+  showKeyboard(!$("keyboard").hidden);
+  showTemperature();
+  showKeys();
+  showOffers(offers);
+  showMeant();
+  showLegend();
+  showPersonal();
+  paint();
+}
+$("language").addEventListener("click", () => {
+  const language = otherLanguage();
+  keep("language", language);
+  speak(language);
+});
+
+// The text changes
+
+field.addEventListener("written", ({detail: {end, by, added, hand}}) => {
+  moveMarks(end, by);
+  if (!text) chosen.clear();
+  if (hand !== "written") stopWriting();
+  showBubble();
+  autoShift();
+  offer({quiet: hand === "written"});
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+  paint();
+  if (field.selectionEnd === text.length) field.scrollTop = field.scrollHeight;
+  scoreSoon();
+  showMeant();
+  if (hand === "typed" && /^[\s,;:!?.…)\]}”»"]$/.test(added)) finishWord();
+});
+field.addEventListener("marked", () => { paint(); showMeant(); });
+$("clear").addEventListener("click", () => {
+  field.focus();
+  keepWords({all: true});
+  if (text) write(0, text.length, "", "typed");
+});
+
+// The caret moves, and keys that are no letters
+
+let leaving = false;
+field.addEventListener("keydown", event => {
+  if (event.isComposing) return;
+  const plain = !event.ctrlKey && !event.altKey && !event.metaKey && !event.shiftKey;
+  if (event.key === "Escape") {
+    leaving = true;
+    stopWriting();
+    say(messages.leaving);
+  } else if (event.key === "Tab" && plain && !leaving) {
+    if (!offers || offers.length) event.preventDefault();
+    take(0);
+  } else if (event.altKey && /^Digit[0123]$/.test(event.code)) {
+    event.preventDefault();
+    const i = Number(event.code.at(-1));
+    if (i) take(i - 1); else $("meant").querySelector("[aria-keyshortcuts]")?.click();
+  } else if (event.key !== "Tab") {
+    leaving = false;
+  }
+});
+field.addEventListener("blur", () => { leaving = false; showBubble(); });
+document.addEventListener("selectionchange", moved);
+field.addEventListener("keyup", moved);
+field.addEventListener("click", moved);
+function moved() {
+  if (document.activeElement !== field || isAsked()) return;
+  if (field.value !== text) return; // an input event is on its way
+  autoShift();
+  const word = wordAt(field.selectionStart);
+  offer({quiet: word});
+  showBubble(word);
+  const mark = showMeant(), wrong = word && mark?.start === word.start && mark.word === mark.typed;
+  if (!word) return;
+  say(`{}: ${word.told}${wrong ? `; ${messages.maybe}` : ""}`, [word.string, mark?.words[0]], 400);
+}
+
+// Personal words
+
+function showPersonal() {
+  const all = personalWords(), once = countPersonal() - all.length;
+  $("own-count").textContent =
+    filled(messages.ownWords, whole.format(all.length), whole.format(once));
+  $("own-words").replaceChildren(...all.map(({word}) => {
+    const item = document.createElement("li");
+    item.lang = "pt-BR";
+    item.textContent = word;
+    return item;
+  }));
+}
+field.addEventListener("learned", showPersonal);
+$("forget").addEventListener("click", () => {
+  forgetPersonal();
+  showPersonal();
+  say(messages.forgotten);
+});
+
+async function start() {
+  speak(preferredLanguage());
+  autoShift();
+  readField(); // what the browser kept from before a reload
+  openPersonal().then(isKept => { $("unsaved").hidden = isKept; showPersonal(); });
+  install();
+  const ready = await startWorker();
+  $("loading").hidden = true;
+  if (!ready) return;
+  $("offers").hidden = false;
+  if (ready.corrects) correctWords();
+  offer();
+  scoreSoon();
+}
+start();

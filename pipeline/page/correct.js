@@ -1,0 +1,109 @@
+// What was meant by a typed word, given the text before it; see pipeline/export/correct.py.
+
+import {LONGEST, channelCosts, countDifferent, encode, letterSet} from "./channel.js";
+import {keepBest, written} from "./suggest.js";
+import {UNKNOWN, split} from "./tokenizer.js";
+import {logInContext, weigh, wordsOf} from "./words.js";
+
+// Letters that only one of two words has, and how much their lengths differ.
+const DIFFERENT_LETTERS = 2;
+const LONGER = 2;
+// Nats below the best word, from which on other words do not change its probability.
+const NEGLIGIBLE = 18;
+
+// An infinitive loses its r before a pronoun, and its last vowel gets an accent: compra-la.
+const PRONOUN = /-l[oa]s?$/;
+const ACCENTS = [
+  [/a(-l[oa]s?)$/, "á$1"],
+  [/e(-l[oa]s?)$/, "ê$1"],
+  [/o(-l[oa]s?)$/, "ô$1"],
+  [/([aeou])i(-l[oa]s?)$/, "$1í$2"],
+];
+
+/** Return whether tokens are one plain word, without digits and not in capitals. */
+function isPlain(tokens) {
+  const [word] = tokens;
+  return (
+    tokens.length === 1 &&
+    /^\p{L}[\p{L}\p{M}'-]*$/u.test(word) &&
+    !/\p{Lu}.*\p{Lu}/u.test(word) &&
+    [...word].length <= LONGEST
+  );
+}
+
+/** Return the words of the list that may be meant by the symbols typed, the k best and others. */
+function candidates(words, logits, typed, k) {
+  const {channel, displays, sets, lengths, symbols} = words;
+  const own = letterSet(channel, typed, typed.length);
+  const letterSets = sets[LONGEST];
+  const found = [];
+  const best = [];
+  for (let i = 0; i < letterSets.length; i++) {
+    if (countDifferent(own, letterSets[i]) > DIFFERENT_LETTERS) continue;
+    if (Math.abs(lengths[i] - typed.length) > LONGER) continue;
+    const letters = symbols.subarray(i * LONGEST, i * LONGEST + lengths[i]);
+    const prior = weigh(words, logInContext(words, logits, i), i);
+    const least = Math.min(best[k - 1]?.score, best[0]?.score - NEGLIGIBLE); // NaN at first
+    const costs = channelCosts(channel, typed, letters, prior - least);
+    if (!costs) continue;
+    const one = {i, word: displays[i], score: prior - costs[letters.length]};
+    found.push(one);
+    if (words.suggested[i]) keepBest(best, one, k);
+  }
+  return found;
+}
+
+/** Return the word that lacks an accent before its pronoun, if it is one and no list has it. */
+function verbsWithPronoun(words, logits, lowered) {
+  const verb = ACCENTS.reduce((word, [pattern, to]) => word.replace(pattern, to), lowered);
+  const infinitive = words.places.get(lowered.replace(PRONOUN, "r"));
+  if (verb === lowered || infinitive === undefined) return [];
+  if (words.places.has(verb) || words.isNever(verb)) return [];
+  const prior = weigh(words, logInContext(words, logits, infinitive), infinitive);
+  return [{word: verb, score: prior - words.channel.accent}];
+}
+
+/**
+ * Find what may have been meant by a typed word, most probable first, with what was typed among it.
+ *
+ * @param {object} place after the text before: p of each id (V), and starts, whether a sentence
+ *   begins.
+ * @returns {{words: string[], probabilities: number[], sure: boolean}} sure, whether the first word
+ *   should replace what is typed without being asked.
+ */
+export function correct(model, {p, starts}, text) {
+  const words = wordsOf(model);
+  const tokens = split(model.rules, text);
+  const lowered = tokens.join("").toLowerCase();
+  if (!isPlain(tokens) || words.isNever(lowered)) {
+    return {words: [text], probabilities: [1], sure: false};
+  }
+  const {weights, enough} = words.channel;
+  const logits = p.map(Math.log);
+  const first = /^\p{Lu}/u.test(tokens[0]);
+  const possible = [
+    ...verbsWithPronoun(words, logits, lowered),
+    ...candidates(words, logits, encode(words.channel, lowered), model.suggestions),
+  ].filter(({score}) => score > -Infinity);
+  const isTyped = ({i}) => words.lowered[i] === lowered;
+  const unlisted = weights.context * logits[UNKNOWN] + weights.unlisted;
+  const name = first && !starts ? weights.name : 0;
+  const own = possible.find(isTyped)?.score ?? unlisted;
+  const typed = {word: text, score: own + weights.right + name};
+  const others = possible.filter((one) => !isTyped(one));
+  // Words that are never suggested have their share, too.
+  const total = sumOfLogs([typed, ...others].map(({score}) => score));
+  const best = [typed];
+  for (const {i, word, score} of others) {
+    if (words.suggested[i] !== 0) keepBest(best, {word: written(word, {first}), score}, model.suggestions);
+  }
+  const probabilities = best.map(({score}) => Math.exp(score - total));
+  const sure = best[0] !== typed && probabilities[0] >= weights.sure && words.meant >= enough;
+  return {words: best.map(({word}) => word), probabilities, sure};
+}
+
+/** Return ln of the sum of numbers, given ln of each. */
+function sumOfLogs(logs) {
+  const most = logs.reduce((a, b) => Math.max(a, b));
+  return most + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - most), 0));
+}

@@ -1,0 +1,106 @@
+// The text, and the keys that it took.
+//
+// The field tells what happens to it by events: "written" when its text has changed, with a detail
+// of {end, by, added, hand}; "erasing" before Backspace, which may be prevented; "marked" when
+// the words that may be meant have changed.
+
+import {$, filled, messages, percent, whole} from "./language.js";
+
+export const field = $("text");
+export let text = "";
+let brought = -1; // the caret after a suggestion's own space
+let costs = []; // keys that each letter of the text took: 0 if a suggestion brought it
+let others = 0; // keys that stand for no letter: they took a suggestion, or took it away again
+let hand = "typed"; // who changes the text: typed | taken (a suggestion) | mended | written (on)
+
+export const LETTER = /[\p{L}\p{M}\p{N}]/u;
+// Marks that stand without a space before them; a line break likes none either.
+export const CLOSING = /^[,;:!?.…)\]}”»\n]/;
+// The longest word that is asked about.
+export const LONGEST = 100;
+// A word with its marks inside.
+export const LETTERS = "[\\p{L}\\p{M}\\p{N}]+";
+// Letters of context, at least, and steps in which its beginning moves on: were it to move with every
+// key, the model would have to read it all again.
+const CONTEXT = 2000;
+
+// The end of the text before a place, which the model reads; it begins with a word.
+export function contextAt(place) {
+  const from = Math.max(0, (Math.floor(place / CONTEXT) - 1) * CONTEXT);
+  const context = text.slice(from, place);
+  return from ? context.replace(/^\S*\s/, "") : context;
+}
+
+export function write(start, end, string, by) {
+  hand = by;
+  const has = document.activeElement === field;
+  if (has) field.setSelectionRange(start, end);
+  // The only way that the browser can undo; it works where the caret is.
+  if (!has || !document.execCommand(string ? "insertText" : "delete", false, string)) {
+    field.setRangeText(string, start, end, "end");
+  }
+  readField();
+  hand = "typed";
+}
+export function readField() {
+  const now = field.value;
+  if (now === text) return;
+  let a = 0, b = 0;
+  const most = Math.min(now.length, text.length);
+  while (a < most && now[a] === text[a]) a++;
+  while (b < most - a && now.at(-1 - b) === text.at(-1 - b)) b++;
+  const added = now.slice(a, now.length - b), end = text.length - b;
+  countKeys(a, end, added);
+  const by = now.length - text.length;
+  text = now;
+  brought = -1;
+  if (!text) { costs = []; others = 0; }
+  showKeys();
+  field.dispatchEvent(new CustomEvent("written", {detail: {end, by, added, hand}}));
+}
+function countKeys(start, end, added) {
+  const fresh = Array.from(added, letter => letter.length > 1 ? [.5, .5] : [1]).flat();
+  const sum = list => list.reduce((a, b) => a + b, 0);
+  const removed = costs.slice(start, end);
+  const helped = hand === "taken" || hand === "mended";
+  if (helped) fresh.fill(0);
+  // One key brings it all, or none; what it replaces took keys too. Errors that are deleted are none.
+  if (helped || (!added && removed.includes(0))) others += sum(removed) + (hand !== "mended");
+  costs.splice(start, end - start, ...fresh);
+}
+export function countKey() {
+  others++;
+  showKeys();
+}
+export function showKeys() {
+  const pressed = costs.reduce((a, b) => a + b, others), unaided = [...text].length;
+  $("saved").textContent = unaided ? percent.format(1 - pressed / unaided) : "–";
+  const counted = pressed === 1 ? messages.key : messages.keys;
+  $("keys").textContent = !unaided ? messages.nothing
+    : `${filled(counted, whole.format(pressed), whole.format(unaided))} ${messages.keysHelp}`;
+}
+
+export function bringSpace() {
+  brought = field.selectionStart;
+}
+export function type(string) {
+  const start = field.selectionStart, end = field.selectionEnd;
+  const follows = start === end && start === brought && text[start - 1] === " ";
+  if (follows && string === " ") return countKey();
+  write(follows && CLOSING.test(string) ? start - 1 : start, end, string, "typed");
+}
+const isErasing = () => field.dispatchEvent(new Event("erasing", {cancelable: true}));
+export function erase() {
+  if (!isErasing()) return;
+  const start = field.selectionStart, end = field.selectionEnd;
+  const last = start === end ? [...text.slice(Math.max(0, start - 2), start)].at(-1) ?? "" : "";
+  if (start - last.length < end) write(start - last.length, end, "", "typed");
+}
+field.addEventListener("input", readField);
+field.addEventListener("beforeinput", event => {
+  if (hand !== "typed") return;
+  if (event.inputType === "deleteContentBackward" && !isErasing()) event.preventDefault();
+  if (brought !== field.selectionStart || event.isComposing) return;
+  const string = event.inputType === "insertLineBreak" ? "\n" : event.data ?? "";
+  if (string === " " || CLOSING.test(string)) { event.preventDefault(); type(string); }
+});
