@@ -44,4 +44,4 @@ lesson: .venv/tested
 clean:
 	rm -rf .venv build *.egg-info mlruns mlflow.db
 	rm -rf data/documents* data/tokens* data/inspection* models/training* models/personal* models/simple_rnn*
-	rm -rf models/feedforward* models/explanation* models/evaluation* models/nextword* models/litert* models/sweep*
+	rm -rf models/feedforward* models/explanation* models/evaluation* models/nextword* models/litert* models/aosp* models/sweep*

@@ -357,7 +357,7 @@ def test_a_list_of_other_words_is_refused(tmp_path, text):
 @pytest.fixture
 def old(tokens, tmp_path):
     """A model trained on the language of `tokens`."""
-    trained(tokens, tmp_path / "old")
+    trained(tokens, tmp_path / "old", epochs=8, dropout=0.0)
     return tmp_path / "old"
 
 
@@ -394,7 +394,7 @@ def test_fine_tuning_learns_new_words(old, tokens, tmp_path):
         stream = np.load(tokens / f"{split}.npy")
         stream[stream == TOKENS.index("cachorro")] = len(TOKENS)
         np.save(tokens / f"{split}.npy", stream)
-    fine_tune(tokens, old, tmp_path / "new", retain=0.2)
+    fine_tune(tokens, old, tmp_path / "new", retain=0.2, epochs=8, dropout=0.0)
     ids = tf.constant([[TOKENS.index(word) for word in ("<s>", "o")]])
     assert int(tf.argmax(load_model(tmp_path / "new")(ids)[0, -1])) == len(TOKENS)
     assert int(tf.argmax(load_model(old)(ids)[0, -1])) == TOKENS.index("cachorro")

@@ -607,6 +607,7 @@ HANGS_ON = {
         *("corpus/catalog/machado.toml", "text/tokenizer.py"),
     },
     "export.litert.export_litert": MODEL | {"export/litert.py"},
+    "export.aosp.export_aosp": MODEL | {"export/aosp.py", "export/expected.py", "text/never.py"},
 }
 NOT_ON = {
     "corpus.ingest.ingest": MODEL | {"keras", "matplotlib"},
@@ -618,6 +619,9 @@ NOT_ON = {
         *("tokens/tokenize.py", "pandas", "pyarrow"),
     },
     "export.litert.export_litert": {
+        *(TRAINING | {"model/meter.py", "evaluation/keystrokes.py", "pandas"}),
+    },
+    "export.aosp.export_aosp": {
         *(TRAINING | {"model/meter.py", "evaluation/keystrokes.py", "pandas"}),
     },
 }

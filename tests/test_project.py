@@ -86,7 +86,7 @@ def test_mlflow_run_makes_an_environment_with_the_python_that_it_runs_on():
 
 def test_every_stage_has_an_entry_point():
     assert set(PROJECT["entry_points"]) == {"main", *main.commands} - {
-        *("run", "corpora", "devices", "compare", "demo", "personal", "verify")
+        *("run", "corpora", "devices", "compare", "demo", "personal", "promote", "verify")
     }
 
 

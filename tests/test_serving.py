@@ -103,7 +103,7 @@ def test_only_one_copy_of_the_model_is_kept(registered):
 
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", ".", "..", "...", "/"])
 def test_names_that_the_registry_rejects_are_rejected(name, store):
-    with pytest.raises(InputError, match=r"MLflow cannot register a model as .* give --register"):
+    with pytest.raises(InputError, match=r"MLflow cannot register a model as .* choose a name"):
         registry.check_model_name(name)
     mlflow.set_tracking_uri(store)
     with pytest.raises(MlflowException):

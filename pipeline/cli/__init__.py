@@ -5,6 +5,7 @@ TensorFlow and MLflow are imported inside the commands, so that --help answers a
 
 from pipeline.cli.commands import main
 from pipeline.cli.presets import PRESETS
+from pipeline.cli.promote import promote
 from pipeline.cli.sweep import sweep
 
-__all__ = ["PRESETS", "main", "sweep"]
+__all__ = ["PRESETS", "main", "promote", "sweep"]

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from pipeline import InputError
+from pipeline.cli import addresses
 from pipeline.cli.options import (
     corpus_options,
     engine_options,
@@ -37,6 +37,7 @@ from pipeline.cli.options import (
     vocabulary_option,
 )
 from pipeline.cli.presets import (
+    AOSP,
     BASELINES,
     DOCUMENTS,
     EVALUATION,
@@ -50,6 +51,7 @@ from pipeline.cli.presets import (
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
+    aosp_stage,
     check_lexicon,
     check_never_suggest,
     evaluate_stage,
@@ -70,7 +72,7 @@ from pipeline.cli.stages import (
 from pipeline.corpus.config import ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
-from pipeline.export.config import ExportConfig
+from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
@@ -369,31 +371,20 @@ def compare(first: str, second: str) -> None:
     from pipeline.evaluation.compare import compare as compare_evaluations
     from pipeline.evaluation.compare import print_comparison
 
-    with contextlib.ExitStack() as stack:
-        folders = [stack.enter_context(_evaluation_of(name)) for name in (first, second)]
-        differences = compare_evaluations(*folders)
-        print_comparison(differences, first=first, second=second)
-
-
-@contextlib.contextmanager
-def _evaluation_of(name: str) -> Iterator[Path]:
-    """The folder of an evaluation: that folder, or what an MLflow run has kept of it."""
-    if Path(name).is_dir():
-        yield Path(name)
-        return
-    from pipeline.tracking.runs import download_evaluation
-
-    with tempfile.TemporaryDirectory() as folder:
-        yield download_evaluation(name, Path(folder))
+    with addresses.evaluation(first) as one, addresses.evaluation(second) as other:
+        print_comparison(compare_evaluations(one, other), first=first, second=second)
 
 
 @main.command()
 @folder("--training", TRAINING, "Folder of the model to export.")
 @folder("--tokens", TOKENS, "Folder that tokenize wrote; a cache is chosen on its validation split.")  # fmt: skip
 @folder("--evaluation", EVALUATION, "Folder that evaluate wrote, for the model card.")
-@folder("--output", None, "Folder to write.  [default: models/nextword; with litert models/litert]")
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; of the options below only --lexicon applies.", type=click.Choice(["saved_model", "litert"]))  # fmt: skip
+@folder(
+    "--output", None, "Folder to write.  [default: models/nextword, models/litert or models/aosp]"
+)
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert has only --lexicon, and aosp that, --never-suggest, --words and --bigrams.", type=click.Choice(["saved_model", "litert", "aosp"]))  # fmt: skip
 @export_options
+@options_of(AospConfig)
 @force_option
 def export(training: Path, output: Path | None, format: str, force: bool, **options: Any) -> None:
     """Read a trained model; write a SavedModel: text in, words out.
@@ -404,15 +395,25 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     require("train", training)
     config = take(ExportConfig, options)
     config = dataclasses.replace(config, lexicon=check_lexicon(config.lexicon))
-    if format == "saved_model":
+    size = take(AospConfig, options)
+    if format != "litert":
         check_never_suggest(config.never_suggest)
-        if config.cache:
-            require("tokenize", options["tokens"])
-    output = output or (LITERT if format == "litert" else MODEL)
+    if format == "saved_model" and config.cache:
+        require("tokenize", options["tokens"])
+    output = output or {"litert": LITERT, "aosp": AOSP}.get(format, MODEL)
     with mlflow_run(output=output):
         _check_register(options["register"])
         if format == "litert":
             litert_stage(training, output, lexicon=config.lexicon, force=force)
+        elif format == "aosp":
+            aosp_stage(
+                training,
+                output,
+                config=size,
+                lexicon=config.lexicon,
+                never_suggest=config.never_suggest,
+                force=force,
+            )
         else:
             export_stage(training, output=output, config=config, force=force, **options)
 
@@ -426,19 +427,22 @@ def _check_register(name: str | None) -> None:
 
 
 @main.command()
-@click.argument("model", default=MODEL, type=path)
-def verify(model: Path) -> None:
+@click.argument("model", default=MODEL.as_posix())
+def verify(model: str) -> None:
     """Examine a SavedModel, and its numbered versions, without running them.
+
+    MODEL is a folder, or an address in MLflow, such as models:/nextword@champion.
 
     A SavedModel is a program, and may write files as soon as it is loaded. Refused is whatever
     `nextword export` does not write: docs/serving.md says what is looked at, and what is not.
     """
-    require("export", model)
-    import_tensorflow()
-    folders = [model, *sorted(p for p in model.glob("*") if p.name.isdecimal() and p.is_dir())]
-    for place in folders:
-        _examine(place, otherwise="do not run it")
-        click.echo(f"{place} holds only what `nextword export` writes.")
+    with addresses.saved_model(model) as folder:
+        import_tensorflow()
+        versions = sorted(p for p in folder.glob("*") if p.name.isdecimal() and p.is_dir())
+        for place in (folder, *versions):
+            _examine(place, otherwise="do not run it")
+            name = model if place == folder else place
+            click.echo(f"{name} holds only what `nextword export` writes.")
 
 
 def _examine(model: Path, *, otherwise: str) -> None:
@@ -469,24 +473,24 @@ def demo(trust: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("text")
-@folder("--model", MODEL, "Folder of the SavedModel.")
+@option("--model", MODEL.as_posix(), "Folder of the SavedModel, or its address in MLflow, such as models:/nextword@champion.")  # fmt: skip
 @trust_option
-def predict(text: str, model: Path, trust: bool) -> None:
+def predict(text: str, model: str, trust: bool) -> None:
     """Suggest the next word of TEXT; "-" reads one text a line from standard input.
 
     A TEXT that begins with a dash is written after --.
     """
-    require("export", model)
     texts = iter([_argument(text)]) if text != "-" else _lines(sys.stdin.buffer)
-    import_tensorflow()
-    from pipeline.predict import load, suggest
+    with addresses.saved_model(model) as folder:
+        import_tensorflow()
+        from pipeline.predict import load, suggest
 
-    if not trust:
-        _examine(model, otherwise=_OR_TRUST)
-    try:
-        loaded = load(model)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+        if not trust:
+            _examine(folder, otherwise=_OR_TRUST)
+        try:
+            loaded = load(folder)
+        except ValueError as error:
+            raise InputError(str(error)) from error
     between = ""
     while batch := list(itertools.islice(texts, _TEXTS_AT_ONCE)):
         for answer in suggest(loaded, batch):

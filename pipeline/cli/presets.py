@@ -16,6 +16,7 @@ EXPLANATION = Path("models/explanation")
 EVALUATION = Path("models/evaluation")
 MODEL = Path("models/nextword")
 LITERT = Path("models/litert")
+AOSP = Path("models/aosp")
 PERSONAL = Path("models/personal")
 SWEEP = Path("models/sweep")
 

@@ -18,7 +18,7 @@ from pipeline.cli.process import import_tensorflow
 from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, SweepConfig
-from pipeline.export.config import ExportConfig
+from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.training.config import TrainingConfig
@@ -172,9 +172,12 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[str]:
         left_out |= {"spark_master"}
     if options.get("vocabulary"):
         left_out |= {"vocabulary_size", "min_count"}
+    if options.get("format") in ("litert", "aosp"):
+        left_out |= {"tokens", "evaluation", "suggestions", "cache", "register"}
     if options.get("format") == "litert":
-        left_out |= {"tokens", "evaluation", "suggestions", "cache"}
-        left_out |= {"never_suggest", "register"}
+        left_out |= {"never_suggest"}
+    if "format" in options and options["format"] != "aosp":
+        left_out |= {"words", "bigrams"}
     if "stride" in options:
         options["stride"] = options["stride"] or options["window"]
     if options.get("cell", "lstm") != "lstm":
@@ -436,6 +439,32 @@ def litert_stage(training: Path, output: Path, *, lexicon: tuple[str, ...], forc
         reads=[training, *_files_of(lexicon)],
         output=output,
         parameters={"training": training, "lexicon": lexicon},
+        force=force,
+    )
+
+
+def aosp_stage(
+    training: Path,
+    output: Path,
+    *,
+    config: AospConfig,
+    lexicon: tuple[str, ...],
+    never_suggest: Path | None,
+    force: bool,
+) -> None:
+    import_tensorflow()
+    from pipeline.export.aosp import export_aosp
+
+    run_or_skip(
+        export_aosp,
+        reads=[training, *_files_of(lexicon), *filter(None, [never_suggest])],
+        output=output,
+        parameters={
+            "training": training,
+            "config": config,
+            "lexicon": lexicon,
+            "never_suggest": never_suggest,
+        },
         force=force,
     )
 

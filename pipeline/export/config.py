@@ -24,3 +24,13 @@ class ExportConfig:
         None,
         "File of words that are never suggested, completed to, corrected to or generated: one a line; burr* means every word that begins so. Of a word with accents the form without is meant, too.",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class AospConfig:
+    """How large a dictionary for Android's keyboards is."""
+
+    words: int = option(
+        100_000, "Words of a dictionary (--format aosp), the most probable ones.", min=1
+    )
+    bigrams: int = option(100_000, "Pairs of words of a dictionary, the most frequent ones.", min=0)

@@ -36,6 +36,7 @@ _WORDFREQ = """\
   is no word; the most frequent are kept."""
 # What a model without and with a lexicon cannot suggest.
 _LACKS = ("its vocabulary lacks", "neither its vocabulary nor its lexicon has")
+_TRAINING = "- SHA-256 of its training, as in models.json of its evaluation: "
 # Metrics that a card shows.
 _METRICS = {
     "perplexity": "{:.1f}",
@@ -131,9 +132,18 @@ def write_model_card(
         model="\n".join(described),
         lacks=_LACKS[words.exists()],
         measured=_measured(figures),
-        origin=_origin(folder),
+        origin=_origin(folder, training),
     )
     (folder / "assets" / "model_card.md").write_text(card, encoding="utf-8")
+
+
+def training_digest(folder: Path) -> str | None:
+    """Read from the card of a SavedModel the digest of its training; None if it has none."""
+    try:
+        lines = (folder / "assets" / "model_card.md").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    return next((ln.removeprefix(_TRAINING) for ln in lines if ln.startswith(_TRAINING)), None)
 
 
 def _corpora_of(training: Path) -> list[str]:
@@ -279,11 +289,11 @@ def _measured(figures: dict[str, dict[str, float]]) -> str:
     return "\n".join([*lines, "", "These figures say little about other text."])
 
 
-def _origin(folder: Path) -> str:
+def _origin(folder: Path, training: Path) -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     libraries = ("nextword-pt", "tensorflow", "keras")
     versions = ", ".join(f"{name} {_version(name)}" for name in libraries)
-    lines = [f"- {today}, with {versions}"]
+    lines = [f"- {today}, with {versions}", _TRAINING + digest([training])]
     weights = sorted((folder / "variables").glob("*.data-*"))
     for path in [*weights, folder / "assets" / "vocabulary.tsv"]:
         with path.open("rb") as file:

@@ -24,7 +24,7 @@ def check_model_name(name: str) -> None:
     """Raise an InputError if MLflow's registry cannot take a name."""
     if not name.strip() or set("/:") & set(name) or name == "." or name.startswith(".."):
         raise InputError(
-            f"MLflow cannot register a model as {name!r}: give --register a name without / and : "
+            f"MLflow cannot register a model as {name!r}: choose a name without / and : "
             "that does not begin with dots."
         )
 
@@ -42,22 +42,17 @@ def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
     Returns:
         The URI of the model, models:/NAME/VERSION if it is registered; and whether it is new.
     """
-    from pipeline.export import verify  # import TensorFlow
-    from pipeline.tracking import served
+    from pipeline.tracking import served  # import TensorFlow
 
-    # The folder holds the same files twice; the version alone is the model.
-    (saved_model,) = (path.parent for path in folder.glob("*/saved_model.pb"))
-    loader, *code = map(Path, (served.__file__, verify.__file__))
-    # A model is its bytes and the code that serves them.
-    content = digest([saved_model]) + digest([loader, *code, Path(__file__)])
+    saved_model, code, content = _model_in(folder)
     uri = _reuse_logged(content)
     new = uri is None
     if uri is None:
         uri = mlflow.pyfunc.log_model(
             name="nextword",
-            loader_module=loader.stem,
+            loader_module=code[0].stem,
             data_path=str(saved_model),
-            code_paths=[str(file) for file in (loader, *code)],
+            code_paths=[str(file) for file in code],
             signature=_signature(served.DEFAULTS),
             input_example=pd.DataFrame({"text": [_EXAMPLE]}),
             pip_requirements=[f"{n}=={importlib.metadata.version(n)}" for n in _REQUIRED],
@@ -65,12 +60,44 @@ def log_model(folder: Path, *, register: str | None = None) -> tuple[str, bool]:
         ).model_uri
     if register is None:
         return uri, new
-    for version in mlflow.MlflowClient().search_model_versions(f"tags.{_TAG} = '{content}'"):
-        registered = f"models:/{register}/{version.version}"
-        if version.name == register and _has_files(registered):
-            return registered, False
+    if registered := _registered(register, content):
+        return registered, False
     version = mlflow.register_model(uri, register, tags={_TAG: content})
     return f"models:/{register}/{version.version}", True
+
+
+def find_registered(folder: Path, name: str) -> str | None:
+    """Return the models:/NAME/VERSION that holds the SavedModel in a folder, if one does."""
+    return _registered(name, _model_in(folder)[-1])
+
+
+def _model_in(folder: Path) -> tuple[Path, list[Path], str]:
+    """Return the SavedModel in a folder, the code that serves it, and the digest of both.
+
+    Raises:
+        InputError: `export` has not written the folder.
+    """
+    from pipeline.export import verify
+    from pipeline.tracking import served
+
+    # The folder holds the same files twice; the version alone is the model.
+    found = [path.parent for path in folder.glob("*/saved_model.pb")]
+    if len(found) != 1:
+        raise InputError(
+            f"{folder} holds {len(found)} numbered models instead of one: name the folder that "
+            "`nextword export` wrote."
+        )
+    # A model is its bytes and the code that serves them.
+    code = [Path(served.__file__), Path(verify.__file__)]
+    return found[0], code, digest(found) + digest([*code, Path(__file__)])
+
+
+def _registered(name: str, content: str) -> str | None:
+    for version in mlflow.MlflowClient().search_model_versions(f"tags.{_TAG} = '{content}'"):
+        address = f"models:/{name}/{version.version}"
+        if version.name == name and _has_files(address):
+            return address
+    return None
 
 
 def _reuse_logged(content: str) -> str | None:

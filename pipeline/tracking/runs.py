@@ -30,6 +30,13 @@ _LOG_LEVELS = {
 }
 
 
+def quiet() -> None:
+    """Keep what MLflow and its store tell of themselves off the terminal."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for logger, level in _LOG_LEVELS.items():
+        logging.getLogger(logger).setLevel(level)
+
+
 @contextlib.contextmanager
 def start_run(
     name: str, parameters: Mapping[str, Any], *, run_id: str | None = None
@@ -48,8 +55,7 @@ def start_run(
         InputError: MLflow cannot store the run, or `mlflow run` has logged as empty a parameter
             that is used.
     """
-    for logger, level in _LOG_LEVELS.items():
-        logging.getLogger(logger).setLevel(level)
+    quiet()
     given = "MLFLOW_RUN_ID" in os.environ
     new_name, run_id = (None, None) if given else (name, run_id and _existing(run_id))
     stage_error: Exception | None = None
@@ -166,15 +172,17 @@ def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str,
 
 
 def download_evaluation(run_id: str, folder: Path) -> Path:
-    """Download what `nextword compare` reads of the evaluation of a run.
+    """Download which models the evaluation of a run has, and what `nextword compare` reads of it.
 
     Raises:
         InputError: there is no such run, or it has not evaluated a model.
     """
+    quiet()
     try:
-        mlflow.artifacts.download_artifacts(
-            run_id=run_id, artifact_path="documents.csv", dst_path=str(folder)
-        )
+        for name in ("models.json", "documents.csv"):
+            mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=name, dst_path=str(folder)
+            )
     except (MlflowException, OSError) as error:
         raise InputError(
             f"{run_id} is neither a folder nor an MLflow run that has evaluated a model: name a "

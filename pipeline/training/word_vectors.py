@@ -59,7 +59,7 @@ def mutual_information(counts: sparse.csr_array) -> sparse.csr_array:
     """Compute ppmi(i, j) of symmetric counts, (V, V) both."""
     pairs = counts.tocoo()
     p = counts.sum(axis=1)
-    q = p**0.75 / max((p**0.75).sum(), 1)
+    q = p**0.75 / ((p**0.75).sum() or 1)
     i, j = pairs.coords
     ppmi = np.maximum(np.log(pairs.data / (p[i] * q[j])), 0)
     return sparse.csr_array((ppmi, (i, j)), shape=counts.shape)
