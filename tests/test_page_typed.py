@@ -202,7 +202,9 @@ def check(found, expected, cases):
     for one, other, case in zip(found, expected, cases, strict=True):
         p, other_p = one["probabilities"], other["probabilities"]
         assert len(p) == len(other_p), (case, one, other)
-        np.testing.assert_allclose(p, other_p, rtol=2e-3, atol=1e-5, err_msg=str(case))
+        np.testing.assert_allclose(
+            p, other_p, rtol=2e-3, atol=1e-5, err_msg=str((case, one, other))
+        )
         ties = np.isclose(p, np.roll(p, 1), rtol=1e-4) | np.isclose(p, np.roll(p, -1), rtol=1e-4)
         for word, own, tie in zip(one["words"], other["words"], ties, strict=True):
             assert word == own or tie, (case, one, other)
@@ -227,7 +229,7 @@ def test_completions_are_those_of_the_graph(both, lists):
     cases += [("O", word) for word in ODD]
     found, expected = both.complete(cases)
     kinds = collections.Counter(kind for one in found for kind in one["kinds"])
-    assert min(kinds[name] for name in ("completion", "next", "similar")) > 50
+    assert min(kinds[name] for name in ("completion", "next", "similar")) > 20
     check(found, expected, cases)
     for one, (_, prefix) in zip(found, cases, strict=True):
         if prefix.isalpha():
@@ -301,7 +303,7 @@ def test_costs_are_those_of_the_channel(both):
       const {channel} = wordsOf(model);
       const symbols = [typed, meant].map((word) => encode(channel, word));
       const all = [...channelCosts(channel, ...symbols, Infinity)].slice(0, meant.length + 1);
-      return [all, channelCosts(channel, ...symbols, all.at(-1)) === null];
+      return [all, channelCosts(channel, ...symbols, all.at(-1) + 1e-9) === null];
     }"""
     typed, meant = (encode(tf.constant(words)).to_tensor() for words in zip(*pairs, strict=True))
     expected = Channel.of(COSTS).costs(typed, meant).numpy()

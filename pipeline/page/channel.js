@@ -55,7 +55,7 @@ export function channelCosts(channel, typed, word, most) {
   let [row, last, second] = channel.rows;
   row[0] = 0;
   let gain = 0;
-  let leastBefore = Infinity;
+  let leastBefore = 0;
   for (let j = 1; j <= length; j++) {
     const meant = word[j - 1];
     const before = j > 1 ? word[j - 2] : 0;

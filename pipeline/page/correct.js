@@ -31,9 +31,11 @@ function isPlain(tokens) {
   );
 }
 
-/** Return the words of the list that may be meant by the symbols typed, the k best and others. */
-function candidates(words, logits, typed, k) {
+/** Return the words of the list that may be meant by what is typed, itself and the k best at least. */
+function candidates(words, logits, lowered, k) {
   const {channel, displays, sets, lengths, symbols} = words;
+  const typed = encode(channel, lowered);
+  const itself = words.places.get(lowered);
   const own = letterSet(channel, typed, typed.length);
   const letterSets = sets[LONGEST];
   const found = [];
@@ -44,7 +46,7 @@ function candidates(words, logits, typed, k) {
     const letters = symbols.subarray(i * LONGEST, i * LONGEST + lengths[i]);
     const prior = weigh(words, logInContext(words, logits, i), i);
     const least = Math.min(best[k - 1]?.score, best[0]?.score - NEGLIGIBLE); // NaN at first
-    const costs = channelCosts(channel, typed, letters, prior - least);
+    const costs = channelCosts(channel, typed, letters, i === itself ? Infinity : prior - least);
     if (!costs) continue;
     const one = {i, word: displays[i], score: prior - costs[letters.length]};
     found.push(one);
@@ -81,22 +83,23 @@ export function correct(model, {p, starts}, text) {
   const {weights, enough} = words.channel;
   const logits = p.map(Math.log);
   const first = /^\p{Lu}/u.test(tokens[0]);
-  const possible = [
-    ...verbsWithPronoun(words, logits, lowered),
-    ...candidates(words, logits, encode(words.channel, lowered), model.suggestions),
-  ].filter(({score}) => score > -Infinity);
+  const isPossible = ({score}) => score > -Infinity;
   const isTyped = ({i}) => words.lowered[i] === lowered;
+  const found = candidates(words, logits, lowered, model.suggestions).filter(isPossible);
+  const verbs = verbsWithPronoun(words, logits, lowered).filter(isPossible);
+  const others = found.filter((one) => !isTyped(one));
   const unlisted = weights.context * logits[UNKNOWN] + weights.unlisted;
   const name = first && !starts ? weights.name : 0;
-  const own = possible.find(isTyped)?.score ?? unlisted;
+  const own = found.find(isTyped)?.score ?? unlisted;
   const typed = {word: text, score: own + weights.right + name};
-  const others = possible.filter((one) => !isTyped(one));
   // Words that are never suggested have their share, too.
-  const total = sumOfLogs([typed, ...others].map(({score}) => score));
-  const best = [typed];
-  for (const {i, word, score} of others) {
-    if (words.suggested[i] !== 0) keepBest(best, {word: written(word, {first}), score}, model.suggestions);
-  }
+  const total = sumOfLogs([typed, ...verbs, ...others].map(({score}) => score));
+  const best = [];
+  const keep = ({word, score}, k) => keepBest(best, {word: written(word, {first}), score}, k);
+  // One place is that of what is typed.
+  for (const one of others) if (words.suggested[one.i]) keep(one, model.suggestions - 1);
+  for (const one of verbs) keep(one, model.suggestions);
+  keepBest(best, typed, model.suggestions);
   const probabilities = best.map(({score}) => Math.exp(score - total));
   const sure = best[0] !== typed && probabilities[0] >= weights.sure && words.meant >= enough;
   return {words: best.map(({word}) => word), probabilities, sure};
