@@ -71,7 +71,7 @@ def run(row: Row, folder: Path) -> None:
         f"ingest {row.ingest}",
         "tokenize",
         f"train {row.train} --resume",
-        "evaluate --cache 2000",
+        "evaluate --cache 2000 --dynamic",
     ):
         print(f"{folder.name}: nextword {command}", file=sys.stderr, flush=True)
         nextword(command, folder=folder)

@@ -4,10 +4,10 @@
     python benchmarks/page_keys.py [--page models/page] [--keys 400] [--slower 4] [--browser FILE]
 
 Headless Chromium opens the file and types the beginning of the test split, a key every 120 ms. The
-page's thread is throttled by Chromium. Its worker is not, since Chromium cannot: each of its answers
-is held back until as many times as long has passed. A key is answered when its suggestions are in the
-page and laid out; the screen shows them with its next frame. "worker" is what the worker takes of it
-when it is not held back.
+page's thread is throttled by Chromium. Its worker is not, since Chromium cannot: each of its
+answers is held back until as many times as long has passed. A key is answered when its suggestions
+are in the page and laid out; the screen shows them with its next frame. "worker" is what the worker
+takes of it when it is not held back.
 """
 
 import argparse

@@ -13,9 +13,10 @@ TEXT = "Bom dia! Eu queria muinto que você viesse com a gente na "
 
 
 def main() -> None:
+    expect.set_options(timeout=60_000)  # of a machine that is busy
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(playwright))
-        page = browser.new_page(locale="pt-BR", viewport={"width": 700, "height": 688})
+        page = browser.new_page(locale="pt-BR", viewport={"width": 700, "height": 680})
         page.goto((ROOT / "models/page/index.html").as_uri())
         expect(page.locator("#offers button").first).not_to_be_empty()
         page.keyboard.type(TEXT, delay=50)

@@ -61,12 +61,12 @@ def demo(
         InputError: there is no page in the folder, or the address cannot be listened on.
     """
     with listen(host, port, read_files(model)) as server:
-        address, port = server.server_address[:2]
-        ip = ipaddress.ip_address(str(address))
+        _, port = server.server_address[:2]
+        ip = ipaddress.ip_address(str(server.server_address[0]))
         name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         url = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
         if not ip.is_loopback:
-            where = "any of its addresses" if ip.is_unspecified else address
+            where = "any of its addresses" if ip.is_unspecified else ip
             say(f"Whoever reaches this machine on {where} can load the page, with the model in it.")
         say(f"The page is at {url} until you press Ctrl-C.")
         if open_browser:
