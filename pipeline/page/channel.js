@@ -12,8 +12,10 @@ export function openChannel({alphabet, tables, clusters, bits, ...costs}) {
   const [lost, ...rows] = [1, 2, 3, 4].map(() => new Float64Array(LONGEST + 1));
   const size = numbers.size + 2;
   // The least that a letter can cost, which is less than nothing where its accent is left out.
-  const gains = Float64Array.from({length: size}, (_, meant) =>
-    Math.min(...Array.from({length: size}, (_, letter) => tables.substitute[letter * size + meant])));
+  const gains = new Float64Array(size);
+  tables.substitute.forEach((cost, at) => {
+    gains[at % size] = Math.min(gains[at % size], cost);
+  });
   return {
     ...costs, ...tables, numbers, size, gains, rows, lost,
     clusters: Uint8Array.from(clusters), bits: Int32Array.from(bits),
@@ -49,9 +51,9 @@ export function countDifferent(set, other) {
  *   more than `most`.
  */
 export function channelCosts(channel, typed, word, most) {
-  const {substitute, insert, delete: lose, merge, split: parted, clusters, size, first, swapped} = channel;
+  const {substitute, insert, delete: lose, merge, split: parted, first, swapped} = channel;
+  const {clusters, size, lost, pairs} = channel;
   const length = word.length;
-  const {lost, pairs} = channel;
   let [row, last, second] = channel.rows;
   row[0] = 0;
   let gain = 0;

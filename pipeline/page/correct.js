@@ -31,7 +31,7 @@ function isPlain(tokens) {
   );
 }
 
-/** Return the words of the list that may be meant by what is typed, itself and the k best at least. */
+/** Return words of the list that may be meant by what is typed: itself and the k best at least. */
 function candidates(words, logits, lowered, k) {
   const {channel, displays, sets, lengths, symbols} = words;
   const typed = encode(channel, lowered);

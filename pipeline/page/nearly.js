@@ -8,7 +8,8 @@ import {logInContext, weigh} from "./words.js";
 const LEAST_TYPED = 3;
 const DEAREST = 9;
 const OFF = 2;
-// Letters that only one of both beginnings may have, among the first; words whose costs are computed.
+// Letters that only one of both beginnings may have, among the first; words whose costs are
+// computed.
 const DIFFERENT_AT_FIRST = 2;
 const FIRST_LETTERS = 12;
 const CONSIDERED = 200;
@@ -28,7 +29,7 @@ function likelyBeginnings(words, logits, typed) {
     if (firstTwo & (one[i] || two[i])) near.push(i);
   }
   const priors = Float32Array.from(near, (i) => weigh(words, logInContext(words, logits, i), i));
-  const least = near.length > CONSIDERED ? priors.slice().sort()[near.length - CONSIDERED] : -Infinity;
+  const least = priors.slice().sort()[near.length - CONSIDERED] ?? -Infinity;
   const found = [];
   priors.forEach((prior, at) => prior >= least && found.push({i: near[at], prior}));
   return found;

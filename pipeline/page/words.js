@@ -16,25 +16,26 @@ export function wordsOf(model) {
  *
  * Returns arrays, (W,): `displays` as in mid-sentence, `lowered`, `bare` without accents, `ids` of
  * the vocabulary and `shares` of their probability, `frequencies` as ln, `suggested`, 1 or 0;
- * `places` of lowered words and `byLetter`, the places of words by their first letter without accent;
- * `suggestions`, the words of an answer; and what `spell` returns.
+ * `places` of lowered words and `byLetter`, the places of words by their first letter without
+ * accent; `suggestions`, the words of an answer; and what `spell` returns.
  */
 function listWords({vocabulary, lexicon, never, arrays, channel, suggestions}) {
   const ids = [...vocabulary.displays.keys()].filter((id) => arrays.is_word[id]);
   const inside = ids.length;
   const size = vocabulary.displays.length;
+  const {frequencies: logs, "lexicon.suggested": others} = arrays;
   const displays = [...ids.map((id) => vocabulary.displays[id]), ...lexicon];
   const lowered = displays.map((word) => word.toLowerCase());
   /** Make an array of a part for the vocabulary's words, and one for the lexicon's. */
-  const join = (Type, own, others) =>
-    Type.from(displays, (_, i) => (i < inside ? own(ids[i]) : others(i - inside)));
+  const join = (Type, known, unknown) =>
+    Type.from(displays, (_, i) => (i < inside ? known(ids[i]) : unknown(i - inside)));
   const words = {
     displays, lowered, inside,
     bare: lowered.map(withoutAccents),
     ids: join(Int32Array, (id) => id, () => 0),
     shares: join(Float32Array, () => 1, (i) => arrays["lexicon.f"][i]),
-    frequencies: join(Float32Array, (id) => arrays.frequencies[id], (i) => arrays.frequencies[size + i]),
-    suggested: join(Uint8Array, (id) => arrays.suggested[id], (i) => arrays["lexicon.suggested"][i]),
+    frequencies: join(Float32Array, (id) => logs[id], (i) => logs[size + i]),
+    suggested: join(Uint8Array, (id) => arrays.suggested[id], (i) => others[i]),
     places: new Map(),
     byLetter: new Map(),
   };
@@ -55,8 +56,8 @@ function listWords({vocabulary, lexicon, never, arrays, channel, suggestions}) {
 /**
  * Return the letters of the words that may be meant; of words that differ in case, the first.
  *
- * `symbols`, LONGEST of each word; `lengths`; `sets[n]` of the first n letters of each word, the last
- * of all its letters; `meant`, how many these words are.
+ * `symbols`, LONGEST of each word; `lengths`; `sets[n]` of the first n letters of each word, the
+ * last of all its letters; `meant`, how many these words are.
  */
 function spell({lowered, places}, channel) {
   const count = lowered.length;
