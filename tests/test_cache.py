@@ -225,6 +225,7 @@ def probabilities(model, cache, text):
     return expected(p, h[0].numpy(), ids[0].numpy(), cache), ids[0].numpy()
 
 
+@pytest.mark.slow
 def test_the_saved_model_has_the_cache(exported):
     saved, model, cache = exported
     answer = ask(saved, "serving_default", text=TEXTS)

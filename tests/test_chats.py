@@ -344,6 +344,7 @@ def test_a_long_chat_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [line for text in texts for line in text] == [message.text for message in kept]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.txt", "a.json"])
 def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(opening, "MAX_PIECE", 2**14)

@@ -113,7 +113,7 @@ def test_it_serves_only_this_machine_and_logs_nothing(folder):
         assert get(url[0], f"/{SECRET}")[0] == 404
         with pytest.raises(OSError, match="refused"):  # another address of this machine
             socket.create_connection(("127.0.0.2", int(url[1])), timeout=5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         output += process.communicate(timeout=30)[0]
     finally:
         process.kill()

@@ -171,6 +171,7 @@ def test_squares_are_the_mean_over_training_text():
         np.testing.assert_allclose(square, np.square(parts).mean(0), rtol=1e-3, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_evaluation_has_a_model_that_learns(tokens, tmp_path):
     training, pairs = write_training(tmp_path / "rnn", "simple_rnn"), tmp_path / "pairs.tsv"
     pairs.write_text("context\tright\twrong\no cachorro\tbebeu\ta\n", encoding="utf-8")

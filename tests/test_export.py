@@ -200,6 +200,7 @@ def spelled_words(keras_model, text: str) -> dict[str, float]:
     return words
 
 
+@pytest.mark.slow
 def test_words_of_several_pieces_have_their_probability(of_pieces):
     saved, keras_model = of_pieces
     texts = ["", "casa", "A casa. Brasileiro", "o bar 😀"]

@@ -464,6 +464,7 @@ def in_walked(walked, monkeypatch):
     monkeypatch.chdir(walked[0])
 
 
+@pytest.mark.slow
 def test_the_command_as_typed_leaves_a_model_beside_the_old_one(in_walked, walked):
     assert [line for line in walked[1].splitlines() if line.startswith("Wrote ")] == [
         f"Wrote {folder}."

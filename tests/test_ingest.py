@@ -141,6 +141,7 @@ def test_adding_files_moves_no_document_to_another_split(tmp_path: Path) -> None
     assert {source: after[source] for source in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, FEW_DOCUMENTS - 5, FEW_DOCUMENTS + 5])
 def test_no_paragraph_leaves_its_split_when_documents_are_added(
     tmp_path: Path, count: int, caplog: pytest.LogCaptureFixture

@@ -101,6 +101,7 @@ def test_the_lecture_sentence_is_nowhere_it_could_be_learned_from():
         assert not sentence.search(text), path
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_where_windows_modules_are_missing():
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL_AS_ON_WINDOWS],

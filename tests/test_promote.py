@@ -72,6 +72,7 @@ def state(name):
     return champion and champion.number, len(versions), len(mlflow.search_runs())
 
 
+@pytest.mark.slow
 def test_only_a_better_model_replaces_the_champion():
     first = promote("first", "way", "first-90")
     assert first.exit_code == 0, first.output

@@ -355,6 +355,7 @@ def test_a_treebank_without_documents_is_cut_where_it_grows_long(
         assert "\n".join(found).split("\n") == lines
 
 
+@pytest.mark.slow
 def test_a_line_without_end_costs_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +435,7 @@ def test_documents_before_the_damage_are_read(tmp_path: Path) -> None:
         next(documents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["a.txt.gz", "a.csv", "a.json", "a.jsonl", "a.parquet", "a.conllu"]
 )

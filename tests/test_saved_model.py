@@ -74,6 +74,7 @@ def files(folder):
     return {path.relative_to(folder): path for path in paths}
 
 
+@pytest.mark.slow
 def test_versions_for_tensorflow_serving_are_numbered(project):
     folder = project / "models" / "nextword"
     assert [path.name for path in folder.iterdir() if path.name.isdecimal()] == ["2"]

@@ -197,6 +197,7 @@ def test_errors_of_a_worker_have_the_same_sentence(here: None, tmp_path: Path) -
     assert "tabela.csv has no column 'texto'" in messages[0]
 
 
+@pytest.mark.slow
 def test_errors_of_the_driver_are_reported(here: None, tmp_path: Path) -> None:
     documents, tokens = folders(tmp_path)
     (tmp_path / "vazio.txt").write_text("\n")

@@ -148,6 +148,7 @@ def test_no_letter_is_lost(text):
     assert letters(" ".join(tokens)) == letters(text.replace("\u02bc", "'"))
 
 
+@pytest.mark.slow
 @quick
 @given(ANY_TEXT)
 @example("p . ex . Sr . . D .")
@@ -163,6 +164,7 @@ def test_tokenizing_again_changes_nothing(text):
     assert decoded(again) == decoded(tokens)
 
 
+@pytest.mark.slow
 @quick
 @given(ANY_TEXT)
 def test_tokens_between_spaces_are_stable(text):
@@ -180,6 +182,7 @@ def test_a_space_before_a_stop_is_read_as_one_behind_it(before, blank, after):
         assert cut(f"{before}{blank}.{after}") == cut(f"{before}.{blank}{after}")
 
 
+@pytest.mark.slow
 @quick
 @given(st.text(st.sampled_from([*LATIN, *" .-'1"])))
 def test_composed_and_decomposed_latin_are_the_same(text):
@@ -187,6 +190,7 @@ def test_composed_and_decomposed_latin_are_the_same(text):
     assert composed == decomposed
 
 
+@pytest.mark.slow
 @settings(quick, max_examples=50)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=3))
 def test_tokens_are_the_same_eagerly_and_in_a_graph(texts):
@@ -275,6 +279,7 @@ def test_the_keys_of_a_text_are_its_characters(rows):
     assert keys_typed(tokens) == lengths
 
 
+@pytest.mark.slow
 def test_the_keys_of_the_sample_are_its_characters():
     files = sorted(SAMPLE.rglob("*.txt"))
     lines = [line for file in files for line in file.read_text(encoding="utf-8").split("\n")]

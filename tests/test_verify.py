@@ -203,6 +203,7 @@ def test_there_are_hundreds_of_altered_models():
     assert len({*ALTERED}) >= 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_an_operation_where_no_export_has_it_is_refused(place, copy, original):
     for op in (op for op, where in ALTERED if where == place):

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -475,6 +476,8 @@ def demo(**options: Any) -> None:
     """
     from pipeline.page.demo import demo as serve
 
+    # What stops a container ends the server as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     serve(say=click.echo, **options)
 
 

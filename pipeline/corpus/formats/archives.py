@@ -53,14 +53,14 @@ class Archive:
         Raises:
             ValueError: It is missing, damaged, encrypted or a zip bomb.
         """
-        self.check(name)
+        self.check(name, most=MAX_MEMBER)
         try:
             with self._zip.open(name) as member:
                 yield member
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
             _damaged(error)
 
-    def check(self, name: str, *, most: float = MAX_MEMBER) -> None:
+    def check(self, name: str, *, most: float) -> None:
         """Check that a member can be read, and unpacks to so many bytes at most."""
         if name not in self.names:
             raise ValueError(f"its {name} is missing")
