@@ -265,6 +265,15 @@ def store(tmp_path_factory):
         yield uri
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; a test without it is skipped."""
+    from pages import chromium  # which imports this file
+
+    with chromium() as browser:
+        yield browser
+
+
 # The command line
 
 

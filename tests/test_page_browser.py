@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from pages import chromium, write_page
+from pages import write_page
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = api.expect
@@ -17,12 +17,6 @@ TEXT, KEYS, SAVED, NOTICE = "#text", "#keys", "#saved", "#notice"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_page(tmp_path_factory.mktemp("page"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from pages import chromium, served, write_page
+from pages import served, write_page
 
 from pipeline.page.demo import read_files
 
@@ -19,12 +19,6 @@ TEXT, COUNT = "#text", "#own-count"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_page(tmp_path_factory.mktemp("page"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

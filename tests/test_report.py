@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import rich
 from conftest import TOKENS, predicted, write_training
-from pages import Page, chromium
+from pages import Page
 
 from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
@@ -246,12 +246,6 @@ def test_both_parts_say_the_same_numbers(folder):
 
     assert numbers(ENGLISH).total() > 500
     assert numbers(ENGLISH) == numbers(PORTUGUESE)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
