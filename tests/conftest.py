@@ -10,6 +10,8 @@ import json
 import socket
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -165,6 +167,22 @@ def completions(module: NextWord, texts: list, prefixes: list) -> dict[str, tf.T
     p = [answer["probabilities"].numpy()[places] for answer in (filled, found)]
     np.testing.assert_allclose(*p, rtol=1e-4)
     return found
+
+
+# Memory
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """The most bytes of Python that `work` holds at once.
+
+    It runs twice: what the first time imports and caches stays, and is not counted.
+    """
+    work()
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 # Trainings of seconds

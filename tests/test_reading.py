@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import json
 import lzma
-import tracemalloc
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from conftest import peak_of
 
 from pipeline import InputError
 from pipeline.corpus import opening
@@ -363,12 +363,12 @@ def test_a_line_without_end_costs_no_memory(
     packed = bz2.compress(b'{"text": "' + b"a" * 10**8)  # 100 MB in 100 bytes
     assert len(packed) < 1000
     (tmp_path / "a.jsonl.bz2").write_bytes(packed)
-    tracemalloc.start()
-    with contextlib.suppress(ValueError):
-        list(read_file(tmp_path / "a.jsonl.bz2", "a", ReadingConfig(format="jsonl")))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 6 * opening.MAX_PIECE
+
+    def read() -> None:
+        with contextlib.suppress(ValueError):
+            list(read_file(tmp_path / "a.jsonl.bz2", "a", ReadingConfig(format="jsonl")))
+
+    assert peak_of(read) < 6 * opening.MAX_PIECE
 
 
 def test_half_an_emoji_costs_no_notebook(tmp_path: Path) -> None:
@@ -455,9 +455,9 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
     path = tmp_path / name
     path.write_bytes(data)
     del data, lines
-    tracemalloc.start()
-    found = sum(len(document.text.encode()) for document in read_file(path, name, ReadingConfig()))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert found > 0.9 * len(text)
-    assert peak < len(text) / 2
+
+    def letters() -> int:
+        return sum(len(one.text.encode()) for one in read_file(path, name, ReadingConfig()))
+
+    assert letters() > 0.9 * len(text)
+    assert peak_of(letters) < len(text) / 2
