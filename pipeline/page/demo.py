@@ -134,6 +134,7 @@ class _Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # with the 5 of socketserver, many at once wait for a second
 
     def __init__(self, family: socket.AddressFamily, address: tuple, files: Files, host: str):
         self.address_family = family
