@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13; do \
 	$$python -c "import ensurepip, venv" 2> /dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint audit lesson clean
+.PHONY: run test test-slow lint torture audit lesson clean
 
 # The main job: data/sample → models/nextword, a SavedModel. wordfreq has the words that it lacks.
 run: .venv/installed
@@ -19,6 +19,10 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipeline
+
+# Faults at the system calls of each stage that change files, half an hour; it needs strace (Linux).
+torture: .venv/tested
+	$(BIN)/python tests/torture.py --minutes 30 --seed 1
 
 # The holes that PyPI knows of in what constraints.txt pins. Where there is no network it fails.
 audit: .venv/tested

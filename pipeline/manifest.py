@@ -3,13 +3,14 @@
 The output folder of a stage holds a manifest.json: digests of its inputs (files, parameters, code)
 and of its outputs. A stage writes into a folder beside it, which is renamed when the stage is done,
 so a failure never destroys an earlier result: if a run dies between the two renames, the next run
-moves the complete folder back.
+moves the complete folder back. What is renamed is on the disk first, so a power cut does no more.
 """
 
 import ast
 import contextlib
 import dataclasses
 import datetime
+import errno
 import functools
 import hashlib
 import importlib.metadata
@@ -50,6 +51,8 @@ _WITHOUT_EFFECT = frozenset(
         *("pooch", "requests", "urllib3"),  # downloads are checked by their SHA-256
     }
 )
+# Errors of file systems that cannot wait for the disk.
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 _TYPES_ONLY = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _DATA = (".html", ".css", ".js", ".toml")  # suffixes of data files that code reads
 
@@ -186,6 +189,10 @@ def run_stage(
         _check_replaceable(output, record["stage"])
         if not force and _is_current(output, record):
             return False
+        # Only the renames were missing.
+        if not force and _is_current(partial, record, without=(_STARTED, RESUME)):
+            _replace(output, partial)
+            return True
 
         started = _read(partial / _STARTED) if resume and not force else None
         if started:
@@ -200,7 +207,9 @@ def run_stage(
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             started = record
-        _write(partial / _STARTED, started)
+        new = partial / f"{_STARTED}.new"  # the record of progress is whole at any time
+        _write(new, started)
+        new.replace(partial / _STARTED)
         try:
             function(output=partial, **parameters, **callbacks)
         except BaseException:
@@ -213,7 +222,7 @@ def run_stage(
         manifest = {**record, "outputs": outputs, "made": made_at}
         if started.get("changed"):
             manifest["changed"] = started["changed"]
-        _write(partial / MANIFEST, manifest)
+        _finish(partial, manifest)
         _replace(output, partial)
         return True
 
@@ -253,7 +262,7 @@ def edit_output(
             shutil.rmtree(partial, ignore_errors=True)
             raise
         edits = [*manifest.get("edits", ()), what]
-        _write(partial / MANIFEST, {**manifest, "outputs": digest([partial]), "edits": edits})
+        _finish(partial, {**manifest, "outputs": digest([partial]), "edits": edits})
         _replace(output, partial)
 
 
@@ -326,9 +335,13 @@ def _record(
     }
 
 
-def _is_current(output: Path, record: Mapping[str, Any]) -> bool:
+def _is_current(output: Path, record: Mapping[str, Any], *, without: Collection[str] = ()) -> bool:
     made = _read(output / MANIFEST)
-    return made is not None and made == {**made, **record, "outputs": digest([output])}
+    return made is not None and made == {
+        **made,
+        **record,
+        "outputs": digest([output], without=without),
+    }
 
 
 def _changed_code(partial: Path, started: dict[str, Any], record: Mapping[str, Any]) -> list[str]:
@@ -365,14 +378,39 @@ def _read(manifest: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, manifest: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders
+    file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(file)
+
+
+def _finish(partial: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder once the rest is on the disk: what has one is complete."""
+    for path in (*partial.rglob("*"), partial):
+        _sync(path)
+    _write(partial / MANIFEST, manifest)
+    _sync(partial)
 
 
 def _recover(folder: Path, partial: Path) -> None:
-    """Finish or undo a `_replace` that was interrupted between its renames."""
+    """Finish or undo a `_replace` that was interrupted."""
     for complete in (partial, _old(folder)):
         if not folder.exists() and _read(complete / MANIFEST):
             _remove_progress(complete)
             complete.rename(folder)
+    if _read(folder / MANIFEST):
+        shutil.rmtree(_old(folder), ignore_errors=True)
 
 
 def _remove_progress(finished: Path) -> None:
@@ -386,9 +424,16 @@ def _old(folder: Path) -> Path:
 
 def _replace(folder: Path, new: Path) -> None:
     """Move a finished folder into place, and only then delete the old one."""
-    shutil.rmtree(_old(folder), ignore_errors=True)
+    old = _old(folder)
+    shutil.rmtree(old, ignore_errors=True)
     _remove_progress(new)
     if folder.exists():
-        folder.rename(_old(folder))
-    new.rename(folder)
-    shutil.rmtree(_old(folder), ignore_errors=True)
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    _sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,8 @@
 """The SavedModel against the Keras model it was made from, and against any text."""
 
 import functools
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from conftest import (
     ask,
     random_model,
     write_export,
+    write_training,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from pipeline import InputError
 from pipeline.export import beam
 from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
+from pipeline.export.litert import export_litert
 from pipeline.export.saved_model import NextWord
 from pipeline.model.language_model import load_model
 from pipeline.predict import load, suggest
@@ -280,3 +284,23 @@ def test_loading_something_else_is_an_error(tmp_path):
     tf.saved_model.save(other, str(tmp_path / "other"), signatures=other.double)
     with pytest.raises(ValueError, match="does not suggest words"):
         load(tmp_path / "other")
+
+
+@pytest.mark.slow
+def test_what_is_written_for_a_while_lies_in_the_output(tmp_path, monkeypatch):
+    """The next run deletes what a killed one leaves there; elsewhere nobody would."""
+    places = []
+
+    class Noted(tempfile.TemporaryDirectory):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            places.append(Path(self.name).parent)
+
+    training = write_training(tmp_path / "training", "feedforward")
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", Noted)
+    for name in ("nextword", "litert"):
+        (tmp_path / name).mkdir()
+    export(training, tmp_path / "nextword", config=ExportConfig())
+    export_litert(training=training, output=tmp_path / "litert")
+    assert places == [tmp_path / name for name in ("nextword", "litert", "litert")]
+    assert not list(tmp_path.glob("*/tmp*"))

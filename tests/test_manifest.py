@@ -218,6 +218,127 @@ def test_a_disk_that_is_full_at_the_last_moment_costs_nothing(
     assert not run_stage(step, resume=False, **asked)
 
 
+def test_a_record_of_progress_that_cannot_be_written_leaves_the_one_before(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"reads": [], "output": output, "parameters": {}}
+
+    def full(path: Path, *args: Any, **kwargs: Any) -> int:
+        path.write_bytes(b"")  # as far as the disk went
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def stopped(*, output: Path) -> None:
+        step(output=output)
+        raise KeyboardInterrupt
+
+    stopped.__name__, stopped.__module__ = step.__name__, step.__module__
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(stopped, resume=True, **asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            run_stage(step, resume=True, **asked)
+    assert run_stage(step, resume=True, **asked)
+    assert (output / "steps.txt").read_text() == "2"
+    assert sorted(path.name for path in output.iterdir()) == [MANIFEST, "steps.txt"]
+
+
+def test_a_finished_folder_that_cannot_be_moved_is_moved_later(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"reads": [], "output": output, "parameters": {}}
+    assert run_stage(step, **asked)
+    before, rename = (output / MANIFEST).read_text(), Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "output.partial":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            run_stage(step, resume=True, **asked, force=True)
+    assert (output / MANIFEST).read_text() == before, "the old folder is back"
+    assert beside(output) == ["output", "output.partial"]
+    shutil.rmtree(output)  # the one in waiting takes its place, without another step
+    assert not run_stage(step, resume=True, **asked)
+    assert (output / "steps.txt").read_text() == "1"
+    assert beside(output) == ["output"]
+
+
+def test_a_run_that_only_lacked_its_renames_is_not_run_again(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"reads": [], "output": output}
+    assert run_stage(step_to, **asked, parameters={"last": 1})
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            run_stage(step_to, **asked, parameters={"last": 2}, resume=True)
+    assert rename is Path.rename
+    (output.parent / "never again").touch()
+    assert run_stage(step_to, **asked, parameters={"last": 2}, resume=True)
+    assert (output / "last.txt").read_text() == "2"
+    assert beside(output) == ["never again", "output"]
+
+
+def step_to(*, last: int, output: Path) -> None:
+    """A stage that can run only until there is `never again`."""
+    if (output.parent / "never again").exists():
+        raise AssertionError("it has run again")
+    (output / "last.txt").write_text(f"{last}")
+
+
+def test_all_is_on_the_disk_before_it_is_moved(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    rename, fsync = Path.rename, os.fsync
+
+    def note_rename(path: Path, target: Path) -> Path:
+        done.append((path.name, target.name))
+        return rename(path, target)
+
+    def note_sync(file: int) -> None:
+        done.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    run(source, output)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    run(source, output, force=True)
+    moved = done.index(("output.partial", "output"))
+    whole = [output, *output.rglob("*")]
+    assert {path.stat().st_ino for path in whole} <= set(done[:moved])
+    manifest = (output / MANIFEST).stat().st_ino
+    others = {path.stat().st_ino for path in whole if path.name != MANIFEST}
+    assert others <= set(done[: done.index(manifest)]), "with a manifest it counts as complete"
+    assert done[moved + 1 :] == [output.parent.stat().st_ino]
+
+
+def test_a_file_system_that_cannot_wait_is_taken_as_it_is(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(number: int) -> Any:
+        def fsync(file: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return fsync
+
+    monkeypatch.setattr(os, "fsync", refuse(errno.EINVAL))
+    assert run(source, output)
+    monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
+    with pytest.raises(OSError, match="Input/output"):
+        run(source, output, times=2)
+    assert read(output) == "ab"
+
+
 def test_a_run_that_an_earlier_nextword_began_goes_on(output: Path) -> None:
     began = {"stage": "step", "parameters": {}, "inputs": digest([]), "code": "one digest of all"}
     partial = output.with_name("output.partial")
@@ -345,6 +466,7 @@ def test_an_edit_killed_at_any_moment_loses_nothing(source: Path, output: Path) 
     found = []
     for copy in sorted(output.parent.glob("[0-9]*"), key=lambda folder: int(folder.name)):
         assert not run(source, copy / "output"), "what is there must be whole"
+        assert "output.old" not in beside(copy / "output")
         found.append(read(copy / "output"))
         edit_output(edit, output=copy / "output", what="again", text="again")
         assert beside(copy / "output") == ["output"]

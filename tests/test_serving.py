@@ -1,5 +1,6 @@
 """The model behind MLflow's server and behind TensorFlow Serving, asked as docs/serving.md says."""
 
+import errno
 import importlib.util
 import json
 import os
@@ -23,6 +24,7 @@ import uvicorn
 from conftest import ROOT, ask, free_ports, write_export
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from tensorflow.core.protobuf import saved_model_pb2
 
 from pipeline import InputError
@@ -160,6 +162,29 @@ def test_the_same_bytes_are_logged_and_registered_once(registered, exported, tmp
     third, again = outputs_of("lost", tmp_path / "moved", name)
     assert third == (f"models:/{name}/3", True)
     assert again != other
+
+
+@pytest.mark.slow
+def test_a_model_that_was_logged_by_half_is_logged_again(exported, store, tmp_path, monkeypatch):
+    """The file that says what the model is was there before the disk was full."""
+    mlflow.set_tracking_uri(store)
+    folder = tmp_path / "half"
+    shutil.copytree(exported, folder)
+    with (folder / "1/assets/model_card.md").open("a") as card:
+        card.write("\nHalf.\n")
+
+    def fail(repository, place, artifact_path=None):
+        repository.log_artifact(str(Path(place, "MLmodel")))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalArtifactRepository, "log_artifacts", fail)
+        with pytest.raises(OSError, match="No space left"):
+            outputs_of("half", folder)
+    (address, new), _ = outputs_of("whole", folder, "whole")
+    assert new
+    kept = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(tmp_path)))
+    assert list(kept.rglob("saved_model.pb"))
 
 
 def test_suggestions_are_those_of_the_saved_model(loaded, saved):

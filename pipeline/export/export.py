@@ -64,7 +64,8 @@ def export(
         raise InputError(f"The vocabulary in {training} has no word to suggest.")
     versions = [int(p.name) for p in place_of(output).glob("*") if p.name.isdecimal()]
     version = output / str(1 + max(versions, default=0))
-    with tempfile.TemporaryDirectory() as folder:
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output) as folder:  # what a killed run leaves is deleted
         files = [path, choices_path(path)]
         if words:
             files.append(Path(folder, "lexicon.tsv"))

@@ -35,12 +35,13 @@ Weights = Literal["float32", "float16", "int8"]
 _SIGNATURE = "step"
 
 
-def convert(model: LanguageModel, *, weights: Weights) -> bytes:
+def convert(model: LanguageModel, *, weights: Weights, folder: Path | None = None) -> bytes:
     """Convert one step of a model to LiteRT.
 
     Args:
         model: stateless; int8 rounds its embedding in place.
         weights: how to store them.
+        folder: in which a SavedModel is written, for a while; None for the system's.
 
     Returns:
         The contents of a .tflite file with one signature, `step`. It takes `token`, int32 (1,), and
@@ -69,9 +70,9 @@ def convert(model: LanguageModel, *, weights: Weights) -> bytes:
         name: tf.TensorSpec(shape, name=name) for layer in shapes for name, shape in layer.items()
     }
     module.step = step.get_concrete_function(tf.TensorSpec((1,), tf.int32, name="token"), **specs)
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures={_SIGNATURE: module.step})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[_SIGNATURE])
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        tf.saved_model.save(module, place, signatures={_SIGNATURE: module.step})
+        converter = tf.lite.TFLiteConverter.from_saved_model(place, signature_keys=[_SIGNATURE])
         if weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if weights == "float16":
@@ -131,7 +132,8 @@ def export_litert(*, training: Path, output: Path, lexicon: Sequence[str] = ()) 
     }
     # int8 comes last because it rounds the model.
     for weights in get_args(Weights)[1:]:
-        (output / f"model_{weights}.tflite").write_bytes(convert(model, weights=weights))
+        content = convert(model, weights=weights, folder=output)
+        (output / f"model_{weights}.tflite").write_bytes(content)
     vocabulary.save(output / "vocabulary.tsv")
     if words:
         words.save(output / "lexicon.tsv")

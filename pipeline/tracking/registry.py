@@ -7,7 +7,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -107,7 +107,8 @@ def _reuse_logged(content: str) -> str | None:
     for model in mlflow.search_logged_models(
         [run.info.experiment_id], f"tags.{_TAG} = '{content}'", output_format="list"
     ):
-        if _has_files(model.model_uri):
+        # One that is not ready was being logged when its process died, or the disk was full.
+        if model.status == LoggedModelStatus.READY and _has_files(model.model_uri):
             output = LoggedModelOutput(model.model_id, step=0)
             mlflow.MlflowClient().log_outputs(run.info.run_id, [output])
             return str(model.model_uri)
