@@ -1,12 +1,15 @@
 """The server of the page: what it answers, and to whom."""
 
+import contextlib
 import http.client
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 
@@ -15,6 +18,7 @@ from conftest import nextword, sentence_of
 from pages import served
 
 from pipeline import InputError
+from pipeline.page import demo as page_demo
 from pipeline.page.demo import demo, read_files
 
 SECRET = "segredo"
@@ -99,14 +103,23 @@ def test_a_folder_without_a_page(tmp_path):
     assert str(tmp_path / "index.html") in sentence
 
 
-def test_it_serves_only_this_machine_and_logs_nothing(folder):
+@contextlib.contextmanager
+def started(folder):
+    """A process that serves a folder, and what it says first."""
     command = [sys.executable, *"-m pipeline.cli demo --port 0 --no-open".split(), str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        output = process.stdout.readline()
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_it_serves_only_this_machine_and_logs_nothing(folder):
+    with started(folder) as (process, output):
         url = re.search(r"http://127\.0\.0\.1:(\d+)/", output)
         assert url, output
         assert get(url[0])[2] == PAGE
@@ -115,9 +128,45 @@ def test_it_serves_only_this_machine_and_logs_nothing(folder):
             socket.create_connection(("127.0.0.2", int(url[1])), timeout=5)
         process.send_signal(signal.SIGTERM)
         output += process.communicate(timeout=30)[0]
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, output
     assert SECRET not in output
     assert output.count("\n") == 1
+
+
+def test_at_the_end_what_is_under_way_is_answered_and_nobody_is_waited_for_long(folder):
+    size = 2**25  # more than fits between a server and a client that does not read
+    (folder / "index.html").write_text(PAGE.ljust(size), encoding="utf-8")
+    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with started(folder) as (process, output):
+        address = ("127.0.0.1", int(re.search(r":(\d+)/", output)[1]))
+        with contextlib.ExitStack() as stack:
+            connect = [
+                stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(5)
+            ]
+            reader, gone, reset, half, _ = connect  # the last one says nothing
+            for one in (reader, gone, reset):
+                one.sendall(ask)
+                assert one.recv(12) == b"HTTP/1.0 200"
+            gone.close()
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset.close()
+            half.sendall(ask[:20])
+            process.send_signal(signal.SIGTERM)
+            start, received = time.monotonic(), 0
+            while data := reader.recv(2**20):
+                received += len(data)
+            output += process.communicate(timeout=30)[0]
+    assert received > size
+    assert process.returncode == 0
+    assert time.monotonic() - start < 8  # it waits for 4 seconds; the machine may be busy
+    assert output.count("\n") == 1
+
+
+def test_a_silent_client_is_left(url, monkeypatch, capsys):
+    monkeypatch.setattr(page_demo._Handler, "timeout", 0.2)
+    parts = urllib.parse.urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as silent:
+        silent.sendall(b"GET / HTTP")
+        assert not silent.recv(1)
+    assert get(url)[0] == 200
+    assert not capsys.readouterr().err

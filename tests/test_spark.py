@@ -5,10 +5,13 @@ import gzip
 import importlib
 import json
 import os
+import random
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyspark
 import pytest
 from conftest import SAMPLE
@@ -289,6 +293,43 @@ def cluster(folder: Path) -> Iterator[str]:
         yield url
 
 
+def executor_of(process: psutil.Process) -> tuple[psutil.Process, str]:
+    """The executor for which a Python process works, and the name of its application."""
+    while not (found := re.search(r"--app-id (\S+)", " ".join(process.cmdline()))):
+        process = process.parent()
+    return process, found[1]
+
+
+@contextlib.contextmanager
+def killing() -> Iterator[dict[str, str]]:
+    """Kill an executor of the first stage and a Python process of the second, while they work.
+
+    Yields the names of what was killed, by application.
+    """
+    killed: dict[str, str] = {}
+    end = threading.Event()
+
+    def kill() -> None:
+        while len(killed) < 2 and not end.wait(0.05):
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.NoSuchProcess, AttributeError):
+                    if "pyspark.daemon" in process.cmdline():
+                        executor, application = executor_of(process)
+                        if application not in killed:
+                            time.sleep(random.random())
+                            victim = process if killed else executor
+                            victim.kill()
+                            killed[application] = victim.name()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        end.set()
+        thread.join()
+
+
 @pytest.mark.slow
 def test_a_master_with_two_workers_writes_what_one_machine_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -297,9 +338,12 @@ def test_a_master_with_two_workers_writes_what_one_machine_writes(
         there.stop()
     monkeypatch.setattr(spark_ingest, "_PARTITION", 2**17)
     monkeypatch.setattr(spark_tokenize, "_SHARD", 2**17)
-    with cluster(tmp_path) as url:
+    with cluster(tmp_path) as url, killing() as killed:
         assert_equal(tmp_path, SAMPLE, url)
+    assert [name.startswith("python") for name in killed.values()] == [False, True]
+    logs = list(tmp_path.glob("*/app-*/*/stderr"))
+    assert len(logs) == 2 * 2 + 1  # one of each stage and worker, and of who replaces the executor
     for worker in ("one", "two"):
-        logs = list((tmp_path / worker).glob("app-*/*/stderr"))
-        assert len(logs) == 2  # one of each stage
-        assert all("Finished task" in log.read_text(encoding="utf-8") for log in logs)
+        assert any(
+            "Finished task" in log.read_text() for log in (tmp_path / worker).glob("app-*/*/stderr")
+        )

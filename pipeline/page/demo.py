@@ -4,12 +4,15 @@ import contextlib
 import ipaddress
 import re
 import socket
+import sys
 import threading
+import time
+import weakref
 import webbrowser
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pipeline import InputError
@@ -27,6 +30,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# Seconds that a client may be silent, and that answers may still take when the server ends.
+_SILENT, _LAST = 30.0, 4.0
 
 
 class _File(NamedTuple):
@@ -119,7 +124,7 @@ def listen(host: str, port: int, files: Files) -> "_Server":
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves some files.
+    """Serves some files, each client in a thread; at the end it waits a while for answers.
 
     Args:
         family: of the address.
@@ -129,16 +134,34 @@ class _Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # with the 5 of socketserver, many at once wait for a second
 
     def __init__(self, family: socket.AddressFamily, address: tuple, files: Files, host: str):
         self.address_family = family
         self.files = files
         self.names = {"localhost", socket.gethostname().lower(), host.lower()}
+        self.answering: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         super().__init__(address, _Handler)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self.answering.add(threading.current_thread())
+        super().process_request_thread(request, client_address)
+
+    def server_close(self) -> None:
+        super().server_close()
+        end = time.monotonic() + _LAST
+        for thread in list(self.answering):
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that goes away or is silent."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    timeout = _SILENT
 
     def do_GET(self) -> None:
         file = self.server.files.get(urlsplit(self.path).path)
