@@ -4,14 +4,19 @@
     python benchmarks/page_keys.py [--page models/page] [--keys 400] [--slower 4] [--browser FILE]
 
 Headless Chromium opens the file and types the beginning of the test split, a key every 120 ms. The
-page's thread is throttled by Chromium. Its worker is not, since Chromium cannot: each of its
-answers is held back until as many times as long has passed. A key is answered when its suggestions
-are in the page and laid out; the screen shows them with its next frame. "worker" is what the worker
-takes of it when it is not held back.
+page's thread is throttled by Chromium. Its worker is not, since Chromium cannot: it holds each
+answer back until as many times as long has passed as it took to compute.
+
+- answered: from the key until its suggestions are in the page and laid out.
+- painted: from the key until the frame that shows them is drawn. A frame comes every 16.7 ms.
+- at once: keys whose suggestions the worker had foreseen.
+- worker: what it computes, held back, for each key, whatever it is asked.
 """
 
 import argparse
+import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,43 +24,66 @@ import rich
 from playwright.sync_api import Page, sync_playwright
 from rich.table import Table
 
-# The worker's answers, held back, and what they took without that.
+# Stands behind the worker's own code.
+SLOW_WORKER = """
+{
+  const {onmessage, postMessage} = self;
+  let start;
+  self.onmessage = event => { start = performance.now(); return onmessage(event); };
+  self.postMessage = message => {
+    const took = performance.now() - start;
+    setTimeout(() => postMessage({...message, took}), (SLOWER - 1) * took);
+  };
+}
+"""
 WORKER = """
-self.answers = [];
+self.Blob = class extends Blob {
+  constructor(parts, options) { super([...parts, SLOW_WORKER], options); }
+};
+self.computed = 0;
 self.Worker = class extends Worker {
-  postMessage(message) {
-    const start = performance.now(), {onmessage} = this;
-    this.onmessage = event => {
-      const took = performance.now() - start;
-      this.onmessage = onmessage;
-      if (!event.data.ready) answers.push({question: message.question, took});
-      setTimeout(() => onmessage(event), (SLOWER - 1) * took);
-    };
-    super.postMessage(message);
+  constructor(url) {
+    super(url);
+    this.addEventListener("message", ({data}) => { computed += SLOWER * data.took; });
   }
 };
 """
 KEYS = """
 self.keys = [];
+self.atOnce = 0;
 let pressed;
-addEventListener("keydown", event => { pressed = event.timeStamp; }, true);
-new MutationObserver(() => {
-  const offers = document.getElementById("offers");
-  if (offers.className === "old" || !pressed) return;
+function look() {
+  const offers = document.getElementById("offers"), from = pressed;
+  if (offers.className === "old" || !from) return false;
   offers.getBoundingClientRect();
-  keys.push(performance.now() - pressed);
+  const answered = performance.now() - from, {port1, port2} = new MessageChannel();
   pressed = undefined;
-}).observe(document.getElementById("offers"), {attributes: true});
+  port1.onmessage = () => keys.push([answered, performance.now() - from]);
+  requestAnimationFrame(() => port2.postMessage("drawn"));
+  return true;
+}
+addEventListener("keydown", event => { pressed = event.timeStamp; }, true);
+addEventListener("input", () => { atOnce += look(); });
+new MutationObserver(look).observe(document.getElementById("offers"), {attributes: true});
 """
 
 
-def typed(page: Page, text: str) -> tuple[list[float], list[float]]:
-    """Type a text; return ms from each key to its suggestions, and those of them in the worker."""
-    page.evaluate("keys = []; answers = []")
+class Typed(NamedTuple):
+    """What became of the keys of a text, in ms."""
+
+    answered: tuple[float, ...]
+    painted: tuple[float, ...]
+    at_once: int
+    computed: float
+
+
+def type_text(page: Page, text: str) -> Typed:
+    page.evaluate("keys = []; atOnce = computed = 0")
     page.keyboard.type(text, delay=120)
     page.wait_for_timeout(1_000)
-    answers = page.evaluate("answers.filter(a => a.question === 'suggest').map(a => a.took)")
-    return page.evaluate("keys"), answers
+    keys, at_once, computed = page.evaluate("[keys, atOnce, computed]")
+    answered, painted = zip(*keys, strict=True)
+    return Typed(answered, painted, at_once, computed)
 
 
 def main() -> None:
@@ -68,12 +96,16 @@ def main() -> None:
     options = parser.parse_args()
     documents = pd.read_parquet(options.documents / "documents.parquet")
     text = "\n".join(documents.loc[documents["split"] == "test", "text"])
-    table = Table("text before", "keys", "answered", "p50 ms", "p99 ms", "worker p50", "worker p99")
+    worker = WORKER.replace("SLOW_WORKER", json.dumps(SLOW_WORKER))
+    worker = worker.replace("SLOWER", str(options.slower))
+    table = Table("text before", "keys", "answered", "p50 ms", "p99 ms")
+    for column in ("painted p50", "painted p99", "at once", "worker"):
+        table.add_column(column)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.browser)
         for before in (0, 2_000, 50_000):
             page = browser.new_page(locale="pt-BR")
-            page.add_init_script(WORKER.replace("SLOWER", str(options.slower)))
+            page.add_init_script(worker)
             page.goto((options.page / "index.html").absolute().as_uri())
             page.locator("#offers button:not(:empty)").first.wait_for()
             page.evaluate(KEYS)
@@ -83,10 +115,12 @@ def main() -> None:
                 page.wait_for_timeout(10_000)
             session = page.context.new_cdp_session(page)
             session.send("Emulation.setCPUThrottlingRate", {"rate": options.slower})
-            keys, worker = typed(page, text[: options.keys])
-            figures = [*np.percentile(keys, [50, 99]), *np.percentile(worker, [50, 99])]
-            row = [f"{before:,} letters", str(options.keys), str(len(keys))]
-            table.add_row(*row, *(f"{figure:.1f}" for figure in figures))
+            typed = type_text(page, text[: options.keys])
+            row = [f"{before:,} letters", str(options.keys), str(len(typed.answered))]
+            for times in (typed.answered, typed.painted):
+                row += [f"{time:.1f}" for time in np.percentile(times, [50, 99])]
+            at_once = f"{typed.at_once / options.keys:.0%}"
+            table.add_row(*row, at_once, f"{typed.computed / options.keys:.1f}")
             page.close()
         browser.close()
     rich.print(table)

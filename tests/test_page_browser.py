@@ -347,6 +347,44 @@ def test_the_colours_lie_under_the_words(visit):
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+# Whether the kept pieces are those that the text is cut into, and the mirror has its letters.
+KEPT = """() => {
+  const keys = () => JSON.stringify(lastPieces().map(one => [one.from, one.start, one.key]));
+  const kept = keys();
+  pieces = [];
+  return kept === keys() && mirror.textContent === `${text}\n`;
+}"""
+
+
+def test_only_what_changes_is_drawn(visit):
+    page = visit()
+    page.keyboard.insert_text("ela bebeu 3.500\n" * 40 + "o cachorro, sim")
+    expect(page.locator("#mirror span").last).to_have_text("sim")
+    page.evaluate("for (const line of mirror.children) line.title = 'old'")
+    new = page.locator("#mirror div:not([title])")
+    page.keyboard.type("..")
+    expect(new).to_have_count(1)
+    assert page.evaluate(KEPT)
+    for place, key in ((90, "x"), (300, "Backspace"), (400, "Enter"), (447, "."), (448, "5")):
+        page.evaluate("place => field.setSelectionRange(place, place)", place)
+        page.keyboard.press(key)
+        page.wait_for_timeout(100)
+        assert page.evaluate(KEPT), key
+
+
+def test_the_suggestions_of_the_next_key_come_with_it(visit):
+    page = visit()
+    page.keyboard.type("o cac")
+    page.wait_for_function("foreseenAnswer({text: 'o ', prefix: 'cach'})")
+    page.evaluate(
+        "addEventListener('input', () => { self.seen = [offers, $('offers').className]; })"
+    )
+    page.keyboard.type("h")
+    found, look = page.evaluate("seen")
+    assert look == ""
+    assert found[0] == {"word": "cachorro", "kind": "completion"}
+
+
 def test_emptying_begins_anew(visit):
     page = visit()
     before = offers(page).all_inner_texts()

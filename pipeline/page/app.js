@@ -2,6 +2,7 @@
 
 import {startWorker} from "./asking.js";
 import {field, readField, showKeys, text, write} from "./field.js";
+import {beforeFrame} from "./frame.js";
 import {install} from "./install.js";
 import {autoShift, buildKeyboard, showKeyboard} from "./keyboard.js";
 import {$, filled, keep, messages, otherLanguage, preferredLanguage, say, translate, whole}
@@ -9,7 +10,8 @@ import {$, filled, keep, messages, otherLanguage, preferredLanguage, say, transl
 import {correctWords, finishWord, keepWords, moveMarks, showMeant} from "./meant.js";
 import {chosen, isAsked, offer, offers, showOffers, take} from "./offers.js";
 import {countPersonal, forgetPersonal, openPersonal, personalWords} from "./personal.js";
-import {paint, scoreSoon, showBubble, showLegend, wordAt} from "./surprise.js";
+import {forgetPieces, paint, scoreSoon, showBubble, showEnd, showLegend, wordAt}
+  from "./surprise.js";
 import {labelWriting, showTemperature, stopWriting} from "./writing.js";
 
 function speak(language) {
@@ -26,7 +28,7 @@ function speak(language) {
   showMeant();
   showLegend();
   showPersonal();
-  paint();
+  beforeFrame(paint);
 }
 $("language").addEventListener("click", () => {
   const language = otherLanguage();
@@ -36,22 +38,19 @@ $("language").addEventListener("click", () => {
 
 // The text changes
 
-field.addEventListener("written", ({detail: {end, by, added, hand}}) => {
+field.addEventListener("written", ({detail: {start, end, by, added, hand}}) => {
+  offer({quiet: hand === "written"}); // the worker answers while the rest is done
   moveMarks(end, by);
+  forgetPieces(start);
   if (!text) chosen.clear();
   if (hand !== "written") stopWriting();
   showBubble();
   autoShift();
-  offer({quiet: hand === "written"});
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight}px`;
-  paint();
-  if (field.selectionEnd === text.length) field.scrollTop = field.scrollHeight;
+  for (const work of [paint, showEnd, showMeant]) beforeFrame(work);
   scoreSoon();
-  showMeant();
   if (hand === "typed" && /^[\s,;:!?.…)\]}”»"]$/.test(added)) finishWord();
 });
-field.addEventListener("marked", () => { paint(); showMeant(); });
+field.addEventListener("marked", () => { beforeFrame(paint); showMeant(); });
 $("clear").addEventListener("click", () => {
   field.focus();
   keepWords({all: true});

@@ -5,7 +5,7 @@
 
 import {$, filled, messages} from "./language.js";
 
-const ORDER = ["suggest", "correct", "knows", "generate", "score"];
+const ORDER = ["suggest", "correct", "knows", "generate", "foresee", "score"];
 const waiting = []; // {question, body, done}
 let worker, isReady = false, underWay = null;
 
@@ -36,7 +36,8 @@ export function startWorker() {
   });
 }
 function complain(sentence) {
-  if ($("notice").textContent !== sentence) $("notice").textContent = sentence; // said once
+  if ($("notice").textContent === sentence) return; // said once
+  $("notice").textContent = sentence;
   $("notice").hidden = !sentence;
 }
 function answered(answer) {

@@ -9,11 +9,11 @@ import {wordsOf} from "./words.js";
 /**
  * Complete a prefix.
  *
- * @param {object} place after the text: p of each id (V), and starts, whether a sentence begins.
+ * @param {object} read what `read` returned for the text before.
  * @param {(id: number) => Float32Array} next returns p after one more id.
  * @returns {{words: string[], probabilities: number[], kinds: string[]}}
  */
-export function complete(model, {p, starts}, prefix, next) {
+export function complete(model, {p, place, starts}, prefix, next) {
   const {suggestions} = wordsOf(model);
   const tokens = split(model.rules, prefix);
   const typed = readPrefix(tokens);
@@ -25,7 +25,7 @@ export function complete(model, {p, starts}, prefix, next) {
   found.forEach((one) => { one.kind = "completion"; });
   if (id !== null && found.length < suggestions) {
     const own = new Set(found.map(({word}) => word.toLowerCase()));
-    const others = isWord ? wordsAfter(model, p[id], next(id)) : nearly(model, p, typed, style);
+    const others = isWord ? wordsAfter(model, p[id], next(id)) : nearly(model, place.logs, typed, style);
     const more = others.filter((one) => one.p > 0 && !own.has(one.word.toLowerCase()));
     found.push(...more.slice(0, suggestions - found.length));
   }
@@ -41,7 +41,7 @@ function wordsAfter(model, ofTyped, p) {
   return rank(model, p, {}).map((one) => ({word: one.word, p: ofTyped * one.p, kind: "next"}));
 }
 
-function nearly(model, p, {lowered}, style) {
-  const found = beginNearly(wordsOf(model), p.map(Math.log), lowered, model.suggestions);
+function nearly(model, logs, {lowered}, style) {
+  const found = beginNearly(wordsOf(model), logs, lowered, model.suggestions);
   return found.map((one) => ({...one, word: written(one.word, style), kind: "similar"}));
 }

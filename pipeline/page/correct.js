@@ -68,12 +68,11 @@ function verbsWithPronoun(words, logits, lowered) {
 /**
  * Find what may have been meant by a typed word, most probable first, with what was typed among it.
  *
- * @param {object} place after the text before: p of each id (V), and starts, whether a sentence
- *   begins.
+ * @param {object} read what `read` returned for the text before.
  * @returns {{words: string[], probabilities: number[], sure: boolean}} sure, whether the first word
  *   should replace what is typed without being asked.
  */
-export function correct(model, {p, starts}, text) {
+export function correct(model, {place, starts}, text) {
   const words = wordsOf(model);
   const tokens = split(model.rules, text);
   const lowered = tokens.join("").toLowerCase();
@@ -81,7 +80,7 @@ export function correct(model, {p, starts}, text) {
     return {words: [text], probabilities: [1], sure: false};
   }
   const {weights, enough} = words.channel;
-  const logits = p.map(Math.log);
+  const logits = place.logs;
   const first = /^\p{Lu}/u.test(tokens[0]);
   const isPossible = ({score}) => score > -Infinity;
   const isTyped = ({i}) => words.lowered[i] === lowered;

@@ -1,16 +1,18 @@
 // The text, and the keys that it took.
 //
 // The field tells what happens to it by events: "written" when its text has changed, with a detail
-// of {end, by, added, hand}; "erasing" before Backspace, which may be prevented; "marked" when
+// of {start, end, by, added, hand}; "erasing" before Backspace, which may be prevented; "marked" when
 // the words that may be meant have changed.
 
+import {beforeFrame} from "./frame.js";
 import {$, filled, messages, percent, whole} from "./language.js";
 
 export const field = $("text");
 export let text = "";
 let brought = -1; // the caret after a suggestion's own space
 let costs = []; // keys that each letter of the text took: 0 if a suggestion brought it
-let others = 0; // keys that stand for no letter: they took a suggestion, or took it away again
+let pressed = 0; // keys: of all letters, and those that took a suggestion, or took it away again
+let unaided = 0; // letters
 let hand = "typed"; // who changes the text: typed | taken (a suggestion) | mended | written (on)
 
 export const LETTER = /[\p{L}\p{M}\p{N}]/u;
@@ -47,33 +49,36 @@ export function readField() {
   if (now === text) return;
   let a = 0, b = 0;
   const most = Math.min(now.length, text.length);
-  while (a < most && now[a] === text[a]) a++;
-  while (b < most - a && now.at(-1 - b) === text.at(-1 - b)) b++;
+  const code = (string, back) => string.charCodeAt(string.length - 1 - back);
+  while (a < most && now.charCodeAt(a) === text.charCodeAt(a)) a++;
+  while (b < most - a && code(now, b) === code(text, b)) b++;
   const added = now.slice(a, now.length - b), end = text.length - b;
   countKeys(a, end, added);
   const by = now.length - text.length;
   text = now;
   brought = -1;
-  if (!text) { costs = []; others = 0; }
-  showKeys();
-  field.dispatchEvent(new CustomEvent("written", {detail: {end, by, added, hand}}));
+  if (!text) { costs = []; pressed = unaided = 0; }
+  beforeFrame(showKeys);
+  field.dispatchEvent(new CustomEvent("written", {detail: {start: a, end, by, added, hand}}));
 }
 function countKeys(start, end, added) {
-  const fresh = Array.from(added, letter => letter.length > 1 ? [.5, .5] : [1]).flat();
+  // A letter may be a pair of codes.
+  const letters = string => string.split("").map(code => code >= "\ud800" && code <= "\udfff" ? .5 : 1);
   const sum = list => list.reduce((a, b) => a + b, 0);
-  const removed = costs.slice(start, end);
+  const fresh = letters(added), removed = costs.slice(start, end);
+  unaided += sum(fresh) - sum(letters(text.slice(start, end)));
   const helped = hand === "taken" || hand === "mended";
   if (helped) fresh.fill(0);
+  pressed += sum(fresh) - sum(removed);
   // One key brings it all, or none; what it replaces took keys too. Errors that are deleted are none.
-  if (helped || (!added && removed.includes(0))) others += sum(removed) + (hand !== "mended");
-  costs.splice(start, end - start, ...fresh);
+  if (helped || (!added && removed.includes(0))) pressed += sum(removed) + (hand !== "mended");
+  costs = costs.slice(0, start).concat(fresh, costs.slice(end));
 }
 export function countKey() {
-  others++;
-  showKeys();
+  pressed++;
+  beforeFrame(showKeys);
 }
 export function showKeys() {
-  const pressed = costs.reduce((a, b) => a + b, others), unaided = [...text].length;
   $("saved").textContent = unaided ? percent.format(1 - pressed / unaided) : "–";
   const counted = pressed === 1 ? messages.key : messages.keys;
   $("keys").textContent = !unaided ? messages.nothing

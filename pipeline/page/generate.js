@@ -18,14 +18,14 @@ const COLDEST = 1e-20;
 /** Return how a text may go on, to be appended to it as it is; a seed always gives the same. */
 export function generate(model, text, {length, temperature, seed}) {
   const random = generator(seed);
-  let {state, p} = read(model, text);
+  let {place} = read(model, text);
   let empty = /^([^]*\n)?\s*$/.test(text); // the last paragraph
   const ids = [];
   while (ids.length < length) {
-    const id = draw(allowed(model, p, {empty, ids, cold: 0 < temperature && temperature < 1}), temperature, random());
+    const id = draw(allowed(model, place.p, {empty, ids, cold: 0 < temperature && temperature < 1}), temperature, random());
     ids.push(id);
     empty = id === BEGIN;
-    ({state, p} = after(model, state, id));
+    place = after(model, place, id);
   }
   const {displays} = model.vocabulary;
   return join(model.rules, text, ids.map((id) => (id === BEGIN ? BREAK : displays[id])));

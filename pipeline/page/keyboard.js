@@ -1,6 +1,7 @@
 // The keyboard on the screen.
 
 import {erase, field, text, type} from "./field.js";
+import {beforeFrame} from "./frame.js";
 import {$, messages} from "./language.js";
 
 const SENTENCE_BEGINS = /(^|[.!?…]["”»)]*\s+|\n\s*)["“«(—–-]*\s*$/;
@@ -44,7 +45,7 @@ function labelKeys() {
 }
 export function autoShift() {
   const now = beginsSentence(field.selectionStart);
-  if (now !== shift) { shift = now; labelKeys(); }
+  if (now !== shift) { shift = now; beforeFrame(labelKeys); }
 }
 function press(key) {
   if (key === "⇧") { shift = !shift; labelKeys(); }

@@ -18,6 +18,7 @@ export let marks = [];
 let corrects = false;
 let newest = null; // the mark of the word that was finished last
 let mended = null; // the mark that was just replaced without being asked, and the caret after it
+let shown = {}; // what showMeant shows: the mark, and a look of its buttons
 const changedMarks = () => field.dispatchEvent(new Event("marked"));
 
 export function correctWords() {
@@ -117,6 +118,9 @@ export function showMeant() {
   // The one at the caret, or the last to be decided.
   const mark = before.filter(m => caret <= m.end + 1 || m.word === m.typed).at(-1);
   const all = mark ? [mark.typed, ...mark.words.filter(w => w !== mark.typed)] : [];
+  const look = [messages.keep, mark?.word, ...all].join("\n");
+  if (mark === shown.mark && look === shown.look) return mark;
+  shown = {mark, look};
   $("meant").replaceChildren(...all.filter((w, i) => !i || w !== mark.word).map((word, i) => {
     const button = document.createElement("button"), back = mark.word !== mark.typed;
     button.type = "button";

@@ -2,6 +2,8 @@
 
 import {ask} from "./asking.js";
 import {CLOSING, LETTER, LONGEST, bringSpace, contextAt, field, text, write} from "./field.js";
+import {foresee, foreseenAnswer} from "./foresee.js";
+import {beginsSentence} from "./keyboard.js";
 import {$, filled, messages, say} from "./language.js";
 import {withPersonal} from "./personal.js";
 
@@ -12,7 +14,7 @@ const AFTER_CLOSING = /[,;:!?.…)\]}”»]$/;
 
 export const chosen = new Set(); // words that were chosen are left alone
 export let offers = null; // null while an answer is awaited
-let turn = 0, asked = "";
+let turn = 0, asked = {};
 
 const buttons = [0, 1, 2].map(i => {
   const button = document.createElement("button");
@@ -24,27 +26,37 @@ const buttons = [0, 1, 2].map(i => {
   $("offers").append(button);
   return button;
 });
+// What stays is not laid out again.
+const change = (element, property, value) => {
+  if (element[property] !== value) element[property] = value;
+};
 const named = ({kind}) => ({similar: messages.similar, next: messages.next}[kind] ?? "{}");
 export function showOffers(found) {
   offers = found;
   $("offers").classList.toggle("old", !found);
   if (!found) return;
   buttons.forEach((button, i) => {
-    button.textContent = found[i]?.word ?? "";
-    button.className = found[i]?.kind ?? "";
-    const label = found[i] ? filled(named(found[i]), found[i].word) : messages.none;
-    button.setAttribute("aria-label", label);
-    button.setAttribute("aria-disabled", String(!found[i]));
+    change(button, "textContent", found[i]?.word ?? "");
+    change(button, "className", found[i]?.kind ?? "");
+    change(button, "ariaLabel", found[i] ? filled(named(found[i]), found[i].word) : messages.none);
+    change(button, "ariaDisabled", String(!found[i]));
   });
 }
-export const isAsked = () => asked === `${field.selectionStart} ${text}`;
+export const isAsked = () => asked.caret === field.selectionStart && asked.text === text;
+// Of the letters before a place no more than one asks about: a long text is not searched.
+const begunBefore = place =>
+  text.slice(Math.max(0, place - LONGEST - 1), place).match(BEGUN)?.[0] ?? "";
 export async function offer({quiet = false} = {}) {
   const now = ++turn, caret = field.selectionStart;
-  const prefix = text.slice(0, caret).match(BEGUN)?.[0] ?? "";
-  asked = `${caret} ${text}`;
+  const prefix = begunBefore(caret);
+  asked = {caret, text};
   if (prefix.length > LONGEST) return showOffers([]);
-  showOffers(null);
-  const answer = await ask("suggest", {text: contextAt(caret - prefix.length), prefix});
+  const question = {text: contextAt(caret - prefix.length), prefix};
+  let answer = foreseenAnswer(question);
+  if (!answer) {
+    showOffers(null);
+    answer = await ask("suggest", question);
+  }
   if (now !== turn) return;
   const inside = LETTER.test(text[caret] ?? ""); // of a word, which the next one cannot follow
   const fitting = (answer?.words ?? []).map((word, i) => ({word, kind: answer.kinds[i]}))
@@ -52,18 +64,18 @@ export async function offer({quiet = false} = {}) {
     .filter(({word, kind}) => kind === "next" ? !inside : word !== prefix);
   const found = withPersonal(fitting, prefix).slice(0, 3);
   showOffers(found);
+  if (answer) foresee(question, answer, beginsSentence(caret));
   if (!found.length || quiet) return;
   const list = found.map(named).join(", ");
   say(`${messages.suggestions}: ${list}`, found.map(({word}) => word), 700);
 }
 export function take(i) {
   if (!offers?.[i]) return;
-  const caret = field.selectionStart, before = text.slice(0, caret);
-  const prefix = before.match(BEGUN)?.[0] ?? "";
+  const caret = field.selectionStart, prefix = begunBefore(caret);
   let end = field.selectionEnd;
   if (end === caret && prefix) end += text.slice(end).match(ENDED)?.[0].length ?? 0;
   const {word, kind} = offers[i], follows = kind === "next";
-  const lead = follows || (!prefix && AFTER_CLOSING.test(before)) ? " " : "";
+  const lead = follows || (!prefix && AFTER_CLOSING.test(text.slice(0, caret))) ? " " : "";
   const space = end < text.length && /^[\s,;:!?.…)\]}”»]/.test(text.slice(end)) ? "" : " ";
   chosen.add(word.toLowerCase());
   write(follows ? caret : caret - prefix.length, end, lead + word + space, "taken");

@@ -1,23 +1,31 @@
-// From text to the state after it. The states after all tokens of the last text are kept, so a key
-// costs one step at most, and most keys none.
+// From text to the state after it. What was read is kept, so a key costs one step at most, and most
+// keys none.
 
-import {begin, probabilities, step} from "./network.js";
+import {begin, probabilities, step, surprise} from "./network.js";
 import {BREAK, lookup, opened, split} from "./tokenizer.js";
 
 // Tokens of context: a recurrent network forgets earlier ones. The context of a long text begins at
 // a multiple of this number, so that it is read anew only now and then.
 const CONTEXT = 100;
+// Places that are kept at least; those of a text are twice CONTEXT at most.
+const KEPT = 4 * CONTEXT;
+// Smaller probabilities are not exact in 32 bits.
+const LEAST_EXACT = 1e-37;
 
 /**
  * Read a text from its beginning.
  *
- * @returns {object} tokens, all of the text, first BREAK; state, of the network after them; starts,
- *   whether the next word begins a sentence; p, of each id after the text, Float32Array (V).
+ * @returns {object} tokens, all of the text, first BREAK; place, after them; starts, whether the next
+ *   word begins a sentence; p, of each id after the text, Float32Array (V).
  */
 export function read(model, text) {
-  const tokens = split(model.rules, opened(model.rules, text));
-  const place = follow(model, lookup(model, tail(tokens, leftOut(tokens)))).at(-1);
-  return {tokens, starts: startsSentence(model.rules, tokens), state: place.state, p: place.p};
+  if (model.last?.text !== text) {
+    const tokens = split(model.rules, opened(model.rules, text));
+    const place = follow(model, lookup(model, tail(tokens, leftOut(tokens)))).at(-1);
+    model.last = {text, tokens, place, starts: startsSentence(model.rules, tokens)};
+  }
+  const {tokens, place, starts} = model.last;
+  return {tokens, place, starts, p: place.p};
 }
 
 /** Return how many tokens of a text are too far from its end to be read. */
@@ -30,28 +38,46 @@ export function tail(tokens, left) {
   return left ? [BREAK, ...tokens.slice(left)] : tokens;
 }
 
-/**
- * Return the place after each id, see `after`; those of the last text are taken up again.
- *
- * `chain` keeps texts that take turns apart, which would displace each other.
- */
-export function follow(model, ids, chain = "typed") {
-  const chains = model.chains ??= {};
-  const known = chains[chain] ?? [];
-  let same = 0;
-  while (same < ids.length && known[same]?.id === ids[same]) same++;
-  const places = known.slice(0, same);
-  for (const id of ids.slice(same)) places.push(after(model, places.at(-1)?.state, id));
-  // The beginning of what is known leaves the rest in place: it is asked for again.
-  if (same < ids.length) chains[chain] = places;
+/** Return the place after each id; those that are known are taken up again. */
+export function follow(model, ids) {
+  model.begin ??= {state: begin(model), next: new Map()};
+  let place = model.begin;
+  const places = ids.map((id) => (place = after(model, place, id)));
+  if (model.places > KEPT) keepOnly(model, places);
   return places;
 }
 
-/** Return an id, the network's state after it and, once it is asked for, p of the next id. */
-export function after(model, state = begin(model), id) {
-  const next = step(model, state, id);
-  let p;
-  return {id, state: next, get p() { return p ??= probabilities(model, next); }};
+/**
+ * Return an id and the place after it: the network's state; next, known places after one more id;
+ * and, once they are asked for, p of the next id, and logs, ln p.
+ */
+export function after(model, place, id) {
+  if (!place.next.has(id)) {
+    const state = step(model, place.state, id);
+    let p, logs;
+    place.next.set(id, {
+      id, state, next: new Map(),
+      get p() { return p ??= probabilities(model, state); },
+      get logs() { return logs ??= this.p.map(Math.log); },
+    });
+    model.places = (model.places ?? 0) + 1;
+  }
+  return place.next.get(id);
+}
+
+/** Forget all places but some that follow each other, and those after the last. */
+function keepOnly(model, places) {
+  let before = model.begin;
+  for (const place of places) {
+    before.next = new Map([[place.id, place]]);
+    before = place;
+  }
+  model.places = places.length + before.next.size;
+}
+
+/** Return −ln p of an id after a place, in nats. */
+export function nats(model, {p, state}, id) {
+  return p[id] > LEAST_EXACT ? -Math.log(p[id]) : surprise(model, state, id);
 }
 
 /** Return whether a sentence begins after tokens, the first of which is BREAK. */

@@ -1,7 +1,6 @@
 // How surprising text is.
 
-import {surprise} from "./network.js";
-import {follow, leftOut, tail} from "./reader.js";
+import {follow, leftOut, nats, tail} from "./reader.js";
 import {lookup, openParagraph, split} from "./tokenizer.js";
 
 /**
@@ -27,14 +26,14 @@ export function score(model, text, pieces) {
 function difference(model, before, now) {
   let same = 1; // both begin with <s>
   while (same < before.length && before[same] === now[same]) same++;
-  return nats(model, now, same) - nats(model, before, same);
+  return natsFrom(model, now, same) - natsFrom(model, before, same);
 }
 
 /** Return −ln p of the ids from a place on. */
-function nats(model, ids, first) {
+function natsFrom(model, ids, first) {
   if (first >= ids.length) return 0;
-  const places = follow(model, ids, "scored");
+  const places = follow(model, ids);
   let total = 0;
-  for (let t = first; t < ids.length; t++) total += surprise(model, places[t - 1].state, ids[t]);
+  for (let t = first; t < ids.length; t++) total += nats(model, places[t - 1], ids[t]);
   return total;
 }

@@ -2,10 +2,13 @@
 
 import {ask} from "./asking.js";
 import {LETTERS, LONGEST, contextAt, field, text} from "./field.js";
+import {beforeFrame} from "./frame.js";
 import {$, filled, messages, number, percent, whole} from "./language.js";
 import {marks} from "./meant.js";
 
-const MOST_PIECES = 400, PIECES_AT_ONCE = 2;
+// The end of a text has colours: these many letters at least. Where they begin moves in such steps,
+// for all that is drawn moves with it.
+const COLOURED = 2000;
 // A word with its marks inside, or a run of one mark; each with the space before it.
 const INSIDE = "(?:['’_-]|[.,:](?=\\p{N}))", MARKS = "([^\\s\\p{L}\\p{M}\\p{N}])\\1*";
 const PIECE = new RegExp(`\\s*(?:${LETTERS}(?:${INSIDE}${LETTERS})*|${MARKS})`, "gu");
@@ -13,7 +16,9 @@ const LEVELS = [[.1, "likely"], [.01, "common"], [.001, "unexpected"], [.0001, "
   [0, "surprising"]];
 
 const known = new Map(); // the end of a text up to a piece → nats and tokens of the piece
-let painted = []; // the words that have a colour: {start, end, string, lead, nats, name, span}
+let pieces = [], piecesBegin = 0; // of the end of the text; told: their nats and tokens
+let painted = []; // the words that have a colour: {start, end, string, nats, name, span}
+let lines = []; // what the mirror shows, a block for each
 let scored = 0, soon, later;
 
 export function scoreSoon() {
@@ -21,53 +26,62 @@ export function scoreSoon() {
   clearTimeout(later);
   later = setTimeout(() => scorePieces(true), 1200); // the last word too, finished or not
 }
+// Forgets the pieces that a change from a place on concerns; it may also join the two before it.
+export function forgetPieces(place) {
+  let left = pieces.length;
+  while (left && pieces[left - 1].end >= place) left--;
+  pieces.length = Math.max(0, left - 2);
+}
 function lastPieces() {
-  // However long the text is.
-  const from = Math.max(0, text.length - 10 * MOST_PIECES);
+  const from = Math.max(0, (Math.floor(text.length / COLOURED) - 1) * COLOURED);
   const begin = from + (from && text.slice(from).search(/\s|$/));
-  return Array.from(text.slice(begin).matchAll(PIECE), match => {
-    const start = begin + match.index, end = start + match[0].length;
-    const key = text.slice(Math.max(0, end - 400), end);
-    return {from: start, start: end - match[0].trimStart().length, end, key};
-  }).slice(-MOST_PIECES);
+  if (begin !== piecesBegin) pieces = [];
+  piecesBegin = begin;
+  const last = pieces.at(-1)?.end ?? begin;
+  for (const {0: string, index} of text.slice(last).matchAll(PIECE)) {
+    const start = last + index, end = start + string.length;
+    pieces.push({from: start, start: end - string.trimStart().length, end,
+      key: text.slice(Math.max(0, end - 400), end), isWord: /[\p{L}\p{N}]/u.test(string)});
+  }
+  for (const piece of pieces) {
+    piece.told ??= piece.end - piece.from > LONGEST ? {nats: 0, tokens: 0} : known.get(piece.key);
+  }
+  return pieces;
 }
 async function scorePieces(all) {
-  const now = ++scored, list = lastPieces();
-  if (!all && list.at(-1)?.end === text.length) list.pop();
+  const now = ++scored;
   if (known.size > 5000) known.clear();
-  for (const piece of list) {
-    if (piece.end - piece.from > LONGEST) known.set(piece.key, {nats: 0, tokens: 0});
-  }
   for (;;) {
-    const first = list.findIndex(piece => !known.has(piece.key));
-    if (first < 0) break;
-    const batch = list.slice(first, first + PIECES_AT_ONCE);
-    const strings = batch.map(piece => text.slice(piece.from, piece.end));
-    const answer = await ask("score", {text: contextAt(batch[0].from), pieces: strings});
+    const piece = lastPieces().find(({told}) => !told);
+    if (!piece || (!all && piece.end === text.length)) break;
+    const body = {text: contextAt(piece.from), pieces: [text.slice(piece.from, piece.end)]};
+    const answer = await ask("score", body);
     if (!answer || now !== scored) return;
-    batch.forEach((piece, i) => {
-      known.set(piece.key, {nats: answer.nats[i], tokens: answer.tokens[i]});
-    });
-    paint();
+    known.set(piece.key, {nats: answer.nats[0], tokens: answer.tokens[0]});
+    beforeFrame(paint);
   }
 }
 
 function scoredWords() {
   const found = [];
-  for (const {from, start, end, key} of lastPieces()) {
-    const told = known.get(key), last = found.at(-1);
+  for (const {from, start, end, isWord, told} of lastPieces()) {
+    const last = found.at(-1);
     if (told && told.tokens < 1 && from === start && last?.end === start) {
       last.end = end; // a mark that belongs to the word: Sr., 50%
       last.nats += told.nats;
-    } else if (told?.tokens > 0 && /[\p{L}\p{N}]/u.test(text.slice(start, end))) {
+    } else if (told?.tokens > 0 && isWord) {
       found.push({start, end, nats: told.nats});
     }
   }
   return found;
 }
-const levelOf = ({nats}) => LEVELS.findIndex(([least]) => Math.exp(-Math.max(0, nats)) >= least);
+const chanceOf = ({nats}) => Math.exp(-Math.max(0, nats));
+function levelOf(word) {
+  const p = chanceOf(word);
+  return LEVELS.findIndex(([least]) => p >= least);
+}
 function tell(word) {
-  const p = Math.exp(-Math.max(0, word.nats));
+  const p = chanceOf(word);
   const chance = p >= .001 ? percent.format(p)
     : filled(messages.oneIn, whole.format(Math.min(1 / p, 1e12)));
   const nats = number.format(Math.max(0, word.nats));
@@ -79,35 +93,61 @@ export function wordAt(place) {
   return word && {...word, told: tell(word)};
 }
 export function paint() {
-  const mirror = $("mirror"), wrong = new Map(marks.map(m => [m.start, m]));
-  const before = painted, now = scoredWords();
-  let end = 0;
-  for (const word of now) {
+  const wrong = new Map(marks.map(m => [m.start, m]));
+  painted = scoredWords();
+  for (const word of painted) {
     const mark = wrong.get(word.start), isMarked = mark?.words?.length;
     word.string = text.slice(word.start, word.end);
-    word.lead = text.slice(end, word.start);
     word.name = `s${levelOf(word)} ${!isMarked ? "" : mark.word === mark.typed ? "wrong" : "mended"}`;
-    end = word.end;
   }
-  // While one types, most stays: only what is new is drawn.
-  let same = 0;
-  while (same < before.length && same < now.length
-      && ["string", "lead", "name"].every(key => before[same][key] === now[same][key])) {
-    now[same].span = before[same].span;
-    same++;
+  drawLines();
+  $("mirror").scrollTop = field.scrollTop;
+  if ($("list").open) listWords();
+}
+export function showEnd() {
+  if (field.selectionEnd === text.length) field.scrollTop = field.scrollHeight;
+  $("mirror").scrollTop = field.scrollTop;
+}
+// While one types, most lines stay as they are, and only what is new is drawn and laid out.
+function drawLines() {
+  const before = lines, words = painted;
+  let start = 0, next = 0;
+  lines = text.split("\n").map(string => {
+    const first = next, at = start;
+    start += string.length + 1;
+    while (next < words.length && words[next].start < start) next++;
+    const own = words.slice(first, next);
+    const places = own.map(word => `${word.start - at},${word.end - at},${word.name}`);
+    return {start: at, string, look: `${string}\n${places}`, words: own};
+  });
+  let head = 0, tail = 0;
+  const most = Math.min(lines.length, before.length);
+  while (head < most && lines[head].look === before[head].look) head++;
+  while (tail < most - head && lines.at(-1 - tail).look === before.at(-1 - tail).look) tail++;
+  for (let i = 0; i < head; i++) takeOver(lines[i], before[i]);
+  for (let i = 1; i <= tail; i++) takeOver(lines.at(-i), before.at(-i));
+  const after = tail ? lines.at(-tail).block : null;
+  for (const {block} of before.slice(head, before.length - tail)) block.remove();
+  for (const line of lines.slice(head, lines.length - tail)) {
+    drawLine(line);
+    $("mirror").insertBefore(line.block, after);
   }
-  const last = now[same - 1]?.span;
-  while (mirror.lastChild && mirror.lastChild !== last) mirror.lastChild.remove();
-  for (const word of now.slice(same)) {
+}
+function takeOver(line, {block, words}) {
+  line.block = block;
+  line.words.forEach((word, i) => { word.span = words[i].span; });
+}
+function drawLine(line) {
+  line.block = document.createElement("div");
+  let end = line.start;
+  for (const word of line.words) {
     word.span = document.createElement("span");
     word.span.className = word.name;
     word.span.textContent = word.string;
-    mirror.append(word.lead, word.span);
+    line.block.append(text.slice(end, word.start), word.span);
+    end = word.end;
   }
-  mirror.append(`${text.slice(end)}\n`); // a last line without letters has a height too
-  mirror.scrollTop = field.scrollTop;
-  painted = now;
-  if ($("list").open) listWords();
+  line.block.append(`${line.string.slice(end - line.start)}\n`); // without letters it has a height too
 }
 function listWords() {
   $("words").replaceChildren(...painted.map(word => {

@@ -11,6 +11,7 @@ export function labelWriting() {
   $("write").textContent = run ? messages.stop : messages.start;
 }
 export function stopWriting() {
+  if (!run) return;
   run = null;
   labelWriting();
 }
