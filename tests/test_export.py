@@ -27,6 +27,7 @@ from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.litert import export_litert
 from pipeline.export.saved_model import NextWord
+from pipeline.export.write import write_saved_model
 from pipeline.model.language_model import load_model
 from pipeline.predict import load, suggest
 from pipeline.text.tokenizer import Tokenizer, is_word
@@ -304,3 +305,20 @@ def test_what_is_written_for_a_while_lies_in_the_output(tmp_path, monkeypatch):
     export_litert(training=training, output=tmp_path / "litert")
     assert places == [tmp_path / name for name in ("nextword", "litert", "litert")]
     assert not list(tmp_path.glob("*/tmp*"))
+
+
+def test_a_full_disk_is_told_in_one_sentence(tmp_path):
+    """A limit on the size of files stands for it, as in test_resume.py."""
+    resource = pytest.importorskip("resource")
+    module = tf.Module()
+    module.weights = tf.Variable(tf.zeros(1_000))
+    module.all = tf.function(lambda: module.weights)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"into .*out \(.*too large.*\): make room"):
+            write_saved_model(
+                module, tmp_path / "out", signatures={"all": module.all.get_concrete_function()}
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
