@@ -47,6 +47,8 @@ def assert_it_resumes(train, whole, place):
         assert out.count("window\n") < 90, "it started from scratch"
         for mine, theirs in zip(weights(place / name), whole, strict=True):
             np.testing.assert_array_equal(mine, theirs)
+        for path in (place / "whole" / "checkpoints").glob("ckpt-*"):
+            assert (place / name / "checkpoints" / path.name).read_bytes() == path.read_bytes()
         assert not (place / name / "resume").exists()
         return out
 

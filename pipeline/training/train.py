@@ -183,6 +183,8 @@ class _Best:
             return False
         self.loss = loss
         if write and self._writes:
+            # TensorFlow saves how often it has saved: a resumed training writes the same bytes.
+            self._manager.checkpoint.save_counter.assign(int(epoch) - 1)
             save_checkpoint(self._manager, checkpoint_number=int(epoch))
         return True
 
