@@ -139,7 +139,7 @@ def unruly_ways(server: Server, number: int) -> Iterator[Callable[[], None]]:
     whole = head + length % len(body) + body
     noise = random.Random(number)
     ways = (
-        lambda: send(server, whole[:60], pause=1),
+        lambda: send(server, whole[:10], pause=1),
         lambda: send(server, whole[: len(whole) // 2]),
         lambda: send(server, head + length % (2 * len(body) + 9) + body, wait=5),
         lambda: send(server, head + length % (len(body) // 2) + body, wait=1),
