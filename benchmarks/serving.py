@@ -119,11 +119,9 @@ def find_server(url: str, requests: tuple[Request, ...]) -> Server:
 def send(server: Server, data: bytes, *, pause: float = 0, wait: float = 0) -> None:
     """Send bytes, all at once or one by one, and go away after a while."""
     with socket.create_connection(server.address, timeout=120) as connection:
-        for start in range(len(data)) if pause else ():
-            connection.sendall(data[start : start + 1])
+        for piece in map(bytes, zip(data, strict=True)) if pause else [data]:
+            connection.sendall(piece)
             time.sleep(pause)
-        if not pause:
-            connection.sendall(data)
         connection.settimeout(wait or 0.01)
         with contextlib.suppress(TimeoutError):
             connection.recv(1)

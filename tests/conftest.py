@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -172,17 +173,17 @@ def completions(module: NextWord, texts: list, prefixes: list) -> dict[str, tf.T
 # Memory
 
 
-def peak_of(work: Callable[[], object]) -> int:
-    """The most bytes of Python that `work` holds at once.
+def with_peak(work: Callable[[], Any]) -> tuple[Any, int]:
+    """Return what `work` returns, and the peak of Python's memory in bytes while it runs.
 
     It runs twice: what the first time imports and caches stays, and is not counted.
     """
-    work()
+    found = work()
     tracemalloc.start()
     work()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return peak
+    return found, peak
 
 
 # Trainings of seconds

@@ -4,7 +4,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from conftest import peak_of
+from conftest import with_peak
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -406,11 +406,12 @@ def test_mail_in_constant_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             body = f"Carta número {n}.\n\n".encode() + b"-- \n" + b"x" * 70 + b"\n"
             file.write(line + message(body + (b"y" * 70 + b"\n") * 500) + b"\n")
 
-    def letters() -> list[str]:
+    def texts() -> list[str]:
         return [getattr(one, "text", "") for one in read_file(path, "a.mbox", ReadingConfig())]
 
-    assert letters() == [f"Carta número {n}." for n in range(40)]
-    assert peak_of(letters) < path.stat().st_size / 3
+    found, peak = with_peak(texts)
+    assert found == [f"Carta número {n}." for n in range(40)]
+    assert peak < path.stat().st_size / 3
 
 
 # LaTeX

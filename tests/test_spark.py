@@ -318,8 +318,9 @@ def killing() -> Iterator[dict[str, str]]:
                         if application not in killed:
                             time.sleep(random.random())
                             victim = process if killed else executor
+                            name = victim.name()  # once it is gone, nobody knows
                             victim.kill()
-                            killed[application] = victim.name()
+                            killed[application] = name
 
     thread = threading.Thread(target=kill)
     thread.start()

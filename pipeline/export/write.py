@@ -1,4 +1,4 @@
-"""Write a SavedModel, and say so in one sentence if that fails."""
+"""Write a SavedModel; if that fails, one sentence says so."""
 
 from collections.abc import Mapping
 from pathlib import Path
