@@ -312,7 +312,7 @@ def test_links_to_a_section_show_it_in_their_language(visit):
     assert_shown(page, ENGLISH)
     assert page.evaluate("location.hash") == "#en-memory"
     page.evaluate("location.hash = 'pt-failures'")
-    page.wait_for_function("document.documentElement.lang == 'pt-BR'")
+    page.locator("html[lang='pt-BR']").wait_for(state="attached")
     assert abs(page.evaluate(distance)) < 5
 
 
