@@ -69,7 +69,7 @@ setup(
             *["pytest>=8", "pytest-xdist>=3.6", "pytest-timeout>=2.3", "hypothesis>=6"],
             *["ruff>=0.8", "mypy>=1.13"],
             *["pandas-stubs", "types-requests", "uv", "kubernetes-validate>=1.31"],
-            *["playwright>=1.50", "tensorflow-serving-api>=2.21,<2.22"],
+            *["playwright>=1.50", "wasmtime>=25", "tensorflow-serving-api>=2.21,<2.22"],
         ],
     },
     entry_points={"console_scripts": ["nextword=pipeline.cli:main"]},

@@ -30,20 +30,23 @@ def round_weights(model: LanguageModel) -> LanguageModel:
 
 
 class Engine:
-    """Calls functions of the modules behind answers.js.
+    """Calls functions of the modules behind the worker.
 
     Args:
         packed: what `weights.pack` returned.
+        before: JavaScript to run before the model is read.
     """
 
-    def __init__(self, packed: bytes):
+    def __init__(self, packed: bytes, *, before: str = ""):
         self._packed = base64.b64encode(packed).decode()
+        self._before = before
 
     def __call__(self, function: str, calls: Sequence[Sequence[Any]]) -> list[Any]:
         """Call a function, given as an expression, with the model and each list of arguments."""
         source = (
-            bundle("model.js", "answers.js")
-            + f"\nconst model = load(await unpack(packed));\nconst called = {function};"
+            bundle("model.js", "answers.js", "likely.js")
+            + f"\n{self._before}\nconst model = load(await unpack(packed));"
+            + f"\nconst called = {function};"
             + "\nreturn calls.map((arguments_) => called(model, ...arguments_));"
         )
         return (_in_node if NODE else _in_chromium)(source, [self._packed, list(map(list, calls))])

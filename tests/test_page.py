@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import wasmtime
 from conftest import (
     CELLS,
     CHOICES,
@@ -33,7 +34,9 @@ from pipeline.page.weights import pack, round_rows, weights_of
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
+from pipeline.text.suggestible import suggestible
 from pipeline.text.tokenizer import tokenize
+from pipeline.text.vocabulary import BEGIN_ID
 
 SENTENCES = (SAMPLE / "animais" / "01-o-cachorro-da-padaria.txt").read_text("utf-8").splitlines()
 MODELS = {
@@ -105,6 +108,31 @@ def test_a_step_is_that_of_keras(name):
     np.testing.assert_allclose(p, expected, atol=1e-5, rtol=1e-4)
     # int8 changes p, and not by much.
     assert 1e-5 < np.abs(p - exact).max() < 0.03
+
+
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 21, 384])
+def test_matrices_are_multiplied_with_webassembly_and_without(columns):
+    rng = np.random.default_rng(columns)
+    matrix = rng.integers(-127, 128, size=(5, columns), dtype=np.int8)
+    scales, x = (rng.normal(size=size).astype(np.float32) for size in (5, columns))
+    header = {"vocabulary": {"tokens": []}, "patterns": build.tokenizer_patterns()}
+    content = pack(header, {"odd": np.zeros(3, np.uint8), "m": matrix, "scales": scales})
+    run = """({arrays, multiply}, x) => [
+      multiply === multiplyPlainly,
+      [...multiply(arrays.m, arrays.scales, x)],
+    ]"""
+    for without in ("", "WebAssembly.Module = undefined;"):
+        ((plainly, product),) = Engine(content, before=without)(run, [[x.tolist()]])
+        assert plainly == bool(without)
+        np.testing.assert_allclose(product, (matrix @ x) * scales, rtol=1e-4, atol=1e-3)
+
+
+def test_what_multiplies_is_assembled_from_its_text():
+    room = Path(build.__file__).parent
+    assembled = bytes(wasmtime.wat2wasm((room / "multiply.wat").read_text("utf-8")))
+    script = (room / "multiply.js").read_text("utf-8")
+    code = "".join(re.findall('"([^"]*)"', re.search(r"const CODE =(.+?);", script, re.S)[1]))
+    assert base64.b64encode(assembled).decode() == code
 
 
 def test_no_weight_is_forgotten():
@@ -255,6 +283,44 @@ def test_a_long_text_is_read_from_its_end(tmp_path):
         "(model, text, pieces) => score(model, text, pieces)", [[long[-24 * 24 :], [" a", " o"]]]
     )
     np.testing.assert_allclose(score[0]["nats"], again[0]["nats"], rtol=1e-2)
+
+
+def test_what_is_read_ahead_is_not_read_when_the_context_moves_on():
+    """While one types 350 words, no key but the first costs more than a step."""
+    run = """(model, ahead) => {
+      const answers = [], added = [];
+      for (let count = 150; count < 500; count++) {
+        const text = "o cachorro bebeu ".repeat(count).split(" ", count).join(" ") + " ";
+        const before = model.places ?? 0;
+        answers.push([...read(model, text).p]);
+        added.push((model.places ?? 0) - before);
+        if (ahead) readAhead(model, read(model, text).tokens, Infinity);
+      }
+      return [answers, Math.max(...added.slice(1))];
+    }"""
+    engine = Engine(packed(random_model()))
+    ((ahead, most),), ((late, more),) = (engine(run, [[choice]]) for choice in (True, False))
+    assert ahead == late
+    assert most <= 1
+    assert more > 90
+
+
+def test_likely_keys_are_those_of_the_words_that_may_come():
+    model = random_model()
+    (p,) = tf.nn.softmax(model(np.array([[BEGIN_ID]])))[0].numpy()
+    words = {VOCABULARY.displays[i]: p[i] for i in np.flatnonzero(suggestible(VOCABULARY))}
+    first = max(words, key=words.get)[0]
+    engine = Engine(packed(model))
+    calls = [{"text": "", "prefix": ""}, *({"text": "", "prefix": x} for x in ("cach", "o", "xyz"))]
+    calls += [{"text": t, "prefix": ""} for t in ("o.", "o ")]
+    keys = engine("(model, question) => likelyKeys(model, question)", [[q] for q in calls])
+    assert keys[0][0] == first.upper()
+    assert keys[1] == ["o", " "]
+    assert set(" ,.") <= set(keys[2])
+    assert keys[3] == [" "]
+    assert keys[4][:2] == [" ", "\n"]
+    assert first in keys[5]
+    assert not {*keys[5]} & {*" ,.\n"}
 
 
 # Writing on

@@ -4,12 +4,8 @@ import {complete} from "./complete.js";
 import {correct} from "./correct.js";
 import {generate} from "./generate.js";
 import {score} from "./score.js";
-import {questionAfter} from "./question.js";
 import {after, read} from "./reader.js";
 import {suggest} from "./suggest.js";
-
-// Milliseconds.
-const AT_ONCE = 4;
 
 /** Questions by name: functions of the model and the body of a question, both ways plain data. */
 export const QUESTIONS = {
@@ -20,15 +16,6 @@ export const QUESTIONS = {
     }
     const answer = suggest(model, text);
     return {...answer, kinds: answer.words.map(() => "completion")};
-  },
-  // Of the first of some keys: other questions wait for this one.
-  foresee(model, {keys, ...question}) {
-    const until = performance.now() + AT_ONCE;
-    const answers = [];
-    while (answers.length < keys.length && performance.now() < until) {
-      answers.push(this.suggest(model, questionAfter(question, keys[answers.length])));
-    }
-    return answers;
   },
   correct: (model, {text, word}) => correct(model, read(model, text), word),
   knows: (model, {word}) => ({known: knows(model, word)}),

@@ -5,9 +5,9 @@
 
 import {$, filled, messages} from "./language.js";
 
-const ORDER = ["suggest", "correct", "knows", "generate", "foresee", "score"];
+const ORDER = ["suggest", "correct", "knows", "generate", "score"];
 const waiting = []; // {question, body, done}
-let worker, isReady = false, underWay = null;
+let worker, isReady = false, underWay = null, told;
 
 // Starts the worker; returns what it says when it has read the model: {ready, corrects}, or null.
 export function startWorker() {
@@ -22,6 +22,7 @@ export function startWorker() {
     worker.onerror = event => failed(event.message);
     worker.onmessage = ({data}) => {
       if (data.failed) return failed(data.failed);
+      if (data.foreseen) return told(data.foreseen);
       if (data.ready) {
         isReady = true;
         resolve(data);
@@ -52,7 +53,7 @@ function askNext() {
   underWay = waiting.reduce((first, other) => rank(other) < rank(first) ? other : first);
   waiting.splice(waiting.indexOf(underWay), 1);
   const {question, body} = underWay;
-  worker.postMessage({id: 0, question, body});
+  worker.postMessage({question, body});
 }
 
 // Returns the answer, or null if a newer question of the kind came first, or the model failed.
@@ -67,4 +68,10 @@ export function ask(question, body) {
     waiting.push({question, body, done});
     askNext();
   });
+}
+
+// Asks for answers to what may be asked next; they come in parts, while nothing else is asked.
+export function askAhead(body, tell) {
+  told = tell;
+  worker.postMessage({question: "foresee", body});
 }

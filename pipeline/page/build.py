@@ -116,14 +116,18 @@ def page(content: bytes) -> str:
 
 
 def _policy(html: str) -> str:
-    """Return a Content-Security-Policy that allows the page's own style, script and worker."""
+    """Return a Content-Security-Policy that allows the page's own style, script and worker.
+
+    The worker may compile WebAssembly, which needs a source of its own: see multiply.js.
+    """
 
     def digest(tag: str) -> str:
         (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
         return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
     return (
-        f"default-src 'none'; style-src {digest('style')}; script-src {digest('script')}; "
+        f"default-src 'none'; style-src {digest('style')}; "
+        f"script-src {digest('script')} 'wasm-unsafe-eval'; "
         "worker-src blob: 'self'; manifest-src data:; img-src data:; base-uri 'none'; "
         "form-action 'none'"
     )

@@ -1,4 +1,5 @@
 // The packed model: see pack in weights.py.
+import {withMultiply} from "./multiply.js";
 import {compile} from "./tokenizer.js";
 
 const TYPES = {
@@ -17,14 +18,16 @@ export async function unpack(base64) {
 /**
  * Read a model from its bytes.
  *
- * @param {Uint8Array} bytes
- * @returns {object} the header; arrays: name → typed array, with shape; and what is made of them:
- *   vocabulary.displays (V), vocabulary.ids: token → id, and rules, see tokenizer.js.
+ * @param {Uint8Array} packed
+ * @returns {object} the header; arrays: name → typed array, with shape; multiply, see multiply.js;
+ *   and what is made of them: vocabulary.displays (V), vocabulary.ids: token → id, and rules, see
+ *   tokenizer.js.
  */
-export function load(bytes) {
-  const { buffer, byteOffset } = bytes;
-  const length = new DataView(buffer, byteOffset).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+export function load(packed) {
+  const length = new DataView(packed.buffer, packed.byteOffset).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(packed.subarray(4, 4 + length)));
+  const sizes = Object.values(header.arrays).flatMap(({shape}) => shape);
+  const {bytes: {buffer, byteOffset}, multiply} = withMultiply(packed, Math.max(...sizes));
   const start = byteOffset + 4 + length;
   const arrays = {};
   for (const [name, { dtype, shape, offset }] of Object.entries(header.arrays)) {
@@ -39,5 +42,5 @@ export function load(bytes) {
     displays: tokens.map((token, id) => displays[id] ?? token),
     ids: new Map(tokens.map((token, id) => [token, id])),
   };
-  return { ...header, arrays, vocabulary, rules: compile(header.patterns) };
+  return { ...header, arrays, multiply, vocabulary, rules: compile(header.patterns) };
 }

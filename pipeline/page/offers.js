@@ -3,7 +3,6 @@
 import {ask} from "./asking.js";
 import {CLOSING, LETTER, LONGEST, bringSpace, contextAt, field, text, write} from "./field.js";
 import {foresee, foreseenAnswer} from "./foresee.js";
-import {beginsSentence} from "./keyboard.js";
 import {$, filled, messages, say} from "./language.js";
 import {withPersonal} from "./personal.js";
 
@@ -64,7 +63,7 @@ export async function offer({quiet = false} = {}) {
     .filter(({word, kind}) => kind === "next" ? !inside : word !== prefix);
   const found = withPersonal(fitting, prefix).slice(0, 3);
   showOffers(found);
-  if (answer) foresee(question, answer, beginsSentence(caret));
+  if (answer) foresee(question);
   if (!found.length || quiet) return;
   const list = found.map(named).join(", ");
   say(`${messages.suggestions}: ${list}`, found.map(({word}) => word), 700);

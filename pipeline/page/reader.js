@@ -5,10 +5,13 @@ import {begin, probabilities, step, surprise} from "./network.js";
 import {BREAK, lookup, opened, split} from "./tokenizer.js";
 
 // Tokens of context: a recurrent network forgets earlier ones. The context of a long text begins at
-// a multiple of this number, so that it is read anew only now and then.
+// a multiple of this number, so that it is read anew only now and then; see readAhead.
 const CONTEXT = 100;
-// Places that are kept at least; those of a text are twice CONTEXT at most.
-const KEPT = 4 * CONTEXT;
+// Places that are kept at least; those of a text are twice CONTEXT at most, and while it is typed an
+// earlier one is scored.
+const KEPT = 8 * CONTEXT;
+// How long one reads ahead while other questions wait, in ms.
+export const AT_ONCE = 2;
 // Smaller probabilities are not exact in 32 bits.
 const LEAST_EXACT = 1e-37;
 
@@ -21,11 +24,26 @@ const LEAST_EXACT = 1e-37;
 export function read(model, text) {
   if (model.last?.text !== text) {
     const tokens = split(model.rules, opened(model.rules, text));
-    const place = follow(model, lookup(model, tail(tokens, leftOut(tokens)))).at(-1);
-    model.last = {text, tokens, place, starts: startsSentence(model.rules, tokens)};
+    const places = follow(model, lookup(model, tail(tokens, leftOut(tokens))));
+    model.last = {text, tokens, places, starts: startsSentence(model.rules, tokens)};
   }
-  const {tokens, place, starts} = model.last;
+  const {tokens, places, starts} = model.last, place = places.at(-1);
   return {tokens, place, starts, p: place.p};
+}
+
+/**
+ * Read tokens from where their context will begin next, until a time, so that no key has to wait for
+ * all of them.
+ *
+ * @returns {boolean} whether all are read.
+ */
+export function readAhead(model, tokens, until) {
+  model.ahead = [];
+  for (const id of lookup(model, tail(tokens, leftOut(tokens) + CONTEXT))) {
+    if (performance.now() >= until) return false;
+    model.ahead.push(after(model, model.ahead.at(-1) ?? model.begin, id));
+  }
+  return true;
 }
 
 /** Return how many tokens of a text are too far from its end to be read. */
@@ -43,7 +61,7 @@ export function follow(model, ids) {
   model.begin ??= {state: begin(model), next: new Map()};
   let place = model.begin;
   const places = ids.map((id) => (place = after(model, place, id)));
-  if (model.places > KEPT) keepOnly(model, places);
+  if (model.places > KEPT) keepOnly(model, [places, model.last?.places ?? [], model.ahead ?? []]);
   return places;
 }
 
@@ -65,14 +83,14 @@ export function after(model, place, id) {
   return place.next.get(id);
 }
 
-/** Forget all places but some that follow each other, and those after the last. */
-function keepOnly(model, places) {
-  let before = model.begin;
-  for (const place of places) {
-    before.next = new Map([[place.id, place]]);
-    before = place;
+/** Forget all places but those of some texts, and those after the last of each. */
+function keepOnly(model, texts) {
+  const kept = new Set(texts.flat()), ends = new Set(texts.map((places) => places.at(-1)));
+  model.places = kept.size;
+  for (const place of [model.begin, ...kept]) {
+    if (ends.has(place)) model.places += place.next.size;
+    else place.next = new Map([...place.next].filter(([, one]) => kept.has(one)));
   }
-  model.places = places.length + before.next.size;
 }
 
 /** Return −ln p of an id after a place, in nats. */

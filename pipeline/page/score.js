@@ -1,6 +1,6 @@
 // How surprising text is.
 
-import {follow, leftOut, nats, tail} from "./reader.js";
+import {AT_ONCE, follow, leftOut, nats, readAhead, tail} from "./reader.js";
 import {lookup, openParagraph, split} from "./tokenizer.js";
 
 /**
@@ -16,10 +16,12 @@ export function score(model, text, pieces) {
   const tokens = texts.map((one) => split(model.rules, openParagraph(model.rules, one)));
   const left = leftOut(tokens[0]);
   const ids = tokens.map((some) => lookup(model, tail(some, left)));
-  return {
+  const answer = {
     nats: pieces.map((_, i) => difference(model, ids[i], ids[i + 1])),
     tokens: pieces.map((_, i) => ids[i + 1].length - ids[i].length),
   };
+  readAhead(model, tokens.at(-1), performance.now() + AT_ONCE); // what follows is asked next
+  return answer;
 }
 
 /** Return ln p(before) − ln p(now), of ids that differ at the end only. */
