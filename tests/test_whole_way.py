@@ -70,8 +70,9 @@ def test_the_lstm_beats_the_model_that_sees_only_the_last_words(project):
 
 
 def test_a_stage_runs_as_an_entry_point(project):
-    run(project, "run", ".", "-e", "train", "-P", "window=20", "-P", "epochs=1",
-        "-P", "output=models/other", "--env-manager", "local")  # fmt: skip
+    options = {"window": 20, "epochs": 1, "embedding": 32, "units": 32, "output": "models/other"}
+    given = [part for name, value in options.items() for part in ("-P", f"{name}={value}")]
+    run(project, "run", ".", "-e", "train", *given, "--env-manager", "local")
     manifest = json.loads((project / "models/other/manifest.json").read_text())
     assert manifest["parameters"]["window"] == 20
 
