@@ -1,6 +1,6 @@
 // How surprising text is.
 
-import {AT_ONCE, follow, leftOut, nats, readAhead, tail} from "./reader.js";
+import {follow, leftOut, nats, readAhead, tail} from "./reader.js";
 import {lookup, openParagraph, split} from "./tokenizer.js";
 
 /**
@@ -20,7 +20,7 @@ export function score(model, text, pieces) {
     nats: pieces.map((_, i) => difference(model, ids[i], ids[i + 1])),
     tokens: pieces.map((_, i) => ids[i + 1].length - ids[i].length),
   };
-  readAhead(model, tokens.at(-1), performance.now() + AT_ONCE); // what follows is asked next
+  readAhead(model, tokens.at(-1)); // what follows is asked next
   return answer;
 }
 

@@ -8,7 +8,7 @@ import {QUESTIONS} from "./answers.js";
 import {likelyKeys} from "./likely.js";
 import {load, unpack} from "./model.js";
 import {questionAfter} from "./question.js";
-import {AT_ONCE, read, readAhead} from "./reader.js";
+import {read, readAhead} from "./reader.js";
 
 const TOGETHER = 6; // answers in a message
 
@@ -40,7 +40,7 @@ self.onmessage = async ({data: {question, body, model: packed}}) => {
 async function foresee(question) {
   const mine = ++foreseeing;
   const {tokens} = read(model, question.text);
-  while (!readAhead(model, tokens, performance.now() + AT_ONCE)) {
+  while (!readAhead(model, tokens)) {
     await othersAreAnswered();
     if (mine !== foreseeing) return;
   }
