@@ -120,11 +120,11 @@ async function start() {
   readField(); // what the browser kept from before a reload
   openPersonal().then(isKept => { $("unsaved").hidden = isKept; showPersonal(); });
   install();
-  const ready = await startWorker();
+  const isReady = await startWorker();
   $("loading").hidden = true;
-  if (!ready) return;
+  if (!isReady) return;
   $("offers").hidden = false;
-  if (ready.corrects) correctWords();
+  correctWords();
   offer();
   scoreSoon();
 }

@@ -9,10 +9,10 @@ const ORDER = ["suggest", "correct", "knows", "generate", "score"];
 const waiting = []; // {question, body, done}
 let worker, isReady = false, underWay = null, told;
 
-// Starts the worker; returns what it says when it has read the model: {ready, corrects}, or null.
+// Starts the worker; returns whether it has read the model.
 export function startWorker() {
   return new Promise(resolve => {
-    const failed = sentence => { complain(filled(messages.failed, sentence)); resolve(null); };
+    const failed = sentence => { complain(filled(messages.failed, sentence)); resolve(false); };
     const source = new Blob([$("worker").textContent], {type: "text/javascript"});
     try {
       worker = new Worker(URL.createObjectURL(source));
@@ -25,7 +25,7 @@ export function startWorker() {
       if (data.foreseen) return told(data.foreseen);
       if (data.ready) {
         isReady = true;
-        resolve(data);
+        resolve(true);
         askNext();
       } else {
         complain(data.error ? filled(messages.failed, data.error) : "");

@@ -1,7 +1,7 @@
 // The worker: it holds the model, so that typing never waits for it.
 //
-// Its first message has the packed model in base64: {model}; it is answered by {ready, corrects} or
-// {failed}. A question {question, body} is answered by {answer} or {error}; "foresee" by {foreseen},
+// Its first message has the packed model in base64: {model}; it is answered by {ready} or {failed}.
+// A question {question, body} is answered by {answer} or {error}; "foresee" by {foreseen},
 // some answers at a time.
 
 import {QUESTIONS} from "./answers.js";
@@ -22,7 +22,7 @@ self.onmessage = async ({data: {question, body, model: packed}}) => {
       for (const question of ["suggest", "correct", "knows"]) {
         QUESTIONS[question](model, {text: "", prefix: "a", word: "a"});
       }
-      self.postMessage({ready: true, corrects: "correct" in QUESTIONS});
+      self.postMessage({ready: true});
     } catch (error) {
       self.postMessage({failed: String(error)});
     }
