@@ -263,6 +263,12 @@ def test_surprise_is_that_of_the_graph():
         assert answer["tokens"] == np.diff(expected["tokens"]).tolist()
 
 
+def test_nothing_is_no_surprise_whatever_was_read_before():
+    score = "(model, text, pieces) => score(model, text, pieces)"
+    found = Engine(packed(random_model()))(score, [["", [""]]])
+    assert found == [{"nats": [0], "tokens": [0]}]
+
+
 def test_states_are_kept_as_the_text_grows_and_shrinks():
     texts = ["O cachorro bebeu", "O cachorro", "O cachorro da", "", "O cachorro bebeu água. Ela"]
     engine = Engine(packed(random_model()))

@@ -38,7 +38,7 @@ export function read(model, text) {
  */
 export function readAhead(model, tokens) {
   const ahead = model.ahead = [];
-  let place = model.begin, steps = 0;
+  let place = beginning(model), steps = 0;
   for (const id of lookup(model, tail(tokens, leftOut(tokens) + CONTEXT))) {
     if (!place.next.has(id) && ++steps > AT_ONCE) return false;
     ahead.push(place = after(model, place, id));
@@ -56,10 +56,14 @@ export function tail(tokens, left) {
   return left ? [BREAK, ...tokens.slice(left)] : tokens;
 }
 
+/** Return the place before any text. */
+function beginning(model) {
+  return model.begin ??= {state: begin(model), next: new Map()};
+}
+
 /** Return the place after each id; those that are known are taken up again. */
 export function follow(model, ids) {
-  model.begin ??= {state: begin(model), next: new Map()};
-  let place = model.begin;
+  let place = beginning(model);
   const places = ids.map((id) => (place = after(model, place, id)));
   if (model.places > KEPT) keepOnly(model, [places, model.last?.places ?? [], model.ahead ?? []]);
   return places;
