@@ -9,7 +9,7 @@ it sleeps for as many times as long as the answer took to compute.
 
 - answered: from when the letter stands in the text until its suggestions are in the page and laid
   out. What Chromium takes before, to draw the last key and to put the letter into the field, no
-  page can change:
+  page can change.
 - from the key: the same, from when the key is pressed.
 - bare field: from the key until the letter is laid out, in a page that is one text field and no
   script but what measures.

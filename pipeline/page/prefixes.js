@@ -37,6 +37,11 @@ export function readPrefix(tokens) {
   };
 }
 
+/** Return the places of words that may begin with what is typed, null for nothing. */
+export function placesOf(words, typed) {
+  return typed?.bare ? words.byLetter.get(typed.bare[0]) ?? [] : words.displays.keys();
+}
+
 /** Return p(typed | word i), up to a factor; 0 where it does not begin with what is typed. */
 export function likelihood(words, i, {lowered, bare}) {
   const own = words.bare[i];

@@ -2,7 +2,7 @@
 // suggested, but p is over the whole vocabulary.
 
 import {capitalise} from "./capitals.js";
-import {likelihood} from "./prefixes.js";
+import {likelihood, placesOf} from "./prefixes.js";
 import {read} from "./reader.js";
 import {wordsOf} from "./words.js";
 
@@ -27,9 +27,8 @@ export function suggest(model, text) {
 export function rank(model, p, {first, every, typed = null, outside = true}) {
   const words = wordsOf(model);
   const {suggestions} = words;
-  const places = typed?.bare ? words.byLetter.get(typed.bare[0]) ?? [] : words.displays.keys();
   const best = [];
-  for (const i of places) {
+  for (const i of placesOf(words, typed)) {
     const own = p[words.ids[i]] * words.shares[i];
     const tooLate = own <= best[suggestions - 1]?.score;
     // Those of the lexicon come last, most frequent first.
