@@ -40,11 +40,17 @@ class Reader(tf.Module):
         self.state_size = self._layers + 1
         if cache:
             self.state_size += (cache.size + 1) * (self._units + 1)
+        # All signatures share one graph of it, which a SavedModel holds once.
+        after = [tf.TensorSpec((None,), tf.string), tf.TensorSpec((None, self.state_size))]
+        self._read = tf.function(self._read_after, input_signature=after, autograph=False)
 
     def read(self, text: tf.Tensor, state: tf.Tensor | None = None) -> tf.Tensor:
         """Return the state after reading text (B,) from state (B, S), or from the beginning."""
         if state is None:
             state = tf.zeros((tf.size(text), self.state_size))
+        return self._read(text, state)
+
+    def _read_after(self, text: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         begins = tf.reduce_all(tf.equal(state, 0.0), axis=1)
         opened = tf.strings.join(["\n", skip_blank(text)])  # a line break is read as `<s>`
         tokens, inverse = tokenize_unique(tf.where(begins, opened, text))
