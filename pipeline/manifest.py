@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import filelock
 
@@ -84,34 +84,46 @@ def digest(files: Iterable[Path | str], *, without: Collection[str] = ()) -> str
     return total.hexdigest()
 
 
-def _parse(path: Path) -> ast.Module:
-    """Parse a source file, without docstrings and imports for type checkers."""
-    module = ast.parse(path.read_bytes())
+class _Source(NamedTuple):
+    """What a source file says, without docstrings and imports for type checkers.
+
+    Attributes:
+        sha256: of its syntax tree.
+        imports: names of the modules that it imports, and of their packages.
+    """
+
+    sha256: str
+    imports: frozenset[str]
+
+
+@functools.cache  # a run has many stages, most of them of the same sources
+def _parse(source: bytes) -> _Source:
+    module = ast.parse(source)
     for node in ast.walk(module):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             if ast.get_docstring(node):
                 del node.body[0]
         elif isinstance(node, ast.If) and ast.unparse(node.test) in _TYPES_ONLY:
             node.body.clear()
-    return module
-
-
-def _imports(module: ast.Module) -> set[str]:
-    """Return the names of the modules that a module imports, and of their packages."""
-    names = set()
+    names = set[str]()
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {prefix for name in names for prefix in accumulate(name.split("."), "{}.{}".format)}
+    prefixes = {prefix for name in names for prefix in accumulate(name.split("."), "{}.{}".format)}
+    return _Source(_sha256(ast.dump(module).encode()), frozenset(prefixes - _WITHOUT_EFFECT))
 
 
-def _sources(path: Path, found: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sources(path: Path, found: dict[Path, _Source]) -> dict[Path, _Source]:
     """Parse a source file and the modules of this package it imports, directly or indirectly."""
     if path not in found:
-        found[path] = _parse(path)
-        for name in _imports(found[path]) - _WITHOUT_EFFECT:
+        found[path] = _parse(path.read_bytes())
+        for name in found[path].imports:
             place = _PACKAGE.parent.joinpath(*name.split("."))
             for source in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
                 if name.split(".")[0] == _PACKAGE.name and source.is_file():
@@ -131,17 +143,14 @@ def code_version(function: Callable[..., Any]) -> dict[str, str]:
         that they import.
     """
     sources = _sources(Path(str(sys.modules[function.__module__].__file__)), {})
-    contents = {path: ast.dump(module).encode() for path, module in sources.items()}
     folders = {path.parent for path in sources}
     data = [path for folder in folders for path in folder.iterdir() if path.suffix in _DATA]
-    contents |= {path: path.read_bytes() for path in data}
+    contents = {path: source.sha256 for path, source in sources.items()}
+    contents |= {path: _sha256(path.read_bytes()) for path in data}
     root = os.path.commonpath(folders)
-    code = {
-        path.relative_to(root).as_posix(): hashlib.sha256(contents[path]).hexdigest()
-        for path in sorted(contents)
-    }
-    imported = set[str]().union(*map(_imports, sources.values()))
-    imported -= _WITHOUT_EFFECT | {_PACKAGE.name}
+    code = {path.relative_to(root).as_posix(): contents[path] for path in sorted(contents)}
+    imported = frozenset[str]().union(*(source.imports for source in sources.values()))
+    imported -= {_PACKAGE.name}
     libraries = {name for top in imported for name in _distributions().get(top, ())}
     return code | {name: importlib.metadata.version(name) for name in sorted(libraries)}
 
