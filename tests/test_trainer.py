@@ -194,7 +194,8 @@ def test_changes_are_those_before_dropout():
 
     def gradients(beta, share):
         trainer = trainer_of("simple_rnn", layers=1, dropout=0.5, penalties=(0, beta))
-        trainer.model.dropouts = [keras.layers.Dropout(rate, seed=1) for rate in (0, share)]
+        for dropout, rate in zip(trainer.model.dropouts, (0, share), strict=True):
+            dropout.rate = rate
         return gradients_of(trainer, x, y, [True])
 
     apart = zip(gradients(0, 0.5), gradients(0, 0), strict=True)

@@ -99,6 +99,21 @@ class LanguageModel(keras.Model):
             size = (config.vocabulary_size,)
             self.output_bias = self.add_weight(size, "zeros", autocast=False, name="output_bias")
 
+    def build(self, input_shape: tuple[int, int]) -> None:
+        """Create the weights, and the states of stateful layers, for ids (B, T).
+
+        Keras would run the model once instead, which has to be compiled first.
+        """
+        self.embed.build(input_shape)
+        shape = (*input_shape, self.config.embedding)
+        for layer in self.recurrent:
+            layer.build(shape)
+            shape = (*input_shape, layer.cell.output_size)
+        for layer in self.readout:
+            if isinstance(layer, keras.layers.Dense):
+                layer.build(shape)
+                shape = (*input_shape, layer.units)
+
     def hidden(
         self,
         ids: tf.Tensor,
@@ -226,9 +241,7 @@ def build_model(
     if config.cell == "feedforward" and config.layers != 1:
         raise InputError("A feedforward model has one layer: leave --layers at 1.")
     model = LanguageModel(config, stateful=batch_size is not None, precision=precision)
-    model(tf.zeros((batch_size or 1, 1), tf.int32))
-    if batch_size:
-        model.reset_states()
+    model.build((batch_size or 1, 1))
     return model
 
 

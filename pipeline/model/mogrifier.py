@@ -6,6 +6,7 @@ the text before it:
     x ← 2 σ(h Q_i) ⊙ x  in odd rounds,    h ← 2 σ(x R_i) ⊙ h  in even ones.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,4 +124,8 @@ class Mogrifier(CompiledRNN):
 
     def __init__(self, cell: MogrifierCell, **options: Any):
         super().__init__(cell, **options)
-        self.recurrence = MogrifierRecurrence(cell.rounds)
+        self.recurrence = _recurrence(cell.rounds)
+
+
+# TensorFlow compiles the loops of each one anew.
+_recurrence = functools.cache(MogrifierRecurrence)
