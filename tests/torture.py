@@ -17,7 +17,6 @@ import argparse
 import collections
 import contextlib
 import dataclasses
-import functools
 import gc
 import hashlib
 import importlib
@@ -50,6 +49,8 @@ CALLS = (
     *("copy_file_range sendfile rename renameat renameat2 link linkat symlink symlinkat".split()),
     *("unlink unlinkat rmdir mkdir mkdirat fsync fdatasync sync_file_range".split()),
 )
+# Which of its files a call only reads.
+_SOURCE = {"sendfile": 1, "copy_file_range": 0}
 FAULTS = {"SIGKILL": "signal=KILL", "ENOSPC": "error=ENOSPC", "EIO": "error=EIO"}
 TIMEOUT = 600  # seconds of one run
 # What stands in the place of the output after a fault; missed if the fault never came.
@@ -151,11 +152,12 @@ def points_in(trace: str, output: Path) -> list[Point]:
             continue
         thread, call, arguments = match.groups()
         found = re.findall(r'<(/[^>]*)>|"(/[^"]*)"', arguments.split(" = ")[0])
-        for path in dict.fromkeys(of_file or named for of_file, named in found):
+        changes = not call.startswith("open") or re.search("O_WRONLY|O_RDWR|O_CREAT", arguments)
+        for place, path in enumerate(dict.fromkeys(a_file or named for a_file, named in found)):
             if path != str(output.parent) and not path.startswith(str(output)):
                 continue
             counts[thread, call, path] += 1
-            if not call.startswith("open") or re.search("O_WRONLY|O_RDWR|O_CREAT", arguments):
+            if changes and place != _SOURCE.get(call):
                 points[line] = Point(call, path, counts[thread, call, path])
     return list(dict.fromkeys(points.values()))
 
@@ -297,8 +299,7 @@ def prepare(folder: Path) -> None:
     from pipeline.training.train import train
 
     loop._SAVE_EVERY = 7
-    # What does not change between the runs is computed once.
-    manifest.code_version = functools.cache(manifest.code_version)
+    # The forks need not parse the sources again.
     for function in (ingest, tokenize, train, explain, evaluate, export, export_litert):
         manifest.code_version(function)
     gc.freeze()
