@@ -603,6 +603,29 @@ def test_a_table_is_looked_at_as_ingest_reads_it(here):
     require_corpus(("machado",))  # is not downloaded for it
 
 
+@pytest.mark.parametrize("option", ["--output", "--never-suggest"])
+def test_an_empty_path_is_refused(here, option):
+    """`mlflow run . -e export -P output=` gives one."""
+    sentence = sentence_of(nextword("export", option, ""))
+    assert sentence.startswith(f"Error: Invalid value for '{option}': the path is empty")
+
+
+@pytest.mark.parametrize(
+    ("format", "option"),
+    [
+        ("litert", "--register"),
+        ("litert", "--suggestions"),
+        ("page", "--register"),
+        ("page", "--evaluation"),
+        ("aosp", "--suggestions"),
+        ("saved_model", "--words"),
+    ],
+)
+def test_an_option_that_a_format_does_not_take_is_refused(here, format, option):
+    result = nextword("export", "--format", format, option, "7")
+    assert f"--format {format} takes no {option}: leave it out" in sentence_of(result)
+
+
 @pytest.fixture
 def failing(monkeypatch):
     """`nextword corpora` fails with an error."""

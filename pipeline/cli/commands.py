@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -399,6 +399,7 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     The folder is a SavedModel, and in it a numbered one with the same files, which is what
     TensorFlow Serving looks for.
     """
+    _check_taken(format, options)
     require("train", training)
     config = take(ExportConfig, options)
     config = dataclasses.replace(config, lexicon=check_lexicon(config.lexicon))
@@ -425,6 +426,26 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
             )
         else:
             export_stage(training, output=output, config=config, force=force, **options)
+
+
+# The options of `export` that a format takes.
+_TAKEN = {
+    "saved_model": "tokens evaluation suggestions cache lexicon never_suggest register".split(),
+    "page": "suggestions cache lexicon never_suggest".split(),  # it says why it has no cache
+    "litert": ["lexicon"],
+    "aosp": "lexicon never_suggest words bigrams".split(),
+}
+
+
+def _check_taken(format: str, options: Mapping[str, Any]) -> None:
+    """Check that every option that is not its default has an effect."""
+    for parameter in click.get_current_context().command.params:
+        name = str(parameter.name)
+        if name in options and name not in _TAKEN[format] and options[name] != parameter.default:
+            raise InputError(
+                f"--format {format} takes no {parameter.opts[0]}: leave it out, or give another "
+                "--format."
+            )
 
 
 def _check_register(name: str | None) -> None:

@@ -1,6 +1,7 @@
 """The options of the commands, most of them from the fields of configurations."""
 
 import dataclasses
+import os
 import tomllib
 import types
 import typing
@@ -20,7 +21,18 @@ from pipeline.training.config import TrainingConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 Config = TypeVar("Config")
-path = click.Path(path_type=Path)
+
+
+class _Path(click.Path):
+    """A path that is not empty: Path("") would be the working directory."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not os.fspath(value):
+            self.fail("the path is empty: give one, or leave the option out.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+path = _Path(path_type=Path)
 positive = click.IntRange(1)
 
 
