@@ -32,9 +32,11 @@ from pipeline.export.model_card import _corpora_of, _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
 from pipeline.export.saved_model import NextWord
+from pipeline.export.write import write_saved_model
 from pipeline.manifest import digest, run_stage
 from pipeline.model.cache import Cache
 from pipeline.model.language_model import build_model
+from pipeline.training.checkpoints import save_checkpoint
 
 README = ROOT / "models" / "README.md"
 
@@ -85,6 +87,26 @@ def test_versions_for_tensorflow_serving_are_numbered(project):
     assert set(own) == set(version)
     for path, file in own.items():
         assert file.samefile(version[path])  # and need no room of their own
+
+
+def test_parts_that_tensorflow_could_not_delete_are_deleted(tmp_path):
+    """As where `unlink` fails, which TensorFlow does not tell: here its folder is not empty."""
+    module = tf.Module()
+    module.weight = tf.Variable(1.0)
+    saves = {
+        "variables": lambda: write_saved_model(module, tmp_path, signatures={}),
+        "checkpoints": lambda: save_checkpoint(
+            tf.train.CheckpointManager(
+                tf.train.Checkpoint(module), str(tmp_path / "checkpoints"), max_to_keep=1
+            )
+        ),
+    }
+    for folder, parts in (("variables", "variables_temp"), ("checkpoints", "ckpt-1_temp")):
+        (tmp_path / folder / parts).mkdir(parents=True)
+        (tmp_path / folder / parts / "part-00007-of-00009.index").touch()
+        saves[folder]()
+        assert not (tmp_path / folder / parts).exists()
+        assert [*(tmp_path / folder).glob("*.index")]
 
 
 def test_files_are_copied_where_links_are_not_supported(tmp_path, monkeypatch):

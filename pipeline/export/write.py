@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.model.checkpoint import reason_of
+from pipeline.model.checkpoint import delete_parts, reason_of
 
 
 def write_saved_model(module: tf.Module, folder: Path, *, signatures: Mapping[str, Any]) -> None:
@@ -18,6 +18,7 @@ def write_saved_model(module: tf.Module, folder: Path, *, signatures: Mapping[st
     """
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
+        delete_parts(folder / "variables")
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
             f"No SavedModel can be written into {folder} ({reason_of(error)}): make room or see to "

@@ -6,6 +6,7 @@ points to, and how much memory it asks for.
 
 import math
 import re
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -27,6 +28,15 @@ def reason_of(error: Exception) -> str:
     # {{function_node …}} reason [Op:SaveV2].
     text = re.sub(r"\{\{.*?\}\}| \[Op:\w+\]", "", str(getattr(error, "message", error)))
     return text.strip().split("\n")[0].strip().rstrip(".")
+
+
+def delete_parts(folder: Path) -> None:
+    """Delete the parts of finished checkpoints in a folder.
+
+    TensorFlow writes a checkpoint in parts, joins them, and does not say if it cannot delete them.
+    """
+    for parts in folder.glob("*_temp"):
+        shutil.rmtree(parts)
 
 
 def latest_checkpoint(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.model.checkpoint import UNREADABLE, reason_of
+from pipeline.model.checkpoint import UNREADABLE, delete_parts, reason_of
 from pipeline.tokens.windows import per_replica
 from pipeline.training import strategies
 from pipeline.training.trainer import Trainer
@@ -130,6 +130,7 @@ def save_checkpoint(manager: tf.train.CheckpointManager, **options: int) -> None
     """Call `CheckpointManager.save`; an InputError if it fails, which leaves earlier ones whole."""
     try:
         manager.save(**options)
+        delete_parts(Path(manager.directory))
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
             f"No checkpoint can be written into {manager.directory} ({reason_of(error)}): make "
