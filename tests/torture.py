@@ -20,6 +20,7 @@ import dataclasses
 import gc
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -130,6 +131,8 @@ def _become(command: str, folder: Path, printed: Path, begin: int) -> None:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         os.chdir(folder)
+        # A fault finds a temporary folder by the name that it had in the run that was traced.
+        vars(tempfile)["_name_sequence"] = map(str, itertools.count())
         signal.alarm(TIMEOUT)
         os.read(begin, 1)
         cli.main(shlex.split(command))
