@@ -89,7 +89,8 @@ class _Source(NamedTuple):
 
     Attributes:
         sha256: of its syntax tree.
-        imports: names of the modules that it imports, and of their packages.
+        imports: names of the modules that it imports, and of their packages, without those that
+            change no output.
     """
 
     sha256: str

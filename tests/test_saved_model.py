@@ -93,20 +93,16 @@ def test_parts_that_tensorflow_could_not_delete_are_deleted(tmp_path):
     """As where `unlink` fails, which TensorFlow does not tell: here its folder is not empty."""
     module = tf.Module()
     module.weight = tf.Variable(1.0)
-    saves = {
-        "variables": lambda: write_saved_model(module, tmp_path, signatures={}),
-        "checkpoints": lambda: save_checkpoint(
-            tf.train.CheckpointManager(
-                tf.train.Checkpoint(module), str(tmp_path / "checkpoints"), max_to_keep=1
-            )
-        ),
-    }
-    for folder, parts in (("variables", "variables_temp"), ("checkpoints", "ckpt-1_temp")):
-        (tmp_path / folder / parts).mkdir(parents=True)
-        (tmp_path / folder / parts / "part-00007-of-00009.index").touch()
-        saves[folder]()
-        assert not (tmp_path / folder / parts).exists()
-        assert [*(tmp_path / folder).glob("*.index")]
+    checkpoint = tf.train.Checkpoint(module)
+    left = [tmp_path / "variables/variables_temp", tmp_path / "checkpoints/ckpt-1_temp"]
+    for parts in left:
+        parts.mkdir(parents=True)
+        (parts / "part-00007-of-00009.index").touch()
+    write_saved_model(module, tmp_path, signatures={})
+    save_checkpoint(tf.train.CheckpointManager(checkpoint, str(left[1].parent), max_to_keep=1))
+    for parts in left:
+        assert not parts.exists()
+        assert [*parts.parent.glob("*.index")]
 
 
 def test_files_are_copied_where_links_are_not_supported(tmp_path, monkeypatch):

@@ -132,7 +132,7 @@ def _become(command: str, folder: Path, printed: Path, begin: int) -> None:
             os.dup2(file.fileno(), 2)
         os.chdir(folder)
         # A fault finds a temporary folder by the name that it had in the run that was traced.
-        vars(tempfile)["_name_sequence"] = map(str, itertools.count())
+        tempfile._name_sequence = map(str, itertools.count())
         signal.alarm(TIMEOUT)
         os.read(begin, 1)
         cli.main(shlex.split(command))

@@ -438,7 +438,7 @@ _TAKEN = {
 
 
 def _check_taken(format: str, options: Mapping[str, Any]) -> None:
-    """Check that every option that is not its default has an effect."""
+    """Refuse an option that the format does not take; one with its default value passes."""
     for parameter in click.get_current_context().command.params:
         name = str(parameter.name)
         if name in options and name not in _TAKEN[format] and options[name] != parameter.default:

@@ -31,9 +31,9 @@ def reason_of(error: Exception) -> str:
 
 
 def delete_parts(folder: Path) -> None:
-    """Delete the parts of finished checkpoints in a folder.
+    """Delete the parts that finished checkpoints were joined from.
 
-    TensorFlow writes a checkpoint in parts, joins them, and does not say if it cannot delete them.
+    TensorFlow deletes them itself, but does not report a failure.
     """
     for parts in folder.glob("*_temp"):
         shutil.rmtree(parts)

@@ -102,7 +102,7 @@ class LanguageModel(keras.Model):
     def build(self, input_shape: tuple[int, int]) -> None:
         """Create the weights, and the states of stateful layers, for ids (B, T).
 
-        Keras would run the model once instead, which has to be compiled first.
+        Without this method Keras runs the model once to create them, and XLA compiles it first.
         """
         self.embed.build(input_shape)
         shape = (*input_shape, self.config.embedding)
