@@ -32,7 +32,7 @@ class ModelConfig:
     )
     # Before and after every layer (Zaremba et al. 2014).
     dropout: float = option(
-        0.0, "Share of activations dropped in training.", min=0, max=1, max_open=True
+        0.05, "Share of activations dropped in training.", min=0, max=1, max_open=True
     )
     # Gal & Ghahramani 2016; §4.2 for whole words.
     variational: bool = option(False, "Drop the same activations at all steps of a window.")

@@ -28,10 +28,10 @@ class TrainingConfig:
     reset: Reset = option(
         "never", "Forget the state only where an epoch begins, or where each document does."
     )
-    batch_size: int = option(20, "Lanes of text read side by side.", min=1)
+    batch_size: int = option(32, "Lanes of text read side by side.", min=1)
     epochs: int = option(2, "Maximum number of epochs.", min=1)
     # Of Adam (Kingma & Ba 2015).
-    learning_rate: float = option(5e-3, "Peak learning rate of Adam.", min=0, min_open=True)
+    learning_rate: float = option(7.5e-3, "Peak learning rate of Adam.", min=0, min_open=True)
     # Goyal et al. 2017, §2.2.
     warmup: float = option(
         0.05,
