@@ -1,3 +1,4 @@
+import math
 import re
 
 import numpy as np
@@ -11,7 +12,8 @@ from pipeline.evaluation.evaluator import count_ngrams, unigram
 from pipeline.evaluation.minimal_pairs import (
     MinimalPairs,
     count_right,
-    first_distance,
+    group_by_window,
+    limits,
     prefers_right,
     read_pairs,
     share_interval,
@@ -54,7 +56,7 @@ def test_pairs_are_read_from_a_table(tmp_path):
         ids_of("<s>", "ela"),
     ]
     assert [ids.tolist()[-1] for ids in pairs.wrong] == ids_of("o", "e", "o")
-    assert pairs.table["distance"].tolist() == ["0", "5-6", "5-6"]
+    assert pairs.table["distance"].tolist() == [0, 5, 6]
     assert {*pairs.table} == {"item", "distance", "attractor"}
 
 
@@ -113,9 +115,25 @@ def test_what_is_no_table_of_pairs_is_refused(text, message, tmp_path):
 
 def test_distances_come_in_bands(tmp_path):
     rows = [f"{d}\t{d}\tnone\tela\tbebeu\te" for d in (0, 4, 5, 6, 7, 12, 15, 16, 31, 99)]
-    bands = read_pairs(write(tmp_path, *rows), VOCABULARY).table["distance"].tolist()
-    assert bands == ["0", "4", "5-6", "5-6", "7-9", "10-12", "13-15", "16-20", "31+", "31+"]
-    assert [first_distance(band) for band in ("0", "5-6", "31+")] == [0, 5, 31]
+    pairs = read_pairs(write(tmp_path, *rows), VOCABULARY)
+    counts = count_right(pairs, {"lstm": np.ones(len(rows))})
+    counts = counts[counts["by"] == "distance"]
+    bands = {"0": 1, "4": 1, "5-6": 2, "7-9": 1, "10-12": 1, "13-15": 1, "16-20": 1, "31+": 2}
+    assert dict(zip(counts["group"], counts["pairs"], strict=True)) == bands
+    assert [limits(band) for band in ("0", "5-6", "31+")] == [(0, 0), (5, 6), (31, math.inf)]
+
+
+@pytest.mark.parametrize("window", [5, 6, 7, 40])
+def test_a_window_may_end_within_a_band(window, tmp_path):
+    """What is as far away as a window has tokens is the first that it does not see."""
+    distances = [0, 5, 6, 9, 39, 40]
+    rows = [f"{d}\t{d}\tnone\tela\tbebeu\te" for d in distances]
+    grouped = group_by_window(read_pairs(write(tmp_path, *rows), VOCABULARY), window)
+    inside = [distance for distance in distances if distance < window]
+    assert (grouped.table["window"] == "inside").sum() == len(inside)
+    counts = count_right(grouped, {"lstm": np.ones(len(rows))})
+    counts = counts[counts["by"] == "window"].set_index("group")["pairs"]
+    assert counts.to_dict() == {"inside": len(inside), "outside": len(rows) - len(inside)}
 
 
 # Asking
@@ -180,9 +198,7 @@ def test_what_cannot_see_the_cue_is_right_in_exactly_half_of_mirrored_pairs():
 
 
 def test_pairs_are_counted_by_group():
-    table = pd.DataFrame(
-        {"item": [1, 1, 2, 2], "distance": ["10-12", "10-12", "2", "2"], "attractor": [*"abab"]}
-    )
+    table = pd.DataFrame({"item": [1, 1, 2, 2], "distance": [10, 12, 2, 2], "attractor": [*"abab"]})
     right = np.array([True, False, True, True])
     counts = count_right(MinimalPairs(table, [], []), {"lstm": right, "unigram": ~right})
     lstm = counts[counts["model"] == "lstm"]

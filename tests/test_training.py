@@ -147,6 +147,22 @@ def test_training_stops_when_validation_gets_no_better(misleading, tmp_path):
     assert len(history) == best + 1 + 2 < 30
 
 
+def test_a_training_that_was_killed_when_it_had_stalled_is_over(misleading, tmp_path):
+    """It is saved that the last epoch is over before anybody hears of it."""
+    expected = trained(misleading, tmp_path / "whole", epochs=30, patience=2)
+    told = []
+
+    def killed(row):
+        told.append(row)
+        if len(told) == len(expected):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(misleading, tmp_path / "out", epochs=30, patience=2, on_epoch=killed)
+    resumed = trained(misleading, tmp_path / "out", epochs=30, patience=2)
+    assert [row["valid_loss"] for row in resumed] == [row["valid_loss"] for row in expected]
+
+
 def test_the_rate_falls_to_zero(tokens, tmp_path):
     rates = [row["learning_rate"] for row in trained(tokens, tmp_path / "out", patience=9)]
     np.testing.assert_allclose(rates, [0.015, 0.01, 0.005, 0], atol=1e-8)

@@ -7,6 +7,7 @@ the girl can know (Linzen et al. 2016, §2; Gulordava et al. 2018 in five langua
 import csv
 import dataclasses
 import logging
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class MinimalPairs:
 
     Attributes:
         table: a row for each pair: `item`, of pairs that are not independent, and those of `GROUPS`
-            that the file has; distances as bands, "5-6".
+            that the file has; distances are numbers.
         right, wrong: int32 ids of each text, `<s>` first.
     """
 
@@ -106,7 +107,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         distances = pd.to_numeric(table["distance"], errors="coerce")
         if len(bad := np.flatnonzero(~(distances >= 0))):
             raise InputError(f"Line {bad[0] + 2} of {path} has no distance, 0 or more: repair it.")
-        table["distance"] = distances.map(_band)
+        table["distance"] = distances
     if "item" not in table:
         table["item"] = np.arange(len(table)).astype(str)
     return table[[*_COLUMNS, "item", *(name for name in GROUPS if name in table)]]
@@ -140,7 +141,7 @@ def group_by_window(pairs: MinimalPairs, window: int) -> MinimalPairs:
     """Group pairs by whether a window of tokens reaches back to what the form agrees with."""
     if "distance" not in pairs.table:
         return pairs
-    inside = pairs.table["distance"].map(first_distance) < window
+    inside = pairs.table["distance"] < window
     table = pairs.table.assign(window=inside.map({True: "inside", False: "outside"}))
     return dataclasses.replace(pairs, table=table)
 
@@ -168,25 +169,29 @@ def count_right(pairs: MinimalPairs, answers: Mapping[str, np.ndarray]) -> pd.Da
         answers: model → `prefers_right`, (N,).
 
     Returns:
-        A row for each model and group: `model`; `by`, "all" or one of `GROUPS`; `group`; `pairs`;
-        `share` of them that are right, and its 95 % interval `low` to `high`.
+        A row for each model and group: `model`; `by`, "all" or one of `GROUPS`; `group`, distances
+        in bands such as "5-6"; `pairs`; `share` of them that are right, and its 95 % interval `low`
+        to `high`.
     """
     rows = []
     for model, right in answers.items():
         groups = {"all": np.full(len(right), "all")}
         groups |= {name: pairs.table[name].to_numpy() for name in GROUPS if name in pairs.table}
+        if "distance" in groups:
+            groups["distance"] = pairs.table["distance"].map(_band).to_numpy()
         for by, values in groups.items():
             names = dict.fromkeys(values)
-            for name in sorted(names, key=first_distance) if by == "distance" else names:
+            for name in sorted(names, key=limits) if by == "distance" else names:
                 here = values == name
                 interval = share_interval(right[here], pairs.table["item"].to_numpy()[here])
                 rows.append((model, by, name, int(here.sum()), *interval))
     return pd.DataFrame(rows, columns=["model", "by", "group", "pairs", "share", "low", "high"])
 
 
-def first_distance(band: str) -> int:
-    """Return the first distance of a band such as "5-6" or "31+"."""
-    return int(band.rstrip("+").split("-")[0])
+def limits(band: str) -> tuple[float, float]:
+    """Return the first and the last distance of a band such as "4", "5-6" or "31+"."""
+    first, _, last = band.removesuffix("+").partition("-")
+    return float(first), math.inf if band.endswith("+") else float(last or first)
 
 
 def share_interval(right: np.ndarray, items: np.ndarray) -> tuple[float, float, float]:

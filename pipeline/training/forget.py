@@ -41,6 +41,8 @@ def forget(words: Sequence[str], *, output: Path) -> None:
         for token, word in tokens.items()
         if token not in rare
     )
+    if not ids:
+        return
     model = load_model(output)
     by_word = (model.embed.embeddings, model.output_weights, model.output_bias)
     values = [

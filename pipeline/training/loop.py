@@ -84,6 +84,7 @@ def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
 class Loop:
     """Iterate over the epochs of a training from any position; yield a row of history.csv each.
 
+    The last one is that of the configuration, or the last of `patience` epochs that were no better.
     Measure the weights after each epoch and add the results to its row, then call `end_epoch`.
 
     Attributes:
@@ -123,13 +124,17 @@ class Loop:
             Diverged: the loss diverged with an eighth of the learning rate, too.
             Interrupted: a signal came.
         """
-        while self.position.epoch <= self._config.epochs:
+        while self.position.epoch <= self._config.epochs and not self._is_stalled():
             try:
                 row = self._epoch()
             except Diverged as error:
                 self._go_back(error)
                 continue
             yield row
+
+    def _is_stalled(self) -> bool:
+        losses = [row["valid_loss"] for row in self.position.history]
+        return bool(losses) and losses.index(min(losses)) + self._config.patience < len(losses)
 
     def _epoch(self) -> dict[str, float]:
         """Train on the rest of an epoch; return its row of history.csv."""

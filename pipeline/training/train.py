@@ -118,15 +118,13 @@ def train(
                 row["valid_loss"] = best.measure()
                 row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
                 better = best.keep(row["valid_loss"], row["epoch"])
-                history = [*loop.position.history, row]
                 if chief:
-                    _write_history(history, output / "history.csv")
+                    _write_history([*loop.position.history, row], output / "history.csv")
                 loop.end_epoch(row)
                 on_epoch(row)
                 progress.console.print(_in_words(row, training.epochs, better), soft_wrap=True)
-                if _is_stalled(history, training.patience) and row["epoch"] < training.epochs:
-                    progress.console.print(f"No better for {training.patience} epochs: stopped.")
-                    break
+            if loop.position.epoch <= training.epochs:
+                progress.console.print(f"No better for {training.patience} epochs: stopped.")
         except Diverged as error:
             raise InputError(
                 f"{error}: lower --learning-rate or --clip-norm; {best.in_words()}."
@@ -239,15 +237,10 @@ def _in_words(row: dict[str, float], epochs: int, better: bool) -> str:
     )
 
 
-def _is_stalled(history: list[dict[str, float]], patience: int) -> bool:
-    losses = [row["valid_loss"] for row in history]
-    return len(losses) - 1 - int(np.argmin(losses)) >= patience
-
-
 def _write_history(history: list[dict[str, float]], path: Path) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-    partial.rename(path)
+    partial.replace(path)

@@ -70,7 +70,7 @@ def write_results(trials: Sequence[Trial], options: Mapping[str, Any], output: P
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    (output / f"{TRIALS}.partial").rename(output / TRIALS)
+    (output / f"{TRIALS}.partial").replace(output / TRIALS)
     best = ranked[0]
     if best.complete:
         partial = output / f"{PRESET}.partial"
@@ -79,7 +79,7 @@ def write_results(trials: Sequence[Trial], options: Mapping[str, Any], output: P
             f"perplexity {best.best:.2f}.\n" + in_toml({**options, **best.values}),
             encoding="utf-8",
         )
-        partial.rename(output / PRESET)
+        partial.replace(output / PRESET)
 
 
 def in_toml(options: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.minimal_pairs import first_distance
+from pipeline.evaluation.minimal_pairs import limits
 from pipeline.evaluation.report.drawing import (
     Looks,
     draw_line,
@@ -51,9 +51,11 @@ def by_distance(
         draw_line(axes, x, share, look[label], label=label)
         if detailed:
             axes.vlines(x, low, high, color=look[label][0], linewidth=1, alpha=0.5)
+    first, last = np.array([limits(band) for band in bands]).T
     window = agreement["window"]
-    seen = sum(first_distance(band) < window for band in bands) if window else len(bands)
-    if seen < len(bands):  # here the feedforward model's window ends
+    # Where the feedforward model's window ends, which may be within a band.
+    if window and window <= last[-1]:
+        seen = np.clip((window - first) / (last + 1 - first), 0, 1).sum()
         axes.axvline(seen - 0.5, color="black", linewidth=1, linestyle="--")
     # Every second label is a line lower, to be told from its neighbours.
     ticks = ["\n" * (number % 2) + band.replace("-", "–") for number, band in enumerate(bands)]
