@@ -196,7 +196,7 @@ def main() -> None:
     asked = options.asked // len(sources)
     rich.print(tabulate({name: measure(models, texts, asked) for name, texts in sources.items()}))
     stream = np.array(open_stream(options.tokens / "valid.npy")[:])
-    nats = Meter.of(load_model(options.training, batch_size=1)).measure(stream, batch_size=1).nats
+    nats = Meter(load_model(options.training, batch_size=1)).measure(stream, batch_size=1).nats
     exact, own = float(np.exp(nats.mean())), page_perplexity(models.engine, stream)
     rich.print(
         f"Perplexity of the {len(nats):,} tokens of the valid split: {exact:.3f}, of the page "

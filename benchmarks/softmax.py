@@ -112,7 +112,7 @@ def quality(tokens: Path, *, count: int, tied: bool) -> None:
             nats.append(learn(learner, window) / window.y.size)
         seconds = time.perf_counter() - start
         model = learner.model
-        meter = Meter(model, reset=model.reset_states)
+        meter = Meter(model)
         valid_nats = meter.negative_log_likelihood(valid, batch_size=BATCH, window=WINDOW)
         print(
             f"{softmax}: perplexity {math.exp(statistics.mean(nats[-count // 10 :])):.1f} on the "

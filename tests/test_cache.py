@@ -172,18 +172,16 @@ def test_a_text_that_repeats_itself_is_less_surprising_with_a_cache(stream):
     cache = tune(model, stream, size=30)
     assert cache.size == 30
     assert cache.weight > 0.2
-    alone = Meter(model, reset=model.reset_states).negative_log_likelihood(stream)
+    alone = Meter(model).negative_log_likelihood(stream)
     cached = CachedModel(model, cache)
-    meter = Meter(cached, reset=cached.reset_states)
+    meter = Meter(cached)
     nats = meter.negative_log_likelihood(stream)
     assert nats.mean() < alone.mean() - 0.2
     # Neither the memory nor the state is left over from one reading to the next.
     np.testing.assert_array_equal(meter.negative_log_likelihood(stream), nats)
     # θ and λ were chosen for what is measured: others are worse.
     other = CachedModel(model, Cache(30, cache.theta, cache.weight / 2))
-    assert (
-        nats.mean() < Meter(other, reset=other.reset_states).negative_log_likelihood(stream).mean()
-    )
+    assert nats.mean() < Meter(other).negative_log_likelihood(stream).mean()
 
 
 def test_no_theta_near_the_one_chosen_is_better():
@@ -198,7 +196,7 @@ def test_no_theta_near_the_one_chosen_is_better():
 
     def mean(theta):
         cached = CachedModel(model, Cache(30, theta, chosen.weight))
-        return Meter(cached, reset=cached.reset_states).negative_log_likelihood(text).mean()
+        return Meter(cached).negative_log_likelihood(text).mean()
 
     best = mean(chosen.theta)
     assert best < mean(chosen.theta / 2)

@@ -626,6 +626,24 @@ def test_an_option_that_a_format_does_not_take_is_refused(here, format, option):
     assert f"--format {format} takes no {option}: leave it out" in sentence_of(result)
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "needed"),
+    [
+        ("train", "--speaker", "--corpus"),
+        ("train", "--mask", "--corpus"),
+        ("train", "--new-words", "--corpus"),
+        ("train", "--retain", "--init"),
+        ("tokenize", "--new-words", "--init"),
+    ],
+)
+def test_an_option_without_the_one_that_it_is_for_is_refused(in_walked, command, option, needed):
+    value = {"--mask": "all", "--retain": "0.25"}.get(option, "7")
+    sentence = sentence_of(nextword(command, option, value, "--output", "models/new"))
+    assert f"{option} is for" in sentence
+    assert f"that {needed} names: name it, or leave {option} out" in sentence
+    assert not Path("models/new").exists()
+
+
 @pytest.fixture
 def failing(monkeypatch):
     """`nextword corpora` fails with an error."""

@@ -103,6 +103,18 @@ def test_a_folder_without_a_page(tmp_path):
     assert str(tmp_path / "index.html") in sentence
 
 
+def test_any_bytes_are_served_as_a_page(folder):
+    """With a policy of their own, if there is one that a header can hold."""
+    meta = b'<meta http-equiv="Content-Security-Policy" content="%s">\xff'
+    for content, policy in (
+        (b"\xff", "default-src 'self'"),
+        (meta % b"img-src 'self' \xe7", "img-src 'self' \xe7; frame-ancestors 'none'"),
+        (meta % b"a\r\nSet-Cookie: b", "default-src 'self'"),
+    ):
+        (folder / "index.html").write_bytes(content)
+        assert read_files(folder)["/"].policy == policy
+
+
 @contextlib.contextmanager
 def started(folder):
     """A process that serves a folder, and what it says first."""

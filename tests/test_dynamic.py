@@ -30,7 +30,7 @@ def weights(model):
 
 
 def nats(model, stream):
-    return Meter.of(model).negative_log_likelihood(stream, batch_size=1, window=WINDOW)
+    return Meter(model).negative_log_likelihood(stream, batch_size=1, window=WINDOW)
 
 
 def gradients(model, ids, targets, states=None):

@@ -234,10 +234,10 @@ def test_a_mixture_is_read_as_one_model(tokens):
     stream[::3] = np.random.default_rng(0).integers(0, size, len(stream[::3]))
     network = build_model(config("feedforward"), batch_size=3)
     ngrams = NgramReader(KneserNey.fit(stream[:30], order=3, vocabulary_size=size))
-    both = [Meter(m, reset=m.reset_states).measure(stream, batch_size=3) for m in (network, ngrams)]
+    both = [Meter(m).measure(stream, batch_size=3) for m in (network, ngrams)]
     for shares in ([0.3, 0.7], [1.0, 0.0]):
         mixture = Mixture((network, ngrams), shares)
-        predictions = Meter(mixture, reset=mixture.reset_states).measure(stream, batch_size=3)
+        predictions = Meter(mixture).measure(stream, batch_size=3)
         nats = interpolate(np.stack([one.nats for one in both]), np.array(shares))
         np.testing.assert_allclose(predictions.nats, nats, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(predictions.rank, both[0].rank)

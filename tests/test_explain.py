@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import CELLS, TOKENS, random_model, small, trained, write_training
 
 from pipeline import InputError
-from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.explain.config import ExplanationConfig, WindowSweepConfig
 from pipeline.explain.explain import explain, print_explanation
 from pipeline.explain.gradient_flow import gradient_flow
 from pipeline.explain.truncated_context import truncate_context
@@ -225,7 +225,7 @@ def test_truncation_beyond_its_context_does_not_change_a_feedforward_model():
 def explained(tokens, models, output, **changes):
     output.mkdir()
     options = {"sentence": "O cachorro bebeu água.", "steps": STEPS, "samples": 5, **changes}
-    sweep = SweepConfig(options.pop("windows", ()), 320, 3, **small(window=6, batch_size=5))
+    sweep = WindowSweepConfig(options.pop("windows", ()), 320, 3, **small(window=6, batch_size=5))
     explain(tokens, output, models=models, config=ExplanationConfig(**options), sweep=sweep)
     return json.loads((output / "explanation.json").read_text(encoding="utf-8"))
 

@@ -45,7 +45,7 @@ from pipeline.model.language_model import build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.training.finetune import initial_weights, interpolate_weights
+from pipeline.training.finetune import assign_weights, initial_weights, interpolate_weights
 from pipeline.training.forget import forget
 from pipeline.training.new_words import first_new_id, load_new_words, save_new_words
 
@@ -184,7 +184,7 @@ def test_new_words_share_the_probability_of_the_unknown(tmp_path, cell, tied):
     bigger = dataclasses.replace(old.config, vocabulary_size=len(GROWN))
     values = initial_weights(tmp_path / "old", config=bigger, vocabulary=GROWN)
     new = build_model(bigger)
-    interpolate_weights(new, values, alpha=1.0)
+    assign_weights(new, values)
 
     for before, after in zip(old.trainable_variables, new.trainable_variables, strict=True):
         before, after = before.numpy(), after.numpy()
@@ -301,9 +301,13 @@ def test_other_words_keep_their_logits_when_one_is_forgotten(tmp_path, cell, tie
     assert load_new_words(folder) == [("edu", "Edu", 2)]
 
 
-def test_rare_words_are_forgotten_too(tmp_path):
-    folder = write_fine_tuned(tmp_path)
-    forget(["Pipoca"], output=folder)  # there are none
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+def test_rare_words_are_forgotten_too(tmp_path, softmax):
+    # An adaptive softmax takes in no new words.
+    vocabulary = VOCABULARY if softmax == "adaptive" else GROWN
+    folder = write_fine_tuned(tmp_path, vocabulary=vocabulary, softmax=softmax)
+    if softmax == "full":
+        forget(["Pipoca"], output=folder)  # there are no rare ones
     (folder / "rare.tsv").write_text("pé\tPé\t2\nsegredo\tsegredo\t1\n", encoding="utf-8")
     before = load_model(folder)
     forget(["Segredo"], output=folder)

@@ -12,10 +12,12 @@ from conftest import SUBWORDS, config, nextword, save_training, sentence_of, wri
 
 from pipeline import InputError
 from pipeline.evaluation.compare import compare
+from pipeline.evaluation.evaluated_model import load_metrics, load_models
 from pipeline.evaluation.intervals import SUMS
 from pipeline.model.config import ModelConfig
 from pipeline.model.language_model import build_model, load_model
 from pipeline.training.finetune import initial_weights
+from pipeline.training.history import load_history
 
 
 @pytest.fixture
@@ -65,6 +67,42 @@ def test_what_any_training_writes_is_read(tmp_path):
         {"mogrifier": 3, "layers": 1, "dropout": 0},  # a whole number, as JSON may have it
     ):
         load_model(save_training(tmp_path / str(len(changes)), build_model(config(**changes))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "epoch\n", "epoch,train_perplexity\n1,90\n", "epoch,train_perplexity,valid_perplexity\n",
+     "epoch,train_perplexity,valid_perplexity\n1,90,many\n", "\0", None],
+)  # fmt: skip
+def test_a_damaged_history_is_refused(text, training):
+    path = training / "history.csv"
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    with pytest.raises(InputError, match=r"history\.csv is no history of a training"):
+        load_history(training)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("models.json", load_models), ("metrics.json", load_metrics)]
+)
+@pytest.mark.parametrize(
+    "text", ["", "3", "[[]]", "[3]", '{"test": 3}', '[{"name": "lstm"}]', '{"a": {"b": {"c": ""}}}']
+)
+def test_a_damaged_evaluation_is_refused(text, name, read, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="No evaluation is in"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"made": 3, "parameters": {}}', '{"made": ""}'])
+def test_a_damaged_manifest_is_refused(text, training, tmp_path):
+    """The model card tells what a model was made of."""
+    (training / "manifest.json").write_text(text)
+    sentence = sentence_of(nextword("export", "--training", training, "--output", tmp_path / "out"))
+    assert "manifest.json is damaged: run the stage that writes it again" in sentence
+    assert not (tmp_path / "out").exists()
 
 
 def checkpoint(training):

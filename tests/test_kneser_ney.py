@@ -155,7 +155,7 @@ def test_a_meter_reads_it_as_it_reads_a_network():
     stream = random.integers(0, V, 300).astype(np.int32)
     stream[::7] = BEGIN
     reader = NgramReader(model := KneserNey.fit(stream, order=4, vocabulary_size=V))
-    predictions = Meter(reader, reset=reader.reset_states).measure(stream, batch_size=5, window=9)
+    predictions = Meter(reader).measure(stream, batch_size=5, window=9)
     np.testing.assert_allclose(predictions.nats, losses_of(model, stream), rtol=1e-5, atol=1e-6)
     for place in random.integers(0, 299, 20):
         p = after(model, stream[None, : place + 1])[0]

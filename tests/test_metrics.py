@@ -23,7 +23,6 @@ def meter_of(probabilities: np.ndarray, words: Completions | None = None) -> Met
     logits = tf.constant(np.log(probabilities), tf.float32)
     return Meter(
         lambda ids: tf.broadcast_to(logits, [*tf.unstack(tf.shape(ids)), len(probabilities)]),
-        reset=lambda: None,
         find=words.find if words else None,
     )
 
@@ -68,7 +67,7 @@ def test_ties_are_broken_as_top_k_breaks_them():
 
 def test_negative_log_likelihood_alone_equals_the_whole_measurement():
     model = build_model(config("lstm"), batch_size=3)
-    meter = Meter(model, reset=model.reset_states)
+    meter = Meter(model)
     stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
     whole = meter.measure(stream, batch_size=3, window=7)
     np.testing.assert_allclose(
@@ -88,7 +87,7 @@ def test_perplexity_at_the_edges():
 def test_nothing_passes_from_one_stream_to_another(cell):
     """Measured alone, after training text, and after another stream: always the same."""
     model = build_model(config(cell), batch_size=2)
-    meter = Meter(model, reset=model.reset_states)
+    meter = Meter(model)
     random = np.random.default_rng(0)
     stream, other = random.integers(0, 12, 40, np.int32), random.integers(0, 12, 40, np.int32)
     alone = meter.negative_log_likelihood(stream, batch_size=2, window=7)
@@ -104,7 +103,7 @@ def test_nothing_passes_from_one_stream_to_another(cell):
 
 def test_the_window_of_evaluation_does_not_matter():
     model = build_model(config("lstm"), batch_size=2)
-    meter = Meter(model, reset=model.reset_states)
+    meter = Meter(model)
     stream = np.random.default_rng(0).integers(0, 12, 50, np.int32)
     short, long = (
         meter.negative_log_likelihood(stream, batch_size=2, window=window) for window in (3, 50)
@@ -154,7 +153,7 @@ def bigrams():
     """Scores of every token after every other, to be set, and the meter of that model."""
     scores = tf.Variable(tf.zeros((len(ALIKE), len(ALIKE))))
     words = Completions.of(ALIKE)
-    return scores, Meter(lambda ids: tf.gather(scores, ids), reset=lambda: None, find=words.find)
+    return scores, Meter(lambda ids: tf.gather(scores, ids), find=words.find)
 
 
 @settings(deadline=None, max_examples=40)

@@ -146,7 +146,7 @@ def test_the_form_of_the_greater_probability_is_preferred():
     p[ela, [bebeu, agua]] = 0.5, 0.2
     p[bebeu, stop], p[agua, stop] = 0.1, 0.4
     p[:, 0] = 1 - p[:, 1:].sum(axis=1)
-    meter = Meter.of(lambda ids: tf.gather(tf.constant(np.log(p), tf.float32), ids))
+    meter = Meter(lambda ids: tf.gather(tf.constant(np.log(p), tf.float32), ids))
     pairs = pairs_of(
         ([1, ela, bebeu], [1, ela, agua]),  # 0.5 > 0.2
         ([1, ela, agua], [1, ela, bebeu]),
@@ -165,7 +165,7 @@ def test_every_text_is_read_from_an_empty_state(cell):
         np.append(1, random.integers(0, len(TOKENS), size)).astype(np.int32)
         for size in random.integers(1, 9, 2 * LANES + 3)
     ]
-    together = Meter.of(random_model(cell, batch_size=LANES)).of_texts(texts)
+    together = Meter(random_model(cell, batch_size=LANES)).of_texts(texts)
     model = random_model(cell)  # stateless
     for text, nats in zip(texts, together, strict=True):
         log_p = tf.nn.log_softmax(model(text[None, :-1])[0]).numpy()
@@ -188,9 +188,9 @@ def test_what_cannot_see_the_cue_is_right_in_exactly_half_of_mirrored_pairs():
     reader, counted = count_ngrams(train, order=4, vocabulary_size=len(TOKENS))
     assert counted == 500
     for model in (unigram(VOCABULARY), reader, random_model("feedforward", batch_size=LANES)):
-        preferred = prefers_right(Meter.of(model), pairs)
+        preferred = prefers_right(Meter(model), pairs)
         assert (preferred[::2] + preferred[1::2] == 1).all()
-    remembers = prefers_right(Meter.of(random_model("lstm", batch_size=LANES)), pairs)
+    remembers = prefers_right(Meter(random_model("lstm", batch_size=LANES)), pairs)
     assert (remembers[::2] == remembers[1::2]).any()
 
 

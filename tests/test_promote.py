@@ -173,6 +173,28 @@ def test_an_evaluation_of_another_model_is_refused(tmp_path):
     assert find_version("models:/refused@champion") is None
 
 
+def test_an_evaluation_that_cannot_be_kept_registers_nothing(tmp_path):
+    shutil.copytree("first-90", tmp_path / "kept")
+    (tmp_path / "kept/figures").rmdir()  # as MLflow downloads it, which keeps no empty folder
+    (tmp_path / "kept/metrics.json").write_text("{")
+    refused = sentence_of(promote("first", "kept", tmp_path / "kept"))
+    assert "No evaluation is in" in refused
+    assert state("kept")[:2] == (None, 0)
+    shutil.copy("first-90/metrics.json", tmp_path / "kept")
+    assert promote("first", "kept", tmp_path / "kept").exit_code == 0
+    assert state("kept")[:2] == ("1", 1)
+
+
+def test_a_model_of_any_name_is_logged(tmp_path):
+    """The second of a cell is named after its folder."""
+    write_evaluation(tmp_path / "odd", Path("first-made/training"), perplexity=90)
+    path = tmp_path / "odd/metrics.json"
+    path.write_text(json.dumps({"test": {r"gru C:\maçãs (2)/a": {"perplexity": 3}}}))
+    assert promote("first", "odd", tmp_path / "odd").exit_code == 0
+    run = mlflow.get_run(find_version("models:/odd@champion").evaluation)
+    assert run.data.metrics == {"test_gru C__maçãs _2__a_perplexity": 3}
+
+
 def test_models_that_cannot_be_compared_are_refused(tmp_path):
     promote("first", "apart", "first-90")
     before = state("apart")

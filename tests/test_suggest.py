@@ -291,7 +291,7 @@ def test_typing_with_the_exported_model_takes_the_keystrokes_measured(chats, tmp
     targets = np.unique(places[places >= 0])
     model = load_model(chats, batch_size=1)
     words = Completions.of(vocabulary, lexicon, targets.tolist())
-    meter = Meter(model, reset=model.reset_states, find=words.find)
+    meter = Meter(model, find=words.find)
     got = meter.measure(mark_outside(encoded.ids, places, targets), batch_size=1)
     typed = got.typed
 

@@ -135,9 +135,7 @@ def test_the_best_weights_are_kept(misleading, tmp_path):
     losses = [row["valid_loss"] for row in history]
     assert losses[-1] > min(losses)
     model = load_model(tmp_path / "out", batch_size=8)
-    nats = Meter(model, reset=model.reset_states).negative_log_likelihood(
-        open_stream(tokens / "valid.npy")
-    )
+    nats = Meter(model).negative_log_likelihood(open_stream(tokens / "valid.npy"))
     assert nats.mean() == pytest.approx(min(losses), rel=1e-5)
 
 

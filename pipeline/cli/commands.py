@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,7 +74,7 @@ from pipeline.cli.stages import (
 )
 from pipeline.corpus.config import ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
-from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.explain.config import ExplanationConfig, WindowSweepConfig
 from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.page.config import unfit
@@ -85,7 +85,20 @@ from pipeline.training.strategies import require_one_machine
 
 # Texts that a model reads side by side.
 _TEXTS_AT_ONCE = 256
+# The options of `export` that a format takes, of those that not all take.
+_TAKEN = {
+    "saved_model": "tokens evaluation suggestions cache lexicon never_suggest register".split(),
+    "page": "suggestions lexicon never_suggest".split(),
+    "litert": ["lexicon"],
+    "aosp": "lexicon never_suggest words bigrams".split(),
+}
 _OR_TRUST = "name another with --model, or add --trust if you know who made it"
+
+
+def _in_words(taken: Mapping[str, Collection[str]]) -> str:
+    """Say which options each format takes, but for the first, which takes most."""
+    options = (f"{format} takes --{', --'.join(taken[format])}" for format in [*taken][1:])
+    return "; ".join(options).replace("_", "-")
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -182,6 +195,8 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     """Read documents; write the vocabulary, train.npy, valid.npy and test.npy."""
     require("ingest", documents)
     require("train", options["init"])
+    if not options["init"]:
+        _refuse(["new_words"], "{} is for a model that --init names: name it, or leave {} out.")
     require_files(vocabulary=options["vocabulary"])
     with mlflow_run():
         config, spark = take(VocabularyConfig, options), take_spark(options)
@@ -227,6 +242,14 @@ def train(
         raise InputError("--corpus goes on from a trained model: name its folder with --init.")
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
+    if not corpus:
+        reading_options = [field.name for field in dataclasses.fields(ReadingConfig)]
+        _refuse(
+            [*reading_options, "new_words"],
+            "{} is for the text that --corpus names: name it, or leave {} out.",
+        )
+    if not init:
+        _refuse(["retain"], "{} is for a model that --init names: name it, or leave {} out.")
     output = output or (PERSONAL if init else TRAINING)
     reading = take(ReadingConfig, options)
     if corpus:
@@ -235,7 +258,7 @@ def train(
     else:
         require("tokenize", tokens)
     import_tensorflow()
-    used = {"output": output, "tokens": tokens}
+    used: dict[str, Any] = {"output": output, "tokens": tokens}
     tracked = mlflow_run(**used) if strategies.is_chief() else contextlib.nullcontext()
     with strategies.connected_workers(), tracked:
         if corpus:
@@ -339,7 +362,7 @@ def evaluate(
     "[default: models/training, models/simple_rnn and models/feedforward, those that exist]",
 )  # fmt: skip
 @options_of(ExplanationConfig)
-@options_of(SweepConfig)
+@options_of(WindowSweepConfig)
 @folder("--output", EXPLANATION, "Folder to write.")
 @force_option
 def explain(
@@ -351,7 +374,7 @@ def explain(
     models prefer the right form of minimal pairs, how predictions change when the beginning of a
     sentence is cut off, and what a longer window is worth.
     """
-    config, sweep = with_pairs(take(ExplanationConfig, options)), take(SweepConfig, options)
+    config, sweep = with_pairs(take(ExplanationConfig, options)), take(WindowSweepConfig, options)
     if sweep.windows:
         require_one_machine("--windows")
     if not models:
@@ -389,7 +412,7 @@ def compare(first: str, second: str) -> None:
     None,
     "Folder to write.  [default: models/nextword, models/page, models/litert or models/aosp]",
 )
-@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; page: one HTML file to type on; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below litert takes --lexicon only; page that and --suggestions, --never-suggest; aosp --lexicon, --never-suggest, --words, --bigrams.", type=click.Choice(["saved_model", "page", "litert", "aosp"]))  # fmt: skip
+@option("--format", "saved_model", "saved_model: for TensorFlow and its servers; page: one HTML file to type on; litert: for phones, a step at a time; aosp: a dictionary for Android's keyboards. Of the options below " + _in_words(_TAKEN) + ".", type=click.Choice([*_TAKEN]))  # fmt: skip
 @export_options
 @options_of(AospConfig)
 @force_option
@@ -399,7 +422,8 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     The folder is a SavedModel, and in it a numbered one with the same files, which is what
     TensorFlow Serving looks for.
     """
-    _check_taken(format, options)
+    ignored = {name for names in _TAKEN.values() for name in names} - {*_TAKEN[format]}
+    _refuse(ignored, f"--format {format} takes no {{}}: leave it out, or give another --format.")
     require("train", training)
     config = take(ExportConfig, options)
     config = dataclasses.replace(config, lexicon=check_lexicon(config.lexicon))
@@ -409,7 +433,7 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     if format == "saved_model" and config.cache:
         require("tokenize", options["tokens"])
     output = output or {"page": PAGE, "litert": LITERT, "aosp": AOSP}.get(format, MODEL)
-    with mlflow_run(output=output):
+    with mlflow_run(ignored=ignored, output=output):
         _check_register(options["register"])
         if format == "page":
             page_stage(training, output, config=config, force=force)
@@ -428,24 +452,16 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
             export_stage(training, output=output, config=config, force=force, **options)
 
 
-# The options of `export` that a format takes.
-_TAKEN = {
-    "saved_model": "tokens evaluation suggestions cache lexicon never_suggest register".split(),
-    "page": "suggestions cache lexicon never_suggest".split(),  # it says why it has no cache
-    "litert": ["lexicon"],
-    "aosp": "lexicon never_suggest words bigrams".split(),
-}
+def _refuse(names: Collection[str], message: str) -> None:
+    """Refuse options that would have no effect; one with its default value passes.
 
-
-def _check_taken(format: str, options: Mapping[str, Any]) -> None:
-    """Refuse an option that the format does not take; one with its default value passes."""
-    for parameter in click.get_current_context().command.params:
-        name = str(parameter.name)
-        if name in options and name not in _TAKEN[format] and options[name] != parameter.default:
-            raise InputError(
-                f"--format {format} takes no {parameter.opts[0]}: leave it out, or give another "
-                "--format."
-            )
+    Args:
+        message: with {} for the option.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in names and context.params[parameter.name] != parameter.default:
+            raise InputError(message.replace("{}", parameter.opts[0]))
 
 
 def _check_register(name: str | None) -> None:

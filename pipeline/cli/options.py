@@ -217,7 +217,7 @@ corpus_options = all_of(
     option("--test", (), "Glob of the files that test; may be repeated.  [default: as of --valid]", multiple=True),
     options_of(ReadingConfig),
     option("--deduplicate", True, "Drop repeated documents, and training passages that also occur in valid or test.", type=bool),
-    option("--held-out", HELD_OUT_TOKENS, "Tokens, about, that valid and test hold at most, each without globs.", type=positive),
+    option("--held-out", HELD_OUT_TOKENS, "Most tokens, about, of valid and of test where no glob chooses them.", type=positive),
 )  # fmt: skip
 
 engine_options = all_of(

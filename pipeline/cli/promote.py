@@ -1,7 +1,6 @@
 """The command that makes a model the champion, if it is better than the one there is."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,8 +54,9 @@ def promote(model: str, evaluation: str | None, on: str, name: str) -> None:
                 click.echo(f"{rival.address} stays the champion; nothing has changed.")
                 click.get_current_context().exit(1)
         with mlflow_run(evaluation=measured, name=name) as run:
+            kept = _keep(measured, run)  # what fails here has not registered anything
             version = candidate or _register(saved, name)
-            make_champion(version, evaluation=_keep(measured, run))
+            make_champion(version, evaluation=kept)
     before = f"; before, it was {rival.address}" if rival else ""
     click.echo(f"{version.address} is now models:/{name}@{ALIAS}{before}.")
 
@@ -84,14 +84,7 @@ def _check_measured(model: str, saved: Path, evaluation: Path) -> None:
     trained = training_digest(saved)
     if not trained:
         raise InputError(f"The card of {model} does not say of which training it is: export again.")
-    try:
-        (first, *_) = load_models(evaluation)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"No evaluation is in {evaluation}: run `nextword evaluate` first, or name its folder "
-            "with --evaluation."
-        ) from error
-    if first.digest != trained:
+    if load_models(evaluation)[0].digest != trained:
         raise InputError(
             f"The evaluation in {evaluation} is of another training than {model}: evaluate the "
             "training that was exported, or name its evaluation with --evaluation."
@@ -155,5 +148,5 @@ def _keep(evaluation: str, run: str) -> str:
     folder = Path(evaluation)
     if not folder.is_dir():
         return evaluation
-    log_evaluation(folder, json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    log_evaluation(folder)
     return run

@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pipeline.cli.presets import AGREEMENT
 from pipeline.cli.process import import_tensorflow
 from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
-from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.explain.config import ExplanationConfig, WindowSweepConfig
 from pipeline.export.config import AospConfig, ExportConfig
 from pipeline.model.config import ModelConfig
 from pipeline.tokens.config import VocabularyConfig
@@ -151,17 +151,20 @@ def check_never_suggest(file: Path | None) -> None:
         read_lines(file)
 
 
-def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[str]:
+def mlflow_run(
+    *, ignored: Collection[str] = (), **used: Any
+) -> contextlib.AbstractContextManager[str]:
     """Start an MLflow run named after the command; log the options that it uses.
 
     Args:
+        ignored: names of options that have no effect.
         used: values of options that were not given.
     """
     from pipeline.tracking.runs import start_run
 
     context = click.get_current_context()
     options = {**context.params, **used}
-    left_out = {"force"}  # and options that others overrule
+    left_out = {"force", *ignored}  # and options that others overrule
     if options.get("init"):
         left_out |= {"preset", "vocabulary_size", "unit", "case", "numbers"}
     else:
@@ -172,14 +175,6 @@ def mlflow_run(**used: Any) -> contextlib.AbstractContextManager[str]:
         left_out |= {"spark_master"}
     if options.get("vocabulary"):
         left_out |= {"vocabulary_size", "min_count"}
-    if options.get("format") in ("page", "litert", "aosp"):
-        left_out |= {"tokens", "evaluation", "cache", "register"}
-    if options.get("format") in ("litert", "aosp"):
-        left_out |= {"suggestions"}
-    if options.get("format") == "litert":
-        left_out |= {"never_suggest"}
-    if "format" in options and options["format"] != "aosp":
-        left_out |= {"words", "bigrams"}
     if "stride" in options:
         options["stride"] = options["stride"] or options["window"]
     if options.get("cell", "lstm") != "lstm":
@@ -380,13 +375,12 @@ def evaluate_stage(
         },
         force=force,
     )
-    metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     print_table(output)
     if config.spelling:
         print_spelling(output)
     if config.pairs:
         print_counts(load_counts(output / "pairs.csv"))
-    log_evaluation(output, metrics)
+    log_evaluation(output)
 
 
 def export_stage(
@@ -490,7 +484,7 @@ def explain_stage(
     *,
     models: tuple[Path, ...],
     config: ExplanationConfig,
-    sweep: SweepConfig = SweepConfig(),
+    sweep: WindowSweepConfig = WindowSweepConfig(),
     force: bool,
 ) -> None:
     import_tensorflow()

@@ -1,4 +1,4 @@
-"""Mask what identifies a person: numbers of phones, papers and accounts, keys, addresses, mentions.
+"""Mask what identifies a person: numbers of phones, documents, accounts, keys, addresses, mentions.
 
 Prices, dates, times, years, scores and other numbers that anybody may write stay.
 """

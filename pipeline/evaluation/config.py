@@ -24,7 +24,7 @@ class EvaluationConfig:
     text: Path | None = option(None, "Another file to evaluate on, of any kind that ingest reads.")
     text_column: str = option(
         "",
-        "Column of it that holds text, if it is a table.  [default: text, or else the one that clearly holds text]",
+        "Column of --text that holds text, if that is a table.  [default: text, or else the one that clearly holds text]",
     )
     explanation: Path | None = option(None, "Folder that explain wrote, to show in the report.")
     ablation: Path | None = option(

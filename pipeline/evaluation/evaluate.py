@@ -1,6 +1,5 @@
 """Measure a trained model, and what it is compared with, on held-out text."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 from pipeline import InputError
 from pipeline.corpus.documents import NGRAM
 from pipeline.evaluation.config import EvaluationConfig
-from pipeline.evaluation.evaluated_model import EvaluatedModel, save_models
+from pipeline.evaluation.evaluated_model import EvaluatedModel, save_metrics, save_models
 from pipeline.evaluation.evaluator import Evaluator
 from pipeline.evaluation.held_out import HeldOutText, open_split, read_text, training_overlap
 from pipeline.evaluation.intervals import FEW
@@ -99,7 +98,7 @@ def evaluate(
     metrics, tables = evaluator.results(overlap)
     for name, table in tables.items():
         table.to_csv(output / f"{name}.csv", index=False)
-    (output / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    save_metrics(metrics, output)
     if spelling is not None:
         spelling.to_csv(output / "spelling.csv", index=False)
     if pairs:

@@ -1,10 +1,17 @@
-"""Which models an evaluation has, and how they are made of each other."""
+"""The models of an evaluation, how they are made of each other, and what was measured of them."""
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
+
+from pipeline import InputError
+from pipeline.limits import read_json
+
+# Of metrics.json: split → name of a model → metric → value; what a model does not have is absent.
+Metrics = Mapping[str, Mapping[str, Mapping[str, float]]]
+_NONE = "No evaluation is in {}: run `nextword evaluate` first, or name the folder that it wrote."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +45,37 @@ def save_models(models: Sequence[EvaluatedModel], folder: Path) -> None:
 
 
 def load_models(folder: Path) -> list[EvaluatedModel]:
-    """Read what `save_models` wrote."""
-    fields = json.loads((folder / "models.json").read_text(encoding="utf-8"))
-    return [EvaluatedModel(**{**model, "parts": tuple(model["parts"])}) for model in fields]
+    """Read what `save_models` wrote.
+
+    Raises:
+        InputError: there is no evaluation in the folder, or it is damaged.
+    """
+    fields = read_json(folder / "models.json", unreadable=_NONE.format(folder))
+    try:
+        models = [EvaluatedModel(**{**model, "parts": tuple(model["parts"])}) for model in fields]
+    except (TypeError, KeyError) as error:
+        raise InputError(_NONE.format(folder)) from error
+    if not models:
+        raise InputError(_NONE.format(folder))
+    return models
+
+
+def save_metrics(metrics: Metrics, folder: Path) -> None:
+    """Write metrics.json."""
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def load_metrics(folder: Path) -> Metrics:
+    """Read what `save_metrics` wrote.
+
+    Raises:
+        InputError: there is no evaluation in the folder, or it is damaged.
+    """
+    metrics = read_json(folder / "metrics.json", unreadable=_NONE.format(folder))
+    try:
+        values = [v for models in metrics.values() for row in models.values() for v in row.values()]
+    except AttributeError as error:
+        raise InputError(_NONE.format(folder)) from error
+    if not all(isinstance(value, int | float) for value in values):
+        raise InputError(_NONE.format(folder))
+    return metrics

@@ -30,6 +30,7 @@ from pipeline.model.unigram import unigram
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.tokenizer import is_word, normalise
 from pipeline.text.vocabulary import BEGIN_ID, Vocabulary
+from pipeline.training.history import load_history
 
 # Training tokens that n-grams are counted in, each of which takes about 170 bytes, and the number
 # of blocks that they are taken from if there are more.
@@ -95,7 +96,7 @@ class Evaluator:
         numbers = {
             "latency_ms": step_latency(folder, self._lexicon, self._texts[0].stream),
             "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
-            **_training_time(folder / "history.csv"),
+            **_training_time(load_history(folder)),
         }
         self._add(model, network, numbers)
 
@@ -158,7 +159,7 @@ class Evaluator:
 
         One that learns reads in order; its batch size is 1.
         """
-        meter = Meter.of(logits, find=self._find)
+        meter = Meter(logits, find=self._find)
         learns = model in self._learning
         reading = _IN_ORDER if learns else {}
         self.predictions[model] = {
@@ -209,10 +210,11 @@ def _coverage(text: HeldOutText, places: np.ndarray) -> dict[str, float]:
     return {"lexicon_coverage": float((places[words] >= 0).mean())} if words.any() else {}
 
 
-def _training_time(history: Path) -> dict[str, float]:
-    """Read how long a training took on all cores; empty where it was not measured."""
-    rows = pd.read_csv(history)
-    return {"training_cpu_seconds": rows["cpu_seconds"].sum()} if "cpu_seconds" in rows else {}
+def _training_time(history: pd.DataFrame) -> dict[str, float]:
+    """Return how long a training took on all cores; empty where it was not measured."""
+    if "cpu_seconds" not in history:
+        return {}
+    return {"training_cpu_seconds": history["cpu_seconds"].sum()}
 
 
 def count_ngrams(train: np.ndarray, *, order: int, vocabulary_size: int) -> tuple[NgramReader, int]:

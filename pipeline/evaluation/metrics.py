@@ -31,7 +31,7 @@ def hits(predictions: Predictions, k: int) -> np.ndarray:
 def score(
     predictions: Predictions, text: HeldOutText, *, vocabulary: Vocabulary
 ) -> dict[str, float]:
-    """Compute the metrics of one model on one text; the README defines them.
+    """Compute the metrics of one model on one text; docs/definitions.md defines them.
 
     `mean_reciprocal_rank` is the mean of 1 / (1 + rank) of the target among all tokens, 0 for the
     unknown (Voorhees 1999); `calibration_error` is the expected calibration error of the most

@@ -23,17 +23,17 @@ class ExplanationConfig:
         "Minimal pairs of agreement, as data/README.md describes them.  [default: data/agreement.tsv, if it is there]",
     )
     ngram_order: int = option(5, NGRAMS, min=0)
-    samples: int = option(256, "Targets that they are followed from.", min=1)
+    samples: int = option(256, "Tokens of the text whose gradients are followed.", min=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepConfig:
+class WindowSweepConfig:
     """Small trainings that show what a longer window T is worth."""
 
     windows: tuple[int, ...] = option(
         (), 'T of small trainings that are compared, such as "1 5 10 20".', min=1
     )
-    training_tokens: int = option(100_000, "Training tokens that those read.", min=1)
-    training_epochs: int = option(3, "Epochs of those.", min=1)
+    training_tokens: int = option(100_000, "Training tokens of --windows.", min=1)
+    training_epochs: int = option(3, "Epochs of --windows.", min=1)
     model: ModelConfig = ModelConfig(mogrifier=0)
     training: TrainingConfig = TrainingConfig()  # an update learns from batch_size · window tokens

@@ -30,7 +30,7 @@ from pipeline.evaluation.report.drawing import looks, save_png
 from pipeline.evaluation.report.explanation import by_context
 from pipeline.evaluation.report.language import ENGLISH
 from pipeline.evaluation.report.wording import training_size
-from pipeline.explain.config import ExplanationConfig, SweepConfig
+from pipeline.explain.config import ExplanationConfig, WindowSweepConfig
 from pipeline.explain.gradient_flow import GradientFlow, gradient_flow
 from pipeline.explain.truncated_context import TruncatedPredictions, truncate_context
 from pipeline.explain.unrolled_gradient import unrolled_gradient
@@ -58,7 +58,7 @@ def explain(
     *,
     models: Sequence[Path],
     config: ExplanationConfig,
-    sweep: SweepConfig,
+    sweep: WindowSweepConfig,
 ) -> None:
     """Write explanation.json and figures/*.png: what trained models remember of real text.
 
@@ -199,8 +199,7 @@ def _agreement(
     """Ask networks, and other models that read ids, which form of each pair they prefer."""
     networks = {name: load_model(folder, batch_size=LANES) for name, folder in models.items()}
     preferred = {
-        name: prefers_right(Meter.of(logits), pairs)
-        for name, logits in {**networks, **others}.items()
+        name: prefers_right(Meter(logits), pairs) for name, logits in {**networks, **others}.items()
     }
     # How far back a feedforward model sees.
     configs = (network.config for network in networks.values())

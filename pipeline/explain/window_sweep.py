@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import rich
 
 from pipeline import InputError, Interrupted
-from pipeline.explain.config import SweepConfig
+from pipeline.explain.config import WindowSweepConfig
 from pipeline.model.config import Cell
 from pipeline.text.vocabulary import choices_path
 from pipeline.tokens.windows import open_stream
+from pipeline.training.history import load_history
 from pipeline.training.train import train
 
 
-def tokens_of_update(sweep: SweepConfig) -> int:
+def tokens_of_update(sweep: WindowSweepConfig) -> int:
     """Return the number of tokens in an update.
 
     Raises:
@@ -36,7 +36,7 @@ def tokens_of_update(sweep: SweepConfig) -> int:
 
 
 def perplexity_by_window(
-    tokens: Path, folder: Path, *, cells: Sequence[Cell], sweep: SweepConfig
+    tokens: Path, folder: Path, *, cells: Sequence[Cell], sweep: WindowSweepConfig
 ) -> dict[str, Any]:
     """Train each cell with each window T; compare the validation perplexity of the best epochs.
 
@@ -83,8 +83,8 @@ def perplexity_by_window(
                         "again.",
                         signal=stop.signal,
                     ) from stop
-                history = pd.read_csv(output / "history.csv", float_precision="round_trip")
-                perplexities[cell][window] = float(history["valid_perplexity"].min())
+                perplexity = load_history(output)["valid_perplexity"].min()
+                perplexities[cell][window] = float(perplexity)
     return {
         "training_tokens": len(train_stream),
         "epochs": sweep.training_epochs,

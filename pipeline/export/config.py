@@ -22,7 +22,7 @@ class ExportConfig:
     lexicon: tuple[str, ...] = option((), LEXICON)
     never_suggest: Path | None = option(
         None,
-        "File of words that are never suggested, completed to, corrected to or generated: one a line; burr* means every word that begins so. Of a word with accents the form without is meant, too.",
+        "File of words that are never suggested, completed to, corrected to or generated: one a line; burr* means every word that begins so. A word with accents also stands for its form without.",
     )
 
 

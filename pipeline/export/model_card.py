@@ -8,14 +8,16 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from pipeline import InputError
 from pipeline.corpus import catalog
+from pipeline.evaluation.evaluated_model import load_metrics, load_models
 from pipeline.export.meant_words import WEIGHTS
 from pipeline.limits import read_json
 from pipeline.manifest import MANIFEST, digest
@@ -258,27 +260,29 @@ def _never(never: NeverSuggested, words: Sequence[str]) -> list[str]:
     ]
 
 
-def _figures(evaluation: Path, training: Path, cache: Cache | None) -> dict[str, dict[str, float]]:
+def _figures(
+    evaluation: Path, training: Path, cache: Cache | None
+) -> Mapping[str, Mapping[str, float]]:
     """Return the figures of this model with this cache, split → name → value, if measured."""
     files = [evaluation / name for name in ("models.json", "metrics.json")]
     if not all(file.exists() for file in files):
         return {}
-    unreadable = f"{evaluation} is damaged: run `nextword evaluate` again."
-    models, metrics = (read_json(file, unreadable=unreadable) for file in files)
+    models, metrics = load_models(evaluation), load_metrics(evaluation)
     size = _parameters(evaluation).get("cache")
     # The first model is the one that was evaluated.
-    if models[0]["digest"] != digest([training]) or (cache and cache.size != size):
+    if models[0].digest != digest([training]) or (cache and cache.size != size):
         return {}
     kind = "cache" if cache else "network"
-    name = next(model["name"] for model in models if model["kind"] == kind)
-    figures = {split: rows[name] for split, rows in metrics.items()}
+    name = next((model.name for model in models if model.kind == kind), "")
+    figures = {split: rows[name] for split, rows in metrics.items() if name in rows}
     for row in figures.values():
-        if cache and (row["cache_theta"], row["cache_weight"]) != (cache.theta, cache.weight):
+        chosen = (row.get("cache_theta"), row.get("cache_weight"))
+        if cache and chosen != (cache.theta, cache.weight):
             return {}
     return figures
 
 
-def _measured(figures: dict[str, dict[str, float]]) -> str:
+def _measured(figures: Mapping[str, Mapping[str, float]]) -> str:
     if not figures:
         return "This form of the model has not been measured."
     lines = ["| | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
@@ -312,7 +316,16 @@ def _version(name: str) -> str:
 def _manifest(folder: Path) -> dict[str, Any]:
     file = folder / MANIFEST
     unreadable = f"{file} is damaged: run the stage that writes it again."
-    return read_json(file, unreadable=unreadable) if file.exists() else {}
+    if not file.exists():
+        return {}
+    manifest = read_json(file, unreadable=unreadable)
+    if not (
+        isinstance(manifest, dict)
+        and isinstance(manifest.get("parameters"), dict)
+        and isinstance(manifest.get("made"), str)
+    ):
+        raise InputError(unreadable)
+    return manifest
 
 
 def _parameters(folder: Path) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def tune(model: LanguageModel, squares: Sequence[np.ndarray], stream: np.ndarray
         stream: int32 ids, (tokens,).
     """
     dynamic = DynamicModel(model, squares, Rates(0.0, 0.0))
-    meter = Meter.of(dynamic)
+    meter = Meter(dynamic)
 
     def surprise(rates: Rates) -> float:
         dynamic.set_rates(rates)

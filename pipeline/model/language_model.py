@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import keras
 import tensorflow as tf
@@ -221,7 +221,8 @@ def _recurrent(config: ModelConfig, *, stateful: bool, precision: Precision) -> 
         case "feedforward":
             cell = LastWords(config.context, config.embedding, dtype=precision)
             return Context(cell, **options)
-    raise InputError(f"model.json names an unknown cell, {config.cell!r}: train the model again.")
+        case _:
+            assert_never(config.cell)
 
 
 def build_model(

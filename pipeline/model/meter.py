@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -63,24 +62,14 @@ class Meter:
     """Score streams with a model.
 
     Args:
-        logits: the model; maps ids (B, T) to logits (B, T, V) and carries state.
-        reset: clears that state; called before and after each stream.
+        logits: the model; maps ids (B, T) to logits (B, T, V). If it carries state, `reset_states`
+            clears it before and after each stream.
         find: computes `word_rank` and `typed`; None if tokens are pieces of words.
     """
 
-    def __init__(
-        self,
-        logits: Callable[[tf.Tensor], tf.Tensor],
-        *,
-        reset: Callable[[], None],
-        find: Find | None = None,
-    ):
-        self._logits, self._reset, self._find = logits, reset, find
-
-    @classmethod
-    def of(cls, logits: Callable[[tf.Tensor], tf.Tensor], *, find: Find | None = None) -> Self:
-        """Create a meter of a model that has `reset_states` if it carries state."""
-        return cls(logits, reset=getattr(logits, "reset_states", lambda: None), find=find)
+    def __init__(self, logits: Callable[[tf.Tensor], tf.Tensor], *, find: Find | None = None):
+        self._logits, self._find = logits, find
+        self._reset = getattr(logits, "reset_states", lambda: None)
 
     def measure(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW

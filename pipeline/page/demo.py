@@ -22,7 +22,7 @@ _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/sw.js": ("sw.js", "text/javascript; charset=utf-8"),
 }
-_POLICY = re.compile('http-equiv="Content-Security-Policy" content="([^"]*)"')
+_POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([^"\r\n]*)"')
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Referrer-Policy": "no-referrer",
@@ -100,8 +100,10 @@ def _read(file: Path, kind: str) -> _File:
         ) from error
     # The page has its own policy; only a header can also forbid frames. The service worker loads
     # the page once more, and nothing else.
-    found = _POLICY.search(content.decode())
-    policy = f"{found[1]}; frame-ancestors 'none'" if found else "default-src 'self'"
+    found = _POLICY.search(content)
+    policy = "default-src 'self'"
+    if found:
+        policy = f"{found[1].decode('latin-1')}; frame-ancestors 'none'"
     return _File(content, kind, policy)
 
 

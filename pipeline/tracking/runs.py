@@ -5,13 +5,13 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.exceptions import MlflowException
@@ -19,9 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError
 from pipeline.corpus.documents import read_parquet
+from pipeline.evaluation.evaluated_model import load_metrics
+from pipeline.training.history import load_history
 
 # How `mlflow run` logs an empty parameter: values are quoted as for the shell.
 _EMPTY = shlex.quote("")
+# What MLflow refuses in the name of a metric; ":" it refuses on Windows, and as a path a "/".
+_NOT_IN_NAMES = r"[^\w.\- ]"
 _CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
 _LOG_LEVELS = {
     "alembic": logging.WARNING,  # some fifty lines of schema migrations for a new SQLite store
@@ -153,22 +157,27 @@ def log_windows(windows: int, metrics: Mapping[str, float], *, prefix: str = "")
 
 def log_history(folder: Path, prefix: str = "") -> None:
     """Log the epochs of a training that was skipped."""
-    for row in pd.read_csv(folder / "history.csv").to_dict("records"):
+    for row in load_history(folder).to_dict("records"):
         log_epoch({str(key): value for key, value in row.items()}, prefix=prefix)
 
 
-def log_evaluation(folder: Path, metrics: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Log metrics.json as metrics `split_model_metric`, and all files of an evaluation."""
+def log_evaluation(folder: Path) -> None:
+    """Log metrics.json as metrics `split_model_metric`, and all files of an evaluation.
+
+    Raises:
+        InputError: there is no evaluation in the folder, or it is damaged.
+    """
+    metrics = load_metrics(folder)
     mlflow.log_metrics(
         {
-            f"{split}_{model}_{metric}".replace("/", "_"): value
+            re.sub(_NOT_IN_NAMES, "_", f"{split}_{model}_{metric}"): value
             for split, models in metrics.items()
             for model, values in models.items()
             for metric, value in values.items()
         }
     )
     tables = sorted(p.name for p in folder.iterdir() if p.suffix in (".json", ".csv", ".html"))
-    log_files(folder, *tables, "figures")
+    log_files(folder, *tables, *(p.name for p in folder.glob("figures")))
 
 
 def download_evaluation(run_id: str, folder: Path) -> Path:

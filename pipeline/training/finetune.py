@@ -81,6 +81,12 @@ def initial_weights(
     return weights
 
 
+def assign_weights(model: LanguageModel, weights: Sequence[np.ndarray]) -> None:
+    """Assign values to the trainable variables of a model, in their order."""
+    for variable, value in zip(model.trainable_variables, weights, strict=True):
+        variable.assign(value)
+
+
 def interpolate_weights(
     model: LanguageModel, weights: Sequence[np.ndarray], *, alpha: float
 ) -> None:

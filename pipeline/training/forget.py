@@ -18,7 +18,7 @@ from pipeline.text.rare_words import drop_rare
 from pipeline.text.tokenizer import normalise
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.training.checkpoints import save_checkpoint
-from pipeline.training.finetune import interpolate_weights
+from pipeline.training.finetune import assign_weights
 from pipeline.training.new_words import first_new_id, save_new_words
 
 
@@ -52,7 +52,7 @@ def forget(words: Sequence[str], *, output: Path) -> None:
     vocabulary = vocabulary.without(ids)
     config = dataclasses.replace(model.config, vocabulary_size=len(vocabulary))
     smaller = build_model(config)
-    interpolate_weights(smaller, values, alpha=1.0)
+    assign_weights(smaller, values)
     config.save(output / "model.json")
     vocabulary.save(output / "vocabulary.tsv")
     save_new_words(output, vocabulary, first=first)

@@ -1,6 +1,5 @@
 """Train a model, on one device, several, or several machines."""
 
-import csv
 import dataclasses
 import math
 import shutil
@@ -24,7 +23,8 @@ from pipeline.training import strategies
 from pipeline.training.checkpoints import Checkpoints, Position, save_checkpoint
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
-from pipeline.training.finetune import initial_weights, interpolate_weights
+from pipeline.training.finetune import assign_weights, initial_weights, interpolate_weights
+from pipeline.training.history import save_history
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
 from pipeline.training.new_words import first_new_id, save_new_words
 from pipeline.training.trainer import Trainer, scale_losses
@@ -82,7 +82,7 @@ def train(
     with distribution.scope():
         trainer = _build_trainer(config, training, lanes=lanes)
         if init:
-            interpolate_weights(trainer.model, initial, alpha=1.0)
+            assign_weights(trainer.model, initial)
     best = _Best(config, held_out, output / "checkpoints", writes=chief)
     if chief:
         config.save(output / "model.json")
@@ -90,7 +90,7 @@ def train(
     checkpoints = Checkpoints(output / RESUME, trainer, writes=chief)
     position = checkpoints.restore()
     if init:
-        interpolate_weights(best.model, initial, alpha=1.0)
+        assign_weights(best.model, initial)
         best.keep(best.measure(), 0, write=position is None)
     if position is None:
         if not init:
@@ -119,7 +119,7 @@ def train(
                 row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
                 better = best.keep(row["valid_loss"], row["epoch"])
                 if chief:
-                    _write_history([*loop.position.history, row], output / "history.csv")
+                    save_history([*loop.position.history, row], output)
                 loop.end_epoch(row)
                 on_epoch(row)
                 progress.console.print(_in_words(row, training.epochs, better), soft_wrap=True)
@@ -168,7 +168,7 @@ class _Best:
     def __init__(self, config: ModelConfig, stream: np.ndarray, folder: Path, *, writes: bool):
         self.model, self.loss = build_model(config, batch_size=LANES), math.inf
         self._stream, self._writes = stream, writes
-        self._meter = Meter(self.model, reset=self.model.reset_states)
+        self._meter = Meter(self.model)
         self._manager = tf.train.CheckpointManager(weights(self.model), str(folder), max_to_keep=1)
 
     def measure(self) -> float:
@@ -235,12 +235,3 @@ def _in_words(row: dict[str, float], epochs: int, better: bool) -> str:
         f"validation {row['valid_perplexity']:.1f}{' (best)' if better else ''}  "
         f"{row['tokens_per_second']:,.0f} tokens/s"
     )
-
-
-def _write_history(history: list[dict[str, float]], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
-    partial.replace(path)

@@ -1,7 +1,6 @@
 """report.html: how training went and how good the model is."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +9,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.evaluated_model import EvaluatedModel
+from pipeline.evaluation.evaluated_model import EvaluatedModel, load_metrics
 from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
 from pipeline.evaluation.report import conclusions, figures, lecture
@@ -37,6 +36,7 @@ from pipeline.model.language_model import load_model
 from pipeline.model.meter import Predictions
 from pipeline.text.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
 from pipeline.tokens.windows import open_stream
+from pipeline.training.history import load_history
 
 _SENTENCES = 6
 _SURPRISES = 6
@@ -137,7 +137,7 @@ class _Findings:
     ) -> Self:
         """Read what was written into a folder, and the history of each network's training."""
         labels = {model.name: model_label(model.label, language) for model in models}
-        metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
+        metrics = load_metrics(output)
         tables = {}
         for name in ("frequency", "positions", "calibration"):
             table = pd.read_csv(output / f"{name}.csv")
@@ -152,7 +152,7 @@ class _Findings:
                 for name, of_split in metrics.items()
             },
             tables=tables,
-            histories={labels[name]: pd.read_csv(f / "history.csv") for name, f in folders.items()},
+            histories={labels[name]: load_history(f) for name, f in folders.items()},
         )
 
     @property

@@ -1,7 +1,6 @@
 """The comparison of models, as columns of a table."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import rich.box
 import rich.table
 from rich.markup import escape
 
-from pipeline.evaluation.evaluated_model import load_models
+from pipeline.evaluation.evaluated_model import load_metrics, load_models
 from pipeline.evaluation.report.language import ENGLISH, Language
 
 # Name or label → metric → value, on one split.
@@ -67,7 +66,7 @@ def describe_text(models: Metrics, language: Language) -> str:
 
 def print_table(evaluation: Path) -> None:
     """Print the metrics in a folder that `evaluate` wrote, in at most 100 columns."""
-    metrics = json.loads((evaluation / "metrics.json").read_text(encoding="utf-8"))
+    metrics = load_metrics(evaluation)
     models = load_models(evaluation)
     for split, values in metrics.items():
         columns = [column for column in columns_of(values, ENGLISH) if column.narrow]

@@ -1,0 +1,37 @@
+"""history.csv: what was measured of each epoch of a training."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import InputError
+from pipeline.limits import check_file
+
+
+def save_history(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
+    """Write a row for each epoch; a reader finds all of an earlier file or all of this one."""
+    partial = folder / "history.partial"
+    with partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(folder / "history.csv")
+
+
+def load_history(folder: Path) -> pd.DataFrame:
+    """Read what `save_history` wrote, a float64 in each cell.
+
+    Raises:
+        InputError: there is no history of a training, or it is damaged.
+    """
+    path = folder / "history.csv"
+    check_file(path)
+    try:
+        rows = pd.read_csv(path, dtype=float, float_precision="round_trip")
+    except (OSError, ValueError):
+        rows = pd.DataFrame()
+    if rows.empty or not {"epoch", "train_perplexity", "valid_perplexity"} <= {*rows}:
+        raise InputError(f"{path} is no history of a training: run `nextword train` again.")
+    return rows
