@@ -592,8 +592,8 @@ def run(
 ) -> None:
     """Run all stages: text in, a SavedModel in models/nextword and a page in models/page out.
 
-    A simple recurrent and a feedforward network of the same sizes are trained as baselines, on the
-    same tokens as often, each with the learning rate that suits it.
+    A simple recurrent and a feedforward network are trained as baselines: one layer of the same
+    size, the same tokens as often, each with the learning rate that suits it.
     """
     require_one_machine("`nextword run`")
     reading = take(ReadingConfig, options)

@@ -30,7 +30,7 @@ _IMPORT = re.compile(r'^import\s[^;]*?"\./([\w.]+)";\n', re.MULTILINE)
 def export_page(training: Path, output: Path, *, config: ExportConfig) -> None:
     """Write the model of a training folder as one page, index.html, and sw.js beside it.
 
-    A host of files that serves sw.js as well serves an app that can be installed.
+    A static file host that serves sw.js as well serves an app that can be installed.
 
     Args:
         training: folder that `train` wrote.

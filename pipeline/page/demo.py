@@ -1,4 +1,4 @@
-"""Serve the page of a model, as any host of files would, to this machine or to others."""
+"""Serve the page of a model, as any static file host would, to this machine or to others."""
 
 import contextlib
 import ipaddress
