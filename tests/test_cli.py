@@ -61,14 +61,14 @@ def test_help_needs_neither_tensorflow_nor_mlflow():
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_help_shows_every_default(command):
-    shown = " ".join(nextword(command, "--help").output.split())
+    shown = "".join(nextword(command, "--help").output.split())  # lines may end at hyphens
     for parameter in main.commands[command].params:
         if parameter.param_type_name == "option" and not parameter.is_flag:
             assert parameter.opts[0] in shown
             if parameter.show_default and parameter.default is not None:
                 given = parameter.default
                 default = ", ".join(given) if isinstance(given, tuple) else given
-                assert f"{parameter.help} [default: {default}" in shown
+                assert "".join(f"{parameter.help}[default:{default}".split()) in shown
             else:
                 assert parameter.help.endswith("]")
                 # A long word may be cut where a line of the terminal ends.
@@ -616,6 +616,7 @@ def test_an_empty_path_is_refused(here, option):
         ("litert", "--register"),
         ("litert", "--suggestions"),
         ("page", "--register"),
+        ("page", "--cache"),
         ("page", "--evaluation"),
         ("aosp", "--suggestions"),
         ("saved_model", "--words"),

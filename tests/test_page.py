@@ -423,16 +423,15 @@ def test_the_command_writes_a_page_that_names_its_choices(tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize(
-    ("changes", "options", "expected"),
+    ("changes", "expected"),
     [
-        ({"softmax": "adaptive"}, [], "train it with --softmax full"),
-        ({"vocabulary": SUBWORDS}, [], "tokenize with --unit word"),
-        ({}, ["--cache", "50"], "leave out --cache"),
+        ({"softmax": "adaptive"}, "train it with --softmax full"),
+        ({"vocabulary": SUBWORDS}, "tokenize with --unit word"),
     ],
 )
-def test_what_a_page_cannot_hold_is_refused(tmp_path, store, changes, options, expected):
+def test_what_a_page_cannot_hold_is_refused(tmp_path, store, changes, expected):
     training = write_training(tmp_path / "training", **changes)
-    result = nextword("export", "--format", "page", "--training", training, *options)
+    result = nextword("export", "--format", "page", "--training", training)
     assert expected in sentence_of(result)
     assert "A page cannot hold the model in" in sentence_of(result)
 

@@ -25,7 +25,7 @@ from pipeline.evaluation.report.explanation import of_context, of_gradient_flow
 from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
 from pipeline.evaluation.report.page import write_report
 from pipeline.evaluation.report.table import columns_of, describe_text, print_table
-from pipeline.explain.config import ExplanationConfig, WindowSweepConfig
+from pipeline.explain.config import ExplanationConfig
 from pipeline.explain.explain import explain
 from pipeline.text.vocabulary import Vocabulary
 
@@ -80,13 +80,7 @@ def folder(tmp_path_factory):
     looked_at = ExplanationConfig(
         "O cachorro & ela bebeu água.", steps=8, samples=4, pairs=root / "pairs.tsv"
     )
-    explain(
-        tokens,
-        root / "explanation",
-        models=[root / "lstm"],
-        config=looked_at,
-        sweep=WindowSweepConfig(),
-    )
+    explain(tokens, root / "explanation", models=[root / "lstm"], config=looked_at)
     shown = EvaluationConfig(
         ngram_order=3, explanation=root / "explanation", ablation=root / "ablation.csv"
     )

@@ -25,6 +25,7 @@ from conftest import (
 
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluated_model import EvaluatedModel, save_metrics, save_models
 from pipeline.export.config import ExportConfig
 from pipeline.export.export import _tune_cache as tune_cache
 from pipeline.export.export import export
@@ -62,9 +63,8 @@ def project(tmp_path_factory):
     write(evaluation, "evaluate", "2026-01-03", training=training)
     figures = {"perplexity": 81.25, "top_3": 0.345, "tokens": 1234}
     metrics = {split: {"lstm": figures, "unigram": {}} for split in ("valid", "test")}
-    (evaluation / "metrics.json").write_text(json.dumps(metrics))
-    models = [{"name": "lstm", "kind": "network", "digest": digest([training])}]
-    (evaluation / "models.json").write_text(json.dumps(models))
+    save_metrics(metrics, evaluation)
+    save_models([EvaluatedModel("lstm", "lstm", "network", digest=digest([training]))], evaluation)
     output = project / "models" / "nextword"
     for _ in range(2):
         assert run_stage(export, reads=[training], output=output, parameters=parameters, force=True)

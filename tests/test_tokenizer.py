@@ -176,6 +176,8 @@ def test_tokens_between_spaces_are_stable(text):
 @given(PIECES, st.sampled_from([" ", "\t", "\u00a0", "\u200b ", "\x01"]), ANY_TEXT)
 @example("arquivo", " ", "pt")
 @example("a. .", " ", "b")
+@example("<3", " ", "<3.<3")
+@example(":)", " ", ";-)")
 def test_a_space_before_a_stop_is_read_as_one_behind_it(before, blank, after):
     """But for the ordinals' and the ellipsis's."""
     if after.lstrip("\u00ad\u200b")[:1] not in {*".…ºª°"}:

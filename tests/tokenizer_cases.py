@@ -306,7 +306,7 @@ CASES = [
     ("te amo <3", "te amo <3"),
     ("oi :D, tchau:( =/ xD", "oi :D , tchau : ( =/ xD"),
     ("(que bom :-D) :P!!", "( que bom :-D ) :P ! !"),
-    (":(( ;):) <3.", ":( ( ;) : ) <3 ."),
+    (":(( ;):) <3.<3", ":( ( ;) :) <3 . <3"),
     # A letter or digit on either side, and it is none.
     ("(ver nota:) às 14:) e :(a) ou :/x", "( ver nota : ) às 14 : ) e : ( a ) ou : / x"),
     (":Dúvida <3,5 x<3 a) b) 2) :30", ": Dúvida < 3,5 x < 3 a ) b ) 2 ) : 30"),

@@ -210,11 +210,11 @@ def _coverage(text: HeldOutText, places: np.ndarray) -> dict[str, float]:
     return {"lexicon_coverage": float((places[words] >= 0).mean())} if words.any() else {}
 
 
-def _training_time(history: pd.DataFrame) -> dict[str, float]:
+def _training_time(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return how long a training took on all cores; empty where it was not measured."""
-    if "cpu_seconds" not in history:
+    if "cpu_seconds" not in history[0]:
         return {}
-    return {"training_cpu_seconds": history["cpu_seconds"].sum()}
+    return {"training_cpu_seconds": sum(row["cpu_seconds"] for row in history)}
 
 
 def count_ngrams(train: np.ndarray, *, order: int, vocabulary_size: int) -> tuple[NgramReader, int]:

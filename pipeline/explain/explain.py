@@ -58,7 +58,7 @@ def explain(
     *,
     models: Sequence[Path],
     config: ExplanationConfig,
-    sweep: WindowSweepConfig,
+    sweep: WindowSweepConfig = WindowSweepConfig(),
 ) -> None:
     """Write explanation.json and figures/*.png: what trained models remember of real text.
 

@@ -83,8 +83,8 @@ def perplexity_by_window(
                         "again.",
                         signal=stop.signal,
                     ) from stop
-                perplexity = load_history(output)["valid_perplexity"].min()
-                perplexities[cell][window] = float(perplexity)
+                history = load_history(output)
+                perplexities[cell][window] = min(row["valid_perplexity"] for row in history)
     return {
         "training_tokens": len(train_stream),
         "epochs": sweep.training_epochs,

@@ -103,15 +103,17 @@ _FOLDS = (
 # Tokens to join where no letter or digit touches them, which takes look-around: they are matched
 # when each stands between two spaces, in this order.
 _ALPHANUMERIC = f"0-9{_LATIN}"
+# :) ;-) =D :/ <3
+_SMILEY = (
+    rf"(?m)(^|[^{_ALPHANUMERIC} \n] +) (?:([:;=])  (-?)(?:  )?([()/|*DPp])|(<)  (3)) "
+    rf"($| [^{_ALPHANUMERIC}/ \n])",
+    r"\1 \2\3\4\5\6 \7",
+)
 _REJOINS = (
     # alun@s, amig@; p/ c/ s/, and with one more letter: c/c, S/A. But p/casa is two tokens.
     (rf"([{_LATIN}])  (@s?) |( [CPScps])  (/)(?:  ([A-Za-z])(\.?))? ", r"\1\2\3\4\5 \6 "),
-    # :) ;-) =D :/ <3
-    (
-        rf"(?m)(^|[^{_ALPHANUMERIC} \n] +) (?:([:;=])  (-?)(?:  )?([()/|*DPp])|(<)  (3)) "
-        rf"($| [^{_ALPHANUMERIC}/ \n])",
-        r"\1 \2\3\4\5\6 \7",
-    ),
+    _SMILEY,
+    _SMILEY,  # what stands between two of them belongs to one match only: <3.<3
 )
 # Valid UTF-8 without combining marks, except invisible ones.
 _CLEAN = r"(?:[^\p{M}\x{D800}-\x{DFFF}]|[\x{FE00}-\x{FE0F}])*"

@@ -157,8 +157,8 @@ def log_windows(windows: int, metrics: Mapping[str, float], *, prefix: str = "")
 
 def log_history(folder: Path, prefix: str = "") -> None:
     """Log the epochs of a training that was skipped."""
-    for row in load_history(folder).to_dict("records"):
-        log_epoch({str(key): value for key, value in row.items()}, prefix=prefix)
+    for row in load_history(folder):
+        log_epoch(row, prefix=prefix)
 
 
 def log_evaluation(folder: Path) -> None:

@@ -4,8 +4,6 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline import InputError
 from pipeline.limits import check_file
 
@@ -20,8 +18,8 @@ def save_history(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
     partial.replace(folder / "history.csv")
 
 
-def load_history(folder: Path) -> pd.DataFrame:
-    """Read what `save_history` wrote, a float64 in each cell.
+def load_history(folder: Path) -> list[dict[str, float]]:
+    """Read what `save_history` wrote, one row at least.
 
     Raises:
         InputError: there is no history of a training, or it is damaged.
@@ -29,9 +27,10 @@ def load_history(folder: Path) -> pd.DataFrame:
     path = folder / "history.csv"
     check_file(path)
     try:
-        rows = pd.read_csv(path, dtype=float, float_precision="round_trip")
-    except (OSError, ValueError):
-        rows = pd.DataFrame()
-    if rows.empty or not {"epoch", "train_perplexity", "valid_perplexity"} <= {*rows}:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, csv.Error):
+        rows = []
+    if not rows or not {"epoch", "train_perplexity", "valid_perplexity"} <= {*rows[0]}:
         raise InputError(f"{path} is no history of a training: run `nextword train` again.")
     return rows

@@ -152,7 +152,7 @@ class _Findings:
                 for name, of_split in metrics.items()
             },
             tables=tables,
-            histories={labels[name]: load_history(f) for name, f in folders.items()},
+            histories={labels[n]: pd.DataFrame(load_history(f)) for n, f in folders.items()},
         )
 
     @property
