@@ -5,6 +5,7 @@ import re
 import shutil
 
 import jupytext
+import pandas as pd
 import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
@@ -64,6 +65,24 @@ def test_answers_are_folded_below_their_exercises(notebook):
     assert len(answers) == len(exercises) > 4
 
 
+def toy(notebook):
+    """What networks get right in the toy language, %: a row for each band of distances."""
+    (cell,) = (cell for cell in code(notebook) if "groupby(faixa" in cell.source)
+    lines = cell.outputs[0]["data"]["text/plain"].splitlines()
+    rows = [[float(share) for share in line.split("]")[1].split()] for line in lines if "]" in line]
+    return pd.DataFrame(rows, columns=lines[0].split())
+
+
+def assert_networks_with_a_state_remember(notebook):
+    shares = toy(notebook)
+    assert shares["feedforward"].tolist() == [100, *[33.3] * 3]  # its window ends after five words
+    assert (shares[["lstm", "simple_rnn"]] > 95).all(axis=None)
+
+
+def test_it_shows_that_networks_with_a_state_remember(notebook):
+    assert_networks_with_a_state_remember(notebook)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_it_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
@@ -80,5 +99,6 @@ def test_it_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
         again, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(project)}}
     ).execute()
     assert set(project.rglob("*")) == there
+    assert_networks_with_a_state_remember(again)
     for cell, committed in zip(code(again), code(notebook), strict=True):
         assert pictures(cell) == pictures(committed), cell.source
