@@ -460,7 +460,12 @@ def _refuse(names: Collection[str], message: str) -> None:
     """
     context = click.get_current_context()
     for parameter in context.command.params:
-        if parameter.name in names and context.params[parameter.name] != parameter.default:
+        if parameter.name not in names:
+            continue
+        value = context.params[parameter.name]
+        if isinstance(value, tuple):
+            value = tuple(filter(None, value))  # `mlflow run -P speaker=` passes an empty text
+        if value != parameter.default:
             raise InputError(message.replace("{}", parameter.opts[0]))
 
 

@@ -27,7 +27,7 @@ class ReadingConfig:
     )
     strict: bool = option(False, "Stop at a file that cannot be read, instead of skipping it.")
     format: str = option("", "Format of all files, as files.csv names it.  [default: of each, found by its content and name]")  # fmt: skip
-    speaker: tuple[str, ...] = option((), "Keep only this person's messages of chats; may be repeated.")  # fmt: skip
+    speaker: tuple[str, ...] = option((), "Keep only this person's messages in chats; may be repeated.")  # fmt: skip
     mask: Literal["chats", "all", "none"] = option("chats", "Texts in which numbers of phones, documents and accounts, e-mail and web addresses become █.")  # fmt: skip
     section: Section | None = None  # of a file, if not all of it is read
 
