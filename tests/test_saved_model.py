@@ -29,6 +29,7 @@ from pipeline.evaluation.evaluated_model import EvaluatedModel, save_metrics, sa
 from pipeline.export.config import ExportConfig
 from pipeline.export.export import _tune_cache as tune_cache
 from pipeline.export.export import export
+from pipeline.export.litert import export_litert
 from pipeline.export.model_card import _corpora_of, _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
@@ -266,6 +267,8 @@ def examples(language):
 
 @pytest.mark.slow
 def test_the_examples_of_the_readme_run_with_tensorflow_alone(project):
+    (project / "models/litert").mkdir()
+    export_litert(training=project / "training", output=project / "models/litert")
     code = "".join(examples("python"))
     names = ("serving_default", "complete", "step", "score", "generate")
     assert all(f'signatures["{name}"]' in code for name in names)
