@@ -66,7 +66,7 @@ def test_answers_are_folded_below_their_exercises(notebook):
 
 
 def toy(notebook):
-    """What networks get right in the toy language, %: a row for each band of distances."""
+    """Return the percentages right in the toy language, a row for each band of distances."""
     (cell,) = (cell for cell in code(notebook) if "groupby(faixa" in cell.source)
     lines = cell.outputs[0]["data"]["text/plain"].splitlines()
     rows = [[float(share) for share in line.split("]")[1].split()] for line in lines if "]" in line]

@@ -11,9 +11,9 @@ from pipeline import InputError
 from pipeline.evaluation.evaluator import count_ngrams, unigram
 from pipeline.evaluation.minimal_pairs import (
     MinimalPairs,
+    band_ends,
     count_right,
     group_by_window,
-    limits,
     prefers_right,
     read_pairs,
     share_interval,
@@ -120,7 +120,7 @@ def test_distances_come_in_bands(tmp_path):
     counts = counts[counts["by"] == "distance"]
     bands = {"0": 1, "4": 1, "5-6": 2, "7-9": 1, "10-12": 1, "13-15": 1, "16-20": 1, "31+": 2}
     assert dict(zip(counts["group"], counts["pairs"], strict=True)) == bands
-    assert [limits(band) for band in ("0", "5-6", "31+")] == [(0, 0), (5, 6), (31, math.inf)]
+    assert [band_ends(band) for band in ("0", "5-6", "31+")] == [(0, 0), (5, 6), (31, math.inf)]
 
 
 @pytest.mark.parametrize("window", [5, 6, 7, 40])

@@ -146,7 +146,7 @@ def test_training_stops_when_validation_gets_no_better(misleading, tmp_path):
 
 
 def test_a_training_that_was_killed_when_it_had_stalled_is_over(misleading, tmp_path):
-    """It is saved that the last epoch is over before anybody hears of it."""
+    """The checkpoint says that an epoch is over before `on_epoch` is called."""
     expected = trained(misleading, tmp_path / "whole", epochs=30, patience=2)
     told = []
 

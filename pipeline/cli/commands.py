@@ -35,6 +35,7 @@ from pipeline.cli.options import (
     take_spark,
     training_options,
     trust_option,
+    values_of,
     vocabulary_option,
 )
 from pipeline.cli.presets import (
@@ -72,7 +73,7 @@ from pipeline.cli.stages import (
     train_stage,
     with_pairs,
 )
-from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.config import DEFAULT_READING, ReadingConfig
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.explain.config import ExplanationConfig, WindowSweepConfig
 from pipeline.export.config import AospConfig, ExportConfig
@@ -85,7 +86,7 @@ from pipeline.training.strategies import require_one_machine
 
 # Texts that a model reads side by side.
 _TEXTS_AT_ONCE = 256
-# The options of `export` that a format takes, of those that not all take.
+# What `export` takes for each format, besides --training, --output and --force.
 _TAKEN = {
     "saved_model": "tokens evaluation suggestions cache lexicon never_suggest register".split(),
     "page": "suggestions lexicon never_suggest".split(),
@@ -96,7 +97,7 @@ _OR_TRUST = "name another with --model, or add --trust if you know who made it"
 
 
 def _in_words(taken: Mapping[str, Collection[str]]) -> str:
-    """Say which options each format takes, but for the first, which takes most."""
+    """Say which options each format but the first takes; the first takes most."""
     options = (f"{format} takes --{', --'.join(taken[format])}" for format in [*taken][1:])
     return "; ".join(options).replace("_", "-")
 
@@ -243,9 +244,8 @@ def train(
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
     if not corpus:
-        reading_options = [field.name for field in dataclasses.fields(ReadingConfig)]
         _refuse(
-            [*reading_options, "new_words"],
+            [*values_of(DEFAULT_READING), "new_words"],
             "{} is for the text that --corpus names: name it, or leave {} out.",
         )
     if not init:

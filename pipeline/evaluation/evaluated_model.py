@@ -1,4 +1,4 @@
-"""The models of an evaluation, how they are made of each other, and what was measured of them."""
+"""The models of an evaluation, how they are made of each other, and their metrics."""
 
 import dataclasses
 import json

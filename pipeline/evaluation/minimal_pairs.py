@@ -181,14 +181,14 @@ def count_right(pairs: MinimalPairs, answers: Mapping[str, np.ndarray]) -> pd.Da
             groups["distance"] = pairs.table["distance"].map(_band).to_numpy()
         for by, values in groups.items():
             names = dict.fromkeys(values)
-            for name in sorted(names, key=limits) if by == "distance" else names:
+            for name in sorted(names, key=band_ends) if by == "distance" else names:
                 here = values == name
                 interval = share_interval(right[here], pairs.table["item"].to_numpy()[here])
                 rows.append((model, by, name, int(here.sum()), *interval))
     return pd.DataFrame(rows, columns=["model", "by", "group", "pairs", "share", "low", "high"])
 
 
-def limits(band: str) -> tuple[float, float]:
+def band_ends(band: str) -> tuple[float, float]:
     """Return the first and the last distance of a band such as "4", "5-6" or "31+"."""
     first, _, last = band.removesuffix("+").partition("-")
     return float(first), math.inf if band.endswith("+") else float(last or first)

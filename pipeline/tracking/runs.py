@@ -24,7 +24,7 @@ from pipeline.training.history import load_history
 
 # How `mlflow run` logs an empty parameter: values are quoted as for the shell.
 _EMPTY = shlex.quote("")
-# What MLflow refuses in the name of a metric; ":" it refuses on Windows, and as a path a "/".
+# Replaced in the names of metrics. MLflow refuses most of these, ":" only on Windows.
 _NOT_IN_NAMES = r"[^\w.\- ]"
 _CONTEXTS = {"train": "training", "valid": "validation", "test": "testing"}
 _LOG_LEVELS = {

@@ -1,4 +1,4 @@
-"""history.csv: what was measured of each epoch of a training."""
+"""history.csv: what was measured in each epoch of a training."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from pipeline.limits import check_file
 
 
 def save_history(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
-    """Write a row for each epoch; a reader finds all of an earlier file or all of this one."""
+    """Write one row per epoch. Readers see the old file or the new one, never a mix."""
     partial = folder / "history.partial"
     with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -19,7 +19,7 @@ def save_history(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
 
 
 def load_history(folder: Path) -> list[dict[str, float]]:
-    """Read what `save_history` wrote, one row at least.
+    """Read what `save_history` wrote: at least one row.
 
     Raises:
         InputError: there is no history of a training, or it is damaged.

@@ -84,7 +84,7 @@ def watch(position: Position, windows: Iterable[tuple[Any, ...]]) -> None:
 class Loop:
     """Iterate over the epochs of a training from any position; yield a row of history.csv each.
 
-    The last one is that of the configuration, or the last of `patience` epochs that were no better.
+    Stop after the configured number of epochs, or when `patience` of them in a row were no better.
     Measure the weights after each epoch and add the results to its row, then call `end_epoch`.
 
     Attributes:

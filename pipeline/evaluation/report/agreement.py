@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.minimal_pairs import limits
+from pipeline.evaluation.minimal_pairs import band_ends
 from pipeline.evaluation.report.drawing import (
     Looks,
     draw_line,
@@ -51,7 +51,7 @@ def by_distance(
         draw_line(axes, x, share, look[label], label=label)
         if detailed:
             axes.vlines(x, low, high, color=look[label][0], linewidth=1, alpha=0.5)
-    first, last = np.array([limits(band) for band in bands]).T
+    first, last = np.array([band_ends(band) for band in bands]).T
     window = agreement["window"]
     # Where the feedforward model's window ends, which may be within a band.
     if window and window <= last[-1]:
