@@ -38,7 +38,7 @@ _SPACED_WORD = re.compile(r"\S+(?:\s+\.\S*)*")
 _SENTENCE_END = sentence_end()
 
 
-@tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+@tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
 def _fingerprints(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return 62-bit hashes of all tokens, row by row, and the number of tokens in each row."""
     tokens, inverse = tokenize_unique(paragraphs)

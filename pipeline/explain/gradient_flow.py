@@ -75,7 +75,7 @@ def _norms(model: LanguageModel, steps: int) -> Callable[[tf.Tensor], tuple[tf.T
         _, state = last.cell(x, list(state), training=False)
         return [part + shift for part, shift in zip(state, shifts, strict=True)]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 2 * steps + 1), tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec((None, 2 * steps + 1), tf.int32)], autograph=False)
     def norms(ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = model.embed(ids[:, :-1])
         for layer in below:

@@ -32,7 +32,7 @@ def truncate_context(model: LanguageModel, ids: np.ndarray) -> TruncatedPredicti
     Each context is read from an empty state. The ids are int32, (N + 1,), `<s>` first.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)], autograph=False)
     def predict(contexts: tf.Tensor) -> tf.Tensor:
         h, _ = model.hidden(contexts)
         return tf.nn.softmax(model.logits(model.features(h[:, -1])))

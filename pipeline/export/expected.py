@@ -51,7 +51,7 @@ def expect(model: LanguageModel, is_word: np.ndarray, *, texts: int, length: int
     """
     size, best = len(is_word), min(_BEST, int(is_word.sum()))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(ids: tf.Tensor, states: list, t: tf.Tensor) -> tuple:
         h, states = model.hidden(ids[:, None], states=states)
         logits = model.logits(model.features(h[:, 0]))  # (B, V)

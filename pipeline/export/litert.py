@@ -54,7 +54,7 @@ def convert(model: LanguageModel, *, weights: Weights, folder: Path | None = Non
         embed = _round_embedding(model.embed)
     shapes = _state_shapes(model)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(token: tf.Tensor, **state: tf.Tensor) -> dict[str, tf.Tensor]:
         x = embed(token)  # (1, E)
         after: dict[str, tf.Tensor] = {}

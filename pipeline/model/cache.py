@@ -201,7 +201,7 @@ def tune(model: LanguageModel, stream: np.ndarray, *, size: int) -> Cache:
     """
     cached = CachedModel(model, Cache(size, 0.0, 0.0))
 
-    @tf.function(input_signature=[tf.TensorSpec((LANES, None), tf.int32)] * 2)
+    @tf.function(input_signature=[tf.TensorSpec((LANES, None), tf.int32)] * 2, autograph=False)
     def step(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         h, steps = cached.read(x)
         losses = model.negative_log_likelihood(h, y)

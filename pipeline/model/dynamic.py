@@ -132,7 +132,7 @@ def mean_squares(model: LanguageModel, train: np.ndarray) -> list[np.ndarray]:
     """
     sums = [tf.Variable(tf.zeros_like(weight)) for weight in _weights(model)]
 
-    @tf.function(input_signature=[tf.TensorSpec((1, WINDOW), tf.int32)] * 2)
+    @tf.function(input_signature=[tf.TensorSpec((1, WINDOW), tf.int32)] * 2, autograph=False)
     def add(ids: tf.Tensor, targets: tf.Tensor) -> None:
         for total, gradient in zip(sums, _gradients(model, ids, targets), strict=True):
             total.assign_add(tf.square(gradient))

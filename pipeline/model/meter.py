@@ -141,12 +141,12 @@ class Meter:
             for column in columns
         ]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2, autograph=False)
     def _negative_log_likelihood(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor]:
         *_, nats, _ = self._score(x, tf.maximum(target, UNKNOWN_ID))
         return (nats,)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2)
+    @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2, autograph=False)
     def _rank(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
         known = tf.maximum(target, UNKNOWN_ID)
         logits, own, nats, confidence = self._score(x, known)

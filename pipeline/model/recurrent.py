@@ -228,10 +228,10 @@ def _scan(
     return tf.transpose(outputs, (1, 0, 2)), last
 
 
-_eager_scan = tf.function(_scan)
+_eager_scan = tf.function(_scan, autograph=False)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _forward(
     recurrence: Recurrence, inputs: tf.Tensor, states: Tensors, weights: Tensors
 ) -> tuple[Tensors, Tensors]:
@@ -246,7 +246,7 @@ def _forward(
     return values[:count], values[count:]
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _backward(
     recurrence: Recurrence,
     inputs: tf.Tensor,

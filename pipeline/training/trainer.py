@@ -52,7 +52,7 @@ class Trainer:
         self.strategy = tf.distribute.get_strategy()
         optimizer.build(model.trainable_variables)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(
         self, x: tf.Tensor, y: tf.Tensor, begins: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -107,7 +107,7 @@ def read_examples(
     """
     offered = tf.constant(_offered(vocabulary))
 
-    @tf.function(input_signature=[tf.TensorSpec((1, None), tf.int32)] * 2)
+    @tf.function(input_signature=[tf.TensorSpec((1, None), tf.int32)] * 2, autograph=False)
     def predict(ids: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
         p = tf.nn.softmax(tf.cast(model(ids), tf.float32))[0, -tf.shape(targets)[1] :]  # (T, V)
         of_words = tf.where(offered, p, -1.0)
