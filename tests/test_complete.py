@@ -146,7 +146,8 @@ def test_errors_are_completed(module, typed, meant):
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "m", "xm", "mr", ",", "12", "eu vou", "<s>", "xyzq", "m" * 99]
+    "typed",
+    ["", "m", "xm", "mr", ",", "12", "1987", "14h", "merc4", "eu vou", "<s>", "xyzq", "m" * 99],
 )
 def test_places_stay_free(module, typed):
     assert fill(module, "ela vai", typed) == {}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.export import correct as module_of_correct
 from pipeline.export.meant_words import WEIGHTS
+from pipeline.export.pronouns import VerbsWithPronouns
 from pipeline.export.saved_model import NextWord
 from pipeline.text.channel import COSTS, Channel, encode
 from pipeline.text.lexicon import Lexicon
@@ -101,6 +102,45 @@ def test_verbs_get_their_accent_before_a_pronoun(sure):
     assert "comê-la" not in answer(sure, "ela", "come-la")[0]
     for right in ("bebê-la", "bebe-me", "bebi-la"):
         assert answer(sure, "ela", right)[0][0] == right
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant", "verb"),
+    [
+        ("compra-la", "comprá-la", "comprar"),
+        ("comprá-las", "comprá-las", "comprar"),
+        ("faze-lo", "fazê-lo", "fazer"),
+        ("repô-los", "repô-los", "repor"),
+        ("abri-la", "abri-la", "abrir"),
+        ("segui-lo", "segui-lo", "seguir"),
+        ("distribui-lo", "distribuí-lo", "distribuir"),
+        ("atraí-la", "atraí-la", "atrair"),
+        ("casou-se", "casou-se", "casou"),
+        ("entregou-lhes", "entregou-lhes", "entregou"),
+        ("fizeram-no", "fizeram-no", "fizeram"),
+        ("vamo-nos", "vamo-nos", "vamos"),
+        ("casou", "casou", None),
+        ("guarda-chuva", "guarda-chuva", None),
+        ("dise-me", "dise-me", None),
+        ("-se", "-se", None),
+    ],
+)
+def test_a_verb_is_found_before_its_pronoun(typed, meant, verb):
+    known = ("casou comprar fazer repor abrir seguir distribuir atrair entregou fizeram vamos"
+             " guarda").split()  # fmt: skip
+    got = VerbsWithPronouns(tf.constant(known))(tf.constant([typed]))
+    assert got.meant.numpy()[0].decode() == meant
+    assert got.place.numpy()[0] == (known.index(verb) if verb else -1)
+
+
+def test_a_right_verb_with_a_pronoun_is_left_alone():
+    listed = {"casou": 900, "calçou-se": 900, "comprar": 900, "comprá-las": 900}
+    without = {word: count for word, count in listed.items() if "-" in word}
+    for words, is_first in ((listed, True), (without, False)):
+        lexicon = Lexicon.of(VOCABULARY, {}, [entries(words)])
+        correct = NextWord(MODEL, VOCABULARY, suggestions=4, lexicon=lexicon).correct_function()
+        for right in ("casou-se", "comprá-la"):
+            assert (answer(correct, "ela", right)[0][0] == right) == is_first
 
 
 def test_sure_needs_enough_words(sure, correct):

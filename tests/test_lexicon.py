@@ -116,6 +116,7 @@ def test_wordfreq_has_the_language(training):
     listed = read_list("wordfreq")
     frequencies = dict(zip(listed.words, listed.counts, strict=True))
     assert len(listed) > 100_000
+    assert not {"xbox000", "s00", "00"} & {*listed.words}  # its numbers without digits
     assert frequencies["de"] > frequencies["casa"] > frequencies["inconstitucional"] > 0
     lexicon = Lexicon.load(training, VOCABULARY, ["wordfreq"])
     assert len(lexicon) == 100_000

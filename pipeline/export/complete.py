@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pipeline.export.beginnings import NearBeginnings
 from pipeline.export.capitals import capitalise
+from pipeline.export.meant_words import WORD
 from pipeline.export.prefixes import read_prefix
 from pipeline.export.reader import Reader
 from pipeline.export.suggest import Suggestions, Words
@@ -41,6 +42,7 @@ class Completer(tf.Module):
             return found
         ids, known = self._reader.tokenizer.lookup(typed.token), self._words.is_known(typed.token)
         free = tf.equal(found["words"][:, -1], "") & tf.not_equal(typed.token, "")
+        nearly = free & ~known & tf.strings.regex_full_match(typed.token, WORD)
 
         def follow() -> Suggestions:
             after = self._reader.advance(state, ids[:, None])
@@ -52,13 +54,13 @@ class Completer(tf.Module):
             return {"words": tf.strings.join([" ", next_words["words"]]), "probabilities": joint}
 
         def begin_nearly(near: NearBeginnings = self._near) -> Suggestions:
-            text = tf.where(free & ~known, typed.text, "")
+            text = tf.where(nearly, typed.text, "")
             words, p = near.find(probabilities, text)
             words = capitalise(words, first=first, every=capitals)
             return {"words": words, "probabilities": p}
 
         found = _fill(found, free & known, follow)
-        return _fill(found, free & ~known, begin_nearly)
+        return _fill(found, nearly, begin_nearly)
 
 
 def _fill(found: Suggestions, rows: tf.Tensor, more: Callable[[], Suggestions]) -> Suggestions:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pipeline.export.capitals import capitalise
-from pipeline.export.meant_words import IMPOSSIBLE, LONGEST, WEIGHTS, MeantWords, Weights
+from pipeline.export.meant_words import IMPOSSIBLE, LONGEST, WEIGHTS, WORD, MeantWords, Weights
 from pipeline.export.pronouns import VerbsWithPronouns
 from pipeline.export.reader import Reader
 from pipeline.text.channel import COSTS, Channel, Costs, count_different, encode, letter_sets
@@ -19,8 +19,7 @@ from pipeline.text.vocabulary import UNKNOWN_ID
 _DIFFERENT, _LONGER = 2, 2
 # With fewer words in all lists too many right words are in none, so no correction is sure.
 ENOUGH = 50_000
-# Words with digits are left alone, and so are words in capitals.
-_WORD = r"\p{L}[\p{L}\p{M}'-]*"
+# Words in capitals are left alone.
 _CAPITAL, _CAPITALS = r"\p{Lu}.*", r".*\p{Lu}.*\p{Lu}.*"
 
 Corrections = dict[str, tf.Tensor]
@@ -47,7 +46,7 @@ def read_words(words: tf.Tensor, never: NeverSuggested = NO_WORDS) -> TypedWords
     tokens = tokenize(words)
     clean = tf.strings.reduce_join(tokens, axis=1)
     matches = tf.strings.regex_full_match
-    fits = matches(clean, _WORD) & ~matches(clean, _CAPITALS) & tf.equal(tokens.row_lengths(), 1)
+    fits = matches(clean, WORD) & ~matches(clean, _CAPITALS) & tf.equal(tokens.row_lengths(), 1)
     fits &= (tf.strings.length(clean, unit="UTF8_CHAR") <= LONGEST) & ~never.covers(clean)
     valid = tf.strings.unicode_transcode(words, "UTF-8", "UTF-8", errors="replace")
     lowered = tf.where(fits, tf.strings.lower(clean, encoding="utf-8"), "")
@@ -83,7 +82,7 @@ class Corrector(tf.Module):
         self._never, self._accent = never, costs.accent
         self.words = MeantWords(lexicon, never=never, weights=weights)
         self._sets = letter_sets(self.words.letters_of(tf.range(len(self.words))))
-        self._verbs = VerbsWithPronouns([w.decode() for w in self.words.lowered.numpy().tolist()])
+        self._verbs = VerbsWithPronouns(self.words.lowered)
         self.suggestions = min(suggestions, len(self.words) + 1)
 
     def correct(self, state: tf.Tensor, words: tf.Tensor) -> Corrections:
@@ -96,15 +95,17 @@ class Corrector(tf.Module):
         same = self.same(typed, rows, meant)
         own = tf.math.unsorted_segment_max(tf.where(same, scores, IMPOSSIBLE), rows, tf.size(words))
         unlisted = self._weights.context * logits[:, UNKNOWN_ID] + self._weights.unlisted
+        verb, of_verb = self._verb(typed, logits)
+        right = tf.equal(verb, typed.lowered)
+        unlisted = tf.where(right, tf.maximum(unlisted, of_verb), unlisted)
         own = tf.where(own > IMPOSSIBLE, own, unlisted) + self._weights.right
         own += tf.where(typed.capital & ~self._reader.starts(state), self._weights.name, 0.0)
         others = tf.RaggedTensor.from_value_rowids(
             tf.where(same, IMPOSSIBLE, scores), rows, tf.size(words)
         )
-        verb, score = self._verb(typed, logits)
         listed = tf.equal(tf.gather(self.words.lowered, meant), tf.gather(verb, rows))
         listed = tf.math.unsorted_segment_max(tf.cast(listed, tf.int32), rows, tf.size(words)) > 0
-        score = tf.where(listed, IMPOSSIBLE, score)
+        score = tf.where(right | listed, IMPOSSIBLE, of_verb - self._accent)
         # Words that are never suggested have their share, too.
         alone = tf.stack([own, score], axis=1)
         total = tf.reduce_logsumexp(
@@ -133,12 +134,11 @@ class Corrector(tf.Module):
         return tf.gather(self.words.displays, tf.gather(places, order, batch_dims=1)), best
 
     def _verb(self, typed: TypedWords, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the word that lacks an accent before its pronoun, and its score, (B,) each."""
-        verb, infinitive = self._verbs(typed.lowered)
-        rows, place = tf.range(tf.size(verb)), tf.maximum(infinitive, 0)
-        score = self.words.weigh(self.words.in_context(logits, rows, place), place)
-        there = (infinitive >= 0) & ~self._never.covers(verb)
-        return verb, tf.where(there, score - self._accent, IMPOSSIBLE)
+        """Return what is meant if it is a verb with a pronoun, and the verb's score, (B,) each."""
+        meant, place = self._verbs(typed.lowered)
+        rows, known = tf.range(tf.size(place)), tf.maximum(place, 0)
+        score = self.words.weigh(self.words.in_context(logits, rows, known), known)
+        return meant, tf.where((place >= 0) & ~self._never.covers(meant), score, IMPOSSIBLE)
 
     def candidates(self, typed: TypedWords) -> tuple[tf.Tensor, tf.Tensor]:
         """Find the words that may be meant: N rows of `typed` and words, int32 (N,) each."""

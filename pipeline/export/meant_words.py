@@ -19,6 +19,8 @@ from pipeline.text.never import NeverSuggested
 from pipeline.text.suggestible import suggestible
 from pipeline.text.vocabulary import UNKNOWN_ID
 
+# Of letters: what has digits or other marks in it is meant as it is typed.
+WORD = r"\p{L}[\p{L}\p{M}'-]*"
 # Letters of the longest words.
 LONGEST = 24
 # A logarithm of 0 that can be added to others.

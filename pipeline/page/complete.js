@@ -42,6 +42,7 @@ function wordsAfter(model, ofTyped, p) {
 }
 
 function nearly(model, logs, {lowered}, style) {
+  if (!model.rules.word.test(lowered)) return [];
   const found = beginNearly(wordsOf(model), logs, lowered, model.suggestions);
   return found.map((one) => ({...one, word: written(one.word, style), kind: "similar"}));
 }

@@ -2,7 +2,7 @@
 
 import {LONGEST, channelCosts, countDifferent, encode, letterSet} from "./channel.js";
 import {keepBest, written} from "./suggest.js";
-import {UNKNOWN, split} from "./tokenizer.js";
+import {UNKNOWN, replace, split} from "./tokenizer.js";
 import {logInContext, weigh, wordsOf} from "./words.js";
 
 // Letters that only one of two words has, and how much their lengths differ.
@@ -11,21 +11,12 @@ const LONGER = 2;
 // Nats below the best word, from which on other words do not change its probability.
 const NEGLIGIBLE = 18;
 
-// An infinitive loses its r before a pronoun, and its last vowel gets an accent: compra-la.
-const PRONOUN = /-l[oa]s?$/;
-const ACCENTS = [
-  [/a(-l[oa]s?)$/, "á$1"],
-  [/e(-l[oa]s?)$/, "ê$1"],
-  [/o(-l[oa]s?)$/, "ô$1"],
-  [/([aeou])i(-l[oa]s?)$/, "$1í$2"],
-];
-
 /** Return whether tokens are one plain word, without digits and not in capitals. */
-function isPlain(tokens) {
+function isPlain(rules, tokens) {
   const [word] = tokens;
   return (
     tokens.length === 1 &&
-    /^\p{L}[\p{L}\p{M}'-]*$/u.test(word) &&
+    rules.word.test(word) &&
     !/\p{Lu}.*\p{Lu}/u.test(word) &&
     [...word].length <= LONGEST
   );
@@ -55,14 +46,13 @@ function candidates(words, logits, lowered, k) {
   return found;
 }
 
-/** Return the word that lacks an accent before its pronoun, if it is one and no list has it. */
-function verbsWithPronoun(words, logits, lowered) {
-  const verb = ACCENTS.reduce((word, [pattern, to]) => word.replace(pattern, to), lowered);
-  const infinitive = words.places.get(lowered.replace(PRONOUN, "r"));
-  if (verb === lowered || infinitive === undefined) return [];
-  if (words.places.has(verb) || words.isNever(verb)) return [];
-  const prior = weigh(words, logInContext(words, logits, infinitive), infinitive);
-  return [{word: verb, score: prior - words.channel.accent}];
+/** Return what is meant by a word if it is a verb with a pronoun, and the score of the verb. */
+function readVerb({accents, verbs}, words, logits, lowered) {
+  const word = replace(lowered, accents);
+  const verb = replace(word, verbs);
+  const i = verb === word || words.isNever(word) ? undefined : words.places.get(verb);
+  if (i === undefined) return {word, score: -Infinity};
+  return {word, score: weigh(words, logInContext(words, logits, i), i)};
 }
 
 /**
@@ -76,7 +66,7 @@ export function correct(model, {place, starts}, text) {
   const words = wordsOf(model);
   const tokens = split(model.rules, text);
   const lowered = tokens.join("").toLowerCase();
-  if (!isPlain(tokens) || words.isNever(lowered)) {
+  if (!isPlain(model.rules, tokens) || words.isNever(lowered)) {
     return {words: [text], probabilities: [1], sure: false};
   }
   const {weights, enough} = words.channel;
@@ -85,9 +75,16 @@ export function correct(model, {place, starts}, text) {
   const isPossible = ({score}) => score > -Infinity;
   const isTyped = ({i}) => words.lowered[i] === lowered;
   const found = candidates(words, logits, lowered, model.suggestions).filter(isPossible);
-  const verbs = verbsWithPronoun(words, logits, lowered).filter(isPossible);
+  const verb = readVerb(model.rules, words, logits, lowered);
+  const isRight = verb.word === lowered;
+  const withAccent = {word: verb.word, score: verb.score - words.channel.accent};
+  // One that a list has is among the others.
+  const verbs = isRight || words.places.has(verb.word) ? [] : [withAccent].filter(isPossible);
   const others = found.filter((one) => !isTyped(one));
-  const unlisted = weights.context * logits[UNKNOWN] + weights.unlisted;
+  const unlisted = Math.max(
+    weights.context * logits[UNKNOWN] + weights.unlisted,
+    isRight ? verb.score : -Infinity,
+  );
   const name = first && !starts ? weights.name : 0;
   const own = found.find(isTyped)?.score ?? unlisted;
   const typed = {word: text, score: own + weights.right + name};

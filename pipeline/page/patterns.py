@@ -13,6 +13,8 @@ import re
 from typing import Any
 
 from pipeline.export.capitals import OPENS
+from pipeline.export.meant_words import WORD
+from pipeline.export.pronouns import ACCENTS, VERBS
 from pipeline.text.sentences import SENTENCE_ENDS
 from pipeline.text.spacing import KINDS
 from pipeline.text.tokenizer import BREAK, rules
@@ -25,7 +27,7 @@ _PART = re.compile(r"\\x\{\w+\}|\\[pP]\{\w+\}|\\x\w\w|\\.|.", re.DOTALL)
 
 
 def tokenizer_patterns() -> dict[str, Any]:
-    """Return the tokenizer's patterns, and those of sentences and spaces, for tokenizer.js."""
+    """Return the patterns of the tokenizer, sentences, spaces and verbs, for tokenizer.js."""
     of_tokenizer = rules()
     return {
         "joins": _replacements(of_tokenizer.joins),
@@ -38,6 +40,9 @@ def tokenizer_patterns() -> dict[str, Any]:
         "ends": javascript(rf"[{SENTENCE_ENDS}]|{BREAK}"),
         "opens": javascript(OPENS),
         "kinds": [javascript(kind) for kind in KINDS],
+        "word": javascript(WORD),
+        "accents": _replacements(ACCENTS),
+        "verbs": _replacements(VERBS),
     }
 
 

@@ -23,6 +23,9 @@ export function compile(patterns) {
     ends: whole(patterns.ends),
     opens: whole(patterns.opens),
     kinds: patterns.kinds.map(whole),
+    word: whole(patterns.word),
+    accents: replacements(patterns.accents),
+    verbs: replacements(patterns.verbs),
     chunks: new Map(), // chunk between white space → its tokens
   };
 }
@@ -47,7 +50,7 @@ function splitChunk(rules, chunk) {
   return tokens;
 }
 
-function replace(text, replacements) {
+export function replace(text, replacements) {
   return replacements.reduce((now, [pattern, to]) => now.replace(pattern, to), text);
 }
 

@@ -56,8 +56,12 @@ def _wordfreq() -> WordList:
             "The lexicon wordfreq needs the library: `pip install nextword-pt[lexicon]`, or name a "
             "file of words."
         ) from error
-    frequencies = wordfreq.get_frequency_dict("pt", "best")
-    return WordList(tuple(frequencies), tuple(_BILLION * f for f in frequencies.values()))
+    frequencies = {
+        word: _BILLION * frequency
+        for word, frequency in wordfreq.get_frequency_dict("pt", "best").items()
+        if "00" not in word  # it writes every digit of longer numbers so: xbox000
+    }
+    return WordList(tuple(frequencies), tuple(frequencies.values()))
 
 
 def _read_file(path: Path) -> dict[str, float]:
