@@ -56,9 +56,20 @@ def test_the_page_and_its_service_worker_are_all_that_is_served(url, folder):
     assert (status, body) == (200, "// água")
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert headers["Content-Security-Policy"] == "default-src 'self'"
+    assert get(url, "/index.html")[2] == PAGE
+    status, headers, body = get(url, method="HEAD")
+    assert (status, headers["Content-Length"], body) == (200, str(len(PAGE.encode())), "")
     for path in ("/manifest.json", "/../index.html", "/suggest", "/%2e%2e/"):
         assert get(url, path)[0] == 404
     assert get(url, method="POST")[0] == 501
+
+
+def test_a_path_that_is_no_address_has_an_answer(url, capfd):
+    place = urllib.parse.urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=10) as client:
+        client.sendall(b"GET http://[::1/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 404 " in client.recv(1000)
+    assert not capfd.readouterr().err
 
 
 def test_every_answer_has_its_headers(url):

@@ -137,10 +137,114 @@ def test_tapping_keys_and_suggestions(visit):
     expect(page.locator(TEXT)).to_have_value("El")  # a sentence begins
     expect(offers(page).first).to_have_text("Ela")
     offers(page).first.tap()
-    for name in ("b", "⌫", "ú", "␣", "?123", "5", "!", "abc", "↵", "⇧", "b", "⇧", "b"):
+    for name in ("b", "⌫", "ú", "␣", "?123", "5", "!", "abc", "↵"):
+        key(page, name).tap()
+    expect(key(page, "⇧")).to_have_attribute("aria-pressed", "true")
+    for name in ("⇧", "b", "⇧", "b"):
         key(page, name).tap()
     expect(page.locator(TEXT)).to_have_value("Ela ú 5!\nbB")
     expect(page.locator(KEYS)).to_contain_text("10 teclas em vez de 11.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "then", "text"),
+    [
+        ("cresceu 50% cach", "", "cresceu 50% cachorro "),
+        ("cresceu 50%", "", "cresceu 50% {} "),
+        ('ela disse "o"', "", 'ela disse "o" {} '),
+        ('ela disse "', "", 'ela disse "{} '),
+        ("oi 😀", "", "oi 😀 {} "),
+        ("ela (", "", "ela ({} "),
+        ('"o cach', '"', '"o cachorro"'),
+        ('o "cão" cach', '"', 'o "cão" cachorro "'),
+        ("o cach", "-se", "o cachorro-se"),
+        ("o cach", " - ela", "o cachorro - ela"),
+        ("o cach", ")!", "o cachorro)!"),
+    ],
+)
+def test_spaces_around_suggestions(visit, typed, then, text):
+    page = visit()
+    page.keyboard.insert_text(typed)
+    first = offers(page).first
+    expect(first).to_have_text("cachorro" if typed.endswith("cach") else re.compile(r"\w"))
+    word = first.inner_text()
+    page.keyboard.press("Tab")
+    page.keyboard.type(then)
+    expect(page.locator(TEXT)).to_have_value(text.format(word))
+
+
+def test_undoing_deletes_nothing_with_the_next_key(visit):
+    page = visit()
+    page.keyboard.type("o cach")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+z")
+    page.keyboard.type("o")
+    expect(page.locator(TEXT)).to_have_value("o cacho")
+    # What is taken from outside of the text can be undone, too.
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    expect(offers(page).first).to_have_text("cachorro")
+    page.keyboard.press("Enter")
+    expect(page.locator(TEXT)).to_have_value("o cachorro ")
+    page.locator(TEXT).focus()
+    page.keyboard.press("Control+z")
+    expect(page.locator(TEXT)).to_have_value("o cacho")
+
+
+def test_shift_follows_the_sentences_of_the_model(visit):
+    page = visit()
+    shift = key(page, "⇧")
+    for typed, starts in (("", True), ("a ", False), ("etc. ", False), ("(Fim.) ", True)):
+        page.keyboard.type(typed)
+        expect(shift).to_have_attribute("aria-pressed", str(starts).lower())
+        first = offers(page).first
+        expect(first).to_have_text(re.compile(r"^[A-ZÁÉ]" if starts else r"^[a-zéá]"))
+    shift.click()
+    key(page, "e").click()
+    expect(page.locator(TEXT)).to_have_value("a etc. (Fim.) e")
+
+
+def test_keys_of_the_keyboard_stay_what_they_are(visit):
+    page = visit()
+    press = """(code, key) => !document.querySelector("#text").dispatchEvent(new KeyboardEvent(
+        "keydown", {altKey: true, code, key, cancelable: true}))"""
+    page.keyboard.type("o cach")
+    expect(offers(page).first).to_have_text("cachorro")
+    assert not page.evaluate(f"({press})('Digit0', '0')")  # there is nothing to correct
+    assert not page.evaluate(f"({press})('Digit1', '¹')")
+    assert page.evaluate(f"({press})('Digit1', '1')")
+    expect(page.locator(TEXT)).to_have_value("o cachorro ")
+    # A pointer that leaves its key.
+    box = key(page, "e").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(5, 5)
+    page.mouse.up()
+    key(page, "l").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(TEXT)).to_have_value("o cachorro el")
+
+
+def test_after_a_number_nothing_is_suggested(visit):
+    page = visit()
+    page.keyboard.type("em 1987")
+    expect(offers(page).first).to_have_text("")
+    page.keyboard.press("Tab")
+    expect(page.locator(TEXT)).to_have_value("em 1987")
+
+
+def test_what_is_told_of_a_long_word_fits_the_screen(visit):
+    page = visit(viewport={"width": 320, "height": 700})
+    page.keyboard.type("o surpreendentissimamente ")
+    expect(page.locator("#mirror span").last).to_have_text("surpreendentissimamente")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    bubble = page.locator("#bubble")
+    expect(bubble).to_contain_text("surpreendentissimamente")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.keyboard.press("Escape")
+    expect(bubble).to_be_hidden()
 
 
 def test_holding_backspace(visit):
@@ -480,9 +584,7 @@ def test_it_writes_on_until_a_key_is_pressed(visit):
     expect(write).to_have_text("Parar")
     expect(page.locator(TEXT)).to_have_value(re.compile(r"(\S+\s+){8}"), timeout=15_000)
     assert page.locator(TEXT).input_value().startswith("o cachorro")
-    page.locator(TEXT).focus()
-    page.keyboard.press("Control+End")
-    page.keyboard.type("xyz")
+    page.keyboard.press("ArrowLeft")
     expect(write).to_have_text("Continuar o texto")
     written = page.locator(TEXT).input_value()
     page.wait_for_timeout(500)

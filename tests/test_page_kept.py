@@ -1,6 +1,7 @@
 """What the browser keeps of the page: personal words, and the page itself as an app."""
 
 import json
+import re
 
 import pytest
 from pages import served, write_page
@@ -65,10 +66,15 @@ def test_a_word_that_is_used_twice_is_completed(page):
     expect(offers(page).first).to_have_text("quenquém")  # as it was written last
     page.keyboard.press("Tab")
     expect(page.locator(TEXT)).to_have_value("a Quenquém e quenquém e o quenquém ")
-    for typed, word in (("Qu", "Quenquém"), ("QU", "QUENQUÉM"), ("quenque", "quenquém")):
+    pairs = (("Qu", "Quenquém"), ("QU", "QUENQUÉM"), ("quenque", "quenquém"))
+    for typed, word in (*pairs, ("quenquem", "quenquém")):
         page.keyboard.type(f"o {typed}")
         expect(offers(page).first).to_have_text(word)
         page.keyboard.type(" ")
+    page.keyboard.type("fim. que")  # a sentence begins
+    expect(offers(page).get_by_text("Quenquém", exact=True)).to_have_count(1)
+    for _ in "que":
+        page.keyboard.press("Backspace")
     page.keyboard.type("quenqüe")  # an accent that is typed is meant
     expect(offers(page).get_by_text("quenquém")).to_have_count(0)
 
@@ -79,7 +85,7 @@ def test_words_are_kept_until_they_are_deleted(page, context, folder, browser):
     again(page)
     expect(page.locator(COUNT)).to_have_text("Guardadas: 1. Usadas uma vez só: 0.")
     page.locator(COUNT).click()
-    expect(page.locator("#own-words li")).to_have_text(["Quenquém"])
+    expect(page.locator("#own-words li")).to_have_text(["Quenquém×"])
     page.locator(TEXT).focus()
     page.keyboard.type("a Qu")
     expect(offers(page).first).to_have_text("Quenquém")
@@ -90,6 +96,24 @@ def test_words_are_kept_until_they_are_deleted(page, context, folder, browser):
     expect(page.locator(COUNT)).to_have_text("Guardadas: 0. Usadas uma vez só: 0.")
     page.keyboard.type("a Qu")
     expect(offers(page).get_by_text("Quenquém")).to_have_count(0)
+
+
+def test_words_are_deleted_one_by_one_in_all_tabs(page, context, folder):
+    page.keyboard.type("a quenquém e o quenquém e o xispeteó e o xispeteó e ")
+    expect(page.locator(COUNT)).to_have_text("Guardadas: 2. Usadas uma vez só: 0.")
+    other = opened(context, (folder / "index.html").as_uri())
+    expect(other.locator(COUNT)).to_have_text("Guardadas: 2. Usadas uma vez só: 0.")
+    page.locator(COUNT).click()
+    page.get_by_role("button", name="apagar quenquém").click()
+    expect(page.get_by_role("button", name="Apagar as palavras")).to_be_focused()
+    for tab in (page, other):
+        expect(tab.locator(COUNT)).to_have_text("Guardadas: 1. Usadas uma vez só: 0.")
+    other.keyboard.type("o que")
+    expect(offers(other).first).to_have_text(re.compile(r"^(?!quenquém)|^$"))
+    page.get_by_role("button", name="Apagar as palavras").click()
+    expect(other.locator(COUNT)).to_have_text("Guardadas: 0. Usadas uma vez só: 0.")
+    other.reload()
+    expect(other.locator(COUNT)).to_have_text("Guardadas: 0. Usadas uma vez só: 0.")
 
 
 def test_what_the_model_knows_or_is_no_word_is_not_kept(page):

@@ -65,6 +65,8 @@ SENTENCES = [
     ('Ela acaba. "', True),
     ("Ela acaba. “", True),
     ("Ela acaba. (", True),
+    ("(Ela acaba.) ", True),
+    ("Ela (acaba) ", False),
     ("Ela acaba", False),
     ("Ela acaba,", False),
     ("— E", False),

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from pipeline.text.tokenizer import ends_sentence
 
-# After these a sentence begins if one began before them.
-OPENS = r"[\"'(\[{—–-]"
+# After these a sentence begins if one began before them: «(Fim.) A…», «— A…».
+OPENS = r"[\"'(\[{)\]}—–-]"
 
 
 def sentence_marks(tokens: tf.Tensor) -> tf.Tensor:

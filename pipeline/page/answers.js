@@ -10,15 +10,16 @@ import {suggest} from "./suggest.js";
 /** Questions by name: functions of the model and the body of a question, both ways plain data. */
 export const QUESTIONS = {
   suggest(model, {text, prefix}) {
+    const before = read(model, text), {starts} = before;
     if (prefix) {
-      const before = read(model, text);
-      return complete(model, before, prefix, (id) => after(model, before.place, id).p);
+      const next = (id) => after(model, before.place, id).p;
+      return {...complete(model, before, prefix, next), starts};
     }
     const answer = suggest(model, text);
-    return {...answer, kinds: answer.words.map(() => "completion")};
+    return {...answer, kinds: answer.words.map(() => "completion"), starts};
   },
   correct: (model, {text, word}) => correct(model, read(model, text), word),
-  knows: (model, {word}) => ({known: knows(model, word)}),
+  knows: (model, {text, word}) => ({known: knows(model, word), starts: read(model, text).starts}),
   score: (model, {text, pieces}) => score(model, text, pieces),
   generate: (model, {text, ...sampling}) => ({text: generate(model, text, sampling)}),
 };

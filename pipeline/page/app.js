@@ -1,10 +1,10 @@
 // The page: what follows when the text, the caret or the language changes.
 
 import {startWorker} from "./asking.js";
-import {field, readField, showKeys, text, write} from "./field.js";
+import {CLOSES, field, readField, showKeys, text, write} from "./field.js";
 import {beforeFrame} from "./frame.js";
 import {install} from "./install.js";
-import {autoShift, buildKeyboard, showKeyboard} from "./keyboard.js";
+import {buildKeyboard, showKeyboard} from "./keyboard.js";
 import {$, filled, keep, messages, otherLanguage, preferredLanguage, say, translate, whole}
   from "./language.js";
 import {correctWords, finishWord, keepWords, moveMarks, showMeant} from "./meant.js";
@@ -38,6 +38,7 @@ $("language").addEventListener("click", () => {
 
 // The text changes
 
+const FINISHES = new RegExp(`^[\\s${CLOSES}"]$`);
 field.addEventListener("written", ({detail: {start, end, by, added, hand}}) => {
   offer({quiet: hand === "written"}); // the worker answers while the rest is done
   moveMarks(end, by);
@@ -45,10 +46,9 @@ field.addEventListener("written", ({detail: {start, end, by, added, hand}}) => {
   if (!text) chosen.clear();
   if (hand !== "written") stopWriting();
   showBubble();
-  autoShift();
   for (const work of [paint, showEnd, showMeant]) beforeFrame(work);
   scoreSoon();
-  if (hand === "typed" && /^[\s,;:!?.…)\]}”»"]$/.test(added)) finishWord();
+  if (hand === "typed" && FINISHES.test(added)) finishWord();
 });
 field.addEventListener("marked", () => { beforeFrame(paint); showMeant(); });
 $("clear").addEventListener("click", () => {
@@ -66,18 +66,24 @@ field.addEventListener("keydown", event => {
   if (event.key === "Escape") {
     leaving = true;
     stopWriting();
+    showBubble();
     say(messages.leaving);
   } else if (event.key === "Tab" && plain && !leaving) {
     if (!offers || offers.length) event.preventDefault();
     take(0);
   } else if (event.altKey && /^Digit[0123]$/.test(event.code)) {
-    event.preventDefault();
     const i = Number(event.code.at(-1));
-    if (i) take(i - 1); else $("meant").querySelector("[aria-keyshortcuts]")?.click();
+    const button = $(i ? "offers" : "meant").querySelector(`[aria-keyshortcuts="Alt+${i}"]`);
+    // Where it takes nothing, or types a letter of the keyboard's own, it stays what it is.
+    if (!button?.textContent || /^[ºª¹²³]$/.test(event.key)) return;
+    event.preventDefault();
+    button.click();
   } else if (event.key !== "Tab") {
     leaving = false;
+    if (!/^(Control|Alt|Meta|Shift|CapsLock)$/.test(event.key)) stopWriting();
   }
 });
+field.addEventListener("pointerdown", stopWriting);
 field.addEventListener("blur", () => { leaving = false; showBubble(); });
 document.addEventListener("selectionchange", moved);
 field.addEventListener("keyup", moved);
@@ -85,7 +91,6 @@ field.addEventListener("click", moved);
 function moved() {
   if (document.activeElement !== field || isAsked()) return;
   if (field.value !== text) return; // an input event is on its way
-  autoShift();
   const word = wordAt(field.selectionStart);
   offer({quiet: word});
   showBubble(word);
@@ -100,23 +105,28 @@ function showPersonal() {
   const all = personalWords(), once = countPersonal() - all.length;
   $("own-count").textContent =
     filled(messages.ownWords, whole.format(all.length), whole.format(once));
-  $("own-words").replaceChildren(...all.map(({word}) => {
-    const item = document.createElement("li");
+  $("own-words").replaceChildren(...all.map(({key, word}) => {
+    const item = document.createElement("li"), button = document.createElement("button");
     item.lang = "pt-BR";
-    item.textContent = word;
+    button.type = "button";
+    button.textContent = "×";
+    button.setAttribute("aria-label", filled(messages.forgetOne, word));
+    button.addEventListener("click", () => {
+      forgetPersonal(key);
+      $("forget").focus();
+    });
+    item.append(word, button);
     return item;
   }));
 }
 field.addEventListener("learned", showPersonal);
 $("forget").addEventListener("click", () => {
   forgetPersonal();
-  showPersonal();
   say(messages.forgotten);
 });
 
 async function start() {
   speak(preferredLanguage());
-  autoShift();
   readField(); // what the browser kept from before a reload
   openPersonal().then(isKept => { $("unsaved").hidden = isKept; showPersonal(); });
   install();

@@ -20,6 +20,7 @@ from pipeline import InputError
 # What the page is made of: where, which file, and its type.
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
+    "/index.html": ("index.html", "text/html; charset=utf-8"),
     "/sw.js": ("sw.js", "text/javascript; charset=utf-8"),
 }
 _POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([^"\r\n]*)"')
@@ -166,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _SILENT
 
     def do_GET(self) -> None:
-        file = self.server.files.get(urlsplit(self.path).path)
+        file = self.server.files.get(self.path.partition("?")[0])
         if not self._is_known(self.headers.get("Host", "")):
             # A model may have learned from private text, and another site may have its name lead to
             # this machine (DNS rebinding); that works for names only.
@@ -179,7 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(file.content)))
             self.send_header("Content-Security-Policy", file.policy)
             self.end_headers()
-            self.wfile.write(file.content)
+            if self.command != "HEAD":
+                self.wfile.write(file.content)
+
+    do_HEAD = do_GET
 
     def end_headers(self) -> None:
         for name, value in _HEADERS.items():

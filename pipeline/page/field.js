@@ -10,6 +10,7 @@ import {$, filled, messages, percent, whole} from "./language.js";
 export const field = $("text");
 export let text = "";
 let brought = -1; // the caret after a suggestion's own space
+let isPressed = false; // whether that space was typed besides
 let costs = []; // keys that each letter of the text took: 0 if a suggestion brought it
 let pressed = 0; // keys: of all letters, and those that took a suggestion, or took it away again
 let unaided = 0; // letters
@@ -17,7 +18,10 @@ let hand = "typed"; // who changes the text: typed | taken (a suggestion) | mend
 
 export const LETTER = /[\p{L}\p{M}\p{N}]/u;
 // Marks that stand without a space before them; a line break likes none either.
-export const CLOSING = /^[,;:!?.…)\]}”»\n]/;
+export const CLOSES = ",;:!?.…)\\]}”»";
+export const CLOSING = new RegExp(`^[${CLOSES}\n]`);
+// What no space follows.
+const OPENING = /(^|[\s([{“«—–@#$/'’-])$/;
 // The longest word that is asked about.
 export const LONGEST = 100;
 // A word with its marks inside.
@@ -33,14 +37,29 @@ export function contextAt(place) {
   return from ? context.replace(/^\S*\s/, "") : context;
 }
 
+// A straight quotation mark opens, and the next one in its paragraph closes.
+function isQuoted(place) {
+  const paragraph = text.slice(text.lastIndexOf("\n", place - 1) + 1, place);
+  return paragraph.split('"').length % 2 === 0;
+}
+// Returns whether a string stands without a space after what is before a place.
+export const leansOn = (string, place) =>
+  CLOSING.test(string) || (string.startsWith('"') && isQuoted(place));
+// Returns whether a word needs a space before it.
+export const needsSpace = place => !OPENING.test(text.slice(Math.max(0, place - 1), place))
+  && !(text[place - 1] === '"' && isQuoted(place));
+
 export function write(start, end, string, by) {
   hand = by;
+  const holder = document.activeElement, lent = holder !== field && holder !== document.body;
+  if (lent) field.focus({preventScroll: true});
   const has = document.activeElement === field;
   if (has) field.setSelectionRange(start, end);
   // The only way that the browser can undo; it works where the caret is.
   if (!has || !document.execCommand(string ? "insertText" : "delete", false, string)) {
     field.setRangeText(string, start, end, "end");
   }
+  if (lent) holder.focus({preventScroll: true});
   readField();
   hand = "typed";
 }
@@ -87,12 +106,18 @@ export function showKeys() {
 
 export function bringSpace() {
   brought = field.selectionStart;
+  isPressed = false;
 }
 export function type(string) {
   const start = field.selectionStart, end = field.selectionEnd;
   const follows = start === end && start === brought && text[start - 1] === " ";
-  if (follows && string === " ") return countKey();
-  write(follows && CLOSING.test(string) ? start - 1 : start, end, string, "typed");
+  if (follows && string === " ") {
+    isPressed = true;
+    return countKey();
+  }
+  // A hyphen joins a pronoun: chamou-se.
+  const joins = follows && ((string === "-" && !isPressed) || leansOn(string, start));
+  write(joins ? start - 1 : start, end, string, "typed");
 }
 const isErasing = () => field.dispatchEvent(new Event("erasing", {cancelable: true}));
 export function erase() {
@@ -101,11 +126,19 @@ export function erase() {
   const last = start === end ? [...text.slice(Math.max(0, start - 2), start)].at(-1) ?? "" : "";
   if (start - last.length < end) write(start - last.length, end, "", "typed");
 }
-field.addEventListener("input", readField);
+field.addEventListener("input", event => {
+  // The browser selects again what `write` had selected: the next key would delete it.
+  if (event.inputType === "historyUndo") {
+    field.setSelectionRange(field.selectionEnd, field.selectionEnd);
+  }
+  readField();
+});
 field.addEventListener("beforeinput", event => {
   if (hand !== "typed") return;
   if (event.inputType === "deleteContentBackward" && !isErasing()) event.preventDefault();
   if (brought !== field.selectionStart || event.isComposing) return;
   const string = event.inputType === "insertLineBreak" ? "\n" : event.data ?? "";
-  if (string === " " || CLOSING.test(string)) { event.preventDefault(); type(string); }
+  if (!/^[ -]$/.test(string) && !leansOn(string, brought)) return;
+  event.preventDefault();
+  type(string);
 });

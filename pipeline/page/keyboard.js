@@ -1,10 +1,9 @@
 // The keyboard on the screen.
 
-import {erase, field, text, type} from "./field.js";
+import {erase, field, type} from "./field.js";
 import {beforeFrame} from "./frame.js";
 import {$, messages} from "./language.js";
 
-const SENTENCE_BEGINS = /(^|[.!?…]["”»)]*\s+|\n\s*)["“«(—–-]*\s*$/;
 const NAMES = {"⇧": "shift", "⌫": "erase", "␣": "space", "↵": "newLine", "?123": "signs",
   "abc": "letters", ".": "fullStop", ",": "comma"};
 const LAYERS = {
@@ -13,9 +12,8 @@ const LAYERS = {
   "?123": ["º ª ü _ / \\ % + = *", "1 2 3 4 5 6 7 8 9 0", "- — : ; ( ) $ & @ #",
     "! ? … ' \" « » ⌫", "abc , ␣ . ↵"],
 };
-let layer = "abc", shift = false, holding;
+let layer = "abc", shift = true, isChosen = false, holding;
 
-export const beginsSentence = place => SENTENCE_BEGINS.test(text.slice(Math.max(0, place - 50), place));
 export function buildKeyboard() {
   const rows = LAYERS[layer].map((line, r) => {
     const row = document.createElement("div");
@@ -43,24 +41,25 @@ function labelKeys() {
     if (key === "⇧") button.setAttribute("aria-pressed", String(shift));
   }
 }
-export function autoShift() {
-  const now = beginsSentence(field.selectionStart);
-  if (now !== shift) { shift = now; beforeFrame(labelKeys); }
+// Where a sentence starts the next letter has a capital, unless a person has just pressed ⇧.
+export function autoShift(starts) {
+  if (starts !== shift && !isChosen) { shift = starts; beforeFrame(labelKeys); }
 }
 function press(key) {
-  if (key === "⇧") { shift = !shift; labelKeys(); }
+  isChosen = key === "⇧";
+  if (isChosen) { shift = !shift; labelKeys(); }
   else if (LAYERS[key]) { layer = key; buildKeyboard(); }
   else if (key === "⌫") erase();
   else if (key === "␣" || key === "↵") type(key === "␣" ? " " : "\n");
   else type(shift && layer === "abc" ? key.toUpperCase() : key);
 }
 const keyOf = event => event.target.closest("button")?.dataset.key;
-let touched = false;
+let touched = false; // by a pointer that has pressed the key already, before the click
 $("keyboard").addEventListener("pointerdown", event => {
   event.preventDefault();
   const key = keyOf(event);
   if (!key || event.button) return;
-  touched = true; // a second finger brings no click
+  touched = true;
   press(key);
   if (key === "⌫") holding = setTimeout(() => { holding = setInterval(erase, 70); }, 450);
 });
@@ -78,6 +77,7 @@ $("keyboard").addEventListener("click", event => {
   touched = false;
 });
 $("keyboard").addEventListener("keydown", event => {
+  touched = false; // a pointer that left its key, or a second finger, has brought no click
   const rows = Array.from($("keyboard").children, row => Array.from(row.children));
   const r = rows.findIndex(row => row.includes(event.target)), c = rows[r]?.indexOf(event.target);
   const [down, right] = {ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1],

@@ -1,15 +1,15 @@
 // What was meant by the typed words.
 
 import {ask} from "./asking.js";
-import {LETTER, LETTERS, LONGEST, contextAt, countKey, field, text, write} from "./field.js";
-import {autoShift, beginsSentence} from "./keyboard.js";
+import {CLOSES, LETTER, LETTERS, LONGEST, contextAt, countKey, field, text, write}
+  from "./field.js";
 import {$, fill, filled, keep, kept, messages} from "./language.js";
 import {chosen, offer} from "./offers.js";
 import {USES, isPersonal, keepPersonal, mayBePersonal} from "./personal.js";
 
 // A finished word, of whole pieces, and how it is left: the marks behind it, and a space.
 const FINISHED = new RegExp(`(?:^|[\\s"“«(\\[{—–])(${LETTERS}(?:['’_-]${LETTERS})*)`
-  + `[,;:!?.…)\\]}”»"]*\\s?$`, "u"), LEFT = /^[,;:!?.…)\]}”»"]*\s$/;
+  + `[${CLOSES}"]*\\s?$`, "u"), LEFT = new RegExp(`^[${CLOSES}"]*\\s$`);
 const SETTING = "corrigir-sozinho";
 
 // A finished word in its place, as it is typed and as it stands; and the words that may be meant:
@@ -74,14 +74,14 @@ export function keepWords({all = false} = {}) {
   for (const mark of marks) {
     if ((mark === newest && !all) || mark.isKept || mark.words?.length !== 0) continue;
     mark.isKept = true;
-    learn(mark.word, {begins: beginsSentence(mark.start)});
+    learn(mark);
   }
 }
-async function learn(word, use) {
+async function learn({word, start}, uses = 1) {
   if (!mayBePersonal(word)) return;
-  const answer = await ask("knows", {word});
+  const answer = await ask("knows", {text: contextAt(start), word});
   if (!answer || answer.known) return;
-  keepPersonal(word, use);
+  keepPersonal(word, {uses, begins: answer.starts});
   field.dispatchEvent(new Event("learned"));
 }
 
@@ -92,13 +92,12 @@ function replace(mark, word, by) {
   field.setSelectionRange(after, after);
   if (by === "mended") marks.push({...mark, end: most, word});
   fill($("perhaps"), by === "mended" ? messages.mended : "{}", word, mark.typed);
-  autoShift();
   offer({quiet: true});
 }
 function choose(mark, word) {
   const held = $("meant").contains(document.activeElement);
   chosen.add(word.toLowerCase());
-  if (word === mark.typed) learn(word, {uses: USES, begins: beginsSentence(mark.start)});
+  if (word === mark.typed) learn({...mark, word}, USES);
   if (word !== mark.word) replace(mark, word, "taken");
   else countKey();
   marks = marks.filter(m => m !== mark);

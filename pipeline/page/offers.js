@@ -1,15 +1,16 @@
 // Three suggestions.
 
 import {ask} from "./asking.js";
-import {CLOSING, LETTER, LONGEST, bringSpace, contextAt, field, text, write} from "./field.js";
+import {LETTER, LONGEST, bringSpace, contextAt, field, leansOn, needsSpace, text, write}
+  from "./field.js";
 import {foresee, foreseenAnswer} from "./foresee.js";
+import {autoShift} from "./keyboard.js";
 import {$, filled, messages, say} from "./language.js";
 import {withPersonal} from "./personal.js";
 
 // The letters before the caret that a suggestion may complete.
 const BEGUN = /[\p{L}\p{N}][\p{L}\p{M}\p{N}'’_-]*$/u;
 const ENDED = /^[\p{L}\p{M}\p{N}'’_-]+/u;
-const AFTER_CLOSING = /[,;:!?.…)\]}”»]$/;
 
 export const chosen = new Set(); // words that were chosen are left alone
 export let offers = null; // null while an answer is awaited
@@ -49,6 +50,7 @@ export async function offer({quiet = false} = {}) {
   const now = ++turn, caret = field.selectionStart;
   const prefix = begunBefore(caret);
   asked = {caret, text};
+  if (prefix) autoShift(false);
   if (prefix.length > LONGEST) return showOffers([]);
   const question = {text: contextAt(caret - prefix.length), prefix};
   let answer = foreseenAnswer(question);
@@ -57,11 +59,13 @@ export async function offer({quiet = false} = {}) {
     answer = await ask("suggest", question);
   }
   if (now !== turn) return;
+  const starts = answer?.starts ?? false;
+  if (answer) autoShift(starts && !prefix);
   const inside = LETTER.test(text[caret] ?? ""); // of a word, which the next one cannot follow
   const fitting = (answer?.words ?? []).map((word, i) => ({word, kind: answer.kinds[i]}))
     // What stands there already would be no help.
     .filter(({word, kind}) => kind === "next" ? !inside : word !== prefix);
-  const found = withPersonal(fitting, prefix).slice(0, 3);
+  const found = withPersonal(fitting, prefix, starts).slice(0, 3);
   showOffers(found);
   if (answer) foresee(question);
   if (!found.length || quiet) return;
@@ -74,8 +78,9 @@ export function take(i) {
   let end = field.selectionEnd;
   if (end === caret && prefix) end += text.slice(end).match(ENDED)?.[0].length ?? 0;
   const {word, kind} = offers[i], follows = kind === "next";
-  const lead = follows || (!prefix && AFTER_CLOSING.test(text.slice(0, caret))) ? " " : "";
-  const space = end < text.length && /^[\s,;:!?.…)\]}”»]/.test(text.slice(end)) ? "" : " ";
+  const lead = follows || (!prefix && needsSpace(caret)) ? " " : "";
+  const rest = text.slice(end, end + 1);
+  const space = rest && (/\s/.test(rest) || leansOn(rest, end)) ? "" : " ";
   chosen.add(word.toLowerCase());
   write(follows ? caret : caret - prefix.length, end, lead + word + space, "taken");
   if (space) bringSpace();

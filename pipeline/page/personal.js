@@ -1,6 +1,8 @@
 // Personal words: those that the model does not know and a person keeps using. They never leave the
 // browser. From its second use on, a word is completed when its first two letters are typed.
 
+import {field} from "./field.js";
+
 export const USES = 2;
 const LEAST_LETTERS = 2;
 const WORD = /^\p{L}[\p{L}\p{M}'’-]+$/u;
@@ -26,17 +28,26 @@ export async function openPersonal() {
   }
   return database !== null;
 }
-export function keepPersonal(word, {uses = 1, begins = false} = {}) {
+export function keepPersonal(word, {uses, begins}) {
   const key = word.toLowerCase(), old = own.get(key);
   // Where a sentence begins, a capital letter tells nothing.
   const entry = {key, word: old && begins ? old.word : word, uses: (old?.uses ?? 0) + uses};
   own.set(key, entry);
   if (database) store("readwrite").put(entry);
 }
-export function forgetPersonal() {
-  own.clear();
-  if (database) store("readwrite").clear();
+// Forgets one word, in lower case, or all of them, in other tabs as well.
+export function forgetPersonal(key) {
+  forget(key);
+  if (database && key) store("readwrite").delete(key);
+  else if (database) store("readwrite").clear();
+  tabs.postMessage(key);
 }
+function forget(key) {
+  if (key) own.delete(key); else own.clear();
+  field.dispatchEvent(new Event("learned"));
+}
+const tabs = new BroadcastChannel("nextword");
+tabs.onmessage = ({data}) => forget(data);
 export const mayBePersonal = word => WORD.test(word);
 export const isPersonal = word => own.get(word.toLowerCase())?.uses >= USES;
 export const countPersonal = () => own.size;
@@ -46,23 +57,25 @@ export const personalWords = () => [...own.values()].filter(entry => entry.uses 
 // Accents may lack, but those that are typed are meant.
 function isBegun(word, typed) {
   const letters = [...word.toLowerCase()], begun = [...typed.toLowerCase()];
-  return begun.length < letters.length
+  return word.toLowerCase() !== typed.toLowerCase() && begun.length <= letters.length
     && begun.every((t, i) => t === letters[i] || t === letters[i].normalize("NFD")[0]);
 }
-function inCaseOf(typed, word) {
-  if (typed === typed.toLowerCase()) return word;
-  return typed === typed.toUpperCase() ? word.toUpperCase() : word[0].toUpperCase() + word.slice(1);
+function inCaseOf(typed, word, starts) {
+  if (typed === typed.toLowerCase() && !starts) return word;
+  const isCapital = typed.length > 1 && typed === typed.toUpperCase();
+  return isCapital ? word.toUpperCase() : word[0].toUpperCase() + word.slice(1);
 }
 
 // Adds the personal words that begin with what is typed to the model's suggestions, {word, kind}: they
-// stand behind its two best completions, and before words that are none.
-export function withPersonal(suggestions, typed) {
+// stand behind its two best completions, and before words that are none. Where a sentence starts they
+// have a capital.
+export function withPersonal(suggestions, typed, starts) {
   const apart = suggestions.filter(({kind}) => kind !== "similar" || !isPersonal(typed));
   if ([...typed].length < LEAST_LETTERS) return apart;
   const there = new Set(apart.map(({word}) => word.toLowerCase()));
   const personal = personalWords()
     .filter(({key, word}) => isBegun(word, typed) && !there.has(key))
-    .map(({word}) => ({word: inCaseOf(typed, word), kind: "completion"}));
+    .map(({word}) => ({word: inCaseOf(typed, word, starts), kind: "completion"}));
   const completions = apart.filter(({kind}) => kind === "completion");
   const others = apart.filter(({kind}) => kind !== "completion");
   return [...completions.slice(0, 2), ...personal, ...completions.slice(2), ...others];

@@ -23,6 +23,8 @@ function append(string) {
 async function writeOn() {
   const mine = run = {};
   labelWriting();
+  // There any key stops it, and the browser can undo; on a phone it would show another keyboard.
+  if (!matchMedia("(pointer: coarse)").matches) field.focus();
   say(messages.writing);
   for (let left = 20, silent = 0; left && silent < 3; left--) {
     const answer = await ask("generate", {
