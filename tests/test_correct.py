@@ -88,6 +88,12 @@ def test_what_is_typed_is_always_among_the_words(sure):
         assert sum(p.values()) < 1.0001
 
 
+def test_a_verb_with_its_accent_drives_out_another_word_and_not_what_is_typed():
+    lexicon = Lexicon.of(VOCABULARY, {}, [entries({"beber": 900, "bebela": 90_000})])
+    correct = NextWord(MODEL, VOCABULARY, suggestions=2, lexicon=lexicon).correct_function()
+    assert {*answer(correct, "ela", "bebe-la")[0]} > {"bebe-la"}
+
+
 def test_a_correction_has_the_capital_of_what_is_typed(sure):
     assert answer(sure, "o", "cachoro")[0][0] in ("cachorro", "cachorra")
     assert answer(sure, "", "Cachoro")[0][0] in ("Cachorro", "Cachorra")

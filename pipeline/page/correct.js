@@ -91,10 +91,10 @@ export function correct(model, {place, starts}, text) {
   // Words that are never suggested have their share, too.
   const total = sumOfLogs([typed, ...verbs, ...others].map(({score}) => score));
   const best = [];
-  const keep = ({word, score}, k) => keepBest(best, {word: written(word, {first}), score}, k);
-  // One place is that of what is typed.
-  for (const one of others) if (words.suggested[one.i]) keep(one, model.suggestions - 1);
-  for (const one of verbs) keep(one, model.suggestions);
+  for (const {word, score} of [...verbs, ...others.filter(({i}) => words.suggested[i])]) {
+    // One place is that of what is typed.
+    keepBest(best, {word: written(word, {first}), score}, model.suggestions - 1);
+  }
   keepBest(best, typed, model.suggestions);
   const probabilities = best.map(({score}) => Math.exp(score - total));
   const sure = best[0] !== typed && probabilities[0] >= weights.sure && words.meant >= enough;
