@@ -103,7 +103,7 @@ def test_spacing_and_capitals(write, seed):
         before = ["."]
         for place, token in enumerate(tokens(whole)):
             if token[0].isalpha() and place >= len(tokens(text)):
-                opened = [t for t in before if t not in ('"', "(", "—")]
+                opened = [t for t in before if t not in ('"', "(", ")", "—")]
                 begins = opened[-1] in (".", "!", "?", "…", "\x02")
                 assert token[0].isupper() == (begins or token == "Brasil"), whole
             before.append(token)

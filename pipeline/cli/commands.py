@@ -276,7 +276,9 @@ def train(
 
 @main.command()
 @folder("--training", PERSONAL, "Folder that `nextword train --init` wrote.")
-@option("--forget", (), "New word to take out of the model; may be repeated.", multiple=True)
+@option(
+    "--forget", (), "New or rare word to take out of the model; may be repeated.", multiple=True
+)
 def personal(training: Path, forget: tuple[str, ...]) -> None:
     """List the new words that fine-tuning has learned, most frequent first, or forget some.
 

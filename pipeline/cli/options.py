@@ -243,7 +243,7 @@ precision_option = options_of(TrainingConfig, "precision")
 
 new_words_option = option("--new-words", 1_000, "Maximum number of new words that the vocabulary of --init grows by: the most frequent ones of the training split.", type=click.IntRange(0))  # fmt: skip
 init_options = all_of(
-    option("--init", None, "Folder of a trained model to go on from: its sizes and dropout become the defaults, and small steps those of training.", type=path, is_eager=True, callback=_go_on_from),
+    option("--init", None, "Folder of a trained model to go on from: its sizes and dropout become the defaults, and so do a small learning rate and small batches.", type=path, is_eager=True, callback=_go_on_from),
     option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
     options_of(ReadingConfig),
     new_words_option,

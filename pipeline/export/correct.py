@@ -114,7 +114,9 @@ class Corrector(tf.Module):
         found, scores = self._best(others, others.with_values(meant))
         found = tf.concat([verb[:, None], found], axis=1)
         scores = tf.concat([score[:, None], scores], axis=1)
-        scores, order = tf.math.top_k(scores, self.suggestions - 1)  # one place is for what is typed
+        scores, order = tf.math.top_k(
+            scores, self.suggestions - 1
+        )  # one place is for what is typed
         found = tf.gather(found, order, batch_dims=1)
         found = capitalise(found, first=typed.capital, every=tf.constant([False]))
         found = tf.concat([typed.text[:, None], found], axis=1)
