@@ -13,7 +13,8 @@ from pipeline.corpus.reading import read_files
 from pipeline.corpus.sections import cut_files, read_side_by_side
 from pipeline.corpus.splits import Splits
 
-LINES = [f"Na manhã {n} choveu, e a rua {n % 7} encheu d'água." for n in range(900)]
+LINES = [f"Na manhã {n} choveu, e a rua {n % 7} encheu d'água." for n in range(1200)]
+HEADERS = "From rui 3 Mar 10:00:00\nFrom: rui@exemplo.pt\nTo: rosa@exemplo.pt\nDate: 3 Mar 2024"
 
 
 @pytest.fixture
@@ -21,8 +22,10 @@ def corpus(tmp_path: Path) -> pd.DataFrame:
     rows = "".join(json.dumps({"text": line}) + "\n" for line in LINES[:300])
     (tmp_path / "a.jsonl").write_text(rows + "nada\n")
     (tmp_path / "b.txt").write_text("\n\n".join(LINES[300:600]), encoding="utf-8")
-    (tmp_path / "c.txt").write_text("\r\n\r\n".join(LINES[600:]), encoding="utf-16")
-    (tmp_path / "d.txt").write_text("Um fim.", encoding="utf-8")
+    (tmp_path / "c.txt").write_text("\r\n\r\n".join(LINES[600:900]), encoding="utf-16")
+    mail = "".join(f"{HEADERS}\n\n{line}\n\n" for line in LINES[900:])
+    (tmp_path / "d.mbox").write_text(mail, encoding="utf-8")
+    (tmp_path / "e.txt").write_text("Um fim.", encoding="utf-8")
     return file_table([str(tmp_path)], Splits())
 
 
@@ -34,7 +37,8 @@ def test_sections_hold_the_whole_text_once(
     counts = cut["source"].value_counts()
     assert counts["a.jsonl"] > 3
     assert counts["b.txt"] > 3
-    assert counts["c.txt"] == counts["d.txt"] == 1
+    assert counts["d.mbox"] > 3
+    assert counts["c.txt"] == counts["e.txt"] == 1
     table = pd.concat(read_files([cut], reading=DEFAULT_READING))
     order = table.sort_values(["file", "document"], kind="stable")
     assert order["text"].tolist() == table["text"].tolist()

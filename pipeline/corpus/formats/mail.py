@@ -58,7 +58,7 @@ def looks_like_mail(head: str) -> bool:
 def read_mail(path: Path, config: ReadingConfig) -> Texts:
     """Yield what the author of each message wrote, without what it quotes."""
     skipped = Skipped("message")
-    with open_bytes(path) as file:
+    with open_bytes(path, config.section) as file:
         for data in _messages(file):
             message = email.message_from_bytes(data)
             try:
