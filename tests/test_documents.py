@@ -48,6 +48,11 @@ def zipped(members: dict[str, str]) -> bytes:
     return data.getvalue()
 
 
+def unzipped(name: str) -> dict[str, str]:
+    with zipfile.ZipFile(EXAMPLES / name) as archive:
+        return {member: archive.read(member).decode() for member in archive.namelist()}
+
+
 def docx(body: str) -> bytes:
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
     return zipped(
@@ -114,7 +119,8 @@ WRAPPED = textwrap.wrap(" ".join([PROSE] * 3), 60)
         ),
         (zipped({"a.jpg": PROSE, "b.csv": PROSE}), "it is a zip archive: unpack it first"),
         (zipped({"a.txt": PROSE, "b.txt": PROSE}), "it is a .zip file without a chat: unpack it"),
-        (zipped({"xl/workbook.xml": "<x/>"}), "it is not a spreadsheet, or it is encrypted"),
+        (zipped({"xl/workbook.xml": "<x/>"}), "it is no spreadsheet, or it is damaged or"),
+        (zipped({"xl/workbook.bin": "\x83"}), r"it is a spreadsheet of \.xlsb: save it as"),
         (
             zipped({"xl/workbook.xml": "<x/>", "xl/sharedStrings.xml": " " * 30_000_000}),
             "its xl/sharedStrings.xml unpacks to 30,0",
@@ -201,8 +207,7 @@ def test_what_stands_before_damage_stays(tmp_path: Path) -> None:
     [("http://www.idpf.org/2008/embedding", False), ("http://www.w3.org/aes128-cbc", True)],
 )
 def test_locked_books_are_told_from_locked_fonts(tmp_path: Path, method: str, locked: bool) -> None:
-    with zipfile.ZipFile(EXAMPLES / "barco.epub") as book:
-        members = {name: book.read(name).decode() for name in book.namelist()}
+    members = unzipped("barco.epub")
     members["META-INF/encryption.xml"] = (
         '<encryption xmlns:e="http://www.w3.org/2001/04/xmlenc#"><e:EncryptedData>'
         f'<e:EncryptionMethod Algorithm="{method}"/><e:CipherData>'
@@ -215,6 +220,26 @@ def test_locked_books_are_told_from_locked_fonts(tmp_path: Path, method: str, lo
             read(path)
     else:
         assert paragraphs(path) == paragraphs(EXAMPLES / "barco.epub")
+
+
+@pytest.mark.parametrize(
+    ("member", "good", "bad"),
+    [
+        ("[Content_Types].xml", "</Types>", ""),
+        ("xl/_rels/workbook.xml.rels", "</Relationships>", ""),
+        ("xl/workbook.xml", "</workbook>", ""),
+        ("xl/styles.xml", "<patternFill/>", ""),
+        ("xl/worksheets/sheet1.xml", "</sheetData>", ""),
+        ("xl/worksheets/sheet1.xml", "oficina", "oficina & o forno"),
+        ("xl/worksheets/sheet1.xml", "<v>5</v>", "<v>cinco</v>"),
+    ],
+)
+def test_a_damaged_spreadsheet_is_told(tmp_path: Path, member: str, good: str, bad: str) -> None:
+    members = unzipped("respostas.xlsx")
+    assert good in members[member]
+    members[member] = members[member].replace(good, bad)
+    with pytest.raises(ValueError, match=r"^it is no spreadsheet, or it is damaged or encrypted$"):
+        read(write(tmp_path / "a.xlsx", zipped(members)))
 
 
 def in_random_words(drawn: tuple[random.Random, int]) -> str:

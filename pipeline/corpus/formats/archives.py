@@ -30,6 +30,7 @@ _BY_TYPE = {
 _BY_NAME = {
     "word/": "docx",
     "META-INF/container.xml": "epub",
+    "xl/workbook.bin": "a spreadsheet of .xlsb: save it as .xlsx or .csv first",
     "xl/": "spreadsheet",
     "ppt/": "a presentation: save its text as .docx first",
     "Index/Document.iwa": "a Pages document: export it as .docx first",

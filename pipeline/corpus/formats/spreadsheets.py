@@ -1,7 +1,7 @@
 """Spreadsheets of Excel."""
 
+import contextlib
 import math
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,20 @@ from pipeline.corpus.formats.archives import MAX_MEMBER, Archive
 from pipeline.corpus.formats.tables import Row, read_table
 from pipeline.corpus.formats.texts import Note, Texts
 from pipeline.corpus.opening import open_seekable
+
+
+class _DamagedError(ValueError):
+    """A spreadsheet that openpyxl cannot read."""
+
+
+@contextlib.contextmanager
+def _telling_damage() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # of Python and of two parsers: openpyxl looks for no damage
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # an error of the disk, not of the file
+        raise _DamagedError("it is no spreadsheet, or it is damaged or encrypted") from error
 
 
 def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
@@ -26,11 +40,9 @@ def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
             if name.endswith(".xml"):  # sheets are read row by row, and what they share at once
                 sheet = name.startswith("xl/worksheets/")
                 archive.check(name, most=math.inf if sheet else MAX_MEMBER)
-        try:
+        with _telling_damage():
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            yield from _read_sheets(path, book.worksheets, config)
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise ValueError("it is not a spreadsheet, or it is encrypted") from error
+        yield from _read_sheets(path, book.worksheets, config)
 
 
 def _read_sheets(path: Path, sheets: list[Any], config: ReadingConfig) -> Texts:
@@ -40,7 +52,7 @@ def _read_sheets(path: Path, sheets: list[Any], config: ReadingConfig) -> Texts:
             for text in read_table(path, _rows(sheet), config):
                 found = found or not isinstance(text, Note)
                 yield text
-        except InputError:
+        except (InputError, _DamagedError):
             raise
         except ValueError as error:
             problem = problem or str(error)
@@ -49,6 +61,7 @@ def _read_sheets(path: Path, sheets: list[Any], config: ReadingConfig) -> Texts:
 
 
 def _rows(sheet: Any) -> Iterator[Row]:
-    for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-        if any(cell is not None for cell in cells):
-            yield Row(f"row {number} of {sheet.title!r}", cells)
+    with _telling_damage():
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+            if any(cell is not None for cell in cells):
+                yield Row(f"row {number} of {sheet.title!r}", cells)
