@@ -222,6 +222,23 @@ def test_locked_books_are_told_from_locked_fonts(tmp_path: Path, method: str, lo
         assert paragraphs(path) == paragraphs(EXAMPLES / "barco.epub")
 
 
+def test_a_chapter_that_is_missing_costs_no_other(tmp_path: Path) -> None:
+    members = unzipped("barco.epub")
+    del members["OEBPS/text/c1.xhtml"]
+    found = read(write(tmp_path / "a.epub", zipped(members)))
+    (document,) = (one.text for one in found if isinstance(one, Document))
+    assert paragraphs(EXAMPLES / "barco.epub")[-1] in document
+    what = "1 chapter was skipped: its OEBPS/text/c1.xhtml is missing"
+    assert found[1:] == [Note(what, 1)]
+
+
+@pytest.mark.parametrize("root", ["", "<rootfile/>"])
+def test_a_book_that_names_no_file_is_told(tmp_path: Path, root: str) -> None:
+    members = {**unzipped("barco.epub"), "META-INF/container.xml": f"<container>{root}</container>"}
+    with pytest.raises(ValueError, match=r"^its META-INF/container\.xml names no book$"):
+        read(write(tmp_path / "a.epub", zipped(members)))
+
+
 @pytest.mark.parametrize(
     ("member", "good", "bad"),
     [

@@ -112,6 +112,14 @@ def test_more_than_one_column_of_text_is_an_error_that_shows_them(tmp_path: Path
         ("a.json", '{"a": "Um pacote que soma", "b": {"c": "faz uma conta"}}', "it is one object"),
         ("a.json", '{"a": ["b" "c"]}', r"it is not JSON \("),
         ("a.ipynb", '{"cells": [{"cell_type": "markdown"}]}', "it is not a notebook"),
+        *[
+            (
+                "a.ipynb",
+                f'{{"cells": [{{"cell_type": "markdown", "source": {source}}}]}}',
+                "it is not a notebook",
+            )
+            for source in ("null", "[1, 2]")
+        ],
         ("a.xlsx", b"PK\3\4nada", r"it is a damaged \.zip file"),
     ],
 )

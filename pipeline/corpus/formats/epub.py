@@ -12,7 +12,7 @@ from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.formats.archives import Archive
 from pipeline.corpus.formats.html import HTML, decode_html, in_paragraphs
 from pipeline.corpus.formats.markup import Passage, parse_html
-from pipeline.corpus.formats.texts import Texts, in_documents
+from pipeline.corpus.formats.texts import Skipped, Texts, in_documents
 from pipeline.corpus.opening import open_seekable
 
 # What books encrypt without a lock: their fonts.
@@ -31,19 +31,26 @@ class _Item(NamedTuple):
 
 def read_epub(path: Path, config: ReadingConfig) -> Texts:
     """Yield the text of a book, without its cover and table of contents."""
+    skipped = Skipped("chapter")
     with open_seekable(path) as file:
         archive = Archive(file)
-        locked = _locked(archive)
-        yield from in_documents(in_paragraphs(_passages(archive, locked)))
+        passages = _passages(archive, _locked(archive), skipped)
+        yield from in_documents(in_paragraphs(passages))
+    yield from skipped.notes()
 
 
-def _passages(archive: Archive, locked: frozenset[str]) -> Iterator[Passage]:
+def _passages(archive: Archive, locked: frozenset[str], skipped: Skipped) -> Iterator[Passage]:
     chapters = [item for item in _spine(archive) if not _NO_CHAPTER.search(_stem(item.name))]
     if locked.intersection(chapter.name for chapter in chapters):
         raise ValueError("it is locked (DRM): only the program of its shop can read it")
     for chapter in chapters:
-        if "nav" not in chapter.properties.split():
+        if "nav" in chapter.properties.split():
+            continue
+        try:
             html = decode_html(archive.read(chapter.name))[0]
+        except ValueError as error:
+            skipped.add(str(error))
+        else:
             yield from parse_html(html, HTML)
 
 
@@ -53,8 +60,10 @@ def _stem(name: str) -> str:
 
 def _spine(archive: Archive) -> list[_Item]:
     """Return the files of a book in the order of reading."""
-    root = next(_elements(archive, "META-INF/container.xml", "rootfile"))
-    package = unquote(root.get("full-path", ""))
+    roots = _elements(archive, "META-INF/container.xml", "rootfile")
+    package = unquote(next((root.get("full-path", "") for root in roots), ""))
+    if not package:
+        raise ValueError("its META-INF/container.xml names no book")
     folder = posixpath.dirname(package)
     items = {
         item.get("id", ""): _Item(

@@ -16,13 +16,10 @@ def read_notebook(path: Path, config: ReadingConfig) -> Texts:
             notebook = load_json(file.read())
             sheets = notebook.get("worksheets", [notebook])  # before 2015
             cells = [cell for sheet in sheets for cell in sheet["cells"]]
-            sources = [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
+            texts = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it is not a notebook ({error})") from error
-    found = []
-    for source in sources:
-        found += markdown_paragraphs(source if isinstance(source, str) else "".join(source))
-    yield Text(found, encoding)
+    yield Text([found for text in texts for found in markdown_paragraphs(text)], encoding)
 
 
 def looks_like_notebook(head: str) -> bool:
