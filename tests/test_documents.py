@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from pipeline.corpus import opening
 from pipeline.corpus.config import DEFAULT_READING
 from pipeline.corpus.detect import detect
-from pipeline.corpus.formats.html import decode_html, looks_like_html, looks_like_mhtml, main_text
+from pipeline.corpus.formats.html import (
+    HTML,
+    decode_html,
+    looks_like_html,
+    looks_like_mhtml,
+    main_text,
+)
+from pipeline.corpus.formats.markup import parse_html
 from pipeline.corpus.formats.texts import Note
 from pipeline.corpus.reading import Document, read_file
 
@@ -417,6 +424,30 @@ def test_a_page_of_links_alone_is_not_lost() -> None:
     entry = '<p><a href="/x">Leia mais</a> {}</p>'
     page = f"<html><body>{''.join(entry.format(PROSE) for _ in range(5))}</body></html>"
     assert "\n".join(main_text(page)).count(PROSE) == 5
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<head><title>x</title><body>Ela riu.",
+        "<head><title>x</title><p>Ela riu.",
+        "<p class=footnote>Nota<p>Ela riu.",
+        "<p class=footnote>Nota<div>Ela riu.</div>",
+        "<div><p class=footnote>Nota</div>Ela riu.",
+        "<ul><li class=toc>Nota<li>Ela riu.</ul>",
+        "<ul><li class=toc>Nota<ul><li>Nota<li>Nota</ul>Nota</ul>Ela riu.",
+        "<table><tr><td class=noprint>Nota<td>Ela riu.</table>",
+        "<table><tr><th class=noprint>Nota<tr><td>Ela riu.</table>",
+        "<table><tr class=noprint><td>Nota<p>Nota<tr><td>Ela riu.</table>",
+        "<table><tr class=noprint><td>Nota</table>Ela riu.",
+        "<table><tr class=noprint><td><table><tr><td>Nota<tr><td>Nota</table>Nota</table>Ela riu.",
+        "<dl><dd class=toc>Nota<dt>Ela riu.</dl>",
+        "<option hidden>Nota<option>Ela riu.",
+        "<img class=noprint>Ela riu.<br class=noprint />",
+    ],
+)
+def test_ends_that_html_leaves_out_are_known(page: str) -> None:
+    assert [one.text for one in parse_html(page, HTML)] == ["Ela riu."]
 
 
 @pytest.mark.parametrize("odd", ["<![ x ]]>", "<![foo[ x ]]>", "<![]>"])

@@ -318,6 +318,12 @@ def test_what_a_mail_of_html_hides_goes() -> None:
     assert html_text(page).split() == "Vou já. Fim.".split()
 
 
+@pytest.mark.parametrize("name", ["input", "source", "col", "blockquote type=cite", "li"])
+def test_what_a_mail_of_html_hides_ends(name: str) -> None:
+    page = f'<ul><{name} style="display:none !important"></ul></blockquote><p>Vou já.'
+    assert own_words(html_text(page)).split() == "Vou já.".split()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -369,6 +375,11 @@ def test_the_bytes_tell_the_charset(tmp_path: Path, charset: str, encoding: str)
     body = "A avó põe açúcar — “muito” — no café.".encode(encoding)
     data = message(body, f"Content-Type: text/plain; charset={charset}")
     assert texts(tmp_path / "1709.M5P6.casa", data) == ["A avó põe açúcar — “muito” — no café."]
+
+
+def test_mail_of_seven_bits_is_in_the_charset_that_it_names(tmp_path: Path) -> None:
+    data = message("Olá — tudo + nada".encode("utf-7"), "Content-Type: text/plain; charset=UTF-7")
+    assert texts(tmp_path / "a.eml", data) == ["Olá — tudo + nada"]
 
 
 @pytest.mark.parametrize(

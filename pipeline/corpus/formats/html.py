@@ -10,7 +10,7 @@ from typing import IO
 
 from pipeline.corpus import encoding
 from pipeline.corpus.config import ReadingConfig
-from pipeline.corpus.formats.markup import Attributes, Markup, Passage, parse_html
+from pipeline.corpus.formats.markup import BLOCKS, Attributes, Markup, Passage, parse_html
 from pipeline.corpus.formats.texts import Texts, in_documents
 from pipeline.corpus.gutenberg import remove_gutenberg
 from pipeline.corpus.opening import open_bytes
@@ -20,20 +20,6 @@ _MAX_PAGE = 128 * 2**20  # bytes; a page saved with its pictures has 50 MB
 _META_CHARSET = re.compile(rb"""<meta\b[^>]*?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""^\s*<\?xml\b[^>]*?encoding\s*=\s*["']([\w.:-]+)""")
 
-_BLOCKS = frozenset(
-    {
-        *("address", "article", "blockquote", "body", "caption", "center", "dd", "details"),
-        *("div", "dl", "dt", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr"),
-        *("html", "legend", "li", "main", "ol", "p", "pre", "section", "summary", "table"),
-        *("tbody", "td", "tfoot", "th", "thead", "tr", "ul", "fieldset", "form", "option"),
-    }
-)
-_EMPTY = frozenset(
-    {
-        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param"),
-        *("source", "track", "wbr"),
-    }
-)
 # What is never text of the page.
 _SKIPPED = frozenset(
     {
@@ -84,12 +70,11 @@ def _skips(name: str, attributes: Attributes) -> bool:
 
 
 HTML = Markup(
-    blocks=_BLOCKS,
+    blocks=BLOCKS | {"caption", "html", "legend", "option"},
     signs={"br": "\n", "wbr": ""},
     skipped=_SKIPPED,
     verbatim=frozenset({"pre"}),
     links=frozenset({"a"}),
-    empty=_EMPTY,
     skips=_skips,
 )
 

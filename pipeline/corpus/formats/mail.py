@@ -37,7 +37,6 @@ _GUESSED = re.compile(r"(?i)iso[-_]?8859[-_]?1$|latin[-_]?1$|us-ascii$|ascii$|ut
 _BLOCKS = frozenset("p div br li tr td th table ul ol blockquote hr h1 h2 h3 h4 h5 h6 pre".split())
 _SPACED = frozenset("p h1 h2 h3 h4 h5 h6 blockquote hr".split())
 _HIDDEN = frozenset({"style", "script", "title"})
-_SELF_CLOSED = frozenset({"p", "td", "li"})  # by the next of them
 
 
 def looks_like_mail(head: str) -> bool:
@@ -172,13 +171,13 @@ class _PlainText:
         self._quotes: list[bool] = []  # whether each open blockquote is a mail
 
     def start(self, name: str, attributes: Attributes) -> None:
-        if self._hidden and not (name == self._hidden and name in _SELF_CLOSED):
+        if self._hidden:
             self._depth += name == self._hidden
             return
-        hides = name in _HIDDEN or _NOT_SHOWN.search(attributes.get("style", ""))
-        self._hidden = name if hides and name not in ("br", "img", "hr", "meta", "body") else ""
-        self._depth = 1
-        if name == "blockquote":
+        not_shown = name != "body" and _NOT_SHOWN.search(attributes.get("style", ""))
+        if name in _HIDDEN or not_shown:
+            self._hidden, self._depth = name, 1
+        elif name == "blockquote":
             marks = [attributes.get(key, "") for key in ("type", "class", "style", "id")]
             self._quotes.append(bool(re.search("cite|quote|border-left", " ".join(marks))))
         self._break(name)

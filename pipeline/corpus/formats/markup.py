@@ -10,6 +10,29 @@ from pipeline.corpus.formats.xml import Handler
 
 Attributes = Mapping[str, str]
 
+# Elements of HTML that hold nothing, and have no end.
+_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+BLOCKS = frozenset(
+    {
+        *("address", "article", "aside", "blockquote", "body", "center", "details", "dialog", "dd"),
+        *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2"),
+        *("h3", "h4", "h5", "h6", "header", "hr", "li", "main", "menu", "nav", "ol", "p", "pre"),
+        *("section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul"),
+    }
+)
+# Elements whose end may be left out, and what ends them by its start.
+_ROWS = frozenset({"tr", "tbody", "tfoot"})
+_ENDED_BY = {
+    **dict.fromkeys(("head", "p"), BLOCKS),
+    **dict.fromkeys(("td", "th"), _ROWS | {"td", "th"}),
+    **dict.fromkeys(("dt", "dd"), frozenset({"dt", "dd"})),
+    "tr": _ROWS,
+    "li": frozenset({"li"}),
+    "option": frozenset({"option"}),
+}
+_HOLDERS = frozenset({"table", "ul", "ol", "dl", "select"})  # end with all that they hold
+_MAX_DEPTH = 512  # of elements that are followed, as in browsers
+
 
 class Markup(NamedTuple):
     """What the elements of a language mean, by their names without name space."""
@@ -21,7 +44,6 @@ class Markup(NamedTuple):
     texts: frozenset[str] = frozenset()  # alone hold text; empty: all do
     verbatim: frozenset[str] = frozenset()  # keep their line breaks
     links: frozenset[str] = frozenset()
-    empty: frozenset[str] = frozenset()  # hold nothing, and have no end
     skips: Callable[[str, Attributes], bool] = lambda _name, _attributes: False
 
 
@@ -60,8 +82,7 @@ class TextCollector:
         if self._skipping:
             self._nested += name == self._skipping
         elif name in markup.skipped or markup.skips(name, attributes):
-            if name not in markup.empty:
-                self._skipping, self._nested = name, 1
+            self._skipping, self._nested = name, 1
         elif name in markup.signs:
             self._add(markup.signs[name])
         else:
@@ -120,17 +141,30 @@ class TextCollector:
 
 
 class _HTMLReader(HTMLParser):
-    """Pass the parts of HTML on to a handler."""
+    """Pass the parts of HTML on to a handler, with the ends that HTML lets be left out."""
 
     def __init__(self, handler: Handler) -> None:
         super().__init__()
         self._handler = handler
+        self._open: list[str] = []  # of elements whose end may be left out, and what holds them
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        while self._open and tag in _ENDED_BY.get(self._open[-1], ()):
+            self._handler.end(self._open.pop())
         self._handler.start(tag, {name: value or "" for name, value in attrs})
+        if tag in _VOID:
+            self._handler.end(tag)
+        elif (tag in _ENDED_BY or tag in _HOLDERS) and len(self._open) < _MAX_DEPTH:
+            self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        self._handler.end(tag)
+        if tag in self._open:
+            while (name := self._open.pop()) != tag:
+                self._handler.end(name)
+        elif tag in BLOCKS and self._open[-1:] == ["p"]:  # which stands in it
+            self._handler.end(self._open.pop())
+        if tag not in _VOID:
+            self._handler.end(tag)
 
     def handle_data(self, data: str) -> None:
         self._handler.text(data)
