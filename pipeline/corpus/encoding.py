@@ -80,14 +80,16 @@ def decode(data: bytes) -> tuple[str, str]:
 def decode_declared(data: bytes, declared: str) -> tuple[str, str]:
     """Decode with the encoding that a file declares, unless it is UTF-8 or the name is wrong.
 
+    UTF-7 is only known by its name: its bytes are ASCII.
+
     Returns:
         The text, and the declared encoding, or else what `decode` returns.
 
     Raises:
         ValueError: The bytes are not text.
     """
-    if not is_utf8(data):
-        with contextlib.suppress(LookupError, UnicodeDecodeError):
+    with contextlib.suppress(LookupError, UnicodeDecodeError):
+        if not is_utf8(data) or codecs.lookup(declared).name == "utf-7":
             return data.decode(declared), declared
     return decode(data)
 
