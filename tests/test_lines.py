@@ -334,6 +334,8 @@ def test_what_a_mail_of_html_hides_ends(name: str) -> None:
         "Um.\n\n-----\n\nVou cancelar a viagem.\n\nFim.",
         "Um.\n\n--\n\n" + "Outra linha da carta.\n" * 20 + "Fim.",
         "Em 1974, à noite, ele escreveu:\nvenham todos.",
+        "Obrigada!\n\nVou falar com ele amanhã.\nO telefone dele é 219 998 887.\nDeixa recado.",
+        "Um.\n\nDe: Lisboa\nPara: Porto\nData: 12 de março\n\nEncontramo-nos lá.",
     ],
 )
 def test_prose_of_a_message_stays(text: str) -> None:

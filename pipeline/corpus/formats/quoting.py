@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from pipeline.text.sentences import sentence_end
+
 _VERBS = ("escreveu", "wrote", "escribió", "a écrit")
 _VERB = rf"(?:{'|'.join(_VERBS)})"
 _ADDRESS = r"[<\[(]?[\w.+-]+(?:@| (?:at|em|arroba) )(?:[\w-]+\.)+[a-z]{2,}\b[>\])]?"
@@ -31,6 +33,7 @@ _FIELD = re.compile(
     r"|responder para|reply-to)[*_ ]*:",
     re.IGNORECASE,
 )
+_SUBJECT = re.compile(r"[*_ ]*(?:assunto|subject)[*_ ]*:", re.IGNORECASE)
 _RULE = re.compile(r"[-_=*#~]{3,}\W*")
 _LIST_FOOTER = re.compile(
     r"mailing ?list|lista de discuss|listinfo|unsubscribe|desinscrev"
@@ -51,6 +54,7 @@ _CONTACT = re.compile(
     r"|\S@\S+\.\w|\d{4}-?\d{4}\b|\d{3} \d{3} \d{3}\b",
     re.IGNORECASE,
 )
+_SENTENCE_END = sentence_end()
 _POSTSCRIPT = re.compile(r"p\.? ?s\b", re.IGNORECASE)
 _MOBILE = re.compile(
     r"""(?:(?:mensagem\ )?(?:enviad[oa]|escrit[oa]|sent)\ (?:d[aoe]|pel[ao]|via|com|a\ partir
@@ -138,7 +142,8 @@ def _header_lines(lines: Sequence[str], place: int) -> int:
     if not count and not _FROM.match(lines[place]):
         return 0
     fields = [line for line in lines[place : place + 10] if _FIELD.match(line)]
-    if len(fields) < 3:
+    # A letter may say where from and where to, too.
+    if len(fields) < 3 or not (count or any(map(_SUBJECT.match, fields))):
         return count
     return next(
         number
@@ -186,7 +191,9 @@ def _contact_lines(lines: Sequence[str]) -> int:
     filled = [place for place, line in enumerate(lines) if line.strip()]
     if not 2 <= len(filled) <= _MAX_SIGNATURE:
         return 0
-    below = [lines[place].strip() for place in filled[1:]]
+    name, *below = [lines[place].strip() for place in filled]
+    if _SENTENCE_END.search(name):
+        return 0
     if any(map(_POSTSCRIPT.match, below)) or not any(map(_CONTACT.search, below)):
         return 0
     return len(lines) - filled[1] if max(map(len, below)) < _MAX_CONTACT else 0
