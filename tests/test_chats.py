@@ -68,6 +68,17 @@ def test_chat_copied_from_telegram(tmp_path: Path) -> None:
     assert read(tmp_path / "a.txt", text)[0] == ["Oi, Rui tudo bem?\nTudo"]
 
 
+@pytest.mark.parametrize("stamp", ["[12/03/2024, 09:16:02] {}: ", "{}, [12/03/2024 09:16]\n"])
+@pytest.mark.parametrize("pasted", ["12/03/2024 14:00 - Dentista: exame", "12/03/2024 14:00 - Fim"])
+def test_a_stamp_of_another_form_is_what_a_person_wrote(
+    tmp_path: Path, stamp: str, pasted: str
+) -> None:
+    text = f"{stamp.format('Rui')}Olha:\n{pasted}\n{stamp.format('Lia')}Está bem\n"
+    documents, notes = read(tmp_path / "a.txt", text)
+    assert documents == [f"Olha: {pasted}\nEstá bem"]
+    assert notes == ["Rui 1 message, Lia 1"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -159,20 +159,21 @@ def _messages_of_zip(file: IO[bytes]) -> Iterator[Message | None]:
 
 
 def _messages(lines: Iterable[str]) -> Iterator[Message]:
-    form, speaker = "", ""
+    form: str | None = None
+    speaker = ""
     said: list[str] = []
     for line in lines:
         start = _start(line)
-        # A line like "12/03/2024 09:16 - dentista" in a message is the phone's only if all stamps
-        # have its form.
-        if start and (start.speaker or start.form == (form or start.form)):
+        # A line like "12/03/2024 09:16 - Dentista: exame" in a message is the phone's only if all
+        # stamps have its form.
+        if start and form in (None, start.form):
             if speaker:
-                yield Message(speaker, _said(speaker, "\n".join(said), form))
-            form, speaker, said = form or start.form, start.speaker, [start.text]
+                yield Message(speaker, _said(speaker, "\n".join(said), start.form))
+            form, speaker, said = start.form, start.speaker, [start.text]
         elif speaker:
             said.append(line.strip("\r\n"))
     if speaker:
-        yield Message(speaker, _said(speaker, "\n".join(said), form))
+        yield Message(speaker, _said(speaker, "\n".join(said), form or ""))
 
 
 def _start(line: str) -> _Line | None:
