@@ -325,6 +325,14 @@ def test_the_messages_of_a_speaker(
     assert notes == [*filter(None, [note]), told]
 
 
+def test_a_message_sent_on_is_of_who_wrote_it(tmp_path: Path) -> None:
+    sent_on = [said("Rui", f"frase {n}", forwarded_from=name) for n, name in enumerate(["Ana", None])]
+    chat = json.dumps(telegram(said("Rui", "Oi"), *sent_on))
+    documents, notes = read(tmp_path / "a.json", chat, speaker=("Rui",))
+    assert documents == ["Oi"]
+    assert notes == ["Rui 1 message, Ana 1, (deleted account) 1"]
+
+
 def test_a_chat_in_which_nobody_is_left_says_who_speaks(tmp_path: Path) -> None:
     clause = r"^nobody in it is called Ana, but Rui 2 messages, José 1, Lia Souza 🌸 1, Jose 1$"
     with pytest.raises(ValueError, match=clause):

@@ -44,7 +44,8 @@ def _messages(file: Utf8, *, mask: bool) -> Iterator[Message | None]:
             yield None
         elif row.get("type") == "message":
             text = _text_of(row.get("text"), mask=mask)
-            yield Message(str(row.get("from") or "(deleted account)"), text)
+            wrote = row.get("forwarded_from", row.get("from"))  # null: the account is deleted
+            yield Message(str(wrote or "(deleted account)"), text)
 
 
 def _rows(file: Utf8) -> Iterator[dict[str, Any] | None]:
