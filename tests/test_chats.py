@@ -326,7 +326,9 @@ def test_the_messages_of_a_speaker(
 
 
 def test_a_message_sent_on_is_of_who_wrote_it(tmp_path: Path) -> None:
-    sent_on = [said("Rui", f"frase {n}", forwarded_from=name) for n, name in enumerate(["Ana", None])]
+    sent_on = [
+        said("Rui", f"frase {n}", forwarded_from=name) for n, name in enumerate(["Ana", None])
+    ]
     chat = json.dumps(telegram(said("Rui", "Oi"), *sent_on))
     documents, notes = read(tmp_path / "a.json", chat, speaker=("Rui",))
     assert documents == ["Oi"]

@@ -341,6 +341,13 @@ def test_documents_and_paragraphs_of_a_treebank(tmp_path: Path) -> None:
         ]
 
 
+def test_comments_of_a_sentence_stand_in_any_order(tmp_path: Path) -> None:
+    rows = "1\tVi\t_\n2\to\t_\n3\trio\t_\n\n"
+    comments = ["# newdoc\n# text = Vi o rio", "# text = Vi o rio\n# newdoc", "# newpar"]
+    data = "".join(f"{comment}\n{rows}" for comment in comments).encode()
+    assert texts(tmp_path / "a.conllu", data) == ["Vi o rio", "Vi o rio\nVi o rio"]
+
+
 def test_a_treebank_without_documents_is_cut_where_it_grows_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

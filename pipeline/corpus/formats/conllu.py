@@ -70,20 +70,25 @@ def _parts(lines: IO[str]) -> Iterator[tuple[str, str]]:
     head = lines.readlines(_HEAD)
     join = _way_to_join(head)
     rows: list[str] = []  # of a sentence without `# text`
-    has_text = False
+    text, has_text = "", False
     for line in itertools.chain(head, lines, [""]):
+        comment = _COMMENT.match(line) if line[:1] == "#" else None
+        is_text = bool(comment and comment[1] == "text")
+        if text and (line[:1] != "#" or is_text):  # `# newpar` may stand below `# text`
+            yield "text", text
+            text = ""
         if line[:1].isdigit():
             if not has_text:
                 rows.append(line)
             continue
-        comment = _COMMENT.match(line) if line[:1] == "#" else None
         if rows and (comment or not line.strip()):
             tokens = list(_tokens(rows))
             if any(token != "_" for token in tokens):  # which stands for what may not be shared
                 yield "text", join(plain_words(tokens))
             rows = []
-        if comment:
-            has_text = comment[1] == "text"
+        if comment and is_text:
+            text, has_text = comment[2], True
+        elif comment:
             yield comment[1], comment[2]
         elif not line.strip():
             has_text = False
