@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from pipeline import InputError
 from pipeline.cli import stages
-from pipeline.corpus import catalog
+from pipeline.corpus import catalog, sections
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.documents import list_parts, read_parquet, write_parquet
 from pipeline.corpus.ingest import file_table, ingest
@@ -419,6 +419,23 @@ def test_files_that_hold_no_text_are_named_and_skipped(
         f"Skipped {folder / 'vazio.txt'}: it is empty.",
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_a_long_file_without_text_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sections, "_SECTION", 300)
+    folder = write(tmp_path / "corpus", {"a.txt": 999 * "\n"})
+    with pytest.raises(InputError, match="holds readable text"):
+        ingested(folder)
+    ingested(write(folder, {"b.txt": document(1)}))
+    assert {record.getMessage() for record in caplog.records} == {
+        f"Skipped {folder / 'a.txt'}: it is empty."
+    }
+    files = pd.read_csv(tmp_path / "documents" / "files.csv", keep_default_na=False)
+    told = files[["source", "documents", "letters", "problem"]].to_numpy().tolist()
+    assert told[0] == ["a.txt", 0, 0, "it is empty"]
+    assert told[1][:2] == ["b.txt", 1]
 
 
 def test_a_damaged_file_is_read_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

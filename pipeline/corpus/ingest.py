@@ -215,7 +215,13 @@ def report_files(
     files: pd.DataFrame, stats: Sequence[pd.DataFrame], corpus: Sequence[str]
 ) -> pd.DataFrame:
     """Log which files were skipped or are damaged; return the files with their statistics."""
-    table = files.merge(sum_by_file(pd.concat(stats)), on=["file", "source"])
+    # Of a file that was read in sections without a document, nothing else is known.
+    nothing = files[["file", "source"]].assign(
+        **dict.fromkeys(("documents", "letters", *COUNTS), 0),
+        **dict.fromkeys(("format", "encoding", "note", "problem"), ""),
+    )
+    table = files.merge(sum_by_file(pd.concat([nothing, *stats])), on=["file", "source"])
+    table.loc[(table["documents"] == 0) & (table["problem"] == ""), "problem"] = "it is empty"
     for row in table[table["note"] != ""].itertuples():
         log.warning("%s: %s.", row.path, row.note)
     for row in table[table["problem"] != ""].itertuples():
