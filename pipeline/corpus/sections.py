@@ -2,15 +2,17 @@
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.corpus import hub
 from pipeline.corpus.config import ReadingConfig
 from pipeline.corpus.detect import by_name, detect
 from pipeline.corpus.encoding import HEAD, wide_encoding
@@ -54,30 +56,39 @@ def _edges(path: Path, reading: ReadingConfig) -> list[int]:
 
 
 def read_side_by_side(files: pd.DataFrame, reading: ReadingConfig) -> Iterator[pd.DataFrame]:
-    """Read files as `read_files` does, large corpora on every core, in order."""
+    """Read files as `read_files` does, large corpora on every core, in order.
+
+    What is large and cannot be cut is read here, frame by frame: another process would hold it all.
+    """
     places = [Path(path) for path in files["path"].unique()]
     size = sum(path.stat().st_size for path in places if path.is_file())
     cores = os.cpu_count() or 1
     if size < _PARALLEL or cores == 1:
         yield from read_files([files], reading=reading)
         return
-    waiting: collections.deque[concurrent.futures.Future[list[pd.DataFrame]]] = collections.deque()
+    waiting: collections.deque[Callable[[], Iterable[pd.DataFrame]]] = collections.deque()
     # TensorFlow may have started threads, which a fork would leave behind.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(cores, context) as pool:
-        for table in _tasks(files):
-            waiting.append(pool.submit(_read_task, table, reading))
+        for table, is_large in _tasks(files):
+            if is_large:
+                waiting.append(functools.partial(read_files, [table], reading=reading))
+            else:
+                waiting.append(pool.submit(_read_task, table, reading).result)
             if len(waiting) > cores:
-                yield from waiting.popleft().result()
+                yield from waiting.popleft()()
         while waiting:
-            yield from waiting.popleft().result()
+            yield from waiting.popleft()()
 
 
-def _tasks(files: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield consecutive rows that take about as long to read as a section."""
+def _tasks(files: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, bool]]:
+    """Yield consecutive rows that take about as long to read as a section, or a large one alone."""
     whole = [Path(path).stat().st_size if Path(path).is_file() else 0 for path in files["path"]]
     sizes = (files["stop"] - files["start"]).where(files["stop"] > 0, whole)
-    yield from (table for _, table in files.groupby(sizes.cumsum() // _SECTION))
+    large = (sizes > 2 * _SECTION) | files["path"].str.startswith(hub.PREFIX)
+    alone = (large | large.shift(fill_value=False)).cumsum()  # grows at its row, and at the next
+    for (_, _, is_large), table in files.groupby([sizes.cumsum() // _SECTION, alone, large]):
+        yield table, bool(is_large)
 
 
 def _read_task(files: pd.DataFrame, reading: ReadingConfig) -> list[pd.DataFrame]:
