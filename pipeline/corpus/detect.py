@@ -147,19 +147,7 @@ FORMATS = (
 )
 SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 # Formats that would be read as plain text, markup included.
-_MARKED_UP = (
-    ".xml",
-    ".rss",
-    ".atom",
-    ".rst",
-    ".org",
-    ".adoc",
-    ".textile",
-    ".usfm",
-    ".sfm",
-    ".yml",
-    ".yaml",
-)
+_MARKED_UP = ".xml .rss .atom .rst .org .adoc .textile .usfm .sfm .yml .yaml".split()
 
 
 def by_name(name: str) -> Format:

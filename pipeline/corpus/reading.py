@@ -127,14 +127,14 @@ def read_files(tables: Frames, *, reading: ReadingConfig) -> Iterator[pd.DataFra
 def _read_rows(file: Any, reading: ReadingConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows of `READ` for a row of the table of files."""
     if file.text_column:
-        columns = {"text_column": file.text_column, "group_column": file.group_column}
-        reading = replace(reading, **columns)
+        reading = replace(reading, text_column=file.text_column, group_column=file.group_column)
     if file.path.startswith(hub.PREFIX):
-        columns = {
-            "text_column": reading.text_column or "text",
-            "group_column": reading.group_column,
-        }
-        documents = read_rows(hub.read_dataset(file.path, **columns), file.source, reading)
+        rows = hub.read_dataset(
+            file.path,
+            text_column=reading.text_column or "text",
+            group_column=reading.group_column,
+        )
+        documents = read_rows(rows, file.source, reading)
     else:
         section = Section(file.start, file.stop) if file.stop else None
         documents = read_file(Path(file.path), file.source, replace(reading, section=section))

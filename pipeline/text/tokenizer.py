@@ -79,6 +79,7 @@ _SPACE = (
 )
 _LINE_BREAK = r"\n\r\x0b\x0c\x{85}\x{2028}\x{2029}"
 _BLANK = _SPACE + _INVISIBLE
+_EDGE = f"[{_BLANK}{BREAK}{_LINE_BREAK}]+"  # what is stripped from a text
 _STOP_SPACE = "\x01"
 
 # Replacements (pattern, replacement) across white space, applied in this order.
@@ -145,9 +146,8 @@ class Rules(NamedTuple):
 
 def rules() -> Rules:
     """Return the rules of the tokenizer."""
-    blank = f"[{_BLANK}{BREAK}{_LINE_BREAK}]+"
     invisible = f"[{_INVISIBLE}]"
-    return Rules(_JOINS, _CLEAN, invisible, _FOLDS, _TOKEN, _REJOINS, _NUMBER, blank)
+    return Rules(_JOINS, _CLEAN, invisible, _FOLDS, _TOKEN, _REJOINS, _NUMBER, _EDGE)
 
 
 # A branch that is seldom taken must not be inlined: TensorFlow would step over each of its
@@ -259,13 +259,12 @@ def tokenize(text: tf.Tensor) -> tf.RaggedTensor:
 
 def skip_blank(text: tf.Tensor) -> tf.Tensor:
     """Strip blank and invisible characters from the start of texts of shape (B,)."""
-    return tf.strings.regex_replace(text, rf"^[{_BLANK}{BREAK}{_LINE_BREAK}]+", "")
+    return tf.strings.regex_replace(text, f"^{_EDGE}", "")
 
 
 def open_paragraph(text: tf.Tensor) -> tf.Tensor:
     """Strip texts of shape (B,), and put a line break before each."""
-    text = tf.strings.regex_replace(skip_blank(text), rf"[{_BLANK}{BREAK}{_LINE_BREAK}]+$", "")
-    return tf.strings.join(["\n", text])
+    return tf.strings.join(["\n", tf.strings.regex_replace(skip_blank(text), f"{_EDGE}$", "")])
 
 
 def normalise(tokens: tf.Tensor, *, case: Case, numbers: Numbers) -> tf.Tensor:

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.corpus.hyphens import NO_SPELLING, join, read_spelling
-from pipeline.text.sentences import sentence_end
+from pipeline.corpus.wrapping import PARAGRAPH_END
 
-_SENTENCE_END = sentence_end(also=":;")
 _OPENS = re.compile(r"[—–•▪◦●■‣]|-\s|\(?(?:\d{1,2}|[a-z])[.)]\s|(?i:capítulo|art\.)\s")
 _BULLET = re.compile(r"^[•▪◦●■‣⁃]\s*")
 _LEADERS = re.compile(r"(?:\s?[.·…_]){4,}\s*(?:\d{1,4}|[ivxlc]{1,6})$")  # of a table of contents
@@ -269,7 +268,7 @@ def _continues(line: Line, after: Line, leading: float) -> bool:
         return False
     if after.left > line.right or after.right < line.left:
         return False
-    ended = bool(_SENTENCE_END.search(line.text))
+    ended = bool(PARAGRAPH_END.search(line.text))
     if ended and step > _APART * line.height:
         return False
     if _is_hyphenated(line, after):
@@ -292,6 +291,6 @@ def _runs_on(line: Line, after: Line) -> bool:
     """Return whether a paragraph continues at the top of the next column or page."""
     if _is_hyphenated(line, after):
         return True
-    if _SENTENCE_END.search(line.text) or _OPENS.match(after.text):
+    if PARAGRAPH_END.search(line.text) or _OPENS.match(after.text):
         return False
     return after.text[0].islower() or _is_full(line, after)
