@@ -58,6 +58,8 @@ def test_pairs_are_read_from_a_table(tmp_path):
     assert [ids.tolist()[-1] for ids in pairs.wrong] == ids_of("o", "e", "o")
     assert pairs.table["distance"].tolist() == [0, 5, 6]
     assert {*pairs.table} == {"item", "distance", "attractor"}
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")  # a blank last line
+    assert len(read_pairs(path, VOCABULARY).right) == 3
 
 
 def test_only_forms_are_needed_and_whole_sentences_may_be_compared(tmp_path):
@@ -101,6 +103,8 @@ def test_pairs_whose_forms_the_vocabulary_lacks_are_left_out(tmp_path, caplog):
             HEADER + "\n1\t0\tnone\tela\tbebeu\te\n1\t0\tnone\tela\te\t \n",
             "Line 3 .* no wrong form",
         ),
+        (HEADER + "\n\n1\t0\tnone\tela\tbebeu\te\n", "Line 2 .* no right form"),
+        ("context\tright\twrong\n1\tela\tbebeu\te\n", "rows .* have more columns than its first"),
         ("\xe1", "cannot be read: name a table in UTF-8"),
     ],
 )

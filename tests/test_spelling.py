@@ -86,6 +86,8 @@ def test_intervals_cover_the_truth():
         ("", "does not have the columns"),
         (HEADER, "does not have the columns"),
         (HEADER + "1\t1\tO\n", "Line 2 of .* has too few columns"),
+        (HEADER + "\n1\t1\tO\n", "Line 3 of .* has too few columns"),
+        (HEADER + "1\t1\tO\t\t\t\n", "Line 2 of .* has too many columns"),
         (HEADER + "1\t1\tO\t\t\n", "marks no error"),
         (b"\xff\xfe\x00", "cannot be read"),
     ],

@@ -6,6 +6,7 @@ the girl can know (Linzen et al. 2016, §2; Gulordava et al. 2018 in five langua
 
 import csv
 import dataclasses
+import io
 import logging
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -89,9 +90,10 @@ def read_pairs(path: Path, vocabulary: Vocabulary) -> MinimalPairs:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
+        text = path.read_text(encoding="utf-8-sig").rstrip("\n")
         table = pd.read_csv(
-            path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
-            encoding="utf-8-sig",
+            io.StringIO(text), sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE,
+            skip_blank_lines=False,  # which are counted where a line is named
         )  # fmt: skip
     except (OSError, ValueError) as error:  # UnicodeDecodeError and ParserError are ValueErrors
         raise InputError(f"{path} cannot be read: name a table in UTF-8.") from error
@@ -100,6 +102,10 @@ def _read_table(path: Path) -> pd.DataFrame:
             f"{path} does not have the columns {', '.join(_COLUMNS)}, separated by tabs, and a row "
             "below them: name a table of minimal pairs."
         )
+    if not isinstance(
+        table.index, pd.RangeIndex
+    ):  # pandas takes the first columns as names of rows
+        raise InputError(f"The rows of {path} have more columns than its first line: repair it.")
     for form in ("right", "wrong"):
         if len(empty := np.flatnonzero(table[form].str.strip() == "")):
             raise InputError(f"Line {empty[0] + 2} of {path} has no {form} form: repair it.")

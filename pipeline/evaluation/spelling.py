@@ -55,19 +55,22 @@ def read_spelling(path: Path) -> list[TypedWord]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: name a table in UTF-8.") from error
-    if not rows or not {*_COLUMNS} <= {*rows[0]}:
+    if not rows or not {*_COLUMNS} <= {*rows[0][1]}:
         raise InputError(
             f"{path} does not have the columns {', '.join(_COLUMNS)}, separated by tabs: name a "
             "table of typed words."
         )
     words: list[TypedWord] = []
     before = ""
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         if any(row[column] is None for column in _COLUMNS):
             raise InputError(f"Line {number} of {path} has too few columns: repair it.")
+        if None in row:  # where DictReader puts them
+            raise InputError(f"Line {number} of {path} has too many columns: repair it.")
         if not words or words[-1].sentence != row["sentence"]:
             before = ""
         sentence, typed, right, kind = (row[column] for column in _COLUMNS)
