@@ -234,7 +234,9 @@ def test_figures_and_numbers(tokens, tmp_path, capsys):
     lstm, feedforward = (write_training(tmp_path / cell, cell) for cell in ("lstm", "feedforward"))
     again = shutil.copytree(feedforward, tmp_path / "again")
     out, models = tmp_path / "explanation", [feedforward, lstm, again]
-    explanation = explained(tokens, models, out, sentence="O gato bebeu água.")
+    (tmp_path / "pairs.tsv").write_text("context\tright\twrong\nela\tbebeu\te\n")
+    options = {"pairs": tmp_path / "pairs.tsv", "ngram_order": 0}
+    explanation = explained(tokens, models, out, sentence="O gato bebeu água.", **options)
 
     assert list(explanation["models"]) == ["feedforward", "lstm", f"feedforward {again}"]
     assert {path.name for path in out.iterdir()} == {"figures", "explanation.json"}
@@ -257,6 +259,7 @@ def test_figures_and_numbers(tokens, tmp_path, capsys):
     assert explanation["reach"]["feedforward"]["vanished_after"] == 3
     assert len(explanation["reach"]["lstm"]["state"]["median"]) == STEPS + 1
     assert explanation["windows"] is None
+    assert {row["by"] for row in explanation["agreement"]["counts"]} == {"all"}  # and no chart
     assert [*explanation["unrolled"]] == ["lstm"]  # a feed-forward network has no such sum
     of_word = unrolled_gradient(load_model(lstm), ids[:-1])
     assert explanation["unrolled"]["lstm"]["shares"] == pytest.approx(list(of_word.shares))

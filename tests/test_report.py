@@ -1,5 +1,6 @@
 """The report stands alone and shows the values of metrics.json."""
 
+import dataclasses
 import itertools
 import json
 import re
@@ -21,7 +22,7 @@ from pipeline.evaluation.held_out import open_split
 from pipeline.evaluation.report import conclusions, figures
 from pipeline.evaluation.report.ablation import of_ablation, read_ablation
 from pipeline.evaluation.report.drawing import looks
-from pipeline.evaluation.report.explanation import of_context, of_gradient_flow
+from pipeline.evaluation.report.explanation import Explanation, of_context, of_gradient_flow
 from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
 from pipeline.evaluation.report.page import write_report
 from pipeline.evaluation.report.table import columns_of, describe_text, print_table
@@ -74,7 +75,7 @@ def folder(tmp_path_factory):
     (root / "ablation.csv").write_text(
         ABLATION + '"<no dropout>",--dropout 0,5,12,12.1,0.2,0.9\n', encoding="utf-8"
     )
-    for name in ("explanation", "full", "bare"):
+    for name in ("explanation", "full"):
         (root / name).mkdir()
     (root / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
     looked_at = ExplanationConfig(
@@ -85,18 +86,25 @@ def folder(tmp_path_factory):
         ngram_order=3, explanation=root / "explanation", ablation=root / "ablation.csv"
     )
     evaluate(root / "lstm", tokens, root / "full", baselines=[root / "feedforward"], config=shown)
+    write_page(root, "bare")
+    return root
+
+
+def write_page(root, name, **shown):
+    """Write the page of the evaluation in full/ into another folder."""
+    (root / name).mkdir()
     for path in [root / "full" / "metrics.json", *(root / "full").glob("*.csv")]:
-        shutil.copy(path, root / "bare")
-    test = open_split(tokens, "test", VOCABULARY)
+        shutil.copy(path, root / name)
+    test = open_split(root / "tokens", "test", VOCABULARY)
     write_report(
-        root / "bare",
+        root / name,
         load_models(root / "full"),
         folders={"lstm": root / "lstm"},
-        tokens=tokens,
+        tokens=root / "tokens",
         text=test,
         predictions=predicted(test.stream[1:], np.ones(len(test.stream) - 1)),
+        **shown,
     )
-    return root
 
 
 def text_of(folder):
@@ -178,6 +186,18 @@ def test_sections_without_data_are_left_out(folder):
     for page in (full, bare, *map(Page, parts)):
         links = [a["href"][1:] for tag, a in page.elements if tag == "a"]
         assert links == [a["id"] for tag, a in page.elements if tag == "section"]
+
+
+def test_pairs_without_distances_have_sentences_and_no_chart(folder):
+    explanation = Explanation.load(folder / "explanation")
+    counts = [row for row in explanation.agreement["counts"] if row["by"] != "distance"]
+    agreement = {**explanation.agreement, "counts": counts}
+    shown = dataclasses.replace(explanation, agreement=agreement)
+    write_page(folder, "without distances", explanation=shown)
+    for name, charts in (("full", 1), ("without distances", 0)):
+        text = part_of(folder / name, ENGLISH)
+        assert "lstm prefers the right form in" in text
+        assert text.count("The dashed line is where the window") == charts
 
 
 def test_ablation_and_explanation_are_shown_as_they_are(folder):

@@ -25,7 +25,7 @@ from pipeline.evaluation.minimal_pairs import (
     read_pairs,
 )
 from pipeline.evaluation.report import figures, lecture
-from pipeline.evaluation.report.agreement import by_distance
+from pipeline.evaluation.report.agreement import by_distance, has_distances
 from pipeline.evaluation.report.drawing import looks, save_png
 from pipeline.evaluation.report.explanation import by_context
 from pipeline.evaluation.report.language import ENGLISH
@@ -223,8 +223,9 @@ def _save_figures(explanation: Mapping[str, Any], folder: Path) -> None:
     for name, model in context["models"].items():
         chart = figures.heat_map(name, model["probabilities"], context["words"], ENGLISH)
         charts[f"context_{re.sub(r'[^a-z0-9_-]+', '_', name)}"] = chart
-    if explanation["agreement"]:
-        charts["agreement"] = by_distance(explanation["agreement"], look, ENGLISH, detailed=True)
+    agreement = explanation["agreement"]
+    if agreement and has_distances(agreement):
+        charts["agreement"] = by_distance(agreement, look, ENGLISH, detailed=True)
     if explanation["windows"]:
         charts["windows"] = figures.windows(explanation["windows"], look, ENGLISH, detailed=True)
     for name, chart in charts.items():

@@ -20,6 +20,11 @@ from pipeline.evaluation.report.language import Language
 from pipeline.evaluation.report.wording import model_label
 
 
+def has_distances(agreement: Mapping[str, Any]) -> bool:
+    """Return whether the pairs have the distances that `by_distance` draws."""
+    return any(row["by"] == "distance" for row in agreement["counts"])
+
+
 @styled
 def by_distance(
     agreement: Mapping[str, Any], look: Looks, language: Language, *, detailed: bool = False

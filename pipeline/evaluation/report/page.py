@@ -14,7 +14,7 @@ from pipeline.evaluation.held_out import HeldOutText
 from pipeline.evaluation.intervals import FEW
 from pipeline.evaluation.report import conclusions, figures, lecture
 from pipeline.evaluation.report.ablation import of_ablation
-from pipeline.evaluation.report.agreement import by_distance, of_agreement
+from pipeline.evaluation.report.agreement import by_distance, has_distances, of_agreement
 from pipeline.evaluation.report.drawing import Looks, looks, save_png, to_svg
 from pipeline.evaluation.report.examples import choose_sentences, choose_surprises, read_examples
 from pipeline.evaluation.report.explanation import (
@@ -231,10 +231,11 @@ def _explained_charts(
             lecture.of_unrolled(gradients, context, language),
         )
         charts["left_out"] = (lecture.left_out(gradients, look, language), [])
-    if explanation.agreement:
+    agreement = explanation.agreement
+    if agreement and has_distances(agreement):
         charts["agreement"] = (
-            by_distance(explanation.agreement, look, language),
-            of_agreement(explanation.agreement, language),
+            by_distance(agreement, look, language),
+            of_agreement(agreement, language),
         )
     if explanation.windows:
         charts["windows"] = (
@@ -284,8 +285,10 @@ def _template(name: str, language: Language) -> jinja2.Template:
     page.install_gettext_translations(language.translations, newstyle=True)
     numbers = (language.number, language.plain_number, language.percent, language.short_percent)
     others = (language.chance, language.change, shade)
-    worded = (rank_band, split_name, training_size, describe_text, columns_of, of_ablation)
-    page.filters |= {function.__name__: function for function in (*numbers, *others, *worded)}
+    worded = (rank_band, split_name, training_size, describe_text, columns_of)
+    said = (of_ablation, of_agreement)
+    functions = (*numbers, *others, *worded, *said)
+    page.filters |= {function.__name__: function for function in functions}
     return page.get_template(name)
 
 
