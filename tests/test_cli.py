@@ -522,7 +522,15 @@ def test_a_failed_training_keeps_the_model_that_was_there(in_walked):
 
 @pytest.mark.parametrize(
     "arguments",
-    ["train --epochs 0", "train --cell transformer", "train --dropout 1", "ingest --corpus"],
+    [
+        *("train --epochs 0", "train --cell transformer", "train --dropout 1", "ingest --corpus"),
+        *(
+            "train --dropout nan",
+            "train --clip-norm inf",
+            "train --retain nan",
+            "sweep --hours nan",
+        ),
+    ],
 )
 def test_options_out_of_range(here, arguments):
     _, name, *_ = arguments.split()

@@ -81,6 +81,7 @@ def test_perplexity_at_the_edges():
     assert perplexity(0.0, 10) == 1
     assert math.isnan(perplexity(0.0, 0))
     assert perplexity(1e6, 1) == math.inf
+    assert math.isnan(perplexity(math.nan, 1))
 
 
 @pytest.mark.parametrize("cell", CELLS)

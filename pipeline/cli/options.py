@@ -1,6 +1,7 @@
 """The options of the commands, most of them from the fields of configurations."""
 
 import dataclasses
+import math
 import os
 import tomllib
 import types
@@ -30,6 +31,16 @@ class _Path(click.Path):
         if not os.fspath(value):
             self.fail("the path is empty: give one, or leave the option out.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class FiniteRange(click.FloatRange):
+    """A finite number in a range: no comparison refuses NaN."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
 
 
 path = _Path(path_type=Path)
@@ -108,7 +119,7 @@ def _type_of(hint: Any, limits: dict[str, Any]) -> click.ParamType:
     if hint is int:
         return click.IntRange(**limits)
     if hint is float:
-        return click.FloatRange(**limits)
+        return FiniteRange(**limits)
     return path if hint is Path else click.types.convert_type(hint)
 
 
@@ -247,7 +258,7 @@ init_options = all_of(
     option("--corpus", (), "Text to go on with, as ingest takes it; may be repeated. Its documents and tokens go into data/documents-NAME and data/tokens-NAME, where NAME is the folder to write, and new words into the vocabulary.  [default: --tokens]", multiple=True),
     options_of(ReadingConfig),
     new_words_option,
-    option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=click.FloatRange(0, 1)),
+    option("--retain", 0.5, "Share of the weights of --init in the saved ones: a higher share forgets less, and learns less.", type=FiniteRange(0, 1)),
 )  # fmt: skip
 
 export_options = all_of(

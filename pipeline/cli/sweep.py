@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from pipeline import InputError
 from pipeline.cli.commands import main
-from pipeline.cli.options import folder, option, positive, take, training_options
+from pipeline.cli.options import FiniteRange, folder, option, positive, take, training_options
 from pipeline.cli.presets import SWEEP, TOKENS
 from pipeline.cli.process import import_tensorflow
 from pipeline.cli.stages import require
@@ -24,7 +24,7 @@ from pipeline.training.strategies import require_one_machine
     "--hours",
     1.0,
     "Hours, from its start, after which no trial begins.",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
 )
 @option("--trials", None, "Trials, pruned ones too, after which none begins.", type=positive)
 @option(

@@ -55,7 +55,7 @@ def perplexity(nats: float, tokens: float) -> float:
     if not tokens:
         return math.nan
     mean = nats / tokens
-    return math.exp(mean) if mean < 700 else math.inf
+    return math.inf if mean >= 700 else math.exp(mean)
 
 
 class Meter:
