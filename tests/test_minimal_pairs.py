@@ -84,10 +84,12 @@ def test_pairs_whose_forms_the_vocabulary_lacks_are_left_out(tmp_path, caplog):
         "1\t0\tnone\to gato\tbebeu\te",
         "2\t0\tnone\tela\tbebia\tbebeu",
         "3\t0\tnone\tela\tfoi\tera",
+        "4\t0\tnone\tela\tbebeu\tbebeu água",  # of which the shorter would always be preferred
+        "5\t0\tnone\tela\to cachorro\to",
     )
     pairs = read_pairs(write(tmp_path, *rows), VOCABULARY)  # the context may be unknown
     assert pairs.table["item"].tolist() == ["1"]
-    assert re.search("2 of 3 pairs in .* are left out", caplog.text)
+    assert re.search("4 of 5 pairs in .* are left out", caplog.text)
     with pytest.raises(InputError, match=r"lacks the forms of all pairs in .*name another file"):
         read_pairs(write(tmp_path, *rows[1:]), VOCABULARY)
 
@@ -115,6 +117,11 @@ def test_what_is_no_table_of_pairs_is_refused(text, message, tmp_path):
         read_pairs(path, VOCABULARY)
     with pytest.raises(InputError, match="cannot be read"):
         read_pairs(tmp_path / "none.tsv", VOCABULARY)
+
+
+def test_other_columns_are_ignored(tmp_path):
+    path = write(tmp_path, "\tela\tbebeu\te", header="window\tcontext\tright\twrong")
+    assert [*read_pairs(path, VOCABULARY).table] == ["item"]
 
 
 def test_distances_come_in_bands(tmp_path):

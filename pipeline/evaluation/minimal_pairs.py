@@ -31,7 +31,7 @@ from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 log = logging.getLogger(__name__)
 
 _COLUMNS = ("context", "right", "wrong")
-# Groups of pairs, each a column that a file may have.
+# Groups of pairs: columns that a file may have, and what `group_by_window` adds.
 GROUPS = ("distance", "window", "attractor", "phenomenon", "feature")
 # First distance of each band; single ones as far as most n-gram models and small windows see.
 _BANDS = (0, 1, 2, 3, 4, 5, 7, 10, 13, 16, 21, 31)
@@ -62,7 +62,7 @@ def read_pairs(path: Path, vocabulary: Vocabulary) -> MinimalPairs:
     each other. Other columns are ignored.
 
     Raises:
-        InputError: it is no such table, or the vocabulary lacks the forms of all its pairs.
+        InputError: it is no such table, or no pair in it can be told apart.
     """
     table = _read_table(path)
     tokenizer = Tokenizer(vocabulary)
@@ -73,12 +73,14 @@ def read_pairs(path: Path, vocabulary: Vocabulary) -> MinimalPairs:
     told = [_told_apart(*pair) for pair in zip(right, wrong, strict=True)]
     if not any(told):
         raise InputError(
-            f"The vocabulary lacks the forms of all pairs in {path}: name another file."
+            f"The vocabulary lacks the forms of all pairs in {path}, or one form begins with the "
+            "other: name another file."
         )
     kept = np.flatnonzero(told)
     if left_out := len(table) - len(kept):
         log.warning(
-            "%s of %s pairs in %s are left out: the vocabulary lacks their forms.",
+            "%s of %s pairs in %s are left out: the vocabulary lacks their forms, or one form "
+            "begins with the other.",
             *(f"{left_out:,}", f"{len(table):,}", path),
         )
     return MinimalPairs(
@@ -116,7 +118,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         table["distance"] = distances
     if "item" not in table:
         table["item"] = np.arange(len(table)).astype(str)
-    return table[[*_COLUMNS, "item", *(name for name in GROUPS if name in table)]]
+    groups = (name for name in GROUPS if name in table and name != "window")
+    return table[[*_COLUMNS, "item", *groups]]
 
 
 def _band(distance: float) -> str:
@@ -129,11 +132,13 @@ def _band(distance: float) -> str:
 
 
 def _told_apart(right: np.ndarray, wrong: np.ndarray) -> bool:
-    """Return whether two texts differ, and only in known tokens."""
+    """Return whether two texts differ, only in known tokens, and neither begins with the other."""
     first = _shared(right, wrong)
+    if first == min(len(right), len(wrong)):  # nothing of the shorter would be predicted
+        return False
     last = _shared(right[first:][::-1], wrong[first:][::-1])
     different = [*right[first : len(right) - last], *wrong[first : len(wrong) - last]]
-    return bool(different) and UNKNOWN_ID not in different
+    return UNKNOWN_ID not in different
 
 
 def _shared(right: np.ndarray, wrong: np.ndarray) -> int:
