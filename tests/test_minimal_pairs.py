@@ -234,6 +234,15 @@ def test_an_interval_of_independent_answers_is_wilsons():
     assert share == 81 / 263
 
 
+@pytest.mark.parametrize("answer", [0, 1])
+def test_where_all_answers_are_alike_each_item_counts_as_one(answer):
+    right, items = np.full(12, answer), np.repeat(np.arange(6), 2)
+    assert share_interval(right, items) == share_interval(right[::2], items[::2])
+    # Where one of two mirrored pairs is right, no item is apart from the others.
+    mirrored = np.tile([0, 1], 6)
+    assert share_interval(mirrored, items)[2] < share_interval(mirrored, np.arange(12))[2]
+
+
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
 @pytest.mark.parametrize("alike", [0.0, 0.8])
 def test_an_interval_covers_what_it_should(alike, share):

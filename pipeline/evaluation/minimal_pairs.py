@@ -209,8 +209,8 @@ def share_interval(right: np.ndarray, items: np.ndarray) -> tuple[float, float, 
     """Compute a share and its 95 % interval, where some answers depend on each other.
 
     Wilson's interval (1927) for as many independent answers as have the variance of the share
-    between items (Korn & Graubard 1998, §2), but never for more than there are: where all answers
-    are alike their variance is zero, which does not make a small sample sure.
+    between items (Korn & Graubard 1998, §2), but never for more than there are. Where all answers
+    are alike nothing tells how much they depend on each other: each item counts as one answer.
 
     Args:
         right: how right each answer is, from 0 to 1, (N,).
@@ -218,12 +218,11 @@ def share_interval(right: np.ndarray, items: np.ndarray) -> tuple[float, float, 
     """
     count, share = len(right), float(right.mean())
     sums = pd.DataFrame({"pairs": 1, "right": right}).groupby(items).sum().to_numpy(float)
-    number = len(sums)
-    variance = 0.0
-    if number > 1:
+    effective: float = len(sums)
+    if effective > 1 and right.min() < right.max():
         apart = sums[:, 1] - share * sums[:, 0]
-        variance = float(number / (number - 1) * (apart**2).sum()) / count**2
-    effective = min(count, share * (1 - share) / variance) if variance else count
+        variance = float(effective / (effective - 1) * (apart**2).sum()) / count**2
+        effective = min(count, share * (1 - share) / variance) if variance else count
     z2 = _Z**2 / effective
     middle = (share + z2 / 2) / (1 + z2)
     half = np.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
