@@ -14,13 +14,14 @@ import pytest
 from conftest import ROOT, history, nextword, sentence_of, small, write_tokens
 from optuna.trial import TrialState, create_trial
 
-from pipeline import InputError
+from pipeline import InputError, Interrupted
 from pipeline.cli import PRESETS, main
 from pipeline.cli.options import read_preset, values_of
 from pipeline.model.config import ModelConfig
 from pipeline.training.config import TrainingConfig
 from pipeline.training.search import SPACE, Search
 from pipeline.training.sweep import Budget, open_study, sweep
+from pipeline.training.train import _Best
 from pipeline.training.trials import Trial, in_toml, write_results
 
 # All but the learning rate and the batch size.
@@ -112,6 +113,22 @@ def test_a_trial_that_diverges_is_pruned(tokens, tmp_path, monkeypatch):
     assert trial.state == TrialState.PRUNED
     # The first trial has the options that the sweep was called with.
     assert trial.params == {"learning_rate": 0.02, "batch_size": 4}
+
+
+def test_a_signal_at_the_end_of_a_trial_stops_the_sweep(tokens, tmp_path, monkeypatch):
+    measure = _Best.measure
+
+    def interrupted(best):
+        signal.raise_signal(signal.SIGTERM)
+        return measure(best)
+
+    study = open_study(tmp_path / "sweep")
+    with monkeypatch.context() as patch:
+        patch.setattr(_Best, "measure", interrupted)
+        with pytest.raises(Interrupted, match="Stopped: the same command goes on"):
+            searched(search(tokens, epochs=1), tmp_path / "sweep", study, trials=2)
+    searched(search(tokens, epochs=1), tmp_path / "sweep", study, trials=1)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_another_search_does_not_go_on_with_a_study(tokens, tmp_path):

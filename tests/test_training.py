@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from conftest import CELLS, TOKENS, TRAINING, VOCABULARY, config, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import InputError
+from pipeline import InputError, Interrupted
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.model.language_model import build_model, load_model
@@ -159,6 +160,26 @@ def test_a_training_that_was_killed_when_it_had_stalled_is_over(misleading, tmp_
         trained(misleading, tmp_path / "out", epochs=30, patience=2, on_epoch=killed)
     resumed = trained(misleading, tmp_path / "out", epochs=30, patience=2)
     assert [row["valid_loss"] for row in resumed] == [row["valid_loss"] for row in expected]
+
+
+@pytest.mark.parametrize("epochs", [2, 30], ids=["last epoch", "stalled"])
+def test_a_signal_in_the_last_validation_comes_too_late(misleading, tmp_path, monkeypatch, epochs):
+    whole = trained(misleading, tmp_path / "whole", epochs=epochs, patience=2)
+    measure, losses = _Best.measure, []
+
+    def interrupted(best):
+        losses.append(measure(best))
+        if len(losses) == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        return losses[-1]
+
+    monkeypatch.setattr(_Best, "measure", interrupted)
+    stop_at = len(whole)
+    trained(misleading, tmp_path / "out", epochs=epochs, patience=2)
+    assert losses == [row["valid_loss"] for row in whole]
+    losses, stop_at = [], 1
+    with pytest.raises(Interrupted, match="Stopped in epoch 2 after 0 of"):
+        trained(misleading, tmp_path / "early", epochs=epochs, patience=2)
 
 
 def test_the_rate_falls_to_zero(tokens, tmp_path):

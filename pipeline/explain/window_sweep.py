@@ -16,6 +16,7 @@ from pipeline.model.config import Cell
 from pipeline.text.vocabulary import choices_path
 from pipeline.tokens.windows import open_stream
 from pipeline.training.history import load_history
+from pipeline.training.loop import stop_late
 from pipeline.training.train import train
 
 
@@ -76,7 +77,7 @@ def perplexity_by_window(
                     patience=sweep.training_epochs,  # all of them
                 )
                 try:
-                    train(share, output, model=model, training=training)
+                    train(share, output, model=model, training=training, on_late_signal=stop_late)
                 except Interrupted as stop:
                     raise Interrupted(
                         f"Stopped at {cell} with a window of {window}: the same command starts "

@@ -124,7 +124,7 @@ class Loop:
             Diverged: the loss diverged with an eighth of the learning rate, too.
             Interrupted: a signal came.
         """
-        while self.position.epoch <= self._config.epochs and not self._is_stalled():
+        while not self._is_over():
             try:
                 row = self._epoch()
             except Diverged as error:
@@ -132,7 +132,9 @@ class Loop:
                 continue
             yield row
 
-    def _is_stalled(self) -> bool:
+    def _is_over(self) -> bool:
+        if self.position.epoch > self._config.epochs:
+            return True
         losses = [row["valid_loss"] for row in self.position.history]
         return bool(losses) and losses.index(min(losses)) + self._config.patience < len(losses)
 
@@ -207,7 +209,7 @@ class Loop:
         """Save that an epoch is over, with all that was measured.
 
         Raises:
-            Interrupted: a signal came.
+            Interrupted: a signal came, and another epoch would follow.
         """
         before = self.position
         self.position = Position(
@@ -218,7 +220,7 @@ class Loop:
             history=[*before.history, row],
         )
         self._save()
-        if self._signals:
+        if self._signals and not self._is_over():
             self._stop()
 
     def _stop(self) -> None:
@@ -256,6 +258,15 @@ class Loop:
         restored.halvings = failed.halvings + 1
         self.position = restored
         self._checkpoints.save(restored)
+
+
+def stop_late(number: int) -> None:
+    """Stop work that goes on after a training, when a signal came at the end of it.
+
+    Raises:
+        Interrupted: always.
+    """
+    raise Interrupted("Stopped after a training.", signal=number)
 
 
 @contextlib.contextmanager

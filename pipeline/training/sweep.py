@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import InputError, Interrupted
 from pipeline.manifest import digest, only_writer
-from pipeline.training.loop import Diverged
+from pipeline.training.loop import Diverged, stop_late
 from pipeline.training.search import Options, Search
 from pipeline.training.train import train
 from pipeline.training.trials import Trial, in_words, write_results
@@ -208,7 +208,10 @@ def _run(
     with track(f"trial {number}", options, trial.user_attrs.get("run")) as run:
         trial.set_user_attr("run", run)
         try:
-            train(search.tokens, folder, model=model, training=training, on_epoch=report)
+            train(
+                search.tokens, folder, model=model, training=training,
+                on_epoch=report, on_late_signal=stop_late,
+            )  # fmt: skip
             trial.study.tell(trial, report.best)
         except InputError as error:
             if not isinstance(error.__cause__, Diverged):

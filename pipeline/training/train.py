@@ -41,6 +41,7 @@ def train(
     retain: float = 0.0,
     on_windows: Callable[[int, dict[str, float]], None] = lambda number, row: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    on_late_signal: Callable[[int], None] = lambda number: None,
 ) -> None:
     """Train a model; write model.json, the vocabulary and rare words, checkpoints/, history.csv.
 
@@ -61,12 +62,13 @@ def train(
             less is forgotten (WiSE-FT; Wortsman et al. 2022, §3).
         on_windows: called every hundred windows with their number and the figures so far.
         on_epoch: called with each row of history.csv.
+        on_late_signal: called with the number of a signal that came when no epoch was left.
 
     Raises:
         InputError: too little text for one window, a model in `init` of other sizes or of another
             vocabulary, a checkpoint that cannot be written, or a loss that diverges with an
             eighth of the learning rate, too.
-        Interrupted: SIGINT or SIGTERM came; what was learned is saved.
+        Interrupted: SIGINT or SIGTERM came while epochs were left; what was learned is saved.
     """
     distribution = strategies.make(training.strategy)
     chief = strategies.is_chief()
@@ -129,6 +131,8 @@ def train(
             raise InputError(
                 f"{error}: lower --learning-rate or --clip-norm; {best.in_words()}."
             ) from error
+    if signals:
+        on_late_signal(signals[0])
 
 
 def _write_words(vocabulary: Vocabulary, tokens: Path, output: Path, *, init: Path | None) -> None:
