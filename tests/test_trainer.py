@@ -15,6 +15,7 @@ from conftest import CELLS, ROOT, TOKENS, config
 from pipeline.model.dropout import Dropout
 from pipeline.model.language_model import build_model
 from pipeline.tokens.windows import NO_TARGET, even_lanes, windows
+from pipeline.training.checkpoints import Checkpoints, Position
 from pipeline.training.trainer import Trainer
 
 V = len(TOKENS)
@@ -59,6 +60,15 @@ def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
     assert float(norm) > trainer.clip_norm
     assert length == pytest.approx(0.5 * trainer.clip_norm, rel=1e-3)
     assert float(nats) / 5 == pytest.approx(math.log(V), rel=0.05)
+
+
+def test_a_worker_goes_back_to_what_the_chief_has_saved(tmp_path):
+    trainer = trainer_of("simple_rnn")
+    chief, worker = (Checkpoints(tmp_path, trainer, writes=writes) for writes in (True, False))
+    assert worker.restore() is None
+    for epoch in range(1, 5):  # the chief deletes the first ones
+        chief.save(Position(recent=0.0, usual=0.0, epoch=epoch))
+        assert worker.restore().epoch == epoch
 
 
 @pytest.mark.parametrize(

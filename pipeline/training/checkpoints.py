@@ -71,7 +71,10 @@ class Checkpoints:
             states=self._states,
             position=self._position,
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep=2)
+        self._manager = self._new_manager()
+
+    def _new_manager(self) -> tf.train.CheckpointManager:
+        return tf.train.CheckpointManager(self._checkpoint, self._folder, max_to_keep=2)
 
     def save(self, position: Position) -> None:
         """Write a checkpoint; every worker must call this, since states are gathered from all.
@@ -102,6 +105,8 @@ class Checkpoints:
         Raises:
             InputError: none of the checkpoints can be read.
         """
+        if not self._writes:  # a manager does not see what another process has saved since
+            self._manager = self._new_manager()
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()

@@ -191,7 +191,7 @@ class _Best:
         return True
 
     def in_words(self) -> str:
-        kept = self._manager.latest_checkpoint
+        kept = tf.train.latest_checkpoint(self._manager.directory)  # whichever process wrote it
         return f"the best weights so far are kept in {kept}" if kept else "no epoch was finished"
 
 
