@@ -115,6 +115,19 @@ def test_a_trial_that_diverges_is_pruned(tokens, tmp_path, monkeypatch):
     assert trial.params == {"learning_rate": 0.02, "batch_size": 4}
 
 
+def test_a_proposal_that_does_not_fit_is_pruned(tokens, tmp_path):
+    def of_size(size):
+        return search(tokens, "learning_rate", epochs=1, batch_size=size)
+
+    with pytest.raises(InputError, match="less than one window"):  # what it was called with
+        searched(of_size(128), tmp_path / "unfit", open_study(tmp_path / "unfit"))
+    study = open_study(tmp_path / "sweep")
+    for size in (4, 128, 5):
+        study.enqueue_trial({"batch_size": size})
+    searched(of_size(4), tmp_path / "sweep", study, trials=3)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE"]
+
+
 def test_a_signal_at_the_end_of_a_trial_stops_the_sweep(tokens, tmp_path, monkeypatch):
     measure = _Best.measure
 

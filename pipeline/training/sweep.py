@@ -99,7 +99,8 @@ def sweep(
 
     Raises:
         InputError: nothing is left to search, another process uses the folder, the study was begun
-            with other options or tokens, a trial cannot be trained, or none has been to its end.
+            with other options or tokens, the first trial cannot be trained, or none has been to
+            its end.
         Interrupted: a signal came; all is saved.
     """
     if not search.space:
@@ -214,7 +215,10 @@ def _run(
             )  # fmt: skip
             trial.study.tell(trial, report.best)
         except InputError as error:
-            if not isinstance(error.__cause__, Diverged):
+            # One without a cause says that the text or the devices are too few for these values,
+            # which in the first trial are the user's own.
+            unfit = error.__cause__ is None and number > 0
+            if not unfit and not isinstance(error.__cause__, Diverged):
                 raise
             print(error)
             trial.study.tell(trial, state=TrialState.PRUNED)
