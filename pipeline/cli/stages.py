@@ -305,7 +305,7 @@ def train_stage(
     reads = [tokens, *filter(None, [fine_tuning.get("init")])]
     if not strategies.is_chief():
         if force or not is_current(train, reads=reads, output=output, parameters=parameters):
-            train(output=partial_of(output), **parameters)
+            train(output=partial_of(output.resolve()), **parameters)
         return
     ran = run_or_skip(
         train,
