@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import requests
 import tensorflow as tf
-from conftest import ROOT, ask, config, free_ports, nextword, physical_gpu, sentence_of
+from conftest import ROOT, ask, config, free_ports, nextword, physical_gpu, sentence_of, small
 from mlflow.projects import utils as projects
 from mlflow.projects._project_spec import load_project
 
@@ -26,9 +26,10 @@ from pipeline import InputError
 from pipeline.cli import PRESETS, main
 from pipeline.cli.options import values_of
 from pipeline.cli.presets import FINE_TUNING
-from pipeline.cli.stages import require_corpus
+from pipeline.cli.stages import require_corpus, train_stage
 from pipeline.corpus import catalog
 from pipeline.corpus.config import ReadingConfig
+from pipeline.training import strategies
 
 SENTENCE = "Matias tinha um cachorro e ele gostava de beber"
 LEXICON = ["--lexicon", "words.txt"]
@@ -643,6 +644,9 @@ def test_an_option_that_a_format_does_not_take_is_refused(here, format, option):
         ("train", "--new-words", "--corpus"),
         ("train", "--retain", "--init"),
         ("tokenize", "--new-words", "--init"),
+        ("evaluate", "--text-column", "--text"),
+        ("explain", "--training-tokens", "--windows"),
+        ("explain", "--training-epochs", "--windows"),
     ],
 )
 def test_an_option_without_the_one_that_it_is_for_is_refused(in_walked, command, option, needed):
@@ -651,6 +655,31 @@ def test_an_option_without_the_one_that_it_is_for_is_refused(in_walked, command,
     assert f"{option} is for" in sentence
     assert f"that {needed} names: name it, or leave {option} out" in sentence
     assert not Path("models/new").exists()
+
+
+def test_a_feedforward_model_has_no_recurrent_weights_to_drop(here):
+    asked = ("train", "--cell", "feedforward", "--output", "models/new", "--weight-dropout")
+    assert "leave --weight-dropout out" in sentence_of(nextword(*asked, "0.5"))
+    assert not Path("models/new").exists()
+    of_preset = nextword("train", "--cell", "feedforward", "--preset", "gpu", "--tokens", "nowhere")
+    assert "No vocabulary can be read from nowhere" in sentence_of(of_preset)
+
+
+@pytest.mark.parametrize("command", ["explain", "run"])
+def test_a_sentence_is_decoded_as_a_prompt_is(in_walked, command):
+    sentence = sentence_of(nextword(command, "--sentence", f"A {chr(0xD83D)}"))
+    assert "--sentence holds halves of characters: write it in UTF-8." in sentence
+
+
+def test_a_worker_writes_where_the_target_of_a_link_will_be(here, monkeypatch):
+    (here / "link").symlink_to(here / "elsewhere" / "model")
+    written = []
+    monkeypatch.setattr(strategies, "is_chief", lambda: False)
+    monkeypatch.setattr(
+        "pipeline.training.train.train", lambda **given: written.append(given["output"])
+    )
+    train_stage(here, here / "link", **small(), force=True, resume=False)
+    assert written == [here / "elsewhere" / "model.partial"]
 
 
 @pytest.fixture

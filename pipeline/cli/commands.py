@@ -250,6 +250,8 @@ def train(
         )
     if not init:
         _refuse(["retain"], "{} is for a model that --init names: name it, or leave {} out.")
+    if options["cell"] == "feedforward":
+        _refuse(["weight_dropout"], "A feedforward model has no recurrent weights: leave {} out.")
     output = output or (PERSONAL if init else TRAINING)
     reading = take(ReadingConfig, options)
     if corpus:
@@ -347,6 +349,8 @@ def evaluate(
     require("tokenize", tokens)
     options["lexicon"] = check_lexicon(options["lexicon"])
     config = take(EvaluationConfig, options)
+    if not config.text:
+        _refuse(["text_column"], "{} is for a table that --text names: name it, or leave {} out.")
     shown = ("text", "explanation", "ablation", "spelling", "pairs")
     require_files(**{name: getattr(config, name) for name in shown})
     with mlflow_run():
@@ -377,8 +381,14 @@ def explain(
     sentence is cut off, and what a longer window is worth.
     """
     config, sweep = with_pairs(take(ExplanationConfig, options)), take(WindowSweepConfig, options)
+    config = dataclasses.replace(config, sentence=_argument(config.sentence, "--sentence"))
     if sweep.windows:
         require_one_machine("--windows")
+    else:
+        _refuse(
+            ["training_tokens", "training_epochs"],
+            "{} is for trainings that --windows names: name it, or leave {} out.",
+        )
     if not models:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "
@@ -386,7 +396,7 @@ def explain(
         )
     require("train", *models)
     require("tokenize", tokens)
-    with mlflow_run():
+    with mlflow_run(sentence=config.sentence):
         explain_stage(tokens, output, models=models, config=config, sweep=sweep, force=force)
 
 
@@ -455,14 +465,15 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
 
 
 def _refuse(names: Collection[str], message: str) -> None:
-    """Refuse options that would have no effect; one with its default value passes.
+    """Refuse options that were typed and would have no effect; one with its default value passes.
 
     Args:
         message: with {} for the option.
     """
     context = click.get_current_context()
     for parameter in context.command.params:
-        if parameter.name not in names:
+        typed = context.get_parameter_source(str(parameter.name)) == ParameterSource.COMMANDLINE
+        if parameter.name not in names or not typed:
             continue
         value = context.params[parameter.name]
         if isinstance(value, tuple):
@@ -534,7 +545,7 @@ def predict(text: str, model: str, trust: bool) -> None:
 
     A TEXT that begins with a dash is written after --.
     """
-    texts = iter([_argument(text)]) if text != "-" else _lines(sys.stdin.buffer)
+    texts = iter([_argument(text, "TEXT")]) if text != "-" else _lines(sys.stdin.buffer)
     with addresses.saved_model(model) as folder:
         import_tensorflow()
         from pipeline.predict import load, suggest
@@ -558,13 +569,13 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         yield _decode(line, f"Line {number} of standard input").rstrip("\r\n")
 
 
-def _argument(text: str) -> str:
+def _argument(text: str, name: str) -> str:
     """What Python could not decode of an argument it has left as half characters."""
     if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
         return text
     with contextlib.suppress(UnicodeEncodeError):
-        return _decode(os.fsencode(text), "TEXT")
-    raise InputError("TEXT holds halves of characters: write it in UTF-8.")
+        return _decode(os.fsencode(text), name)
+    raise InputError(f"{name} holds halves of characters: write it in UTF-8.")
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -609,6 +620,8 @@ def run(
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     explanation = with_pairs(take(ExplanationConfig, options))
+    sentence = _argument(explanation.sentence, "--sentence")
+    explanation = dataclasses.replace(explanation, sentence=sentence)
     exported = take(ExportConfig, options)
     exported = dataclasses.replace(exported, lexicon=check_lexicon(exported.lexicon))
     if exported.lexicon and words.unit == "subword":
@@ -618,7 +631,7 @@ def run(
         raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
     spark = take_spark(options)
 
-    with mlflow_run():
+    with mlflow_run(sentence=sentence):
         _check_register(register)
         ingest_stage(DOCUMENTS, reading=reading, spark=spark, force=force, **options)
         tokenize_stage(
