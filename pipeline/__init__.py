@@ -12,6 +12,11 @@ class InputError(ValueError):
     """
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, for an `InputError` to quote."""
+    return str(error).splitlines()[0].rstrip(".")
+
+
 class Interrupted(Exception):
     """A signal ended long work after all of it had been saved.
 

@@ -120,7 +120,8 @@ def by_position(predictions: Predictions, documents: np.ndarray) -> pd.DataFrame
     lengths = np.diff(documents)
     place = np.arange(len(predictions.nats)) - np.repeat(documents[:-1], lengths)
     part = place * _PARTS // np.repeat(lengths, lengths)
-    return _by_group(predictions, part, names=["1", "2", "3", "4", "5"], column="part")
+    names = [str(number) for number in range(1, _PARTS + 1)]
+    return _by_group(predictions, part, names=names, column="part")
 
 
 def _by_group(

@@ -10,7 +10,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import InputError
+from pipeline import InputError, first_line
 from pipeline.tracking import registry
 from pipeline.tracking.runs import quiet
 
@@ -91,7 +91,7 @@ def download_model(address: str, folder: Path) -> Path:
         except (MlflowException, OSError) as error:
             raise InputError(
                 f"{address} cannot be downloaded from {mlflow.get_registry_uri()} "
-                f"({_reason(error)}): `mlflow ui` shows the models that are there."
+                f"({first_line(error)}): `mlflow ui` shows the models that are there."
             ) from error
     found = [path.parent for path in folder.rglob("saved_model.pb")]
     if len(found) != 1:
@@ -108,10 +108,6 @@ def _registry() -> Iterator[mlflow.MlflowClient]:
         yield mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError) as error:
         raise InputError(
-            f"MLflow's registry at {mlflow.get_registry_uri()} cannot be used ({_reason(error)}): "
-            "mend it, or name another MLFLOW_TRACKING_URI."
+            f"MLflow's registry at {mlflow.get_registry_uri()} cannot be used "
+            f"({first_line(error)}): mend it, or name another MLFLOW_TRACKING_URI."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")

@@ -17,7 +17,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import InputError
+from pipeline import InputError, first_line
 from pipeline.corpus.documents import read_parquet
 from pipeline.evaluation.evaluated_model import load_metrics
 from pipeline.training.history import load_history
@@ -89,7 +89,7 @@ def start_run(
             raise stage_error from None
         raise InputError(
             f"MLflow cannot store the run at {mlflow.get_tracking_uri()} "
-            f"({str(error).splitlines()[0]}): mend it, or name another MLFLOW_TRACKING_URI."
+            f"({first_line(error)}): mend it, or name another MLFLOW_TRACKING_URI."
         ) from error
 
 

@@ -145,33 +145,32 @@ class Loop:
             self._bar, description=f"epoch {position.epoch}/{self._config.epochs}"
         )
         left = itertools.islice(self._text.epoch(position.epoch), position.window, None)
-        looked = _times()
+        self._looked = _times()
         for x, y, begins in distribute(left, self._trainer.strategy):
             self._trainer.optimizer.learning_rate = self._learning_rate()
             waiting.append(self._trainer.step(x, y, begins))
             position.window += 1
             saves = position.window % _SAVE_EVERY == 0
             if self._signals or saves or position.window % _LOOK_EVERY == 0:
-                looked = self._look(waiting, since=looked)
+                self._look(waiting)
                 waiting = []
             if saves:
                 self._save()
             if self._signals:
                 self._stop()
         if waiting:
-            self._look(waiting, since=looked)
+            self._look(waiting)
         self._check_weights()
         return {"epoch": position.epoch, **self._figures()}
 
-    def _look(self, waiting: list[tuple[tf.Tensor, ...]], *, since: _Times) -> _Times:
-        """Check the losses and report them; return the time."""
+    def _look(self, waiting: list[tuple[tf.Tensor, ...]]) -> None:
+        """Check the losses and report them."""
         watch(self.position, waiting)
-        now = _times()
-        self.position.seconds += now.clock - since.clock
-        self.position.cpu_seconds += now.cpu - since.cpu
+        before, self._looked = self._looked, _times()
+        self.position.seconds += self._looked.clock - before.clock
+        self.position.cpu_seconds += self._looked.cpu - before.cpu
         self._peak = max(self._peak, psutil.Process().memory_info().rss)
         self._report()
-        return now
 
     def _figures(self) -> dict[str, float]:
         position = self.position

@@ -66,10 +66,10 @@ class Search:
 
     def of_trial(self, values: Options) -> tuple[ModelConfig, TrainingConfig]:
         """Return both configurations with the values of a trial."""
-        of_model = {f.name for f in dataclasses.fields(ModelConfig)}
-        changes = {name: v for name, v in values.items() if name in of_model}
-        others = {name: v for name, v in values.items() if name not in of_model}
-        return (
-            dataclasses.replace(self.model, **changes),
-            dataclasses.replace(self.training, **others),
-        )
+
+        def changed(config: Any) -> Any:
+            return dataclasses.replace(
+                config, **{name: value for name, value in values.items() if hasattr(config, name)}
+            )
+
+        return changed(self.model), changed(self.training)

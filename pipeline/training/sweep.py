@@ -19,7 +19,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import InputError, Interrupted
+from pipeline import InputError, Interrupted, first_line
 from pipeline.manifest import digest, only_writer
 from pipeline.training.loop import Diverged, stop_late
 from pipeline.training.search import Options, Search
@@ -71,7 +71,7 @@ def open_study(output: Path, storage: str | None = None) -> optuna.Study:
         )
     except (SQLAlchemyError, ImportError, optuna.exceptions.OptunaError, RuntimeError) as error:
         raise InputError(
-            f"The database of the sweep cannot be opened ({str(error).splitlines()[0]}): mend it, "
+            f"The database of the sweep cannot be opened ({first_line(error)}): mend it, "
             "or name another with --storage, such as sqlite:///sweep.db."
         ) from error
 

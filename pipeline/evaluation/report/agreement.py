@@ -75,6 +75,10 @@ def of_agreement(agreement: Mapping[str, Any], language: Language) -> list[str]:
     _, percent = language.gettext, language.percent
     counts = {(row["model"], row["by"], row["group"]): row for row in agreement["counts"]}
     sentences = []
+
+    def shares(row: Mapping[str, Any]) -> dict[str, str]:
+        return {key: percent(row[key]) for key in ("share", "low", "high")}
+
     for name in dict.fromkeys(row["model"] for row in agreement["counts"] if row["by"] == "all"):
         if name == "unigram":
             continue
@@ -85,20 +89,20 @@ def of_agreement(agreement: Mapping[str, Any], language: Language) -> list[str]:
                 "%(low)s to %(high)s).",
                 model=model_label(name, language),
                 pairs=language.number(every["pairs"], 0),
-                **{key: percent(every[key]) for key in ("share", "low", "high")},
+                **shares(every),
             )
         )
         if other := counts.get((name, "attractor", "other")):
             sentences[-1] += " " + _(
                 "Where a word of the other number or gender stands between, it does so in "
                 "%(share)s (%(low)s to %(high)s).",
-                **{key: percent(other[key]) for key in ("share", "low", "high")},
+                **shares(other),
             )
         if outside := counts.get((name, "window", "outside")):
             sentences[-1] += " " + _(
                 "Over %(window)s tokens and more: %(share)s (%(low)s to %(high)s),",
                 window=agreement["window"],
-                **{key: percent(outside[key]) for key in ("share", "low", "high")},
+                **shares(outside),
             )
             better = outside["low"] > 0.5
             sentences[-1] += " " + (_("better than chance.") if better else _("as by chance."))
