@@ -104,9 +104,8 @@ def _read_table(path: Path) -> pd.DataFrame:
             f"{path} does not have the columns {', '.join(_COLUMNS)}, separated by tabs, and a row "
             "below them: name a table of minimal pairs."
         )
-    if not isinstance(
-        table.index, pd.RangeIndex
-    ):  # pandas takes the first columns as names of rows
+    # Of rows with more columns than the header, pandas takes the first ones as names.
+    if not isinstance(table.index, pd.RangeIndex):
         raise InputError(f"The rows of {path} have more columns than its first line: repair it.")
     for form in ("right", "wrong"):
         if len(empty := np.flatnonzero(table[form].str.strip() == "")):
