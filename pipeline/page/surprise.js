@@ -163,6 +163,7 @@ export function showBubble(word) {
   bubble.hidden = !word;
   if (!word) return;
   bubble.textContent = `${word.string}: ${tell(word)}`;
+  bubble.style.left = "0"; // where it is as wide as its text
   const box = word.span.getClientRects()[0], base = field.getBoundingClientRect();
   const left = Math.min(box.left - base.left, base.width - bubble.offsetWidth - 4);
   bubble.style.left = `${Math.max(4, left)}px`;
