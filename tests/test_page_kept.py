@@ -144,6 +144,7 @@ def test_a_word_that_is_kept_is_corrected_no_more(page):
     page.get_by_role("button", name="manter cachort").click()
     expect(page.locator(COUNT)).to_have_text("Guardadas: 1. Usadas uma vez só: 0.")
     again(page)
+    expect(page.locator(COUNT)).to_have_text("Guardadas: 1. Usadas uma vez só: 0.")
     page.locator("#auto").check()
     page.locator(TEXT).focus()
     page.keyboard.type("o cachort e o cachoro ")
