@@ -14,32 +14,42 @@ const settled = request => new Promise((done, fail) => {
   request.onsuccess = () => done(request.result);
   request.onerror = () => fail(request.error);
 });
-const store = mode => database.transaction("words", mode).objectStore("words");
+const storeOf = (kept, mode) => kept.transaction("words", mode).objectStore("words");
+function alter(how) {
+  if (!database) return;
+  const store = storeOf(database, "readwrite");
+  how(store);
+  store.transaction.commit(); // at once: the page may be left
+}
 
 // Reads the words that were kept; returns whether the browser keeps any.
 export async function openPersonal() {
   try {
     const request = indexedDB.open("nextword", 1);
     request.onupgradeneeded = () => request.result.createObjectStore("words", {keyPath: "key"});
-    database = await settled(request);
-    for (const entry of await settled(store("readonly").getAll())) own.set(entry.key, entry);
+    const kept = await settled(request);
+    const entries = await settled(storeOf(kept, "readonly").getAll());
+    const early = [...own.values()]; // learned meanwhile
+    database = kept;
+    own.clear();
+    for (const entry of entries) own.set(entry.key, entry);
+    for (const {word, uses} of early) keepPersonal(word, {uses});
   } catch {
     database = null;
   }
   return database !== null;
 }
-export function keepPersonal(word, {uses, begins}) {
+export function keepPersonal(word, {uses, begins = false}) {
   const key = word.toLowerCase(), old = own.get(key);
   // Where a sentence begins, a capital letter tells nothing.
   const entry = {key, word: old && begins ? old.word : word, uses: (old?.uses ?? 0) + uses};
   own.set(key, entry);
-  if (database) store("readwrite").put(entry);
+  alter(store => store.put(entry));
 }
 // Forgets one word, in lower case, or all of them, in other tabs as well.
 export function forgetPersonal(key) {
   forget(key);
-  if (database && key) store("readwrite").delete(key);
-  else if (database) store("readwrite").clear();
+  alter(store => key ? store.delete(key) : store.clear());
   tabs.postMessage(key);
 }
 function forget(key) {
