@@ -380,8 +380,7 @@ def explain(
     models prefer the right form of minimal pairs, how predictions change when the beginning of a
     sentence is cut off, and what a longer window is worth.
     """
-    config, sweep = with_pairs(take(ExplanationConfig, options)), take(WindowSweepConfig, options)
-    config = dataclasses.replace(config, sentence=_argument(config.sentence, "--sentence"))
+    config, sweep = _take_explanation(options), take(WindowSweepConfig, options)
     if sweep.windows:
         require_one_machine("--windows")
     else:
@@ -569,6 +568,12 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         yield _decode(line, f"Line {number} of standard input").rstrip("\r\n")
 
 
+def _take_explanation(options: dict[str, Any]) -> ExplanationConfig:
+    """Take the options of `explain`, the sentence decoded, with the pairs that ship by default."""
+    config = with_pairs(take(ExplanationConfig, options))
+    return dataclasses.replace(config, sentence=_argument(config.sentence, "--sentence"))
+
+
 def _argument(text: str, name: str) -> str:
     """What Python could not decode of an argument it has left as half characters."""
     if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -619,9 +624,7 @@ def run(
     require_files(vocabulary=vocabulary)
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
-    explanation = with_pairs(take(ExplanationConfig, options))
-    sentence = _argument(explanation.sentence, "--sentence")
-    explanation = dataclasses.replace(explanation, sentence=sentence)
+    explanation = _take_explanation(options)
     exported = take(ExportConfig, options)
     exported = dataclasses.replace(exported, lexicon=check_lexicon(exported.lexicon))
     if exported.lexicon and words.unit == "subword":
@@ -631,7 +634,7 @@ def run(
         raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
     spark = take_spark(options)
 
-    with mlflow_run(sentence=sentence):
+    with mlflow_run(sentence=explanation.sentence):
         _check_register(register)
         ingest_stage(DOCUMENTS, reading=reading, spark=spark, force=force, **options)
         tokenize_stage(
