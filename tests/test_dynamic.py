@@ -12,8 +12,10 @@ from pipeline.cli import main
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.evaluated_model import load_models
-from pipeline.model.cache import Cache, CachedModel
+from pipeline.model.cache import Cache, CachedModel, WithoutAndWithCache
 from pipeline.model.dynamic import _STEPS, WINDOW, DynamicModel, Rates, mean_squares, tune
+from pipeline.model.interpolation import Mixture
+from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter
 
@@ -134,6 +136,30 @@ def test_a_cache_of_a_model_that_learns(rates, weight):
     alone = nats(CachedModel(model, cache) if weight else dynamic, stream)
     np.testing.assert_allclose(first, alone, rtol=1e-4)
     assert not np.allclose(alone, nats(model, stream), rtol=1e-3)
+
+
+def test_models_that_read_together_learn_once():
+    """Each predicts what it predicts alone, with n-grams too."""
+    model, stream = random_model(batch_size=1, scale=0.5), text(4 * WINDOW + 5)
+    dynamic, cache = DynamicModel(model, some_squares(model), RATES), Cache(30, 2.0, 0.3)
+    cached = CachedModel(dynamic, cache)
+    together = WithoutAndWithCache(cached)
+    ngrams = NgramReader(KneserNey.fit(stream, order=3, vocabulary_size=len(TOKENS)))
+    shares = [0.6, 0.8]
+    for each, alone in (
+        (together, [dynamic, cached]),
+        (
+            Mixture(together, ngrams, shares),
+            [Mixture(m, ngrams, [w]) for m, w in zip((dynamic, cached), shares, strict=True)],
+        ),
+    ):
+        found = Meter(each).measure_each(stream, batch_size=1, window=WINDOW)
+        for predictions, one in zip(found, alone, strict=True):
+            expected = Meter(one).measure(stream, batch_size=1, window=WINDOW)
+            np.testing.assert_allclose(predictions.nats, expected.nats, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(predictions.confidence, expected.confidence, rtol=1e-4)
+            assert (predictions.rank == expected.rank).mean() > 0.95  # but for ties
+    assert not np.allclose(found[0].nats, found[1].nats, rtol=1e-3)
 
 
 def topics(*, seed=8):

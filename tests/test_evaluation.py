@@ -235,10 +235,10 @@ def test_a_mixture_is_read_as_one_model(tokens):
     network = build_model(config("feedforward"), batch_size=3)
     ngrams = NgramReader(KneserNey.fit(stream[:30], order=3, vocabulary_size=size))
     both = [Meter(m).measure(stream, batch_size=3) for m in (network, ngrams)]
-    for shares in ([0.3, 0.7], [1.0, 0.0]):
-        mixture = Mixture((network, ngrams), shares)
+    for share in (0.3, 1.0):
+        mixture = Mixture(network, ngrams, [share])
         predictions = Meter(mixture).measure(stream, batch_size=3)
-        nats = interpolate(np.stack([one.nats for one in both]), np.array(shares))
+        nats = interpolate(np.stack([one.nats for one in both]), np.array([share, 1 - share]))
         np.testing.assert_allclose(predictions.nats, nats, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(predictions.rank, both[0].rank)
 

@@ -21,7 +21,7 @@ from pipeline.export.reader import Reader
 from pipeline.export.saved_model import step_function
 from pipeline.export.suggest import Words
 from pipeline.model import dynamic
-from pipeline.model.cache import Cache, CachedModel, tune
+from pipeline.model.cache import Cache, CachedModel, WithoutAndWithCache, tune
 from pipeline.model.interpolation import Mixture, find_weights
 from pipeline.model.kneser_ney import KneserNey, NgramReader
 from pipeline.model.language_model import load_model
@@ -37,8 +37,6 @@ from pipeline.training.history import load_history
 _COUNTED, _BLOCKS = 20_000_000, 1000
 # Calls whose latency is measured, after as many that are not.
 _TIMED, _WARMUP = 200, 20
-# How a text is read by a model that learns from it: in the order of its words.
-_IN_ORDER = {"batch_size": 1, "window": dynamic.WINDOW}
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +82,10 @@ class Evaluator:
         self._find = None
         if vocabulary.unit == "word":
             self._find = Completions.of(vocabulary, self._lexicon, targets.tolist()).find
-        # The evaluated network as it is, with a cache, and learning: n-grams are mixed with each.
+        # The evaluated network as it is, and with a cache; n-grams are mixed with each, and with
+        # those that learn, which read together.
         self._networks: dict[EvaluatedModel, Any] = {}
-        self._learning: set[EvaluatedModel] = set()
+        self._learning: tuple[list[EvaluatedModel], Any] | None = None
         self._cache: Cache | None = None
 
     def add_network(self, model: EvaluatedModel, folder: Path) -> None:
@@ -121,54 +120,76 @@ class Evaluator:
         network = load_model(folder, batch_size=1)
         squares = dynamic.mean_squares(network, train)
         rates = dynamic.tune(network, squares, self._texts[0].stream)
+        learning: Any = dynamic.DynamicModel(network, squares, rates)
         name = f"{model.name}_dynamic"
-        described = EvaluatedModel(name, name, "dynamic", (model.name,))
-        learning = self._networks[described] = dynamic.DynamicModel(network, squares, rates)
-        self._learning.add(described)
-        numbers = {"dynamic_step": rates.step, "dynamic_decay": rates.decay}
-        self._add(described, learning, numbers)
+        described = [EvaluatedModel(name, name, "dynamic", (model.name,))]
         if self._cache:
-            name = f"{name}_cache"
-            both = EvaluatedModel(name, name, "dynamic", (described.name, f"{model.name}_cache"))
-            cached = self._networks[both] = CachedModel(learning, self._cache)
-            self._learning.add(both)
-            self._add(both, cached, numbers)
+            learning = WithoutAndWithCache(CachedModel(learning, self._cache))
+            parts = (name, f"{model.name}_cache")
+            described.append(EvaluatedModel(f"{name}_cache", f"{name}_cache", "dynamic", parts))
+        self._learning = described, learning
+        numbers = {"dynamic_step": rates.step, "dynamic_decay": rates.decay}
+        self._add_learners(described, learning, [numbers for _ in described])
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
         ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
         reader, counted = count_ngrams(train, order=order, vocabulary_size=len(self._vocabulary))
-        numbers = {"counted_tokens": counted, "training_tokens": len(train)}
-        self._add(ngrams, reader, numbers)
-        valid = self._texts[0].name
+        counts = {"counted_tokens": counted, "training_tokens": len(train)}
+        self._add(ngrams, reader, counts)
         for model, network in self._networks.items():
-            nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
-            weights = find_weights(nats).tolist()
-            mixture = Mixture((network, reader), weights)
-            mixed = model.mixed_with(ngrams)
-            if model in self._learning:
-                self._learning.add(mixed)
-            self._add(mixed, mixture, {"interpolation_weight": weights[0]})
+            weights = self._mixing_weights([model], ngrams)
+            numbers = {"interpolation_weight": weights[0]}
+            self._add(model.mixed_with(ngrams), Mixture(network, reader, weights), numbers)
+        if self._learning:
+            models, learning = self._learning
+            weights = self._mixing_weights(models, ngrams)
+            self._add_learners(
+                [model.mixed_with(ngrams) for model in models],
+                Mixture(learning, reader, weights),
+                [{"interpolation_weight": weight} for weight in weights],
+            )
+
+    def _mixing_weights(
+        self, models: Sequence[EvaluatedModel], ngrams: EvaluatedModel
+    ) -> list[float]:
+        """Find the weight of each model beside an n-gram model on the validation split."""
+        valid = self._texts[0].name
+        nats = {model: self.predictions[model][valid].nats for model in (*models, ngrams)}
+        return [float(find_weights(np.stack([nats[m], nats[ngrams]]))[0]) for m in models]
 
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
         self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary), {})
 
     def _add(self, model: EvaluatedModel, logits: Any, constants: Mapping[str, float]) -> None:
-        """Measure a function from ids (B, T) to logits (B, T, V), with `reset_states` if needed.
-
-        One that learns reads in order; its batch size is 1.
-        """
+        """Measure a function from ids (B, T) to logits, with `reset_states` if needed."""
         meter = Meter(logits, find=self._find)
-        learns = model in self._learning
-        reading = _IN_ORDER if learns else {}
         self.predictions[model] = {
-            name: meter.measure(stream, **reading) for name, stream in self._streams.items()
+            name: meter.measure(stream) for name, stream in self._streams.items()
         }
         self.constants[model] = {**constants}
-        # A model that learns is the network itself at the beginning of a text, so in all of pairs.
-        if self._pairs and not learns:
+        if self._pairs:
             self.preferred[model.label] = prefers_right(meter, self._pairs)
+
+    def _add_learners(
+        self,
+        models: Sequence[EvaluatedModel],
+        logits: Any,
+        constants: Sequence[Mapping[str, float]],
+    ) -> None:
+        """Measure what learns while it reads, in order, so that learning is done once for all.
+
+        They are the network itself at the beginning of a text, so they are not asked minimal pairs.
+        """
+        meter = Meter(logits, find=self._find)
+        measured = {
+            name: meter.measure_each(stream, batch_size=1, window=dynamic.WINDOW)
+            for name, stream in self._streams.items()
+        }
+        for place, (model, numbers) in enumerate(zip(models, constants, strict=True)):
+            self.predictions[model] = {name: each[place] for name, each in measured.items()}
+            self.constants[model] = {**numbers}
 
     def results(
         self, overlap: Mapping[str, float]

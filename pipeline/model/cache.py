@@ -240,12 +240,27 @@ class CachedModel(tf.Module):
         return h, steps
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        return self.without_and_with(ids)[1]
+
+    def without_and_with(self, ids: tf.Tensor) -> list[tf.Tensor]:
+        """Return ln p of the model alone, and of both, (B, T, V) each."""
         h, steps = self.read(ids)
         logits = tf.cast(self.model.logits(self.model.features(h)), tf.float32)
-        return mix(tf.nn.log_softmax(logits), steps, self.cache)
+        log_p = tf.nn.log_softmax(logits)
+        return [log_p, mix(log_p, steps, self.cache)]
 
     def reset_states(self) -> None:
         """Clear the states and the cache."""
         self.model.reset_states()
         for variable in self._memory:
             variable.assign(tf.zeros_like(variable))
+
+
+class WithoutAndWithCache:
+    """A model alone, and the same with its cache, for `Meter.measure_each`."""
+
+    def __init__(self, cached: CachedModel):
+        self._cached, self.reset_states = cached, cached.reset_states
+
+    def __call__(self, ids: tf.Tensor) -> list[tf.Tensor]:
+        return self._cached.without_and_with(ids)

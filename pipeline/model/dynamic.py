@@ -98,9 +98,16 @@ class DynamicModel:
         ids = tf.convert_to_tensor(self._ids)
         gradients = _gradients(self._model, ids, tf.concat([ids[:, 1:], followed], 1))
         parts = zip(self._weights, self._trained, self._rms, gradients, strict=True)
-        for weight, trained, rms, gradient in parts:
-            back = tf.minimum(self._decay * rms / self._mean, 1) * (trained - weight)
-            weight.assign_add(back - self._step * gradient / (rms + _EPSILON * self._mean))
+        for weight, *values in parts:
+            weight.assign(self._updated(weight, *values))
+
+    # Compiled, it reads each array once; operation by operation takes more than twice as long.
+    @tf.function(jit_compile=True, autograph=False)
+    def _updated(
+        self, weight: tf.Tensor, trained: tf.Tensor, rms: tf.Tensor, gradient: tf.Tensor
+    ) -> tf.Tensor:
+        back = tf.minimum(self._decay * rms / self._mean, 1) * (trained - weight)
+        return weight + back - self._step * gradient / (rms + _EPSILON * self._mean)
 
     def reset_states(self) -> None:
         """Clear the states, and restore the trained weights."""

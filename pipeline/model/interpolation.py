@@ -35,19 +35,30 @@ def interpolate(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 class Mixture:
-    """An interpolation of stateful models for `Meter`: maps ids (B, T) to ln p (B, T, V)."""
+    """An interpolation of two stateful models for `Meter`: maps ids (B, T) to ln p (B, T, V).
 
-    def __init__(self, models: Sequence[Any], weights: Sequence[float]):
-        self._models, self._weights = models, weights
+    Args:
+        model: one, or several that read together.
+        other: what each of them is mixed with.
+        weights: λ of each of them.
+    """
 
-    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
-        shares = [
-            weight * tf.nn.softmax(tf.cast(model(ids), tf.float32))
-            for model, weight in zip(self._models, self._weights, strict=True)
+    def __init__(self, model: Any, other: Any, weights: Sequence[float]):
+        self._model, self._other, self._weights = model, other, weights
+
+    def __call__(self, ids: tf.Tensor) -> list[tf.Tensor]:
+        found, other = self._model(ids), _probabilities(self._other(ids))
+        models = found if isinstance(found, list) else [found]
+        return [
+            tf.math.log(weight * _probabilities(logits) + (1 - weight) * other)
+            for logits, weight in zip(models, self._weights, strict=True)
         ]
-        return tf.math.log(tf.add_n(shares))
 
     def reset_states(self) -> None:
         """Clear the state of each model."""
-        for model in self._models:
-            model.reset_states()
+        self._model.reset_states()
+        self._other.reset_states()
+
+
+def _probabilities(logits: tf.Tensor) -> tf.Tensor:
+    return tf.nn.softmax(tf.cast(logits, tf.float32))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -62,12 +62,18 @@ class Meter:
     """Score streams with a model.
 
     Args:
-        logits: the model; maps ids (B, T) to logits (B, T, V). If it carries state, `reset_states`
-            clears it before and after each stream.
+        logits: the model; maps ids (B, T) to logits (B, T, V), or to those of each of several
+            models that read together. If it carries state, `reset_states` clears it before and
+            after each stream.
         find: computes `word_rank` and `typed`; None if tokens are pieces of words.
     """
 
-    def __init__(self, logits: Callable[[tf.Tensor], tf.Tensor], *, find: Find | None = None):
+    def __init__(
+        self,
+        logits: Callable[[tf.Tensor], tf.Tensor | list[tf.Tensor]],
+        *,
+        find: Find | None = None,
+    ):
         self._logits, self._find = logits, find
         self._reset = getattr(logits, "reset_states", lambda: None)
 
@@ -78,18 +84,24 @@ class Meter:
 
         An id below `NO_TARGET` is `<unk>` to the model, and a word of a lexicon to `find`.
         """
-        nats, rank, confidence, *of_words = self._read(
-            self._rank, stream, batch_size=batch_size, window=window
-        )
-        targets = stream[1:]
-        word_rank, typed = of_words or (None, None)
-        return Predictions(
-            np.maximum(targets, UNKNOWN_ID),
-            *(nats, rank, confidence),
-            word_rank=word_rank,
-            typed=typed,
-            outside=targets < NO_TARGET,
-        )
+        (predictions,) = self.measure_each(stream, batch_size=batch_size, window=window)
+        return predictions
+
+    def measure_each(
+        self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
+    ) -> list[Predictions]:
+        """Return `measure` of each of the models that read together."""
+        values = self._read(self._rank, stream, batch_size=batch_size, window=window)
+        targets, names = stream[1:], ["nats", "rank", "confidence"]
+        names += ["word_rank", "typed"] if self._find else []
+        return [
+            Predictions(
+                np.maximum(targets, UNKNOWN_ID),
+                outside=targets < NO_TARGET,
+                **dict(zip(names, values[first : first + len(names)], strict=True)),
+            )
+            for first in range(0, len(values), len(names))
+        ]
 
     def negative_log_likelihood(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
@@ -143,27 +155,30 @@ class Meter:
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2, autograph=False)
     def _negative_log_likelihood(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor]:
-        *_, nats, _ = self._score(x, tf.maximum(target, UNKNOWN_ID))
-        return (nats,)
+        return tuple(nats for *_, nats, _ in self._scores(x, tf.maximum(target, UNKNOWN_ID)))
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2, autograph=False)
     def _rank(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        known = tf.maximum(target, UNKNOWN_ID)
-        logits, own, nats, confidence = self._score(x, known)
-        before = tf.range(tf.shape(logits)[-1]) < known[..., None]
-        # tf.math.top_k breaks ties in the same way.
-        better = (logits > own) | (tf.equal(logits, own) & before)
-        rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
-        of_words = self._find(logits, better, target) if self._find else ()
-        return nats, rank, confidence, *of_words
+        known, values = tf.maximum(target, UNKNOWN_ID), []
+        for logits, own, nats, confidence in self._scores(x, known):
+            before = tf.range(tf.shape(logits)[-1]) < known[..., None]
+            # tf.math.top_k breaks ties in the same way.
+            better = (logits > own) | (tf.equal(logits, own) & before)
+            rank = tf.math.count_nonzero(better, axis=-1, dtype=tf.int32)
+            of_words = self._find(logits, better, target) if self._find else ()
+            values += [nats, rank, confidence, *of_words]
+        return tuple(values)
 
-    def _score(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Return the logits (B, T, V), the target's (B, T, 1), −ln p(target) and max p (B, T).
+    def _scores(self, x: tf.Tensor, target: tf.Tensor) -> Iterator[tuple[tf.Tensor, ...]]:
+        """Of each model, yield the logits (B, T, V) and the target's (B, T, 1), and −ln p(target)
+        and max p, (B, T).
 
         TensorFlow's cross entropy takes twice as long, since it computes its gradient as well.
         """
-        logits = tf.cast(self._logits(x), tf.float32)
-        own = tf.gather(logits, target[..., None], axis=-1, batch_dims=2)
-        most = tf.reduce_max(logits, axis=-1)
-        total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
-        return logits, own, most - own[..., 0] + tf.math.log(total), 1 / total
+        found = self._logits(x)
+        for one in found if isinstance(found, list) else [found]:
+            logits = tf.cast(one, tf.float32)
+            own = tf.gather(logits, target[..., None], axis=-1, batch_dims=2)
+            most = tf.reduce_max(logits, axis=-1)
+            total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
+            yield logits, own, most - own[..., 0] + tf.math.log(total), 1 / total
