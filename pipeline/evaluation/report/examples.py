@@ -107,11 +107,11 @@ def read_examples(
     """
     offered = tf.constant(_offered(vocabulary))
 
-    @tf.function(input_signature=[tf.TensorSpec((1, None), tf.int32)] * 2, autograph=False)
-    def predict(ids: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        p = tf.nn.softmax(tf.cast(model(ids), tf.float32))[0, -tf.shape(targets)[1] :]  # (T, V)
+    @tf.function(input_signature=[tf.TensorSpec((1, None), tf.int32)], autograph=False)
+    def predict(ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        p = tf.nn.softmax(tf.cast(model(ids[:, :-1]), tf.float32))[0]  # (T, V)
         of_words = tf.where(offered, p, -1.0)
-        return tf.gather(p, targets[0], batch_dims=1), *tf.math.top_k(of_words, SUGGESTIONS)
+        return tf.gather(p, ids[0, 1:], batch_dims=1), *tf.math.top_k(of_words, SUGGESTIONS)
 
     shown = vocabulary.spellings()
     if vocabulary.unit == "word":
@@ -122,10 +122,11 @@ def read_examples(
     # Read the same number of tokens for each, so that the network is compiled once.
     longest = max((end - first + _LEAD for first, end, _ in places), default=0)
     for first, end, hidden in places:
-        ids = np.asarray(stream[max(0, end - longest) : end])
+        start = max(0, end - longest)
         model.reset_states()
-        targets = ids[first - end :]
-        predicted = predict(tf.constant(ids[None, :-1]), tf.constant(targets[None]))
+        predicted = predict(tf.constant(np.asarray(stream[start : start + longest])[None]))
+        own = slice(first - start - 1, end - start - 1)  # of these predictions
+        targets = np.asarray(stream[first:end])
         spaces = _spaces([shown[i] for i in targets], [closes[i] for i in targets])
         tokens = tuple(
             Token(
@@ -138,7 +139,7 @@ def read_examples(
                 ),
             )
             for target, space, p, best, words in zip(
-                targets, spaces, *(array.numpy() for array in predicted), strict=True
+                targets, spaces, *(array.numpy()[own] for array in predicted), strict=True
             )
         )
         examples.append(Example(tokens, hidden - first, cut=stream[first - 1] != BEGIN_ID))
