@@ -324,6 +324,9 @@ def prepare(folder: Path) -> None:
     # One thread does the same calls each time.
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     os.environ |= {"CUDA_VISIBLE_DEVICES": "-1"}
+    # What XLA has compiled for one run serves the others.
+    cache = f"--tf_xla_persistent_cache_directory='{folder / 'xla'}'"
+    os.environ |= {"TF_XLA_FLAGS": f"{cache} --tf_xla_persistent_cache_device_types=CPU"}
     import_tensorflow()
     from tensorflow.python.eager import context
 
