@@ -226,7 +226,7 @@ def test_a_file_of_a_few_options(tmp_path):
         ("units = 3.5", "sets units to 3.5: "),
         ('units = "many"', "sets units to 'many': "),
         ("layers = true", "sets layers to True: "),
-        ("learning-rate = inf", "inf is no finite number."),
+        ("learning-rate = inf", "inf is not a finite number."),
         ('cell = "transformer"', "sets cell to 'transformer': "),
         ("corpus = 1", "sets corpus, which is no option of a model or its training"),
     ],
