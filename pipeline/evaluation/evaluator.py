@@ -37,6 +37,8 @@ from pipeline.training.history import load_history
 _COUNTED, _BLOCKS = 20_000_000, 1000
 # Calls whose latency is measured, after as many that are not.
 _TIMED, _WARMUP = 200, 20
+# How a text is read by a model that learns from it: in the order of its words.
+_IN_ORDER = {"batch_size": 1, "window": dynamic.WINDOW}
 
 log = logging.getLogger(__name__)
 
@@ -82,41 +84,40 @@ class Evaluator:
         self._find = None
         if vocabulary.unit == "word":
             self._find = Completions.of(vocabulary, self._lexicon, targets.tolist()).find
-        # The evaluated network as it is, and with a cache; n-grams are mixed with each, and with
-        # those that learn, which read together.
-        self._networks: dict[EvaluatedModel, Any] = {}
-        self._learning: tuple[list[EvaluatedModel], Any] | None = None
+        # The evaluated network as it is, with a cache, and learning: n-grams are mixed with each.
+        # Those that learn read together.
+        self._networks: dict[tuple[EvaluatedModel, ...], Any] = {}
         self._cache: Cache | None = None
 
     def add_network(self, model: EvaluatedModel, folder: Path) -> None:
         """Measure a trained network."""
         network = load_model(folder, batch_size=LANES)
-        self._networks = self._networks or {model: network}
+        self._networks = self._networks or {(model,): network}
         numbers = {
             "latency_ms": step_latency(folder, self._lexicon, self._texts[0].stream),
             "parameters": sum(math.prod(v.shape) for v in network.trainable_variables),
             **_training_time(load_history(folder)),
         }
-        self._add(model, network, numbers)
+        self._add({model: numbers}, network)
 
     def add_cache(self, folder: Path, *, size: int) -> None:
         """Measure the first network, of a folder, with a cache of a number of tokens."""
-        ((model, network),) = self._networks.items()
+        (((model,), network),) = self._networks.items()
         stream = self._texts[0].stream
         cache = self._cache = tune(network, stream, size=size)
         name = f"{model.name}_cache"
         described = EvaluatedModel(name, name, "cache", (model.name,))
-        cached = self._networks[described] = CachedModel(network, cache)
+        cached = self._networks[(described,)] = CachedModel(network, cache)
         ms = step_latency(folder, self._lexicon, stream, cache=cache)
         numbers = {"cache_theta": cache.theta, "cache_weight": cache.weight, "latency_ms": ms}
-        self._add(described, cached, numbers)
+        self._add({described: numbers}, cached)
 
     def add_dynamic(self, folder: Path, train: np.ndarray) -> None:
         """Measure the first network, of a folder, while it learns from the texts that it reads.
 
         Where its cache was measured, also with that one.
         """
-        model = next(iter(self._networks))
+        (model,) = next(iter(self._networks))
         network = load_model(folder, batch_size=1)
         squares = dynamic.mean_squares(network, train)
         rates = dynamic.tune(network, squares, self._texts[0].stream)
@@ -127,69 +128,56 @@ class Evaluator:
             learning = WithoutAndWithCache(CachedModel(learning, self._cache))
             parts = (name, f"{model.name}_cache")
             described.append(EvaluatedModel(f"{name}_cache", f"{name}_cache", "dynamic", parts))
-        self._learning = described, learning
+        self._networks[tuple(described)] = learning
         numbers = {"dynamic_step": rates.step, "dynamic_decay": rates.decay}
-        self._add_learners(described, learning, [numbers for _ in described])
+        self._add(dict.fromkeys(described, numbers), learning, learns=True)
 
     def add_ngrams(self, train: np.ndarray, *, order: int) -> None:
         """Measure an n-gram model, and its mixtures with the networks."""
         ngrams = EvaluatedModel(f"kneser_ney_{order}", f"Kneser-Ney {order}-gram", "ngrams")
         reader, counted = count_ngrams(train, order=order, vocabulary_size=len(self._vocabulary))
-        counts = {"counted_tokens": counted, "training_tokens": len(train)}
-        self._add(ngrams, reader, counts)
-        for model, network in self._networks.items():
-            weights = self._mixing_weights([model], ngrams)
-            numbers = {"interpolation_weight": weights[0]}
-            self._add(model.mixed_with(ngrams), Mixture(network, reader, weights), numbers)
-        if self._learning:
-            models, learning = self._learning
-            weights = self._mixing_weights(models, ngrams)
-            self._add_learners(
-                [model.mixed_with(ngrams) for model in models],
-                Mixture(learning, reader, weights),
-                [{"interpolation_weight": weight} for weight in weights],
-            )
-
-    def _mixing_weights(
-        self, models: Sequence[EvaluatedModel], ngrams: EvaluatedModel
-    ) -> list[float]:
-        """Find the weight of each model beside an n-gram model on the validation split."""
+        numbers = {"counted_tokens": counted, "training_tokens": len(train)}
+        self._add({ngrams: numbers}, reader)
         valid = self._texts[0].name
-        nats = {model: self.predictions[model][valid].nats for model in (*models, ngrams)}
-        return [float(find_weights(np.stack([nats[m], nats[ngrams]]))[0]) for m in models]
+        for models, network in self._networks.items():
+            weights = {}
+            for model in models:
+                nats = np.stack([self.predictions[part][valid].nats for part in (model, ngrams)])
+                weights[model.mixed_with(ngrams)] = float(find_weights(nats)[0])
+            mixed = {model: {"interpolation_weight": weight} for model, weight in weights.items()}
+            mixture = Mixture(network, reader, [*weights.values()])
+            self._add(mixed, mixture, learns=models[0].kind == "dynamic")
 
     def add_unigram(self) -> None:
         """Measure the model that predicts the same everywhere."""
-        self._add(EvaluatedModel("unigram", "unigram", "unigram"), unigram(self._vocabulary), {})
+        self._add({EvaluatedModel("unigram", "unigram", "unigram"): {}}, unigram(self._vocabulary))
 
-    def _add(self, model: EvaluatedModel, logits: Any, constants: Mapping[str, float]) -> None:
-        """Measure a function from ids (B, T) to logits, with `reset_states` if needed."""
-        meter = Meter(logits, find=self._find)
-        self.predictions[model] = {
-            name: meter.measure(stream) for name, stream in self._streams.items()
-        }
-        self.constants[model] = {**constants}
-        if self._pairs:
-            self.preferred[model.label] = prefers_right(meter, self._pairs)
-
-    def _add_learners(
+    def _add(
         self,
-        models: Sequence[EvaluatedModel],
+        models: Mapping[EvaluatedModel, Mapping[str, float]],
         logits: Any,
-        constants: Sequence[Mapping[str, float]],
+        *,
+        learns: bool = False,
     ) -> None:
-        """Measure what learns while it reads, in order, so that learning is done once for all.
+        """Measure a model, or several that read together.
 
-        They are the network itself at the beginning of a text, so they are not asked minimal pairs.
+        Args:
+            models: with their `constants`.
+            logits: maps ids (B, T) to their logits, with `reset_states` if needed; see `Meter`.
+            learns: read texts in order, in one lane.
         """
         meter = Meter(logits, find=self._find)
+        reading = _IN_ORDER if learns else {}
         measured = {
-            name: meter.measure_each(stream, batch_size=1, window=dynamic.WINDOW)
-            for name, stream in self._streams.items()
+            name: meter.measure_each(stream, **reading) for name, stream in self._streams.items()
         }
-        for place, (model, numbers) in enumerate(zip(models, constants, strict=True)):
+        for place, (model, numbers) in enumerate(models.items()):
             self.predictions[model] = {name: each[place] for name, each in measured.items()}
             self.constants[model] = {**numbers}
+        # A model that learns is the network itself at the beginning of a text, so in all of pairs.
+        if self._pairs and not learns:
+            (model,) = models
+            self.preferred[model.label] = prefers_right(meter, self._pairs)
 
     def results(
         self, overlap: Mapping[str, float]

@@ -243,7 +243,7 @@ class CachedModel(tf.Module):
         return self.without_and_with(ids)[1]
 
     def without_and_with(self, ids: tf.Tensor) -> list[tf.Tensor]:
-        """Return ln p of the model alone, and of both, (B, T, V) each."""
+        """Return ln p (B, T, V) of the model alone, and of the model with its cache."""
         h, steps = self.read(ids)
         logits = tf.cast(self.model.logits(self.model.features(h)), tf.float32)
         log_p = tf.nn.log_softmax(logits)

@@ -35,11 +35,11 @@ def interpolate(losses: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 class Mixture:
-    """An interpolation of two stateful models for `Meter`: maps ids (B, T) to ln p (B, T, V).
+    """Mix stateful models with another one: maps ids (B, T) to ln p (B, T, V) of each mixture.
 
     Args:
-        model: one, or several that read together.
-        other: what each of them is mixed with.
+        model: a model, or several that read together; see `Meter`.
+        other: the model that each of them is mixed with.
         weights: λ of each of them.
     """
 
@@ -47,11 +47,10 @@ class Mixture:
         self._model, self._other, self._weights = model, other, weights
 
     def __call__(self, ids: tf.Tensor) -> list[tf.Tensor]:
-        found, other = self._model(ids), _probabilities(self._other(ids))
-        models = found if isinstance(found, list) else [found]
+        each, other = tf.nest.flatten(self._model(ids)), _probabilities(self._other(ids))
         return [
             tf.math.log(weight * _probabilities(logits) + (1 - weight) * other)
-            for logits, weight in zip(models, self._weights, strict=True)
+            for logits, weight in zip(each, self._weights, strict=True)
         ]
 
     def reset_states(self) -> None:

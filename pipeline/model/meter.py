@@ -90,7 +90,7 @@ class Meter:
     def measure_each(
         self, stream: np.ndarray, *, batch_size: int = LANES, window: int = _WINDOW
     ) -> list[Predictions]:
-        """Return `measure` of each of the models that read together."""
+        """Predict every token as `measure` does, for each of the models that read together."""
         values = self._read(self._rank, stream, batch_size=batch_size, window=window)
         targets, names = stream[1:], ["nats", "rank", "confidence"]
         names += ["word_rank", "typed"] if self._find else []
@@ -108,7 +108,8 @@ class Meter:
     ) -> np.ndarray:
         """Return only the `nats` of `measure`, float32 (N,), in less time."""
         step = self._negative_log_likelihood
-        return self._read(step, stream, batch_size=batch_size, window=window)[0]
+        (nats,) = self._read(step, stream, batch_size=batch_size, window=window)
+        return nats
 
     def of_texts(self, texts: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return −ln p of all tokens of each text but the first, read from an empty state.
@@ -126,7 +127,8 @@ class Meter:
         nats = []
         for lanes in np.split(ids, len(ids) // LANES):
             self._reset()
-            nats += [*self._negative_log_likelihood(lanes[:, :-1], lanes[:, 1:])[0].numpy()]
+            (found,) = self._negative_log_likelihood(lanes[:, :-1], lanes[:, 1:])
+            nats += [*found.numpy()]
         self._reset()
         return [values[: len(text) - 1] for values, text in zip(nats, texts, strict=False)]
 
@@ -154,7 +156,7 @@ class Meter:
         ]
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2, autograph=False)
-    def _negative_log_likelihood(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor]:
+    def _negative_log_likelihood(self, x: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(nats for *_, nats, _ in self._scores(x, tf.maximum(target, UNKNOWN_ID)))
 
     @tf.function(input_signature=[tf.TensorSpec((None, None), tf.int32)] * 2, autograph=False)
@@ -170,14 +172,12 @@ class Meter:
         return tuple(values)
 
     def _scores(self, x: tf.Tensor, target: tf.Tensor) -> Iterator[tuple[tf.Tensor, ...]]:
-        """Of each model, yield the logits (B, T, V) and the target's (B, T, 1), and −ln p(target)
-        and max p, (B, T).
+        """Yield logits (B, T, V), the target's (B, T, 1), −ln p(target) and max p (B, T) by model.
 
         TensorFlow's cross entropy takes twice as long, since it computes its gradient as well.
         """
-        found = self._logits(x)
-        for one in found if isinstance(found, list) else [found]:
-            logits = tf.cast(one, tf.float32)
+        for found in tf.nest.flatten(self._logits(x)):
+            logits = tf.cast(found, tf.float32)
             own = tf.gather(logits, target[..., None], axis=-1, batch_dims=2)
             most = tf.reduce_max(logits, axis=-1)
             total = tf.reduce_sum(tf.exp(logits - most[..., None]), axis=-1)
