@@ -335,6 +335,6 @@ def test_without_the_library(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert "InputError: hf:a/b needs the datasets library: pip install nextword-pt[hub]." in (
+    assert "InputError: hf:a/b needs the datasets library: pip install 'nextword-pt[hub]'." in (
         done.stderr
     )

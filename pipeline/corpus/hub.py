@@ -40,7 +40,7 @@ def read_dataset(
     try:
         import datasets
     except ImportError as error:
-        message = f"{name} needs the datasets library: pip install nextword-pt[hub]."
+        message = f"{name} needs the datasets library: pip install 'nextword-pt[hub]'."
         raise InputError(message) from error
     path, config, revision, split = _parse_name(name)
     try:

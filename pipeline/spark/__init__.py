@@ -11,5 +11,5 @@ try:
     import pyspark  # noqa: F401
 except ImportError as error:
     raise InputError(
-        "The Spark engine needs PySpark: install it with `pip install nextword-pt[spark]`."
+        "The Spark engine needs PySpark: install it with `pip install 'nextword-pt[spark]'`."
     ) from error

@@ -53,7 +53,7 @@ def _wordfreq() -> WordList:
         import wordfreq
     except ImportError as error:
         raise InputError(
-            "The lexicon wordfreq needs the library: `pip install nextword-pt[lexicon]`, or name a "
+            "The lexicon wordfreq needs the library: `pip install 'nextword-pt[lexicon]'`, or name a "
             "file of words."
         ) from error
     frequencies = {

@@ -58,7 +58,7 @@ def train_pieces(counts: Mapping[str, int], *, size: int) -> dict[str, float]:
         import sentencepiece
     except ImportError as error:
         raise InputError(
-            "Subwords need SentencePiece: `pip install nextword-pt[subword]`, or leave --unit at "
+            "Subwords need SentencePiece: `pip install 'nextword-pt[subword]'`, or leave --unit at "
             "word."
         ) from error
     share = min(1.0, _MAX_BYTES / sum(n * len(token.encode()) for token, n in counts.items()))

@@ -179,7 +179,7 @@ def main_text(html: str) -> list[str]:
     try:
         import trafilatura
     except ImportError as error:
-        raise ValueError("it is a web page: pip install nextword-pt[documents]") from error
+        raise ValueError("it is a web page: pip install 'nextword-pt[documents]'") from error
     tree = trafilatura.load_html(html)
     for element in [] if tree is None else list(tree.iter("*")):
         if element.getparent() is not None and _skips(element.tag, element.attrib):

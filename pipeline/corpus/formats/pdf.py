@@ -63,7 +63,7 @@ def read_pdf(path: Path, config: ReadingConfig) -> Texts:
     try:
         import pypdfium2
     except ImportError as error:
-        raise ValueError("it is a PDF: pip install nextword-pt[documents]") from error
+        raise ValueError("it is a PDF: pip install 'nextword-pt[documents]'") from error
     with open_seekable(path) as file:
         document, whole = _open(pypdfium2, file)
         try:

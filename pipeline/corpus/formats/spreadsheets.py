@@ -33,7 +33,7 @@ def read_spreadsheet(path: Path, config: ReadingConfig) -> Texts:
     try:
         import openpyxl
     except ImportError as error:
-        raise ValueError("it is a spreadsheet: pip install nextword-pt[documents]") from error
+        raise ValueError("it is a spreadsheet: pip install 'nextword-pt[documents]'") from error
     with open_seekable(path) as file:
         archive = Archive(file)
         for name in archive.names:
