@@ -351,7 +351,7 @@ def test_what_mlflow_shows_of_a_run_is_what_was_used(in_walked, as_mlflow_run_do
 
 def test_models_that_are_explained_if_none_is_named(in_walked, tmp_path, monkeypatch):
     def models():
-        return main.commands["explain"].make_context("explain", []).params["models"]
+        return main.commands["explain"].make_context("explain", []).params["model"]
 
     names = ("training", "simple_rnn", "feedforward")
     assert models() == tuple(Path("models", name) for name in names)
@@ -663,6 +663,31 @@ def test_a_feedforward_model_has_no_recurrent_weights_to_drop(here):
     assert not Path("models/new").exists()
     of_preset = nextword("train", "--cell", "feedforward", "--preset", "gpu", "--tokens", "nowhere")
     assert "No vocabulary can be read from nowhere" in sentence_of(of_preset)
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("train --context 3", "--context is for --cell feedforward"),
+        ("train --cell gru --mogrifier 3", "--mogrifier is for --cell lstm"),
+        ("tokenize --init models/training --case keep", "--case is as in the model that --init"),
+        ("tokenize --vocabulary words.txt --min-count 3", "leave --min-count out"),
+        ("run --vocabulary words.txt --vocabulary-size 50", "leave --vocabulary-size out"),
+        ("ingest --spark-master spark://a:7077", "--spark-master is for --engine spark"),
+        ("tokenize --spark-master spark://a:7077", "--spark-master is for --engine spark"),
+        ("run --spark-master spark://a:7077", "--spark-master is for --engine spark"),
+    ],
+)
+def test_an_option_that_another_makes_useless_is_refused(in_walked, command, sentence):
+    assert sentence in sentence_of(nextword(*command.split()))
+
+
+def test_a_store_that_cannot_be_read_is_named(here, monkeypatch):
+    (here / "broken.db").write_text("no database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///broken.db")
+    sentence = sentence_of(nextword("compare", "one", "other"))
+    assert "one is neither a folder nor a run at sqlite:///broken.db" in sentence
+    assert "file is not a database" in sentence
 
 
 @pytest.mark.parametrize("command", ["explain", "run"])

@@ -153,3 +153,12 @@ def test_the_table_and_the_sentence_agree(tmp_path, rates):
     assert "5.0%" in text
     assert "top-3" in text
     assert in_words(found, first="um", second="outro")[0] in text
+
+
+def test_a_folder_may_be_named_with_brackets(tmp_path, rates):
+    first = write_evaluation(tmp_path / "a", rates)
+    found = compare(first, write_evaluation(tmp_path / "b", rates))
+    with redirect_stdout(io.StringIO()) as printed:
+        print_comparison(found, first="x[velho]", second="x[/y]")
+    assert "x[velho]" in printed.getvalue().splitlines()[1]
+    assert "x[/y]" in printed.getvalue().splitlines()[1]

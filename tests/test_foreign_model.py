@@ -180,7 +180,7 @@ def test_the_command_line_says_it(training, tmp_path):
     tokens = write_tokens(tmp_path / "tokens")
     (path,) = checkpoint(training).glob("*.data*")
     path.write_bytes(path.read_bytes()[:100])
-    sizes = ("--embedding", 6, "--units", 5, "--layers", 2, "--mogrifier", 0, "--context", 3)
+    sizes = ("--embedding", 6, "--units", 5, "--layers", 2, "--mogrifier", 0)
     result = nextword(
         "train", "--init", training, "--tokens", tokens, "--output", tmp_path / "new", *sizes
     )

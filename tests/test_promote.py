@@ -161,7 +161,7 @@ def test_an_evaluation_of_another_model_is_refused(tmp_path):
         promote("first", "refused", tmp_path / "other")
     )
     assert "No evaluation is in first" in sentence_of(promote("first", "refused", "first"))
-    assert "nowhere is neither a folder nor an MLflow run" in sentence_of(
+    assert "nowhere is neither a folder nor a run at" in sentence_of(
         promote("first", "refused", "nowhere")
     )
     shutil.copytree("first", "old")  # no link among them

@@ -21,6 +21,7 @@ from pipeline.evaluation.evaluated_model import EvaluatedModel, load_models, sav
 from pipeline.evaluation.held_out import open_split
 from pipeline.evaluation.report import conclusions, figures
 from pipeline.evaluation.report.ablation import of_ablation, read_ablation
+from pipeline.evaluation.report.agreement import of_agreement
 from pipeline.evaluation.report.drawing import looks
 from pipeline.evaluation.report.explanation import Explanation, of_context, of_gradient_flow
 from pipeline.evaluation.report.language import ENGLISH, PORTUGUESE
@@ -198,6 +199,19 @@ def test_pairs_without_distances_have_sentences_and_no_chart(folder):
         text = part_of(folder / name, ENGLISH)
         assert "lstm prefers the right form in" in text
         assert text.count("The dashed line is where the window") == charts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.6, 0.8, "better than chance"), (0.4, 0.6, "as by chance"), (0.1, 0.3, "worse than chance")],
+)
+def test_chance_is_what_an_interval_does_not_exclude(low, high, verdict):
+    row = {"model": "lstm", "pairs": 9, "share": 0.5, "low": low, "high": high}
+    groups = (("all", "all"), ("window", "outside"))
+    counts = [{**row, "by": by, "group": group} for by, group in groups]
+    (sentence,) = of_agreement({"counts": counts, "window": 5}, ENGLISH)
+    assert sentence.endswith(f"{verdict}.")
+    assert "acaso" in of_agreement({"counts": counts, "window": 5}, PORTUGUESE)[0]
 
 
 def test_ablation_and_explanation_are_shown_as_they_are(folder):

@@ -11,7 +11,13 @@ from conftest import SUBWORDS, nextword, sentence_of, write_tokens, write_traini
 from pipeline import InputError
 from pipeline.evaluation.config import EvaluationConfig
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.spelling import correct_all, read_spelling, spelling_metrics
+from pipeline.evaluation.spelling import (
+    correct_all,
+    load_spelling,
+    print_spelling,
+    read_spelling,
+    spelling_metrics,
+)
 
 HEADER = "sentence\tposition\ttyped\tright\terror\n"
 TABLE = HEADER + (
@@ -59,8 +65,8 @@ def test_shares_counted_by_hand(table):
     # The case of a correction is the typist's. What "vc" means the table does not say.
     assert rows["counted"].tolist() == [0, 1, 1, 1]
     assert rows["share"].tolist() == pytest.approx([0, 1, 1 / 3, 1 / 3])
-    assert (rows["low"].dropna() <= rows["share"][rows["low"].notna()]).all()
-    assert math.isnan(rows["low"]["typo"])  # of a single sentence
+    assert (rows["low"] <= rows["share"]).all()
+    assert rows["low"]["typo"] == pytest.approx(0.2065, abs=1e-4)  # Wilson's, of 1 of 1
 
 
 def test_intervals_cover_the_truth():
@@ -77,6 +83,27 @@ def test_intervals_cover_the_truth():
         row = spelling_metrics(table).set_index("kind").loc["typo"]
         covered += row["low"] <= 0.6 <= row["high"]
     assert 52 <= covered <= 60
+
+
+def test_what_never_happened_may_still_happen():
+    """No false alarm among 150 right words is not the proof that there is none."""
+    table = pd.DataFrame({"sentence": np.arange(150), "right": "a", "error": "", "sure": False})
+    row = spelling_metrics(table.assign(first="a")).set_index("kind").loc["false alarms"]
+    assert (row["share"], row["low"]) == (0, 0)
+    assert row["high"] == pytest.approx(0.025, abs=1e-3)
+
+
+def test_a_kind_of_error_may_have_any_name(tmp_path, capsys):
+    kinds = ["NA", "null", "[acento]", "[/i]"]
+    table = pd.DataFrame({"sentence": range(4), "right": "a", "error": kinds, "sure": True})
+    path = tmp_path / "spelling.csv"
+    rows = spelling_metrics(table.assign(first="a"))
+    rows.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(load_spelling(path), rows, check_dtype=False)
+    assert math.isnan(rows["high"].iloc[-1])  # of false alarms, without a right word
+    print_spelling(tmp_path)
+    printed = capsys.readouterr().out
+    assert all(kind in printed for kind in kinds)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,6 @@ from pipeline.cli.options import (
     precision_option,
     resume_option,
     take,
-    take_spark,
     training_options,
     trust_option,
     values_of,
@@ -54,16 +53,14 @@ from pipeline.cli.presets import (
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
-    aosp_stage,
     check_lexicon,
     check_never_suggest,
     evaluate_stage,
     explain_stage,
     export_stage,
+    format_stage,
     ingest_stage,
-    litert_stage,
     mlflow_run,
-    page_stage,
     print_new_words,
     require,
     require_corpus,
@@ -127,10 +124,10 @@ def ingest(output: Path, **options: Any) -> None:
     of Portuguese; undoes hard line breaks, drops duplicates, and assigns each document to the split
     train, valid or test.
     """
-    reading = take(ReadingConfig, options)
+    reading, spark = take(ReadingConfig, options), _take_spark(options)
     require_corpus(options["corpus"], reading)
     with mlflow_run():
-        ingest_stage(output, reading=reading, spark=take_spark(options), **options)
+        ingest_stage(output, reading=reading, spark=spark, **options)
 
 
 @main.command()
@@ -196,11 +193,16 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     """Read documents; write the vocabulary, train.npy, valid.npy and test.npy."""
     require("ingest", documents)
     require("train", options["init"])
-    if not options["init"]:
+    if options["init"]:
+        _refuse(
+            ["vocabulary_size", "unit", "case", "numbers"],
+            "{} is as in the model that --init names: leave it out.",
+        )
+    else:
         _refuse(["new_words"], "{} is for a model that --init names: name it, or leave {} out.")
-    require_files(vocabulary=options["vocabulary"])
+    _check_vocabulary(options["vocabulary"])
+    config, spark = take(VocabularyConfig, options), _take_spark(options)
     with mlflow_run():
-        config, spark = take(VocabularyConfig, options), take_spark(options)
         tokenize_stage(documents, output, config=config, spark=spark, **options)
 
 
@@ -252,6 +254,10 @@ def train(
         _refuse(["retain"], "{} is for a model that --init names: name it, or leave {} out.")
     if options["cell"] == "feedforward":
         _refuse(["weight_dropout"], "A feedforward model has no recurrent weights: leave {} out.")
+    else:
+        _refuse(["context"], "{} is for --cell feedforward: add that, or leave {} out.")
+    if options["cell"] != "lstm" and options["mogrifier"]:
+        _refuse(["mogrifier"], "{} is for --cell lstm: leave it out.")
     output = output or (PERSONAL if init else TRAINING)
     reading = take(ReadingConfig, options)
     if corpus:
@@ -326,7 +332,7 @@ def devices(preset: str, precision: Any, check: bool, **sizes: Any) -> None:
 @folder("--training", TRAINING, "Folder of the model to evaluate.")
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
-    "--baseline", "baselines", multiple=True, type=path,
+    "--baseline", multiple=True, type=path,
     help="Folder of another trained model to compare with; may be repeated.  [default: none]",
 )  # fmt: skip
 @options_of(EvaluationConfig)
@@ -336,7 +342,7 @@ def evaluate(
     training: Path,
     tokens: Path,
     output: Path,
-    baselines: tuple[Path, ...],
+    baseline: tuple[Path, ...],
     force: bool,
     **options: Any,
 ) -> None:
@@ -345,7 +351,7 @@ def evaluate(
     A Kneser-Ney n-gram model, the baseline to beat, and a unigram model are measured on the same
     tokens.
     """
-    require("train", training, *baselines)
+    require("train", training, *baseline)
     require("tokenize", tokens)
     options["lexicon"] = check_lexicon(options["lexicon"])
     config = take(EvaluationConfig, options)
@@ -354,13 +360,13 @@ def evaluate(
     shown = ("text", "explanation", "ablation", "spelling", "pairs")
     require_files(**{name: getattr(config, name) for name in shown})
     with mlflow_run():
-        evaluate_stage(training, tokens, output, baselines=baselines, config=config, force=force)
+        evaluate_stage(training, tokens, output, baselines=baseline, config=config, force=force)
 
 
 @main.command()
 @folder("--tokens", TOKENS, "Folder that tokenize wrote.")
 @click.option(
-    "--model", "models", multiple=True, type=path,
+    "--model", multiple=True, type=path,
     default=lambda: [
         f for f in (TRAINING, *(b.folder for b in BASELINES.values())) if f.is_dir()
     ],
@@ -372,7 +378,7 @@ def evaluate(
 @folder("--output", EXPLANATION, "Folder to write.")
 @force_option
 def explain(
-    tokens: Path, output: Path, models: tuple[Path, ...], force: bool, **options: Any
+    tokens: Path, output: Path, model: tuple[Path, ...], force: bool, **options: Any
 ) -> None:
     """Read trained models and tokens; write explanation.json and figures/: what the models remember.
 
@@ -388,15 +394,15 @@ def explain(
             ["training_tokens", "training_epochs"],
             "{} is for trainings that --windows names: name it, or leave {} out.",
         )
-    if not models:
+    if not model:
         raise InputError(
             "There is no trained model to explain: run `nextword train` first, or name one with "
             "--model."
         )
-    require("train", *models)
+    require("train", *model)
     require("tokenize", tokens)
     with mlflow_run(sentence=config.sentence):
-        explain_stage(tokens, output, models=models, config=config, sweep=sweep, force=force)
+        explain_stage(tokens, output, models=model, config=config, sweep=sweep, force=force)
 
 
 @main.command()
@@ -446,21 +452,28 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     output = output or {"page": PAGE, "litert": LITERT, "aosp": AOSP}.get(format, MODEL)
     with mlflow_run(ignored=ignored, output=output):
         _check_register(options["register"])
-        if format == "page":
-            page_stage(training, output, config=config, force=force)
-        elif format == "litert":
-            litert_stage(training, output, lexicon=config.lexicon, force=force)
-        elif format == "aosp":
-            aosp_stage(
-                training,
-                output,
-                config=size,
-                lexicon=config.lexicon,
-                never_suggest=config.never_suggest,
-                force=force,
-            )
-        else:
+        if format == "saved_model":
             export_stage(training, output=output, config=config, force=force, **options)
+        else:
+            format_stage(format, training, output, config=config, size=size, force=force)
+
+
+def _take_spark(options: dict[str, Any]) -> str | None:
+    """Move the engine out of the options of a command; return Spark's master, or None."""
+    engine, master = options.pop("engine"), options.pop("spark_master")
+    if engine == "spark":
+        return master
+    _refuse(["spark_master"], "{} is for --engine spark: add that, or leave {} out.")
+    return None
+
+
+def _check_vocabulary(file: Path | None) -> None:
+    """Check that the file of a vocabulary exists, and that nothing else chooses one."""
+    if file:
+        require_files(vocabulary=file)
+        _refuse(
+            ["vocabulary_size", "min_count"], "--vocabulary has all that is known: leave {} out."
+        )
 
 
 def _refuse(names: Collection[str], message: str) -> None:
@@ -621,7 +634,7 @@ def run(
     require_one_machine("`nextword run`")
     reading = take(ReadingConfig, options)
     require_corpus(options["corpus"], reading)
-    require_files(vocabulary=vocabulary)
+    _check_vocabulary(vocabulary)
     words = take(VocabularyConfig, options)
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     explanation = _take_explanation(options)
@@ -632,7 +645,7 @@ def run(
     check_never_suggest(exported.never_suggest)
     if exported.never_suggest and words.unit == "subword":
         raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
-    spark = take_spark(options)
+    spark = _take_spark(options)
 
     with mlflow_run(sentence=explanation.sentence):
         _check_register(register)
@@ -671,4 +684,4 @@ def run(
         if reason := unfit(model, unit=unit, cache=exported.cache):
             click.echo(f"No page is written: {reason}.")
         else:
-            page_stage(TRAINING, PAGE, config=exported, force=force)
+            format_stage("page", TRAINING, PAGE, config=exported, force=force)

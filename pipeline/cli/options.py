@@ -237,12 +237,6 @@ engine_options = all_of(
 )  # fmt: skip
 
 
-def take_spark(options: dict[str, Any]) -> str | None:
-    """Move the engine out of the options of a command; return Spark's master, or None."""
-    engine, master = options.pop("engine"), options.pop("spark_master")
-    return master if engine == "spark" else None
-
-
 vocabulary_option = folder("--vocabulary", None, "File of the tokens to know instead of the most frequent ones: one a line, or a vocabulary.tsv.")  # fmt: skip
 
 model_options = all_of(

@@ -426,54 +426,37 @@ def export_stage(
         click.echo(f"Already logged as {uri}.")
 
 
-def page_stage(training: Path, output: Path, *, config: ExportConfig, force: bool) -> None:
-    import_tensorflow()
-    from pipeline.page.build import export_page
-
-    run_or_skip(
-        export_page,
-        reads=[training, *_files_of(config.lexicon), *filter(None, [config.never_suggest])],
-        output=output,
-        parameters={"training": training, "config": config},
-        force=force,
-    )
-
-
-def litert_stage(training: Path, output: Path, *, lexicon: tuple[str, ...], force: bool) -> None:
-    import_tensorflow()
-    from pipeline.export.litert import export_litert
-
-    run_or_skip(
-        export_litert,
-        reads=[training, *_files_of(lexicon)],
-        output=output,
-        parameters={"training": training, "lexicon": lexicon},
-        force=force,
-    )
-
-
-def aosp_stage(
+def format_stage(
+    format: str,
     training: Path,
     output: Path,
     *,
-    config: AospConfig,
-    lexicon: tuple[str, ...],
-    never_suggest: Path | None,
+    config: ExportConfig,
+    size: AospConfig = AospConfig(),
     force: bool,
 ) -> None:
+    """Export something else than a SavedModel: page, litert or aosp, which alone has a size."""
     import_tensorflow()
-    from pipeline.export.aosp import export_aosp
+    function: Callable[..., None]
+    parameters: dict[str, Any]
+    if format == "page":
+        from pipeline.page.build import export_page as function
 
+        parameters = {"config": config}
+    elif format == "litert":
+        from pipeline.export.litert import export_litert as function
+
+        parameters = {"lexicon": config.lexicon}
+    else:
+        from pipeline.export.aosp import export_aosp as function
+
+        lists = {"lexicon": config.lexicon, "never_suggest": config.never_suggest}
+        parameters = {"config": size, **lists}
     run_or_skip(
-        export_aosp,
-        reads=[training, *_files_of(lexicon), *filter(None, [never_suggest])],
+        function,
+        reads=[training, *_files_of(config.lexicon), *filter(None, [config.never_suggest])],
         output=output,
-        parameters={
-            "training": training,
-            "config": config,
-            "lexicon": lexicon,
-            "never_suggest": never_suggest,
-        },
+        parameters={"training": training, **parameters},
         force=force,
     )
 

@@ -14,6 +14,7 @@ import pandas as pd
 import rich
 import rich.box
 import rich.table
+from rich.markup import escape
 
 from pipeline import InputError
 from pipeline.evaluation.intervals import FEW, METRICS, SUMS, jackknife, metrics_of
@@ -160,14 +161,16 @@ def print_comparison(differences: Sequence[Difference], *, first: str, second: s
     """Print a table of all differences, and what they mean."""
     table = rich.table.Table("split", "metric", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in (first, second, "difference", "95 % interval"):
-        table.add_column(heading, justify="right")
+        table.add_column(escape(heading), justify="right")
     for d in differences:
         if d.metric == "perplexity":
             cells = [f"{d.first:.1f}", f"{d.second:.1f}", f"× {d.difference:.3f}"]
-            interval = f"{d.low:.3f} to {d.high:.3f}"
+            form = ".3f"
         else:
             cells = [f"{value:.1%}" for value in (d.first, d.second, d.difference)]
-            interval = f"{d.low:.1%} to {d.high:.1%}"
+            form = ".1%"
+        ends = (format(end, form) for end in (d.low, d.high))
+        interval = "–" if math.isnan(d.low) else " to ".join(ends)
         table.add_row(d.split, _LABELS[d.metric], *cells, interval)
     rich.print(table)
     for sentence in in_words(differences, first=first, second=second):

@@ -41,15 +41,17 @@ def evaluate(
     """Measure models on the validation and test splits, and on any other text.
 
     Writes metrics.json (split → model → metric; what a model does not have is absent), report.html,
-    and, a row for each model and split,
+    tables with a row for each model and split,
 
     - frequency.csv: perplexity and top-3 by how frequent the target is in training;
     - positions.csv: the same by fifths of a document;
     - calibration.csv: how often the most probable token is right, by tenths of its p;
-    - spelling.csv: which typing errors are corrected, see `spelling_metrics`;
-    - pairs.csv: how often models prefer the right form of minimal pairs, see `count_right`;
     - documents.csv: sums over each document, or over blocks of paragraphs where there is but one;
-      intervals are made from them, and `nextword compare` reads them.
+      intervals are made from them, and `nextword compare` reads them;
+
+    models.json, what is measured, and figures/. If asked for, also spelling.csv, which typing
+    errors are corrected (`spelling_metrics`), and pairs.csv, how often models prefer the right form
+    of minimal pairs (`count_right`).
 
     Args:
         training: folder of the model to evaluate, as `train` wrote it.

@@ -20,9 +20,9 @@ import rich.box
 import rich.table
 import tensorflow as tf
 from rich.markup import escape
-from scipy.special import ndtri
 
 from pipeline import InputError
+from pipeline.evaluation.intervals import share_interval
 from pipeline.evaluation.report.language import ENGLISH
 from pipeline.model.meter import Meter
 from pipeline.text.tokenizer import Tokenizer
@@ -35,7 +35,6 @@ _COLUMNS = ("context", "right", "wrong")
 GROUPS = ("distance", "window", "attractor", "phenomenon", "feature")
 # First distance of each band; single ones as far as most n-gram models and small windows see.
 _BANDS = (0, 1, 2, 3, 4, 5, 7, 10, 13, 16, 21, 31)
-_Z = float(ndtri(0.975))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,30 +201,6 @@ def band_ends(band: str) -> tuple[float, float]:
     """Return the first and the last distance of a band such as "4", "5-6" or "31+"."""
     first, _, last = band.removesuffix("+").partition("-")
     return float(first), math.inf if band.endswith("+") else float(last or first)
-
-
-def share_interval(right: np.ndarray, items: np.ndarray) -> tuple[float, float, float]:
-    """Compute a share and its 95 % interval, where some answers depend on each other.
-
-    Wilson's interval (1927) for as many independent answers as have the variance of the share
-    between items (Korn & Graubard 1998, §2), but never for more than there are. Where all answers
-    are alike nothing tells how much they depend on each other: each item counts as one answer.
-
-    Args:
-        right: how right each answer is, from 0 to 1, (N,).
-        items: (N,), equal for answers that depend on each other.
-    """
-    count, share = len(right), float(right.mean())
-    sums = pd.DataFrame({"pairs": 1, "right": right}).groupby(items).sum().to_numpy(float)
-    effective: float = len(sums)
-    if effective > 1 and right.min() < right.max():
-        apart = sums[:, 1] - share * sums[:, 0]
-        variance = float(effective / (effective - 1) * (apart**2).sum()) / count**2
-        effective = min(count, share * (1 - share) / variance) if variance else count
-    z2 = _Z**2 / effective
-    middle = (share + z2 / 2) / (1 + z2)
-    half = np.sqrt(z2 * share * (1 - share) + z2**2 / 4) / (1 + z2)
-    return share, max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def load_counts(path: Path) -> pd.DataFrame:

@@ -2,18 +2,18 @@
 
 import csv
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import rich
 import rich.box
 import rich.table
 import tensorflow as tf
+from rich.markup import escape
 
 from pipeline import InputError
-from pipeline.evaluation.intervals import jackknife
+from pipeline.evaluation.intervals import share_interval
 from pipeline.evaluation.report.language import ENGLISH
 from pipeline.progress import progress_bar
 
@@ -114,7 +114,7 @@ def spelling_metrics(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for each kind, most frequent first, for "all" errors, and for "false alarms", right
         words that were altered: `kind`, `words`, `counted`, `share`, and its 95 % interval `low`
-        to `high` over sentences.
+        to `high`, where words of a sentence depend on each other.
     """
     right = table["first"].str.lower() == table["right"].str.lower()
     wrong = table["error"] != ""
@@ -123,19 +123,23 @@ def spelling_metrics(table: pd.DataFrame) -> pd.DataFrame:
     kinds = table["error"][counted].value_counts().index
     rows = [(kind, counted & (table["error"] == kind), mended) for kind in kinds]
     rows += [("all", counted, mended), ("false alarms", ~wrong, table["sure"])]
+    sentences = table["sentence"].to_numpy()
+    counts = []
+    for kind, of, yes in rows:
+        answers = yes[of].to_numpy(float)
+        counts.append(
+            (kind, len(answers), int(answers.sum()), *share_interval(answers, sentences[of]))
+        )
     return pd.DataFrame(
-        [(kind, *_share(table["sentence"], of, yes)) for kind, of, yes in rows],
+        counts,
         columns=["kind", "words", "counted", "share", "low", "high"],
     )
 
 
-def _share(sentences: pd.Series, of: pd.Series, yes: pd.Series) -> Iterator[float]:
-    sums = pd.DataFrame({"of": of, "yes": of & yes}).groupby(sentences).sum().to_numpy(float)
-    sums = sums[sums[:, 0] > 0]
-    # Without the only sentence that has such words nothing is left to divide by.
-    with np.errstate(invalid="ignore"):
-        ends = jackknife(sums, lambda s: (s[..., 1] / s[..., 0])[..., None])[:, 0]
-    yield from (int(of.sum()), int((of & yes).sum()), ends[0], *np.clip(ends[1:], 0, 1))
+def load_spelling(path: Path) -> pd.DataFrame:
+    """Read what `spelling_metrics` counted from a CSV; a kind of error may be called NA."""
+    empty = {name: [""] for name in ("share", "low", "high")}
+    return pd.read_csv(path, dtype={"kind": str}, keep_default_na=False, na_values=empty)
 
 
 def print_spelling(evaluation: Path) -> None:
@@ -147,10 +151,10 @@ def print_spelling(evaluation: Path) -> None:
     printed.add_column("error")
     for heading in ("words", "corrected", "share", "95% interval"):
         printed.add_column(f" {heading}", justify="right")
-    for row in pd.read_csv(evaluation / "spelling.csv").to_dict("records"):
+    for row in load_spelling(evaluation / "spelling.csv").to_dict("records"):
         interval = f"{ENGLISH.percent(row['low'])}–{ENGLISH.percent(row['high'])}"
         printed.add_row(
-            *(row["kind"], f"{row['words']:,}", f"{row['counted']:,}"),
+            *(escape(row["kind"]), f"{row['words']:,}", f"{row['counted']:,}"),
             *(ENGLISH.percent(row["share"]), interval),
         )
     rich.print(printed)

@@ -157,10 +157,8 @@ def _read(sentence: str, vocabulary: Vocabulary) -> tuple[np.ndarray, list[str],
 
 def _flow_in_numbers(flow: GradientFlow) -> dict[str, Any]:
     mean = flow.state.mean(axis=0) / flow.h[:, 0].mean()
-    left = np.flatnonzero(mean >= _VANISHED)
-    vanished = int(left[-1]) + 1 if len(left) else 0
+    vanished = int(np.flatnonzero(mean >= _VANISHED)[-1]) + 1
     return {
-        "samples": len(flow.h),
         "vanished_after": vanished if vanished < len(mean) else None,
         **{
             by: {"mean": norms.mean(axis=0).tolist(), "median": np.median(norms, axis=0).tolist()}
@@ -174,11 +172,10 @@ def _predictions_in_numbers(
 ) -> dict[str, Any]:
     """Convert to rows without NaN, so that row k begins with token k."""
     display = [d or t for d, t in zip(vocabulary.displays, vocabulary.tokens, strict=True)]
-    likeliest = predictions.likeliest[: place + 1, place]
     return {
         "probabilities": [row[k:].tolist() for k, row in enumerate(predictions.probabilities)],
         "ranks": [row[k:].tolist() for k, row in enumerate(predictions.ranks)],
-        "likeliest": [[display[i] for i in row] for row in likeliest],
+        "likeliest": [display[i] for i in predictions.likeliest[: place + 1, place]],
     }
 
 
@@ -263,7 +260,7 @@ def print_explanation(explanation: Mapping[str, Any]) -> None:
     for model in models.values():
         columns = (by_context(model[key], place) for key in ("probabilities", "ranks"))
         for row, p, rank, best in zip(rows, *columns, model["likeliest"], strict=True):
-            row.append(f"{p:6.1%} {rank:>4}. {best[0]}")
+            row.append(f"{p:6.1%} {rank:>4}. {best}")
     title = f"«{words[place]}» by the tokens that are read: probability, rank, and what is first"
     _print(title, ["", "from", *models], rows)
     if explanation["unrolled"]:
@@ -289,7 +286,7 @@ def _print(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     rich.print(f"[bold]{escape(title)}[/]")
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=0)
     for heading in headings:
-        table.add_column(f"{heading} ")
+        table.add_column(f"{escape(heading)} ")
     for row in rows:
         table.add_row(*map(escape, row))
     rich.print(table)

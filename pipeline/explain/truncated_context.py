@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from pipeline.model.language_model import LanguageModel
 
-_LIKELIEST = 3
-
 
 @dataclasses.dataclass(frozen=True)
 class TruncatedPredictions:
@@ -18,7 +16,7 @@ class TruncatedPredictions:
         probabilities: float32 (N, N), by context k = 1 … N (row k − 1) and token (column); NaN
             where there are fewer than k tokens before it.
         ranks: int (N, N), 1 for the most probable token; 0 where NaN.
-        likeliest: the three most probable ids, int (N, N, 3); 0 where NaN.
+        likeliest: the most probable id, int (N, N); 0 where NaN.
     """
 
     probabilities: np.ndarray
@@ -40,12 +38,12 @@ def truncate_context(model: LanguageModel, ids: np.ndarray) -> TruncatedPredicti
     size = len(ids) - 1
     probabilities = np.full((size, size), np.nan, np.float32)
     ranks = np.zeros((size, size), np.int64)
-    likeliest = np.zeros((size, size, _LIKELIEST), np.int64)
+    likeliest = np.zeros((size, size), np.int64)
     for k in range(1, size + 1):
         contexts = np.lib.stride_tricks.sliding_window_view(ids[:-1], k)  # (N − k + 1, k)
         p = predict(tf.constant(contexts)).numpy()
         of_target = np.take_along_axis(p, ids[k:, None], axis=1)
         probabilities[k - 1, k - 1 :] = of_target[:, 0]
         ranks[k - 1, k - 1 :] = 1 + (p > of_target).sum(axis=1)
-        likeliest[k - 1, k - 1 :] = np.argsort(-p, axis=1, kind="stable")[:, :_LIKELIEST]
+        likeliest[k - 1, k - 1 :] = p.argmax(axis=1)
     return TruncatedPredictions(probabilities, ranks, likeliest)

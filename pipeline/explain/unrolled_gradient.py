@@ -26,12 +26,10 @@ class UnrolledGradient:
     Attributes:
         shares: ⟨g_j, g⟩ / ‖g‖² by step j = 1 … N; they sum to 1, and are negative where a step
             pulls the weights the other way.
-        norms: ‖g_j‖ / ‖g‖ by step j = 1 … N.
         left_out: ‖g − Σ_{j > N − T} g_j‖ / ‖g‖ by T = 1 … N, what a cut after T steps leaves out.
     """
 
     shares: np.ndarray
-    norms: np.ndarray
     left_out: np.ndarray
 
 
@@ -78,6 +76,5 @@ def unrolled_gradient(model: LanguageModel, ids: np.ndarray) -> UnrolledGradient
     earlier = [products[:first, :first].sum() for first in reversed(range(steps))]
     return UnrolledGradient(
         shares=products.sum(axis=1) / square,
-        norms=np.sqrt(products.diagonal() / square),
         left_out=np.sqrt(np.maximum(earlier, 0) / square),
     )

@@ -53,8 +53,8 @@ def _wordfreq() -> WordList:
         import wordfreq
     except ImportError as error:
         raise InputError(
-            "The lexicon wordfreq needs the library: `pip install 'nextword-pt[lexicon]'`, or name a "
-            "file of words."
+            "The lexicon wordfreq needs the library: `pip install 'nextword-pt[lexicon]'`, or name "
+            "a file of words."
         ) from error
     frequencies = {
         word: _BILLION * frequency

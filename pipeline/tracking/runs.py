@@ -61,9 +61,10 @@ def start_run(
     """
     quiet()
     given = "MLFLOW_RUN_ID" in os.environ
-    new_name, run_id = (None, None) if given else (name, run_id and _existing(run_id))
+    new_name, run_id = (None, None) if given else (name, run_id)
     stage_error: Exception | None = None
     try:
+        run_id = run_id and _existing(run_id)
         with mlflow.start_run(run_id, run_name=new_name, log_system_metrics=True) as active:
             logged = mlflow.get_run(active.info.run_id).data.params
             values = {
@@ -192,9 +193,10 @@ def download_evaluation(run_id: str, folder: Path) -> Path:
             mlflow.artifacts.download_artifacts(
                 run_id=run_id, artifact_path=name, dst_path=str(folder)
             )
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise InputError(
-            f"{run_id} is neither a folder nor an MLflow run that has evaluated a model: name a "
-            "folder that `nextword evaluate` wrote, or a run id that `mlflow ui` shows."
+            f"{run_id} is neither a folder nor a run at {mlflow.get_tracking_uri()} that has "
+            f"evaluated a model ({first_line(error)}): name a folder that `nextword evaluate` "
+            "wrote, or a run id that `mlflow ui` shows."
         ) from error
     return folder

@@ -104,6 +104,11 @@ def of_agreement(agreement: Mapping[str, Any], language: Language) -> list[str]:
                 window=agreement["window"],
                 **shares(outside),
             )
-            better = outside["low"] > 0.5
-            sentences[-1] += " " + (_("better than chance.") if better else _("as by chance."))
+            if outside["low"] > 0.5:
+                verdict = _("better than chance.")
+            elif outside["high"] < 0.5:
+                verdict = _("worse than chance.")
+            else:
+                verdict = _("as by chance.")
+            sentences[-1] += f" {verdict}"
     return sentences

@@ -32,6 +32,7 @@ from pipeline.evaluation.report.wording import (
     split_name,
     training_size,
 )
+from pipeline.evaluation.spelling import load_spelling
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import Predictions
 from pipeline.text.vocabulary import UNKNOWN, UNKNOWN_ID, Vocabulary
@@ -163,7 +164,7 @@ class _Findings:
 
 def _spelling(path: Path) -> list[dict[str, Any]]:
     """Read what was counted of typing errors, if anything."""
-    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    rows = load_spelling(path).to_dict("records") if path.exists() else []
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 
