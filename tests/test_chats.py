@@ -441,6 +441,13 @@ def test_other_numbers_stay(public: str) -> None:
         assert mask_private(text) == text
 
 
+def test_a_word_of_many_letters_and_digits_takes_no_time():
+    """As a pattern that looks at every way to part its letters does: this one, for days."""
+    laughter = ("1" + "k" * 20_000) * 2
+    assert mask_private(laughter) == laughter
+    assert mask_private(f"{laughter}1k") == MASK
+
+
 @given(st.text("ab1290 .,-/()+@\n:█"))
 def test_masks_do_not_change_again(text: str) -> None:
     masked = mask_private(text)

@@ -189,7 +189,7 @@ def test_compressed_documents_are_read(tmp_path: Path, name: str) -> None:
 def test_a_missing_library_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("trafilatura", "pypdfium2"):
         monkeypatch.setitem(__import__("sys").modules, library, None)
-    with pytest.raises(ValueError, match=r"pip install nextword-pt\[documents\]"):
+    with pytest.raises(ValueError, match=r"pip install 'nextword-pt\[documents\]'"):
         read(EXAMPLES / name)
 
 
@@ -239,6 +239,24 @@ def test_a_chapter_that_is_missing_costs_no_other(tmp_path: Path) -> None:
     assert found[1:] == [Note(what, 1)]
 
 
+@pytest.mark.parametrize("declared", ["utf8", "UTF8", "UTF-8"])
+@pytest.mark.parametrize(
+    ("name", "member"), [("barco.epub", "OEBPS/content.opf"), ("moinho.odt", "content.xml")]
+)
+def test_utf8_has_many_spellings(tmp_path: Path, name: str, member: str, declared: str) -> None:
+    members = unzipped(name)
+    _, end, rest = members[member].partition("?>")
+    members[member] = f'<?xml version="1.0" encoding="{declared}"{end}<!-- é -->{rest}'
+    assert paragraphs(write(tmp_path / name, zipped(members))) == paragraphs(EXAMPLES / name)
+
+
+def test_an_encoding_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    members = unzipped("moinho.odt")
+    members["content.xml"] = members["content.xml"].replace('"UTF-8"', '"utf8mb4"', 1)
+    with pytest.raises(ValueError, match=r"declares an encoding that nobody knows .*utf8mb4"):
+        read(write(tmp_path / "a.odt", zipped(members)))
+
+
 @pytest.mark.parametrize("root", ["", "<rootfile/>"])
 def test_a_book_that_names_no_file_is_told(tmp_path: Path, root: str) -> None:
     members = {**unzipped("barco.epub"), "META-INF/container.xml": f"<container>{root}</container>"}
@@ -264,6 +282,15 @@ def test_a_damaged_spreadsheet_is_told(tmp_path: Path, member: str, good: str, b
     members[member] = members[member].replace(good, bad)
     with pytest.raises(ValueError, match=r"^it is no spreadsheet, or it is damaged or encrypted$"):
         read(write(tmp_path / "a.xlsx", zipped(members)))
+
+
+def test_controls_that_excel_has_escaped_are_none_of_the_text(tmp_path: Path) -> None:
+    members = unzipped("respostas.xlsx")
+    sheet = "xl/worksheets/sheet1.xml"
+    members[sheet] = members[sheet].replace("oficina", "oficina_x000D_\nde_x005F_novo")
+    found = "\n".join(paragraphs(write(tmp_path / "a.xlsx", zipped(members))))
+    assert "x000D" not in found
+    assert "oficina\nde_novo" in found
 
 
 def in_random_words(drawn: tuple[random.Random, int]) -> str:
@@ -402,6 +429,8 @@ def test_saved_pages_are_told_from_mail() -> None:
         ('<?xml version="1.0" encoding="windows-1252"?><p>não “isso”'.encode("cp1252"), "cp1252"),
         ("<p>não".encode("utf-16"), "utf-16"),
         ("<meta charset=nenhum><p>não é ação".encode("latin-1"), "cp1252"),
+        ("<meta charset=utf-16><p>não é ação".encode("cp1252"), "cp1252"),
+        ("<meta charset=utf-16><p>não é ação".encode(), "utf-8"),
     ],
 )
 def test_the_encoding_of_a_page(data: bytes, name: str) -> None:
@@ -461,3 +490,9 @@ def test_any_rich_text_is_read(tmp_path_factory: pytest.TempPathFactory, parts: 
     path = write(tmp_path_factory.mktemp("rtf") / "a.txt", data.encode("latin-1"))
     assert detect(path).name == "rtf"
     read(path)
+
+
+@pytest.mark.parametrize(("page", "word"), [(65001, r"n\'c3\'a3o"), (1252, r"n\'e3o")])
+def test_letters_of_rich_text_may_have_several_bytes(tmp_path: Path, page: int, word: str) -> None:
+    data = rf"{{\rtf1\ansi\ansicpg{page} {word} \u233\'e9\'e9}}"
+    assert paragraphs(write(tmp_path / "a.rtf", data.encode()))[0].startswith("não é")

@@ -523,6 +523,8 @@ def test_numbers_of_verses_go(tmp_path: Path, form: str, wrapped: bool) -> None:
         ("\\id GEN\n\\c 1\n\\p\n\\v 1 A serra era mar.\n", "a Bible in USFM"),
         ("<?xml version='1.0'?>\n<rss><item>Chove.</item></rss>\n", "XML that is not known here"),
         ("INSERT INTO verses VALUES (1, 'A serra era mar.');\n", "a copy of a database"),
+        ("-- Dump\n/*!40 SET x */;\nDROP TABLE a;\nCREATE TABLE a (\n", "a copy of a database"),
+        ("- nome: sol\n  cor: ouro\n- nome: lua\n  cor: prata\n", "YAML"),
         ("@article{rosa1999,\n  title = {O poço},\n}\n", "a list of references"),
     ],
 )
@@ -546,7 +548,14 @@ def test_an_empty_file_is_one_of_any_name(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [*PROSE, "---\ntitle: x\ndate: y\n---\n\nEra uma vez.\n", "joão: oi\nana: olá\n" * 9]
+    "text",
+    [
+        *PROSE,
+        "---\ntitle: x\ndate: y\n---\n\nEra uma vez.\n",
+        "joão: oi\nana: olá\n" * 9,
+        "ana: oi\nrui: tudo\nana: bem\n- risos\n",
+        "Uma tabela se cria assim:\n\nCREATE TABLE alunos (\n  nome TEXT\n);\n",
+    ],
 )
 def test_prose_is_not_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")

@@ -159,7 +159,7 @@ def test_a_spreadsheet_needs_a_library(tmp_path: Path, monkeypatch: pytest.Monke
         return found(name, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ValueError, match=r"pip install nextword-pt\[documents\]"):
+    with pytest.raises(ValueError, match=r"pip install 'nextword-pt\[documents\]'"):
         read(tmp_path / "a.xlsx", (ROOT / "tests/formats/respostas.xlsx").read_bytes())
 
 
@@ -300,6 +300,28 @@ def test_json_of_many_forms_holds_the_same_texts(tmp_path: Path, indent: int | N
         data = json.dumps(form, indent=indent, ensure_ascii=bool(indent))
         assert read(tmp_path / "a.json", data)[0] == SENTENCES, data
         assert read(tmp_path / "a.txt", data)[0] == SENTENCES, data
+
+
+def test_columns_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    rows = [["Data", "Nota", "Nota"], *(["1", text, text + " Sim."] for text in SENTENCES)]
+    looks = r"\(Data: numbers, Nota: text, Nota 2: text\)"
+    with pytest.raises(InputError, match=f"more than one column of text: .*{looks}"):
+        read(tmp_path / "a.csv", table(rows))
+    assert read(tmp_path / "a.csv", table(rows), text_column="nota 2")[0][0].endswith("Sim.")
+
+
+def test_a_column_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+    rows = [["id", "", ""], *([str(n), f"x{n}", text] for n, text in enumerate(SENTENCES))]
+    found, notes = read(tmp_path / "a.csv", table(rows))
+    assert found == SENTENCES
+    assert "'column 3'" in notes[0].what
+
+
+def test_the_column_of_a_table_is_not_sought_in_settings(tmp_path: Path) -> None:
+    settings = json.dumps({"name": "a", "version": "1", "description": "Um programa."})
+    with pytest.raises(ValueError, match="settings, not text") as raised:
+        read(tmp_path / "a.json", settings, text_column="resposta")
+    assert not isinstance(raised.value, InputError)
 
 
 @pytest.mark.parametrize("keys", [False, True])

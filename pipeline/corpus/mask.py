@@ -61,7 +61,7 @@ _ADDRESS_HINT = re.compile(r"[@/]|www\.|\.(?:com|net|org|gov|edu|br|pt)\b", re.I
 _NUMBER = re.compile(
     r"(?<!\b\d[.,])(?<!\b\d\d[.,])(?<![\d+])@?(?:" + "|".join(_NUMBERS) + r")(?!\d)"
     r"|\b[a-z]{2}\d\d(?:[^\S\n\t]?\d{4}){3,}(?:[^\S\n\t]?\d{1,4})?(?!\d)"  # IBAN
-    r"|(?<![\w#@])(?=(?:[a-z]*\d+[a-z]+){3})[a-z\d]{24,}\b"  # other keys
+    r"|(?<![\w#@])(?=(?:[a-z]*+\d++[a-z]++){3})[a-z\d]{24,}\b"  # other keys
     r"|(?P<name>\b(?:cpf|cnpj|rg|nif|nib|tel|telefone|telemóvel|celular|cel|fone|whatsapp|zap)\b"
     rf"[.:]?[^\S\n\t]?)\d(?:(?:{_DOT}|/)?\d){{6,}}",
     re.IGNORECASE,

@@ -1,5 +1,6 @@
 """Find the widths at which lines were wrapped, and which lines continue a paragraph."""
 
+import bisect
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -186,7 +187,9 @@ def _spread(
     def finish() -> None:
         places = [place for place in item if place in known]
         for place in item:
-            near = min(places, key=lambda other: abs(other - place), default=None)
+            at = bisect.bisect(places, place)
+            beside = places[max(at - 1, 0) : at + 1]
+            near = min(beside, key=lambda other: abs(other - place), default=None)
             indentation = len(lines[place]) - len(lines[place].lstrip())
             if near is not None:
                 by_indentation[indentation] = known[near]

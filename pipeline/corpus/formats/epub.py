@@ -95,7 +95,7 @@ def _locked(archive: Archive) -> frozenset[str]:
 def _elements(archive: Archive, name: str, tag: str) -> Iterator[ElementTree.Element]:
     """Yield the elements of a small XML file of that name, whatever their name space."""
     try:
-        tree = ElementTree.fromstring(archive.read(name))
+        tree = ElementTree.fromstring(decode_html(archive.read(name))[0])
     except ElementTree.ParseError as error:
         raise ValueError(f"its {name} is damaged") from error
     return (element for element in tree.iter() if element.tag.rpartition("}")[2] == tag)

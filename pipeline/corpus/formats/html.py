@@ -150,7 +150,8 @@ def decode_html(data: bytes, declared: str = "") -> tuple[str, str]:
     if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return encoding.decode(data)
     found = _XML_ENCODING.match(data[:1024]) or _META_CHARSET.search(data[: 2**16])
-    declared = declared or (found[1].decode() if found else "")
+    # A page whose letters are single bytes, as those of the declaration, is no UTF-16.
+    declared = declared or (re.sub("(?i)utf-?16.*", "utf-8", found[1].decode()) if found else "")
     with contextlib.suppress(LookupError):
         declared = codecs.lookup(declared).name
     # Browsers read what is declared as Latin-1 as Windows does.

@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -250,8 +250,14 @@ def _choose(path: Path, shape: _Shape, config: ReadingConfig) -> Column:
     if not shape.columns:
         raise ValueError("it holds no text")
     in_lists = {name: shape.columns[name] for name in shape.columns if name in shape.in_lists}
-    if config.text_column or len(in_lists) == len(shape.columns):
-        return choose_column(path, shape.columns, config.text_column)
+    if config.text_column:
+        try:
+            return choose_column(path, shape.columns, config.text_column)
+        except InputError:
+            _choose(path, shape, replace(config, text_column=""))  # ValueError if nobody meant it
+            raise
+    if len(in_lists) == len(shape.columns):
+        return choose_column(path, shape.columns, "")
     try:
         return choose_column(path, in_lists, "")
     except ValueError as error:

@@ -1,7 +1,7 @@
 r"""LaTeX.
 
-Macros are not expanded, and nothing needs to be closed: what is wrong in a file, or \input from
-another, does not hide the prose of the rest. (pylatexenc stops at some errors.)
+Macros with arguments are not expanded, and nothing needs to be closed: what is wrong in a file, or
+\input from another, does not hide the prose of the rest. (pylatexenc stops at some errors.)
 """
 
 import re

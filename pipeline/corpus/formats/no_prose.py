@@ -3,9 +3,17 @@
 import re
 from collections.abc import Callable
 
-_KEY = re.compile(r" *(?:- +)*[a-z_][\w.@/-]* *:(?: |$)")
+_NAME = r"[a-z_][\w.@/-]*"
+_KEY = re.compile(rf" *(?:- +)*{_NAME} *:(?: |$)")
 _ITEM = re.compile(r" *- +\S| {2,}\S")
+# A key above its items or keys, or an item of several keys: the lines of a play have none inside.
+_NESTED = re.compile(rf"^ *(?:- +)*{_NAME} *:\n(?: +|- )\S|^ *- +{_NAME} *: .*\n +\S", re.MULTILINE)
 _SETTING = re.compile(r"[a-z_][\w.-]* *=|\[[\w. \"'-]+\]$")
+# What a copy of a database begins with, after comments; a lesson about SQL may have statements.
+_SQL = re.compile(
+    r"(?:\s|--.*\n|/\*[\s\S]*?\*/;?)*+(?:SET|USE|DROP|CREATE|INSERT|BEGIN|START|PRAGMA|LOCK)\b"
+)
+_STATEMENT = re.compile(r"^(?:INSERT INTO|CREATE TABLE) \S+ ?(?:VALUES ?)?\(", re.MULTILINE)
 
 
 def looks_like_textgrid(head: str) -> bool:
@@ -19,9 +27,9 @@ def looks_like_yaml(head: str) -> bool:
     if lines and (lines[0] == "---" or lines[0].startswith("%YAML")):
         lines = [line for line in lines if line != "---" and line[0] != "%"]
     keys = sum(map(bool, map(_KEY.match, lines)))
-    inside = sum(line.startswith((" ", "- ")) for line in lines)
     known = sum(bool(_KEY.match(line) or _ITEM.match(line)) for line in lines)
-    return keys > 2 and keys > len(lines) / 3 and inside > 0 and known > 0.95 * len(lines)
+    nested = _NESTED.search("\n".join(lines))
+    return bool(nested) and keys > max(2, len(lines) / 3) and known > 0.95 * len(lines)
 
 
 def looks_like_settings(head: str) -> bool:
@@ -48,9 +56,7 @@ def looks_like_xml(head: str) -> bool:
 
 def looks_like_sql(head: str) -> bool:
     """Return whether a text is a copy of a database."""
-    return bool(
-        re.search(r"^(?:INSERT INTO|CREATE TABLE) \S+ ?(?:VALUES ?)?\(", head, re.MULTILINE)
-    )
+    return bool(_SQL.match(head) and _STATEMENT.search(head))
 
 
 NO_PROSE: tuple[tuple[Callable[[str], bool], str], ...] = (

@@ -1,5 +1,6 @@
 """What a message quotes, signs and appends."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -175,20 +176,26 @@ def _without_signature(lines: list[str]) -> list[str]:
     for place, line in enumerate(lines):
         if line == "-- ":
             return lines[:place]
-        if _CLOSING.fullmatch(line.strip()) and (count := _contact_lines(lines[place + 1 :])):
-            return lines[:-count]
+        if _CLOSING.fullmatch(line.strip()) and (first := _contact_line(lines, place + 1)):
+            return lines[:first]
         if not _RULE.fullmatch(line.strip()) and line not in ("--", "—"):
             continue
-        below = [other for other in lines[place + 1 :] if other.strip()]
+        below = [lines[other] for other in _filled(lines, place + 1)]
         short = line in ("--", "—") and len(below) <= _MAX_SIGNATURE
         if short or any(map(_LIST_FOOTER.search, below[:4])):
             return lines[:place]
     return lines
 
 
-def _contact_lines(lines: Sequence[str]) -> int:
-    """Return how many of the lines below a closing follow the name, if they tell how to write."""
-    filled = [place for place, line in enumerate(lines) if line.strip()]
+def _filled(lines: Sequence[str], start: int) -> list[int]:
+    """Return the places of the next lines that are not empty, one more than signatures have."""
+    filled = (place for place in range(start, len(lines)) if lines[place].strip())
+    return list(itertools.islice(filled, _MAX_SIGNATURE + 1))
+
+
+def _contact_line(lines: Sequence[str], start: int) -> int:
+    """Return the place of what follows the name below a closing, if it tells how to write."""
+    filled = _filled(lines, start)
     if not 2 <= len(filled) <= _MAX_SIGNATURE:
         return 0
     name, *below = [lines[place].strip() for place in filled]
@@ -196,4 +203,4 @@ def _contact_lines(lines: Sequence[str]) -> int:
         return 0
     if any(map(_POSTSCRIPT.match, below)) or not any(map(_CONTACT.search, below)):
         return 0
-    return len(lines) - filled[1] if max(map(len, below)) < _MAX_CONTACT else 0
+    return filled[1] if max(map(len, below)) < _MAX_CONTACT else 0

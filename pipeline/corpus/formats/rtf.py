@@ -20,7 +20,7 @@ _PICTURE = re.compile(rb"[0-9a-fA-F\r\n]{256,}")
 _TOKEN = re.compile(
     r"""
         \\([a-z]{1,32})(-?\d{1,10})?[ ]?  # a word and its number
-      | \\'([0-9a-fA-F]{2})              # a byte of a letter
+      | ((?:\\'[0-9a-fA-F]{2})+)         # bytes of letters
       | \\(.)                            # an escaped sign
       | ([{}])
       | ([^\\{}\r\n]+)
@@ -90,7 +90,7 @@ class _Reader:
         if word:
             found = self._control(word, int(number) if number else None, starred)
         elif code or plain:
-            found = bytes.fromhex(code).decode("latin-1") if code else plain
+            found = bytes.fromhex(code.replace("\\'", "")).decode("latin-1") if code else plain
             passed = min(self._passed, len(found))
             self._passed -= passed
             found = found[passed:].encode("latin-1").decode(self._encoding(), errors="replace")

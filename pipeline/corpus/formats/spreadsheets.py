@@ -2,16 +2,20 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline import InputError
 from pipeline.corpus.config import ReadingConfig
+from pipeline.corpus.encoding import join_surrogates
 from pipeline.corpus.formats.archives import MAX_MEMBER, Archive
 from pipeline.corpus.formats.tables import Row, read_table
 from pipeline.corpus.formats.texts import Note, Texts
 from pipeline.corpus.opening import open_seekable
+
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 class _DamagedError(ValueError):
@@ -64,4 +68,11 @@ def _rows(sheet: Any) -> Iterator[Row]:
     with _telling_damage():
         for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
             if any(cell is not None for cell in cells):
-                yield Row(f"row {number} of {sheet.title!r}", cells)
+                yield Row(f"row {number} of {sheet.title!r}", [*map(_unescape, cells)])
+
+
+def _unescape(cell: Any) -> Any:
+    """Return the value of a cell; Excel writes controls as _x000D_, which openpyxl leaves."""
+    if not isinstance(cell, str) or "_x" not in cell:
+        return cell
+    return join_surrogates(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), cell))

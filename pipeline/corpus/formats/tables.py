@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ def read_table(
     del sample[: preamble(sample)]
     if not sample:
         return
-    names = as_names(sample[0])
+    names = _told_apart(as_names(sample[0]))
     if config.text_column in names or has_header(sample):
         del sample[0]
     else:
@@ -60,6 +61,17 @@ def read_table(
 def as_names(row: Row) -> list[str]:
     """Return the cells of a row as names of columns."""
     return [str(cell or "").strip() for cell in row.cells]
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names of columns of which none is empty, or like one before it."""
+    counts = Counter[str]()
+    different = []
+    for number, name in enumerate(names, start=1):
+        name = name or f"column {number}"
+        counts[name] += 1
+        different.append(f"{name} {counts[name]}" if counts[name] > 1 else name)
+    return different
 
 
 def preamble(rows: Sequence[Row]) -> int:

@@ -16,6 +16,8 @@ _REFERENCE = re.compile(r"[&%]\w")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ALLOWED = "\x7f"
 _BYTES = bytes(ord(_CONTROLS.sub(_ALLOWED, chr(code))) for code in range(256))
+# A spelling of UTF-8 that expat does not know.
+_UTF8 = re.compile(rb"<\?xml[^>]*encoding=.utf8\b", re.IGNORECASE)
 # Many a hand wrote "Silva & Filhos" into XML.
 _BARE_AMPERSAND = re.compile(r"&(?=[\s<&\"',.;:)]|\w+[^\w;:.-])")
 
@@ -74,7 +76,9 @@ def parse(
 
 def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) -> Iterator[None]:
     """Hand a file to a handler; yield after every few kilobytes."""
-    parser = xml.parsers.expat.ParserCreate()
+    chunk = file.read(_CHUNK).lstrip()  # XML allows no empty line before its declaration
+    utf8 = isinstance(chunk, bytes) and _UTF8.match(chunk)
+    parser = xml.parsers.expat.ParserCreate("utf-8" if utf8 else None)
     parser.buffer_text = True
     parser.UseForeignDTD(True)  # or else an entity that is not declared would be an error
     parser.SetParamEntityParsing(xml.parsers.expat.XML_PARAM_ENTITY_PARSING_ALWAYS)
@@ -93,7 +97,6 @@ def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) 
     try:
         if section and section.start:
             parser.Parse(f"<{root}>")
-        chunk = file.read(_CHUNK).lstrip()  # XML allows no empty line before its declaration
         while chunk:
             if isinstance(chunk, str) and "&" in chunk and "<![CDATA[" not in chunk:
                 chunk = _BARE_AMPERSAND.sub("&amp;", chunk)
@@ -104,6 +107,8 @@ def _parse(file: IO[Any], handler: Handler, root: str, section: Section | None) 
     except xml.parsers.expat.ExpatError as error:
         reason = xml.parsers.expat.ErrorString(error.code)
         raise ValueError(f"line {error.lineno} is not XML ({reason})") from error
+    except LookupError as error:
+        raise ValueError(f"it declares an encoding that nobody knows ({error})") from error
 
 
 def _local(name: str) -> str:
