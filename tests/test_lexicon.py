@@ -131,7 +131,7 @@ def test_wordfreq_has_the_language(training):
 
 def test_without_wordfreq_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "wordfreq", None)
-    with pytest.raises(InputError, match=r"pip install nextword-pt\[lexicon\]"):
+    with pytest.raises(InputError, match=r"pip install 'nextword-pt\[lexicon\]'"):
         read_list("wordfreq")
 
 

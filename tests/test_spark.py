@@ -214,7 +214,7 @@ def test_errors_of_the_driver_are_reported(here: None, tmp_path: Path) -> None:
 def test_without_pyspark_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.delitem(sys.modules, "pipeline.spark")
-    with pytest.raises(InputError, match=r"pip install nextword-pt\[spark\]"):
+    with pytest.raises(InputError, match=r"pip install 'nextword-pt\[spark\]'"):
         importlib.import_module("pipeline.spark")
 
 
