@@ -335,6 +335,15 @@ def test_a_message_sent_on_is_of_who_wrote_it(tmp_path: Path) -> None:
     assert notes == ["Rui 1 message, Ana 1, (deleted account) 1"]
 
 
+def test_exports_of_two_phones_may_follow_each_other(tmp_path: Path) -> None:
+    """And what looks like a message of somebody who never spoke is a line of the one before."""
+    other = "[13/03/24, 09:16:02] Rui: bom dia\n[13/03/24, 09:17:02] Lia: e aí\n"
+    both = android("Rui: oi", "Lia: tudo\n[1/4/24, 9:00:00] Dentista: exame") + other
+    assert read(tmp_path / "a.txt", both, speaker=("Lia",))[0] == [
+        "tudo [1/4/24, 9:00:00] Dentista: exame\ne aí"
+    ]
+
+
 def test_a_chat_in_which_nobody_is_left_says_who_speaks(tmp_path: Path) -> None:
     clause = r"^nobody in it is called Ana, but Rui 2 messages, José 1, Lia Souza 🌸 1, Jose 1$"
     with pytest.raises(ValueError, match=clause):

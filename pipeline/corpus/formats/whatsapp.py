@@ -161,14 +161,17 @@ def _messages_of_zip(file: IO[bytes]) -> Iterator[Message | None]:
 def _messages(lines: Iterable[str]) -> Iterator[Message]:
     form: str | None = None
     speaker = ""
+    spoken: set[str] = set()
     said: list[str] = []
     for line in lines:
         start = _start(line)
         # A line like "12/03/2024 09:16 - Dentista: exame" in a message is the phone's only if all
-        # stamps have its form.
-        if start and form in (None, start.form):
+        # stamps have its form, or its speaker has spoken: then another phone's export follows.
+        if start and (form in (None, start.form) or start.speaker in spoken):
+            if start.speaker:
+                spoken.add(start.speaker)
             if speaker:
-                yield Message(speaker, _said(speaker, "\n".join(said), start.form))
+                yield Message(speaker, _said(speaker, "\n".join(said), form or ""))
             form, speaker, said = start.form, start.speaker, [start.text]
         elif speaker:
             said.append(line.strip("\r\n"))
