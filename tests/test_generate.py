@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from texts import MARKS, WORDS
 
-from pipeline.export.generate import Sampling, _draw, _without_repeats
+from pipeline.export.generate import Sampling, _draw, _opened, _without_repeats
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache
 from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
-from pipeline.text.vocabulary import NUMBER
+from pipeline.text.vocabulary import BEGIN_ID, NUMBER
 
 # Without abbreviations: a full stop behind one would make it another token.
 NAMES = [*MARKS, *(word for word in WORDS if word != "sr.")]
@@ -66,6 +66,29 @@ def test_temperature_0_is_greedy(module, write):
         assert write([text], length=8, temperature=0.0, seed=1) == [written]
 
 
+def test_no_space_follows_another(write):
+    for before in ("O cachorro", "Ele (não)", b"\xff\xe3o"):
+        ends = ["", " ", "\u00a0", "\u2009", "\t", " \u200b", "\x00"]
+        texts = [
+            (before if isinstance(before, bytes) else before.encode()) + e.encode() for e in ends
+        ]
+        bare, *spaced = write(texts, length=5, temperature=0.0)
+        assert {*spaced} == {bare.removeprefix(" ")}
+
+
+def test_no_empty_paragraph_follows_a_line_break():
+    model = random_model(vocabulary=VOCABULARY, scale=0.0)
+    (bias,) = (v for v in model.trainable_variables if v.shape == (len(VOCABULARY),))
+    bias.assign(
+        -0.1 * np.abs(np.arange(len(VOCABULARY)) - BEGIN_ID)
+    )  # first <s>, then its neighbour
+    ends = ["", "\n", "\r", "\r\n", "\x85", "\u2028", "\n\u00a0", "\x0b\u200b"]
+    module = NextWord(model, VOCABULARY, suggestions=5)
+    first, *others = writer(module)([f"Fim.{end}" for end in ends], length=2, temperature=0.0)
+    assert first.startswith("\n")
+    assert not any(text.startswith("\n") for text in others)
+
+
 def test_the_same_seed_gives_the_same_text(write):
     together = write(TEXTS, seed=3)
     assert write(TEXTS, seed=3) == together
@@ -112,7 +135,11 @@ def test_spacing_and_capitals(write, seed):
 @pytest.fixture(scope="module")
 def join(module):
     strings = tf.TensorSpec((None,), tf.string), tf.RaggedTensorSpec((None, None), tf.string)
-    return tf.function(module.writer._join, input_signature=strings, autograph=False)
+    return tf.function(
+        lambda text, tokens: module.writer._join(text, _opened(text), tokens),
+        input_signature=strings,
+        autograph=False,
+    )
 
 
 PIECES = st.sampled_from(["a", "é", "ele", "ou", *".,…)([\"'/—", "2", BREAK])

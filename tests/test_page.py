@@ -223,6 +223,7 @@ KEPT = vocabulary_of(
 )
 PROMPTS = [
     *["", "O cachorro", "O cachorro bebeu água. ", "Ela bebeu", "e\n", "ela (", '"', "(\u200b"],
+    *["o\u00a0", "Fim.\r", "Fim.\n\u00a0", "e\u2028", "o \u200b", "o\u200b", "Ela \x1f"],
     *["a , o", "um cachorro — água!", "Brasil… ", "\n\n", "x" * 300, "o a e " * 20],
 ]
 
@@ -342,10 +343,12 @@ def test_spaces_and_capitals_are_those_of_the_graph():
     kinds = [spacing_kinds(tf.constant(["\x02", *row])) for row in rows]
     assert found == [spaces(kind).numpy().tolist() for kind in kinds]
     writer = NextWord(model, VOCABULARY, suggestions=3).writer
-    calls = [[text, row] for text, row in zip(["", *SPACED[:-1]], rows, strict=True)]
-    joined = engine("(model, text, tokens) => join(model.rules, text, tokens)", calls)
-    texts = tf.constant([text for text, _ in calls])
-    expected = writer._join(texts, tf.ragged.constant(rows, dtype=tf.string)).numpy()
+    texts = ["", *SPACED[:-1]]
+    before = [["\x02", *row] for row in graph_tokens(texts)]
+    calls = [list(call) for call in zip(texts, before, rows, strict=True)]
+    joined = engine("(model, ...rest) => join(model.rules, ...rest)", calls)
+    ragged = [tf.ragged.constant(tokens, dtype=tf.string) for tokens in (before, rows)]
+    expected = writer._join(tf.constant(texts), *ragged).numpy()
     assert joined == [text.decode() for text in expected]
 
 

@@ -69,7 +69,7 @@ class Evaluator:
         self.constants: dict[EvaluatedModel, dict[str, float]] = {}
         self.preferred: dict[str, np.ndarray] = {}
         self._texts, self._vocabulary, self._pairs = texts, vocabulary, pairs
-        self._lexicon = lexicon or Lexicon.of(vocabulary)
+        self._lexicon = Lexicon.of(vocabulary) if lexicon is None else lexicon
         places = [self._lexicon.numbers(text.unknown) for text in texts]
         targets = np.unique(np.concatenate(places))
         targets = targets[targets >= 0]

@@ -4,8 +4,8 @@ Each token is drawn from p(token)^(1 / temperature), restricted to the nucleus: 
 probable tokens with a total probability of `top_p` (Holtzman et al. 2020, §3.1).
 
 At temperatures between 0 and 1, a token is not drawn if it would repeat five tokens in a row from
-the last 200 (Paulus et al. 2018, §2.5, with three tokens). People repeat five tokens once in 1,500;
-a cold model repeats itself without end.
+the last 200 that were (Paulus et al. 2018, §2.5, with three tokens). People repeat five tokens once
+in 1,500; a cold model repeats itself without end.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from pipeline.export.capitals import capitalise, sentence_marks, sentence_starts
 from pipeline.export.reader import Reader
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
-from pipeline.text.tokenizer import BREAK, skip_blank, tokenize
+from pipeline.text.tokenizer import BREAK, ends_in_space, skip_blank, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
 
 # A longer request would keep a server busy for minutes.
@@ -28,8 +28,6 @@ _ROW, _RECENT = 5, 200
 _MIN_TEMPERATURE = 1e-20
 # Keeps tokens possible when the model is certain of one that must not be drawn.
 _MIN_PROBABILITY = 1e-37
-# A text whose last paragraph is still empty.
-_NEW_PARAGRAPH = r"(?s:(.*\n)?\s*)"
 
 
 class Sampling(NamedTuple):
@@ -85,8 +83,10 @@ class Writer(tf.Module):
         """Return continuations of UTF-8 texts (B,), to be appended to them as they are."""
         with tf.control_dependencies(sampling.checks()):
             state = self._reader.read(text)
-        new_paragraph = tf.strings.regex_full_match(text, _NEW_PARAGRAPH)
-        return self._join(text, self._tokens(self._sample(state, new_paragraph, sampling)))
+        before = _opened(text)
+        new_paragraph = tf.equal(tf.gather(before.values, before.row_limits() - 1), BREAK)
+        tokens = self._tokens(self._sample(state, new_paragraph, sampling))
+        return self._join(text, before, tokens)
 
     def _sample(self, state: tf.Tensor, new_paragraph: tf.Tensor, sampling: Sampling) -> tf.Tensor:
         """Draw ids (B, length) after state (B, S); bool (B,) says where a paragraph is empty."""
@@ -127,9 +127,8 @@ class Writer(tf.Module):
         strings = tf.where(opens, tf.gather(self._first, ids), tf.gather(self._later, ids))
         return tf.strings.split(tf.strings.reduce_join(strings, axis=1))
 
-    def _join(self, text: tf.Tensor, tokens: tf.RaggedTensor) -> tf.Tensor:
-        """Join tokens (B, None) that follow texts (B,), with spaces and capitals."""
-        before = tokenize(tf.strings.join(["\n", skip_blank(text)]))
+    def _join(self, text: tf.Tensor, before: tf.RaggedTensor, tokens: tf.RaggedTensor) -> tf.Tensor:
+        """Join tokens (B, None) to those before them of texts (B,), with spaces and capitals."""
         both = tf.concat([before, tokens], axis=1)
         marks = both.with_values(sentence_marks(both.values))
         starts = sentence_starts(marks, tf.fill([both.nrows()], True))[:, :-1].values
@@ -141,11 +140,16 @@ class Writer(tf.Module):
 
         rows = both.value_rowids()
         place = tf.ragged.range(both.row_lengths()).values - tf.gather(before.row_lengths(), rows)
-        has_space = tf.gather(tf.strings.regex_full_match(text, r"(?s:.*\s)"), rows)
-        spaced = spaces(spacing_kinds(both.values)) & ~(has_space & tf.equal(place, 0))
+        has_space = tf.gather(ends_in_space(text), rows) & tf.equal(place, 0)
+        spaced = spaces(spacing_kinds(both.values)) & ~has_space
         strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
         joined = both.with_values(tf.where(place < 0, "", strings))
         return tf.strings.reduce_join(joined, axis=1)
+
+
+def _opened(text: tf.Tensor) -> tf.RaggedTensor:
+    """Return the tokens of texts (B,) from the beginning of a paragraph on, `BREAK` first."""
+    return tokenize(tf.strings.join(["\n", skip_blank(text)]))
 
 
 def _without_repeats(p: tf.Tensor, recent: tf.Tensor) -> tf.Tensor:

@@ -60,7 +60,8 @@ class NextWord(tf.Module):
     ):
         super().__init__(name="nextword")
         self.reader = Reader(model, vocabulary, cache=cache)
-        lexicon = lexicon or Lexicon.of(vocabulary)
+        if lexicon is None:  # one without words still tells frequencies
+            lexicon = Lexicon.of(vocabulary)
         self.words = Words(self.reader, lexicon, suggestions=suggestions, never=never)
         # Any other word is pieces, not one of a list that a typed word could be compared with.
         self.corrector, near = None, None

@@ -19,7 +19,8 @@ const COLDEST = 1e-20;
 export function generate(model, text, {length, temperature, seed}) {
   const random = generator(seed);
   let {place} = read(model, text);
-  let empty = /^([^]*\n)?\s*$/.test(text); // the last paragraph
+  const before = split(model.rules, opened(model.rules, text));
+  let empty = before.at(-1) === BREAK; // the last paragraph
   const ids = [];
   while (ids.length < length) {
     const id = draw(allowed(model, place.p, {empty, ids, cold: 0 < temperature && temperature < 1}), temperature, random());
@@ -28,7 +29,8 @@ export function generate(model, text, {length, temperature, seed}) {
     place = after(model, place, id);
   }
   const {displays} = model.vocabulary;
-  return join(model.rules, text, ids.map((id) => (id === BEGIN ? BREAK : displays[id])));
+  const tokens = ids.map((id) => (id === BEGIN ? BREAK : displays[id]));
+  return join(model.rules, text, before, tokens);
 }
 
 /** Return p with 0 for what is not written: unknown words, empty paragraphs and repetitions. */
@@ -70,14 +72,13 @@ function generator(seed) {
   };
 }
 
-/** Join tokens that follow a text, with spaces and capitals. */
-export function join(rules, text, tokens) {
-  const before = split(rules, opened(rules, text));
+/** Join tokens that follow a text and its tokens, with spaces and capitals. */
+export function join(rules, text, before, tokens) {
   const all = [...before, ...tokens];
   const spaced = spaces(rules, all);
   let written = "";
   for (let i = before.length; i < all.length; i++) {
-    const space = spaced[i] && !(i === before.length && /[\t\n\f\r ]$/.test(text));
+    const space = spaced[i] && !(i === before.length && rules.spaced.test(text));
     const word = startsSentence(rules, all.slice(0, i)) ? capitalise(all[i]) : all[i];
     written += (space ? " " : "") + (all[i] === BREAK ? "\n" : word);
   }

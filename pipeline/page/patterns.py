@@ -36,6 +36,7 @@ def tokenizer_patterns() -> dict[str, Any]:
         "clean": javascript(of_tokenizer.clean),
         "invisible": javascript(of_tokenizer.invisible),
         "blank": javascript(of_tokenizer.blank),
+        "spaced": javascript(of_tokenizer.spaced),
         "number": javascript(of_tokenizer.number),
         "ends": javascript(rf"[{SENTENCE_ENDS}]|{BREAK}"),
         "opens": javascript(OPENS),

@@ -18,6 +18,7 @@ export function compile(patterns) {
     invisible: new RegExp(patterns.invisible, "gu"),
     begins: new RegExp(`^${patterns.blank}`, "u"),
     finishes: new RegExp(`${patterns.blank}$`, "u"),
+    spaced: new RegExp(`${patterns.spaced}$`, "u"),
     clean: whole(patterns.clean),
     number: whole(patterns.number),
     ends: whole(patterns.ends),

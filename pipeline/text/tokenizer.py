@@ -80,6 +80,8 @@ _SPACE = (
 _LINE_BREAK = r"\n\r\x0b\x0c\x{85}\x{2028}\x{2029}"
 _BLANK = _SPACE + _INVISIBLE
 _EDGE = f"[{_BLANK}{BREAK}{_LINE_BREAK}]+"  # what is stripped from a text
+# The end of a text behind which no other space is written; any byte may be before it.
+_SPACED = rf"[{_SPACE}{BREAK}{_LINE_BREAK}][{_INVISIBLE}]*"
 _STOP_SPACE = "\x01"
 
 # Replacements (pattern, replacement) across white space, applied in this order.
@@ -132,6 +134,7 @@ class Rules(NamedTuple):
         rejoins: replacements once each token stands between two spaces.
         number: what is a number.
         blank: what is stripped from the beginning of a text.
+        spaced: the end of a text that ends in white space.
     """
 
     joins: Sequence[tuple[str, str]]
@@ -142,12 +145,13 @@ class Rules(NamedTuple):
     rejoins: Sequence[tuple[str, str]]
     number: str
     blank: str
+    spaced: str
 
 
 def rules() -> Rules:
     """Return the rules of the tokenizer."""
     invisible = f"[{_INVISIBLE}]"
-    return Rules(_JOINS, _CLEAN, invisible, _FOLDS, _TOKEN, _REJOINS, _NUMBER, _EDGE)
+    return Rules(_JOINS, _CLEAN, invisible, _FOLDS, _TOKEN, _REJOINS, _NUMBER, _EDGE, _SPACED)
 
 
 # A branch that is seldom taken must not be inlined: TensorFlow would step over each of its
@@ -260,6 +264,11 @@ def tokenize(text: tf.Tensor) -> tf.RaggedTensor:
 def skip_blank(text: tf.Tensor) -> tf.Tensor:
     """Strip blank and invisible characters from the start of texts of shape (B,)."""
     return tf.strings.regex_replace(text, f"^{_EDGE}", "")
+
+
+def ends_in_space(text: tf.Tensor) -> tf.Tensor:
+    """Return which texts (B,) end in white space, whatever invisible characters follow it."""
+    return tf.strings.regex_full_match(text, rf"(?s:\C*{_SPACED})")
 
 
 def open_paragraph(text: tf.Tensor) -> tf.Tensor:
