@@ -37,7 +37,8 @@ PARTS = ("cut the window", "learn from it")
 
 def train(tokens: Path, *, count: int, trace: Path) -> None:
     """Learn from some windows, all but the first, which compile, under the profiler."""
-    text = Text(tokens, TrainingConfig(window=WINDOW, batch_size=BATCH, seed=0))
+    training = TrainingConfig(window=WINDOW, batch_size=BATCH, seed=0)
+    text = Text(tokens, training)
     size = len(Vocabulary.load(tokens / "vocabulary.tsv"))
     config = ModelConfig(
         vocabulary_size=size,
@@ -45,9 +46,8 @@ def train(tokens: Path, *, count: int, trace: Path) -> None:
         units=UNITS,
         mogrifier=0,
     )
-    trainer = Trainer(
-        build_model(config, batch_size=BATCH), keras.optimizers.Adam(5e-3), clip_norm=1.0
-    )
+    adam = keras.optimizers.Adam(5e-3)
+    trainer = Trainer(build_model(config, batch_size=BATCH), adam, training)
     epochs = itertools.chain.from_iterable(text.epoch(n) for n in itertools.count())
     feed = distribute(epochs, trainer.strategy)
     for _ in range(3):

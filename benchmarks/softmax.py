@@ -36,6 +36,7 @@ from pipeline.model.language_model import build_model
 from pipeline.model.meter import Meter
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import Window, even_lanes, open_stream, windows
+from pipeline.training.config import TrainingConfig
 from pipeline.training.trainer import Trainer
 
 VOCABULARY, UNITS, BATCH, WINDOW, DROPOUT = 50_000, 256, 20, 35, 0.2
@@ -56,7 +57,7 @@ def trainer(softmax: Softmax, *, size: int, tied: bool) -> Trainer:
     )
     keras.utils.set_random_seed(1)
     model = build_model(config, batch_size=BATCH)
-    return Trainer(model, keras.optimizers.Adam(LEARNING_RATE), clip_norm=CLIP_NORM)
+    return Trainer(model, keras.optimizers.Adam(LEARNING_RATE), TrainingConfig(clip_norm=CLIP_NORM))
 
 
 def endless(stream: np.ndarray) -> Iterator[Window]:

@@ -123,6 +123,7 @@ class Ours:
 
         from pipeline.model.config import ModelConfig
         from pipeline.model.language_model import build_model
+        from pipeline.training.config import TrainingConfig
         from pipeline.training.trainer import Trainer
 
         self.name, self.threads, self.tensor = "ours", tensorflow_threads(), tf.constant
@@ -145,7 +146,7 @@ class Ours:
             layer.set_weights(values["projection"])
         model.output_bias.assign(values["output_bias"][0])
         optimizer = keras.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON)
-        self.trainer = Trainer(model, optimizer, clip_norm=CLIP_NORM)
+        self.trainer = Trainer(model, optimizer, TrainingConfig(clip_norm=CLIP_NORM))
 
     def learn(self, x: np.ndarray, y: np.ndarray) -> float:
         seen = [

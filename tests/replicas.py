@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pipeline.model.language_model import build_model
 from pipeline.tokens.windows import distribute, even_lanes, windows
+from pipeline.training.config import TrainingConfig
 from pipeline.training.trainer import Trainer
 
 REPLICAS, LANES, RATE = 2, 4, 0.5
@@ -24,7 +25,7 @@ def build(cell):
     keras.utils.set_random_seed(1)
     config = conftest.config(cell, mogrifier=2 if cell == "lstm" else 0, layers=1, **OPTIONS)
     model = build_model(config, batch_size=LANES // REPLICAS)
-    return model, Trainer(model, keras.optimizers.SGD(RATE), clip_norm=1e9)
+    return model, Trainer(model, keras.optimizers.SGD(RATE), TrainingConfig(clip_norm=1e9))
 
 
 def values(variables):

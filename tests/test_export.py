@@ -27,7 +27,7 @@ from pipeline.export.config import ExportConfig
 from pipeline.export.export import export
 from pipeline.export.litert import export_litert
 from pipeline.export.saved_model import NextWord
-from pipeline.export.write import write_saved_model
+from pipeline.model.checkpoint import writing
 from pipeline.model.language_model import load_model
 from pipeline.predict import load, suggest
 from pipeline.text.tokenizer import Tokenizer, is_word
@@ -316,9 +316,10 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
     try:
-        with pytest.raises(InputError, match=r"into .*out \(.*too large.*\): make room"):
-            write_saved_model(
-                module, tmp_path / "out", signatures={"all": module.all.get_concrete_function()}
-            )
+        with (
+            pytest.raises(InputError, match=r"into .*out \(.*too large.*\): make room"),
+            writing(tmp_path / "out", "SavedModel", "try again"),
+        ):
+            tf.saved_model.save(module, str(tmp_path / "out"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

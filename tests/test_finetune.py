@@ -27,7 +27,6 @@ from conftest import (
     config,
     digests,
     nextword,
-    random_model,
     sentence_of,
     trained,
     vocabulary_of,
@@ -41,11 +40,11 @@ from texts import write_documents
 from pipeline import InputError
 from pipeline.cli.stages import print_new_words
 from pipeline.manifest import digest
-from pipeline.model.language_model import build_model, load_model
+from pipeline.model.language_model import assign_weights, build_model, load_model
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.config import VocabularyConfig
 from pipeline.tokens.tokenize import tokenize
-from pipeline.training.finetune import assign_weights, initial_weights, interpolate_weights
+from pipeline.training.finetune import initial_weights
 from pipeline.training.forget import forget
 from pipeline.training.new_words import first_new_id, load_new_words, save_new_words
 
@@ -225,14 +224,6 @@ def test_a_model_of_other_sizes_or_words_is_refused(tmp_path, model, changes, vo
         initial_weights(tmp_path / "old", config=wanted, vocabulary=vocabulary)
 
 
-def test_weights_are_interpolated():
-    model = random_model()
-    start = [variable.numpy() for variable in model.trainable_variables]
-    interpolate_weights(model, [np.ones_like(value) for value in start], alpha=0.25)
-    for variable, value in zip(model.trainable_variables, start, strict=True):
-        np.testing.assert_allclose(variable, 0.75 * value + 0.25, rtol=1e-5, atol=1e-6)
-
-
 # What was learned, and how it is forgotten
 
 
@@ -374,6 +365,21 @@ def test_retaining_all_of_the_old_weights_changes_nothing(tokens, old, tmp_path)
     kept = fine_tune(tokens, old, tmp_path / "new", retain=1.0, epochs=1)
     for variable, value in zip(load_model(old).trainable_variables, kept, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def test_saved_weights_lie_between_the_old_and_the_fine_tuned(tokens, old, tmp_path):
+    start = [variable.numpy() for variable in load_model(old).trainable_variables]
+    for split in ("train", "valid"):  # another rule, so that an epoch makes the model better
+        stream = np.load(tokens / f"{split}.npy")
+        stream[stream == TOKENS.index("cachorro")] = TOKENS.index("água")
+        np.save(tokens / f"{split}.npy", stream)
+    learned, between = (
+        fine_tune(tokens, old, tmp_path / f"{retain}", retain=retain, epochs=1, dropout=0.0)
+        for retain in (0.0, 0.25)
+    )
+    assert any((new != old).any() for new, old in zip(learned, start, strict=True))
+    for new, first, value in zip(learned, start, between, strict=True):
+        np.testing.assert_allclose(value, 0.75 * new + 0.25 * first, rtol=1e-5, atol=1e-7)
 
 
 def test_fine_tuning_never_saves_a_worse_model(tokens, old, tmp_path, capsys):

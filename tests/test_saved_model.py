@@ -34,11 +34,10 @@ from pipeline.export.model_card import _corpora_of, _figures, write_model_card
 from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
 from pipeline.export.saved_model import NextWord
-from pipeline.export.write import write_saved_model
 from pipeline.manifest import digest, run_stage
 from pipeline.model.cache import Cache
+from pipeline.model.checkpoint import writing
 from pipeline.model.language_model import build_model
-from pipeline.training.checkpoints import save_checkpoint
 
 README = ROOT / "models" / "README.md"
 
@@ -99,8 +98,10 @@ def test_parts_that_tensorflow_could_not_delete_are_deleted(tmp_path):
     for parts in left:
         parts.mkdir(parents=True)
         (parts / "part-00007-of-00009.index").touch()
-    write_saved_model(module, tmp_path, signatures={})
-    save_checkpoint(tf.train.CheckpointManager(checkpoint, str(left[1].parent), max_to_keep=1))
+    with writing(left[0].parent, "SavedModel", "try again"):
+        tf.saved_model.save(module, str(tmp_path), signatures={})
+    with writing(left[1].parent, "checkpoint", "try again"):
+        tf.train.CheckpointManager(checkpoint, str(left[1].parent), max_to_keep=1).save()
     for parts in left:
         assert not parts.exists()
         assert [*parts.parent.glob("*.index")]

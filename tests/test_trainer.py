@@ -16,6 +16,7 @@ from pipeline.model.dropout import Dropout
 from pipeline.model.language_model import build_model
 from pipeline.tokens.windows import NO_TARGET, even_lanes, windows
 from pipeline.training.checkpoints import Checkpoints, Position
+from pipeline.training.config import TrainingConfig
 from pipeline.training.trainer import Trainer
 
 V = len(TOKENS)
@@ -32,23 +33,23 @@ def gradients_of(trainer, x, y, begins):
     return [b - v.numpy() for b, v in zip(before, trainer.model.trainable_variables, strict=True)]
 
 
-def trainer_of(cell, *, batch_size=1, stride=None, rate=1.0, penalties=(0, 0), **changes):
+def trainer_of(
+    cell, *, batch_size=1, stride=None, rate=1.0, penalties=(0, 0), clip_norm=1e9, **changes
+):
     keras.utils.set_random_seed(1)
     model = build_model(config(cell, **changes), batch_size=batch_size)
     alpha, beta = penalties
-    return Trainer(
-        model,
-        keras.optimizers.SGD(rate),
-        clip_norm=1e9,
+    training = TrainingConfig(
+        clip_norm=clip_norm,
         stride=stride,
         activation_regularization=alpha,
         temporal_regularization=beta,
     )
+    return Trainer(model, keras.optimizers.SGD(rate), training)
 
 
 def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
-    trainer = trainer_of("lstm", batch_size=2, layers=1, rate=0.5)
-    trainer.clip_norm = 1e-3
+    trainer = trainer_of("lstm", batch_size=2, layers=1, rate=0.5, clip_norm=1e-3)
     x = np.array([[4, 5, 6], [7, 8, 9]], np.int32)
     y = np.array([[5, 6, 7], [8, 9, NO_TARGET]], np.int32)
     before = [v.numpy() for v in trainer.model.trainable_variables]
@@ -57,8 +58,8 @@ def test_a_step_clips_the_global_norm_and_reports_it_unclipped():
     after = trainer.model.trainable_variables
     updates = [b - v.numpy() for b, v in zip(before, after, strict=True)]
     length = math.sqrt(sum(float((u**2).sum()) for u in updates))
-    assert float(norm) > trainer.clip_norm
-    assert length == pytest.approx(0.5 * trainer.clip_norm, rel=1e-3)
+    assert float(norm) > 1e-3
+    assert length == pytest.approx(0.5e-3, rel=1e-3)
     assert float(nats) / 5 == pytest.approx(math.log(V), rel=0.05)
 
 
@@ -219,12 +220,12 @@ def test_changes_are_those_before_dropout():
         np.testing.assert_allclose(found, e, rtol=1e-3, atol=1e-6)
 
 
-def test_copied_weights_are_the_moving_averages():
+def test_weights_are_the_moving_averages():
     """After each update, average ← m · average + (1 − m) · weights; the weights stay."""
     keras.utils.set_random_seed(1)
-    model, target = (build_model(config(layers=1), batch_size=1) for _ in range(2))
+    model = build_model(config(layers=1), batch_size=1)
     optimizer = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
-    trainer = Trainer(model, optimizer, clip_norm=1e9)
+    trainer = Trainer(model, optimizer, TrainingConfig(clip_norm=1e9))
     x, y = np.array([[4, 5, 6, 2]], np.int32), np.array([[5, 6, 2, 1]], np.int32)
     average = None
     for _ in range(3):
@@ -233,9 +234,9 @@ def test_copied_weights_are_the_moving_averages():
         if average is None:
             average = weights
         average = [0.75 * a + 0.25 * w for a, w in zip(average, weights, strict=True)]
-        trainer.copy_weights(target)
+        averages = trainer.weights()
         for theirs, mine, expected, before in zip(
-            target.trainable_variables, model.trainable_variables, average, weights, strict=True
+            averages, model.trainable_variables, average, weights, strict=True
         ):
             np.testing.assert_allclose(theirs, expected, rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(mine, before)

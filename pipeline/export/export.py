@@ -11,9 +11,9 @@ from pipeline import InputError
 from pipeline.export.config import ExportConfig
 from pipeline.export.model_card import write_model_card
 from pipeline.export.saved_model import NextWord
-from pipeline.export.write import write_saved_model
 from pipeline.manifest import place_of
 from pipeline.model.cache import Cache, tune
+from pipeline.model.checkpoint import writing
 from pipeline.model.language_model import load_model
 from pipeline.model.meter import LANES
 from pipeline.text.lexicon import Lexicon
@@ -72,7 +72,8 @@ def export(
             files.append(Path(folder, "lexicon.tsv"))
             words.save(files[-1])
         module.assets = [tf.saved_model.Asset(str(file)) for file in files]
-        write_saved_model(module, version, signatures=module.signatures())
+        with writing(version / "variables", "SavedModel", "run the same command again"):
+            tf.saved_model.save(module, str(version), signatures=module.signatures())
     write_model_card(
         folder=version, training=training, evaluation=evaluation, cache=tuned,
         lexicon=config.lexicon, never=never,

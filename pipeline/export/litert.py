@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import tensorflow as tf
 
-from pipeline.export.write import write_saved_model
+from pipeline.model.checkpoint import writing
 from pipeline.model.language_model import LanguageModel, load_model
 from pipeline.text.lexicon import Lexicon
 from pipeline.text.vocabulary import Vocabulary
@@ -72,7 +72,8 @@ def convert(model: LanguageModel, *, weights: Weights, folder: Path | None = Non
     }
     module.step = step.get_concrete_function(tf.TensorSpec((1,), tf.int32, name="token"), **specs)
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        write_saved_model(module, Path(place), signatures={_SIGNATURE: module.step})
+        with writing(Path(place, "variables"), "SavedModel", "run the same command again"):
+            tf.saved_model.save(module, place, signatures={_SIGNATURE: module.step})
         converter = tf.lite.TFLiteConverter.from_saved_model(place, signature_keys=[_SIGNATURE])
         if weights != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -4,9 +4,11 @@ A checkpoint of TensorFlow is a table of named tensors. What could be wrong with
 points to, and how much memory it asks for.
 """
 
+import contextlib
 import math
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -30,13 +32,28 @@ def reason_of(error: Exception) -> str:
     return text.strip().split("\n")[0].strip().rstrip(".")
 
 
-def delete_parts(folder: Path) -> None:
-    """Delete the parts that finished checkpoints were joined from.
+@contextlib.contextmanager
+def writing(folder: Path, what: str, then: str) -> Iterator[None]:
+    """Tell in one sentence why TensorFlow cannot write weights.
 
-    TensorFlow deletes them itself, but does not report a failure.
+    Args:
+        folder: where they are written. The parts that finished ones were joined from are deleted:
+            TensorFlow does so itself, but does not report a failure.
+        what: is written.
+        then: what to do once there is room.
+
+    Raises:
+        InputError: they cannot be written, as on a full disk.
     """
-    for parts in folder.glob("*_temp"):
-        shutil.rmtree(parts)
+    try:
+        yield
+        for parts in folder.glob("*_temp"):
+            shutil.rmtree(parts)
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(
+            f"No {what} can be written into {folder} ({reason_of(error)}): make room or see to its "
+            f"permissions, then {then}."
+        ) from error
 
 
 def latest_checkpoint(folder: Path) -> str:

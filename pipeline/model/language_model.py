@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
@@ -262,6 +263,12 @@ def named_models(*folders: Path) -> dict[str, Path]:
 def weights(model: LanguageModel) -> tf.train.Checkpoint:
     """Return a checkpoint of the weights, without the states, so that it fits any batch size."""
     return tf.train.Checkpoint(weights=[variable.value for variable in model.trainable_variables])
+
+
+def assign_weights(model: LanguageModel, values: Sequence[np.ndarray]) -> None:
+    """Assign values to the trainable variables of a model, in their order."""
+    for variable, value in zip(model.trainable_variables, values, strict=True):
+        variable.assign(value)
 
 
 def load_model(folder: Path, *, batch_size: int | None = None) -> LanguageModel:

@@ -9,12 +9,15 @@ from typing import Any
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.model.checkpoint import UNREADABLE, delete_parts, reason_of
+from pipeline.model.checkpoint import UNREADABLE, reason_of, writing
 from pipeline.tokens.windows import per_replica
 from pipeline.training import strategies
 from pipeline.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
+
+# What to do once there is room for a checkpoint.
+GO_ON = "go on with --resume; what was saved is whole"
 
 
 @dataclasses.dataclass
@@ -89,7 +92,8 @@ class Checkpoints:
         if not self._writes:
             return
         self._position.assign(json.dumps(dataclasses.asdict(position)))
-        save_checkpoint(self._manager)
+        with writing(self._folder, "checkpoint", GO_ON):
+            self._manager.save()
 
     def _gather(self, value: Any) -> tf.Tensor:
         """Concatenate the lanes of all replicas, (batch, …)."""
@@ -129,15 +133,3 @@ class Checkpoints:
                 state.assign(value)
 
         strategy.run(assign, ([per_replica(state.numpy(), strategy) for state in self._states],))
-
-
-def save_checkpoint(manager: tf.train.CheckpointManager, **options: int) -> None:
-    """Call `CheckpointManager.save`; an InputError if it fails, which leaves earlier ones whole."""
-    try:
-        manager.save(**options)
-        delete_parts(Path(manager.directory))
-    except (OSError, tf.errors.OpError) as error:
-        raise InputError(
-            f"No checkpoint can be written into {manager.directory} ({reason_of(error)}): make "
-            "room or see to its permissions, then go on with --resume; what was saved is whole."
-        ) from error

@@ -28,8 +28,9 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from pipeline import InputError
 from pipeline.model.config import ModelConfig, Precision
-from pipeline.model.language_model import build_model
+from pipeline.model.language_model import assign_weights, build_model
 from pipeline.tokens.windows import Window, distribute
+from pipeline.training.config import TrainingConfig
 from pipeline.training.devices import cudnn_obstacles
 from pipeline.training.trainer import Trainer, scale_losses
 
@@ -167,13 +168,12 @@ def measure_step(
     strategy = tf.distribute.OneDeviceStrategy(device)
     with strategy.scope():
         model = build_model(config, batch_size=_LANES, precision=precision)
-        for variable, value in zip(model.trainable_variables, weights, strict=True):
-            variable.assign(value)
+        assign_weights(model, weights)
         if "GPU" not in device:
             for layer in model.recurrent:
                 layer.use_cudnn = False  # TensorFlow would move the kernel to a GPU
         adam = keras.optimizers.Adam()
-        trainer = Trainer(model, scale_losses(adam, precision), clip_norm=1e9)
+        trainer = Trainer(model, scale_losses(adam, precision), TrainingConfig(clip_norm=1e9))
     ids = np.random.default_rng(_SEED).integers(
         config.vocabulary_size, size=(_LANES, _STEPS + 1), dtype=np.int32
     )

@@ -9,14 +9,13 @@ So before the first update every known word is as probable as before, whatever t
 new word is read as <unk> was.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline import InputError
 from pipeline.model.config import ModelConfig
-from pipeline.model.language_model import LanguageModel, load_model
+from pipeline.model.language_model import load_model
 from pipeline.text.vocabulary import UNKNOWN_ID, Vocabulary
 
 # The options that decide the shapes of the weights, besides the vocabulary's size.
@@ -79,20 +78,6 @@ def initial_weights(
             weights[i] = np.concatenate([rows, grown[1:]])
             weights[i][UNKNOWN_ID] = grown[0]
     return weights
-
-
-def assign_weights(model: LanguageModel, weights: Sequence[np.ndarray]) -> None:
-    """Assign values to the trainable variables of a model, in their order."""
-    for variable, value in zip(model.trainable_variables, weights, strict=True):
-        variable.assign(value)
-
-
-def interpolate_weights(
-    model: LanguageModel, weights: Sequence[np.ndarray], *, alpha: float
-) -> None:
-    """Assign (1 − α) θ + α θ' to a model with weights θ; θ' are the `weights`."""
-    for variable, value in zip(model.trainable_variables, weights, strict=True):
-        variable.assign(alpha * value + (1 - alpha) * variable)
 
 
 def _unknown_shares(vocabulary: Vocabulary, base: Vocabulary) -> np.ndarray:

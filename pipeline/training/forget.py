@@ -13,12 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import InputError
-from pipeline.model.language_model import build_model, load_model, weights
+from pipeline.model.checkpoint import writing
+from pipeline.model.language_model import assign_weights, build_model, load_model, weights
 from pipeline.text.rare_words import drop_rare
 from pipeline.text.tokenizer import normalise
 from pipeline.text.vocabulary import Vocabulary
-from pipeline.training.checkpoints import save_checkpoint
-from pipeline.training.finetune import assign_weights
 from pipeline.training.new_words import first_new_id, save_new_words
 
 
@@ -57,7 +56,8 @@ def forget(words: Sequence[str], *, output: Path) -> None:
     vocabulary.save(output / "vocabulary.tsv")
     save_new_words(output, vocabulary, first=first)
     shutil.rmtree(output / "checkpoints")
-    save_checkpoint(tf.train.CheckpointManager(weights(smaller), output / "checkpoints", 1))
+    with writing(folder := output / "checkpoints", "checkpoint", "run the same command again"):
+        tf.train.CheckpointManager(weights(smaller), folder, max_to_keep=1).save()
 
 
 def _token(word: str, vocabulary: Vocabulary) -> str:

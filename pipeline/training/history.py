@@ -3,19 +3,25 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline import InputError
 from pipeline.limits import check_file
 
 
 def save_history(rows: Sequence[Mapping[str, float]], folder: Path) -> None:
-    """Write one row per epoch. Readers see the old file or the new one, never a mix."""
-    partial = folder / "history.partial"
-    with partial.open("w", newline="") as file:
+    """Write one row per epoch."""
+    save_rows(rows, folder / "history.csv")
+
+
+def save_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a table as CSV. Readers see the old file or the new one, never a mix."""
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(folder / "history.csv")
+    partial.replace(path)
 
 
 def load_history(folder: Path) -> list[dict[str, float]]:

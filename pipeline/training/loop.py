@@ -107,7 +107,7 @@ class Loop:
         self.position, self._config, self._signals = position, config, signals
         self._progress, self._on_windows = progress, on_windows
         self._total = config.epochs * text.windows
-        self._peak = 0  # bytes
+        self._peak = psutil.Process().memory_info().rss  # bytes
         self._bar = progress.add_task("", total=self._total, completed=self._done, report="")
 
     @property

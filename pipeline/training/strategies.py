@@ -75,6 +75,20 @@ def is_chief() -> bool:
     return me == next(iter(addresses), me)
 
 
+def mean_of_workers(value: float) -> float:
+    """Return the mean of a number over all machines.
+
+    What each computes by itself may differ in its last bits, and all have to decide alike.
+    """
+    if workers() == 1:
+        return value
+    import tensorflow as tf
+
+    strategy = _multi_worker_strategy()
+    values = strategy.run(lambda: tf.constant(value, tf.float64))
+    return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None))
+
+
 def require_one_machine(what: str) -> None:
     """Raise an InputError that names `what` if TF_CONFIG has several machines."""
     if workers() > 1:

@@ -12,18 +12,19 @@ import tensorflow as tf
 
 from pipeline import InputError
 from pipeline.manifest import RESUME
+from pipeline.model.checkpoint import writing
 from pipeline.model.config import ModelConfig
-from pipeline.model.language_model import LanguageModel, build_model, weights
+from pipeline.model.language_model import LanguageModel, assign_weights, build_model, weights
 from pipeline.model.meter import LANES, Meter, perplexity
 from pipeline.model.unigram import log_frequencies
 from pipeline.progress import progress_bar
 from pipeline.text.vocabulary import Vocabulary
 from pipeline.tokens.windows import open_stream
 from pipeline.training import strategies
-from pipeline.training.checkpoints import Checkpoints, Position, save_checkpoint
+from pipeline.training.checkpoints import GO_ON, Checkpoints, Position
 from pipeline.training.config import TrainingConfig
 from pipeline.training.dataset import Text
-from pipeline.training.finetune import assign_weights, initial_weights, interpolate_weights
+from pipeline.training.finetune import initial_weights
 from pipeline.training.history import save_history
 from pipeline.training.loop import Diverged, Loop, signals_to_stop
 from pipeline.training.new_words import first_new_id, save_new_words
@@ -57,7 +58,8 @@ def train(
         model: what is trained; its vocabulary is that of `tokens`.
         training: how it is trained. On a CPU the seed determines the result bit for bit.
         init: folder of a trained model to start from, whose vocabulary that of `tokens` extends;
-            None for random weights. The saved model is never worse on the validation split.
+            None to begin with the counts of the text. The saved model is never worse on the
+            validation split.
         retain: α; with `init`, the weights (1 − α) θ + α θ_init are validated and saved, so that
             less is forgotten (WiSE-FT; Wortsman et al. 2022, §3).
         on_windows: called every hundred windows with their number and the figures so far.
@@ -114,9 +116,11 @@ def train(
             progress.console.print(f"before training  validation {perplexity(best.loss, 1):.1f}")
         try:
             for row in loop:
-                trainer.copy_weights(best.model)
+                learned = trainer.weights()
                 if init:
-                    interpolate_weights(best.model, initial, alpha=retain)
+                    both = zip(learned, initial, strict=True)
+                    learned = [(1 - retain) * new + retain * old for new, old in both]
+                assign_weights(best.model, learned)
                 row["valid_loss"] = best.measure()
                 row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
                 better = best.keep(row["valid_loss"], row["epoch"])
@@ -176,8 +180,9 @@ class _Best:
         self._manager = tf.train.CheckpointManager(weights(self.model), str(folder), max_to_keep=1)
 
     def measure(self) -> float:
-        """Return the loss of the weights in `model`, in nats per token."""
-        return float(self._meter.negative_log_likelihood(self._stream).mean(dtype=np.float64))
+        """Return the loss of the weights in `model`, in nats per token, equal on all workers."""
+        nats = self._meter.negative_log_likelihood(self._stream)
+        return strategies.mean_of_workers(float(nats.mean(dtype=np.float64)))
 
     def keep(self, loss: float, epoch: float, *, write: bool = True) -> bool:
         """Save the weights in `model` if their loss is the lowest so far; return whether it is."""
@@ -187,7 +192,8 @@ class _Best:
         if write and self._writes:
             # TensorFlow saves how often it has saved: a resumed training writes the same bytes.
             self._manager.checkpoint.save_counter.assign(int(epoch) - 1)
-            save_checkpoint(self._manager, checkpoint_number=int(epoch))
+            with writing(Path(self._manager.directory), "checkpoint", GO_ON):
+                self._manager.save(checkpoint_number=int(epoch))
         return True
 
     def in_words(self) -> str:
@@ -201,14 +207,7 @@ def _build_trainer(config: ModelConfig, training: TrainingConfig, *, lanes: int)
     optimizer = keras.optimizers.Adam(
         training.learning_rate, use_ema=training.averaging > 0, ema_momentum=training.averaging
     )
-    return Trainer(
-        model,
-        scale_losses(optimizer, training.precision),
-        clip_norm=training.clip_norm,
-        stride=training.stride,
-        activation_regularization=training.activation_regularization,
-        temporal_regularization=training.temporal_regularization,
-    )
+    return Trainer(model, scale_losses(optimizer, training.precision), training)
 
 
 def _begin_with_counts(

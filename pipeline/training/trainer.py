@@ -8,11 +8,13 @@ update is the truncated sum at one step t,
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pipeline.model.config import Precision
-from pipeline.model.language_model import LanguageModel
+from pipeline.model.language_model import LanguageModel, assign_weights
 from pipeline.tokens.windows import NO_TARGET
+from pipeline.training.config import TrainingConfig
 
 
 def scale_losses(optimizer: keras.Optimizer, precision: Precision) -> keras.Optimizer:
@@ -28,27 +30,20 @@ class Trainer:
     Args:
         model: stateful, built in the scope of a strategy.
         optimizer: built in the same scope.
-        clip_norm: maximum global norm of the gradient (Pascanu et al. 2013).
-        stride: k₁, steps from one window to the next; None if windows do not overlap.
-        activation_regularization: α, weight of the mean square of the last layer's activations
-            after dropout (AR; Merity et al. 2018, §4.6).
-        temporal_regularization: β, weight of the mean square of their changes from one step to
-            the next, before dropout (TAR).
+        config: the maximum norm of the gradient (Pascanu et al. 2013); the stride k₁; and the
+            weights α of the mean square of the last layer's activations after dropout and β of
+            their changes from one step to the next before it (AR, TAR; Merity et al. 2018, §4.6).
     """
 
     def __init__(
         self,
         model: LanguageModel,
         optimizer: keras.Optimizer,
-        *,
-        clip_norm: float,
-        stride: int | None = None,
-        activation_regularization: float = 0.0,
-        temporal_regularization: float = 0.0,
+        config: TrainingConfig,
     ):
-        self.model, self.optimizer = model, optimizer
-        self.clip_norm, self.stride = clip_norm, stride
-        self.alpha, self.beta = activation_regularization, temporal_regularization
+        self.model, self.optimizer, self._config = model, optimizer, config
+        self._alpha = config.activation_regularization
+        self._beta = config.temporal_regularization
         self.strategy = tf.distribute.get_strategy()
         optimizer.build(model.trainable_variables)
 
@@ -91,7 +86,7 @@ class Trainer:
             nats = self.model.negative_log_likelihood(h[:, -tf.shape(y)[1] :], y, training=True)
             nats = tf.reduce_sum(nats)
             loss = nats / targets
-            if self.alpha or self.beta:
+            if self._alpha or self._beta:
                 loss += self._penalty(h, raw) / replicas.num_replicas_in_sync
             loss *= scale
         variables = self.model.trainable_variables
@@ -99,26 +94,26 @@ class Trainer:
         # Clip the gradient of the whole batch. The optimizer sums over replicas, so each applies
         # an equal share.
         gradients = replicas.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm * scale)
+        gradients, norm = tf.clip_by_global_norm(gradients, self._config.clip_norm * scale)
         share = 1.0 / replicas.num_replicas_in_sync
         self.optimizer.apply([g * share for g in gradients], variables)
         return nats, targets, norm / scale
 
     def _penalty(self, h: tf.Tensor, raw: tf.Tensor) -> tf.Tensor:
         h, raw = tf.cast(h, tf.float32), tf.cast(raw, tf.float32)
-        penalty = self.alpha * tf.reduce_mean(tf.square(h))
+        penalty = self._alpha * tf.reduce_mean(tf.square(h))
         if h.shape[1] != 1:
-            penalty += self.beta * tf.reduce_mean(tf.square(raw[:, 1:] - raw[:, :-1]))
+            penalty += self._beta * tf.reduce_mean(tf.square(raw[:, 1:] - raw[:, :-1]))
         return penalty
 
-    def copy_weights(self, model: LanguageModel) -> None:
-        """Copy the weights to another model; their moving averages, if the optimizer has them."""
+    def weights(self) -> list[np.ndarray]:
+        """Return the weights; their moving averages, if the optimizer has them."""
         variables = self.model.trainable_variables
         values = [variable.numpy() for variable in variables]
         self.optimizer.finalize_variable_values(variables)
-        for target, source, value in zip(model.trainable_variables, variables, values, strict=True):
-            target.assign(source)
-            source.assign(value)
+        averages = [variable.numpy() for variable in variables]
+        assign_weights(self.model, values)
+        return averages
 
     def _hidden(self, x: tf.Tensor) -> tf.Tensor:
         """Return h of every step, (B, T, H), and leave the layers in the state after the k₁-th.
@@ -126,10 +121,11 @@ class Trainer:
         Where windows overlap, the masks that a window shares are drawn twice: for its first k₁
         steps, and for the others.
         """
-        if self.stride is None or x.shape[1] == self.stride:
+        stride = self._config.stride or x.shape[1]
+        if x.shape[1] == stride:
             return self.model.hidden(x, training=True)[0]
-        first, carried = self.model.hidden(x[:, : self.stride], training=True)
-        rest, _ = self.model.hidden(x[:, self.stride :], states=carried, training=True)
+        first, carried = self.model.hidden(x[:, :stride], training=True)
+        rest, _ = self.model.hidden(x[:, stride:], states=carried, training=True)
         flat = [part for layer in carried for part in layer]
         for state, value in zip(self.model.states, flat, strict=True):
             state.assign(value)

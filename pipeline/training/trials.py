@@ -11,6 +11,8 @@ import rich
 import rich.box
 import rich.table
 
+from pipeline.training.history import save_rows
+
 PRESET = "preset.toml"
 TRIALS = "trials.csv"
 # Of trials.csv, before those of the options.
@@ -65,12 +67,7 @@ def write_results(trials: Sequence[Trial], options: Mapping[str, Any], output: P
         output: folder to write into.
     """
     ranked = sorted(trials, key=lambda trial: (not trial.complete, trial.best))
-    rows = [trial.row() for trial in ranked]
-    with (output / f"{TRIALS}.partial").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    (output / f"{TRIALS}.partial").replace(output / TRIALS)
+    save_rows([trial.row() for trial in ranked], output / TRIALS)
     best = ranked[0]
     if best.complete:
         partial = output / f"{PRESET}.partial"
