@@ -669,6 +669,7 @@ def test_a_feedforward_model_has_no_recurrent_weights_to_drop(here):
     ("command", "sentence"),
     [
         ("train --context 3", "--context is for --cell feedforward"),
+        ("sweep --cell gru --context 3", "--context is for --cell feedforward"),
         ("train --cell gru --mogrifier 3", "--mogrifier is for --cell lstm"),
         ("tokenize --init models/training --case keep", "--case is as in the model that --init"),
         ("tokenize --vocabulary words.txt --min-count 3", "leave --min-count out"),

@@ -30,8 +30,11 @@ from pipeline.cli.options import (
     options_of,
     path,
     precision_option,
+    refuse,
+    refuse_of_other_cells,
     resume_option,
     take,
+    take_spark,
     training_options,
     trust_option,
     values_of,
@@ -124,7 +127,7 @@ def ingest(output: Path, **options: Any) -> None:
     of Portuguese; undoes hard line breaks, drops duplicates, and assigns each document to the split
     train, valid or test.
     """
-    reading, spark = take(ReadingConfig, options), _take_spark(options)
+    reading, spark = take(ReadingConfig, options), take_spark(options)
     require_corpus(options["corpus"], reading)
     with mlflow_run():
         ingest_stage(output, reading=reading, spark=spark, **options)
@@ -194,14 +197,14 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     require("ingest", documents)
     require("train", options["init"])
     if options["init"]:
-        _refuse(
+        refuse(
             ["vocabulary_size", "unit", "case", "numbers"],
             "{} is as in the model that --init names: leave it out.",
         )
     else:
-        _refuse(["new_words"], "{} is for a model that --init names: name it, or leave {} out.")
+        refuse(["new_words"], "{} is for a model that --init names: name it, or leave {} out.")
     _check_vocabulary(options["vocabulary"])
-    config, spark = take(VocabularyConfig, options), _take_spark(options)
+    config, spark = take(VocabularyConfig, options), take_spark(options)
     with mlflow_run():
         tokenize_stage(documents, output, config=config, spark=spark, **options)
 
@@ -246,18 +249,13 @@ def train(
     if corpus and tokens != TOKENS:
         raise InputError("The text comes from --corpus or from --tokens: leave one out.")
     if not corpus:
-        _refuse(
+        refuse(
             [*values_of(DEFAULT_READING), "new_words"],
             "{} is for the text that --corpus names: name it, or leave {} out.",
         )
     if not init:
-        _refuse(["retain"], "{} is for a model that --init names: name it, or leave {} out.")
-    if options["cell"] == "feedforward":
-        _refuse(["weight_dropout"], "A feedforward model has no recurrent weights: leave {} out.")
-    else:
-        _refuse(["context"], "{} is for --cell feedforward: add that, or leave {} out.")
-    if options["cell"] != "lstm" and options["mogrifier"]:
-        _refuse(["mogrifier"], "{} is for --cell lstm: leave it out.")
+        refuse(["retain"], "{} is for a model that --init names: name it, or leave {} out.")
+    refuse_of_other_cells(options)
     output = output or (PERSONAL if init else TRAINING)
     reading = take(ReadingConfig, options)
     if corpus:
@@ -356,7 +354,7 @@ def evaluate(
     options["lexicon"] = check_lexicon(options["lexicon"])
     config = take(EvaluationConfig, options)
     if not config.text:
-        _refuse(["text_column"], "{} is for a table that --text names: name it, or leave {} out.")
+        refuse(["text_column"], "{} is for a table that --text names: name it, or leave {} out.")
     shown = ("text", "explanation", "ablation", "spelling", "pairs")
     require_files(**{name: getattr(config, name) for name in shown})
     with mlflow_run():
@@ -390,7 +388,7 @@ def explain(
     if sweep.windows:
         require_one_machine("--windows")
     else:
-        _refuse(
+        refuse(
             ["training_tokens", "training_epochs"],
             "{} is for trainings that --windows names: name it, or leave {} out.",
         )
@@ -440,7 +438,7 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
     TensorFlow Serving looks for.
     """
     ignored = {name for names in _TAKEN.values() for name in names} - {*_TAKEN[format]}
-    _refuse(ignored, f"--format {format} takes no {{}}: leave it out, or give another --format.")
+    refuse(ignored, f"--format {format} takes no {{}}: leave it out, or give another --format.")
     require("train", training)
     config = take(ExportConfig, options)
     config = dataclasses.replace(config, lexicon=check_lexicon(config.lexicon))
@@ -458,40 +456,13 @@ def export(training: Path, output: Path | None, format: str, force: bool, **opti
             format_stage(format, training, output, config=config, size=size, force=force)
 
 
-def _take_spark(options: dict[str, Any]) -> str | None:
-    """Move the engine out of the options of a command; return Spark's master, or None."""
-    engine, master = options.pop("engine"), options.pop("spark_master")
-    if engine == "spark":
-        return master
-    _refuse(["spark_master"], "{} is for --engine spark: add that, or leave {} out.")
-    return None
-
-
 def _check_vocabulary(file: Path | None) -> None:
     """Check that the file of a vocabulary exists, and that nothing else chooses one."""
     if file:
         require_files(vocabulary=file)
-        _refuse(
+        refuse(
             ["vocabulary_size", "min_count"], "--vocabulary has all that is known: leave {} out."
         )
-
-
-def _refuse(names: Collection[str], message: str) -> None:
-    """Refuse options that were typed and would have no effect; one with its default value passes.
-
-    Args:
-        message: with {} for the option.
-    """
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        typed = context.get_parameter_source(str(parameter.name)) == ParameterSource.COMMANDLINE
-        if parameter.name not in names or not typed:
-            continue
-        value = context.params[parameter.name]
-        if isinstance(value, tuple):
-            value = tuple(filter(None, value))  # `mlflow run -P speaker=` passes an empty text
-        if value != parameter.default:
-            raise InputError(message.replace("{}", parameter.opts[0]))
 
 
 def _check_register(name: str | None) -> None:
@@ -645,7 +616,7 @@ def run(
     check_never_suggest(exported.never_suggest)
     if exported.never_suggest and words.unit == "subword":
         raise InputError("Subwords can spell any word: leave out --never-suggest or --unit.")
-    spark = _take_spark(options)
+    spark = take_spark(options)
 
     with mlflow_run(sentence=explanation.sentence):
         _check_register(register)

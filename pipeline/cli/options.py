@@ -6,11 +6,12 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from pipeline import InputError
 from pipeline.cli.presets import FINE_TUNING, PRESETS
@@ -216,6 +217,34 @@ def _go_on_from(ctx: click.Context, param: click.Parameter, init: Path | None) -
     return init
 
 
+def refuse(names: Collection[str], message: str) -> None:
+    """Refuse options that were typed and would have no effect; one with its default value passes.
+
+    Args:
+        message: with {} for the option.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        typed = context.get_parameter_source(str(parameter.name)) == ParameterSource.COMMANDLINE
+        if parameter.name not in names or not typed:
+            continue
+        value = context.params[parameter.name]
+        if isinstance(value, tuple):
+            value = tuple(filter(None, value))  # `mlflow run -P speaker=` passes an empty text
+        if value != parameter.default:
+            raise InputError(message.replace("{}", parameter.opts[0]))
+
+
+def refuse_of_other_cells(options: Mapping[str, Any]) -> None:
+    """Refuse options that were typed and have no effect on the cell of a model."""
+    if options["cell"] == "feedforward":
+        refuse(["weight_dropout"], "A feedforward model has no recurrent weights: leave {} out.")
+    else:
+        refuse(["context"], "{} is for --cell feedforward: add that, or leave {} out.")
+    if options["cell"] != "lstm" and options["mogrifier"]:
+        refuse(["mogrifier"], "{} is for --cell lstm: leave it out.")
+
+
 # Groups of options
 
 trust_option = click.option("--trust", is_flag=True, help="Run the SavedModel without `verify`.")
@@ -235,6 +264,15 @@ engine_options = all_of(
     option("--engine", "local", "Where it runs: on this machine, or on Spark (docs/cluster.md).", type=click.Choice(["local", "spark"])),
     option("--spark-master", "local[*]", "Address of the Spark master; empty for the session that is there already."),
 )  # fmt: skip
+
+
+def take_spark(options: dict[str, Any]) -> str | None:
+    """Move the engine out of the options of a command; return Spark's master, or None."""
+    engine, master = options.pop("engine"), options.pop("spark_master")
+    if engine == "spark":
+        return master
+    refuse(["spark_master"], "{} is for --engine spark: add that, or leave {} out.")
+    return None
 
 
 vocabulary_option = folder("--vocabulary", None, "File of the tokens to know instead of the most frequent ones: one a line, or a vocabulary.tsv.")  # fmt: skip

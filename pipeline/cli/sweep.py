@@ -8,7 +8,15 @@ from click.core import ParameterSource
 
 from pipeline import InputError
 from pipeline.cli.commands import main
-from pipeline.cli.options import FiniteRange, folder, option, positive, take, training_options
+from pipeline.cli.options import (
+    FiniteRange,
+    folder,
+    option,
+    positive,
+    refuse_of_other_cells,
+    take,
+    training_options,
+)
 from pipeline.cli.presets import SWEEP, TOKENS
 from pipeline.cli.process import import_tensorflow
 from pipeline.cli.stages import require
@@ -53,6 +61,7 @@ def sweep(
     """
     require("tokenize", tokens)
     require_one_machine("`nextword sweep`")
+    refuse_of_other_cells(options)
     context = click.get_current_context()
     model, training = take(ModelConfig, options), take(TrainingConfig, options)
     pinned = [
