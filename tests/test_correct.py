@@ -80,6 +80,15 @@ def test_probabilities_by_the_formula(correct, lexicon):
         assert p[word] == pytest.approx(math.exp(score) / total, rel=1e-3)
 
 
+def test_a_list_of_known_words_alone_tells_how_frequent_they_are():
+    known = Lexicon.of(VOCABULARY, {}, [entries({"cachorro": 9_000_000, "água": 1000})])
+    assert len(known) == 0  # no other word
+    words = NextWord(MODEL, VOCABULARY, suggestions=4, lexicon=known).corrector.words
+    displays = [word.decode() for word in words.displays.numpy()]
+    ln = dict(zip(displays, words.frequencies.numpy(), strict=True))
+    assert ln["cachorro"] - ln["água"] == pytest.approx(math.log(9000), rel=1e-4)
+
+
 def test_what_is_typed_is_always_among_the_words(sure):
     for word in ("cachoro", "cachorro", "José", "jose", "água", "agua", "ela"):
         words, p, _ = answer(sure, "o", word)
