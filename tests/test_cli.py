@@ -683,11 +683,14 @@ def test_an_option_that_another_makes_useless_is_refused(in_walked, command, sen
     assert sentence in sentence_of(nextword(*command.split()))
 
 
-def test_a_store_that_cannot_be_read_is_named(here, monkeypatch):
+def test_a_store_that_cannot_be_read_is_named(here, store):
     (here / "broken.db").write_text("no database")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///broken.db")
-    sentence = sentence_of(nextword("compare", "one", "other"))
-    assert "one is neither a folder nor a run at sqlite:///broken.db" in sentence
+    mlflow.set_tracking_uri(broken := f"sqlite:///{here}/broken.db")
+    try:
+        sentence = sentence_of(nextword("compare", "one", "other"))
+    finally:
+        mlflow.set_tracking_uri(store)
+    assert f"one is neither a folder nor a run at {broken}" in sentence
     assert "file is not a database" in sentence
 
 
