@@ -38,8 +38,8 @@ PARTS = ("cut the window", "learn from it")
 def train(tokens: Path, *, count: int, trace: Path) -> None:
     """Learn from some windows, all but the first, which compile, under the profiler."""
     training = TrainingConfig(window=WINDOW, batch_size=BATCH, seed=0)
-    text = Text(tokens, training)
     size = len(Vocabulary.load(tokens / "vocabulary.tsv"))
+    text = Text(tokens, training, below=size)
     config = ModelConfig(
         vocabulary_size=size,
         embedding=UNITS,

@@ -128,6 +128,19 @@ def test_what_numpy_writes_is_read(tmp_path):
         np.testing.assert_array_equal(open_stream(tmp_path / "train.npy"), stream)
 
 
+@pytest.mark.parametrize("name", ["train.npy", "train-00000.npy"])
+@pytest.mark.parametrize("wrong", [-1, 7, 2**31 - 1])
+def test_ids_are_those_of_the_vocabulary(tmp_path, name, wrong):
+    """On a GPU others would be read as zeros."""
+    np.save(tmp_path / name, np.array([6, 0, wrong], np.int32))
+    with pytest.raises(InputError, match=r"ids that its vocabulary of 7 does not have: run"):
+        open_stream(tmp_path / "train.npy", below=7)
+    np.save(tmp_path / name, np.array([6, 0], np.int32))
+    assert open_stream(tmp_path / "train.npy", below=7)[:].tolist() == [6, 0]
+    np.save(tmp_path / name, np.array([], np.int32))
+    assert len(open_stream(tmp_path / "train.npy", below=7)) == 0
+
+
 def bomb(path, *, repeats=100_000, length=1_000_000):
     """A few kilobytes of Parquet that name one long text again and again."""
     same = pa.array(np.zeros(repeats, np.int32))

@@ -87,7 +87,7 @@ def evaluate(
         evaluator.add_network(model, folder)
     if config.cache:
         evaluator.add_cache(training, size=config.cache)
-    train = open_stream(tokens / "train.npy")
+    train = open_stream(tokens / "train.npy", below=len(vocabulary))
     if config.dynamic:
         evaluator.add_dynamic(training, train)
     if config.ngram_order:

@@ -74,9 +74,10 @@ def open_split(tokens: Path, split: str, vocabulary: Vocabulary) -> HeldOutText:
     """Open a split that `tokenize` wrote.
 
     Raises:
-        InputError: it is missing, is empty, or was written by an earlier version.
+        InputError: it is missing, is empty, was written by an earlier version, or is of another
+            vocabulary.
     """
-    stream = open_stream(tokens / f"{split}.npy")
+    stream = open_stream(tokens / f"{split}.npy", below=len(vocabulary))
     if len(stream) < 2:
         raise InputError(f"The {split} split in {tokens} has no text to predict.")
     counts = open_stream(tokens / f"{split}.documents.npy")[:]

@@ -80,7 +80,7 @@ def explain(
     """
     names = named_models(*models)
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    stream = open_stream(tokens / "valid.npy")
+    stream = open_stream(tokens / "valid.npy", below=len(vocabulary))
     for folder in models:
         check_same_ids(vocabulary, folder, tokens)
     ids, words, place = _read(config.sentence, vocabulary)
@@ -183,7 +183,8 @@ def _counted_models(tokens: Path, vocabulary: Vocabulary, *, order: int) -> dict
     """Return an n-gram model, unless `order` is 0, and a unigram model by their labels."""
     models: dict[str, Any] = {}
     if order:
-        train, size = open_stream(tokens / "train.npy"), len(vocabulary)
+        size = len(vocabulary)
+        train = open_stream(tokens / "train.npy", below=size)
         models[f"Kneser-Ney {order}-gram"], _ = count_ngrams(
             train, order=order, vocabulary_size=size
         )

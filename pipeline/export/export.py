@@ -92,8 +92,9 @@ def _link(source: str, target: str) -> None:
 def _tune_cache(training: Path, tokens: Path | None, *, size: int) -> Cache:
     if tokens is None:
         raise InputError("A cache is tuned on validation text: name the folder of its tokens.")
-    check_same_ids(Vocabulary.load(tokens / "vocabulary.tsv"), training, tokens)
-    stream = open_stream(tokens / "valid.npy")
+    vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
+    check_same_ids(vocabulary, training, tokens)
+    stream = open_stream(tokens / "valid.npy", below=len(vocabulary))
     if len(stream) < 2:
         raise InputError(f"The valid split in {tokens} has no text to tune a cache on.")
     return tune(load_model(training, batch_size=LANES), stream, size=size)

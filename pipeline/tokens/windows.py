@@ -76,21 +76,25 @@ class Shards:
         return ids[()]
 
 
-def open_stream(path: Path) -> np.ndarray:
+def open_stream(path: Path, *, below: int | None = None) -> np.ndarray:
     """Return the int32 ids of a split, (tokens,), memory-mapped.
 
     If train.npy is missing, read train-00000.npy, train-00001.npy, …, which Spark writes.
 
+    Args:
+        path: of the split, or of numbers beside it.
+        below: size of the vocabulary, which no id may reach: a GPU would read others as zeros.
+
     Raises:
-        InputError: the file is missing or is not a vector of ids.
+        InputError: the file is missing, or is not a vector of such ids.
     """
     shards = [] if path.exists() else sorted(path.parent.glob(f"{path.stem}-*{path.suffix}"))
     if shards:
-        return Shards(map(_open_file, shards))  # type: ignore[return-value]
-    return _open_file(path)
+        return Shards(_open_file(shard, below) for shard in shards)  # type: ignore[return-value]
+    return _open_file(path, below)
 
 
-def _open_file(path: Path) -> np.ndarray:
+def _open_file(path: Path, below: int | None) -> np.ndarray:
     check_file(path, most=math.inf)
     try:
         with path.open("rb") as file:
@@ -108,6 +112,11 @@ def _open_file(path: Path) -> np.ndarray:
         ) from error
     if stream.ndim != 1 or stream.dtype != np.int32:
         raise InputError(f"{path} is not a vector of int32 ids; run `nextword tokenize` again.")
+    if below is not None and len(stream) and not (stream.min() >= 0 and stream.max() < below):
+        raise InputError(
+            f"{path} holds ids that its vocabulary of {below:,} does not have: run `nextword "
+            "tokenize` again."
+        )
     return stream
 
 

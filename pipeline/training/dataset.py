@@ -27,16 +27,18 @@ class Text:
         tokens: folder that `tokenize` wrote.
         config: window, stride and reset determine the windows; the seed, the order of whole
             paragraphs and documents.
+        below: size of the vocabulary.
 
     Attributes:
         windows: number of windows in an epoch.
 
     Raises:
-        InputError: the stride does not fit the window, or there is too little text.
+        InputError: the stride does not fit the window, there is too little text, or an id is not in
+            the vocabulary.
     """
 
-    def __init__(self, tokens: Path, config: TrainingConfig):
-        self._stream, self._config = open_stream(tokens / "train.npy"), config
+    def __init__(self, tokens: Path, config: TrainingConfig, *, below: int):
+        self._stream, self._config = open_stream(tokens / "train.npy", below=below), config
         batch_size, window = config.batch_size, config.window
         resets = config.reset == "document"
         self._documents = tokens / "train.documents.npy" if resets else None

@@ -76,8 +76,8 @@ def train(
     chief = strategies.is_chief()
     lanes = _lanes_of_replica(training.batch_size, distribution.num_replicas_in_sync)
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    text = Text(tokens, training)
-    held_out = _held_out(tokens)
+    text = Text(tokens, training, below=len(vocabulary))
+    held_out = _held_out(tokens, below=len(vocabulary))
     keras.utils.set_random_seed(training.seed)
     tf.config.experimental.enable_op_determinism()
     rounds = model.mogrifier if model.cell == "lstm" else 0  # other cells have none
@@ -156,8 +156,8 @@ def _lanes_of_replica(batch_size: int, replicas: int) -> int:
     return batch_size // replicas
 
 
-def _held_out(tokens: Path) -> np.ndarray:
-    stream = open_stream(tokens / "valid.npy")
+def _held_out(tokens: Path, *, below: int) -> np.ndarray:
+    stream = open_stream(tokens / "valid.npy", below=below)
     if len(stream) < 2:
         raise InputError(f"The validation split in {tokens} holds no text to predict.")
     return stream
