@@ -80,9 +80,9 @@ def explain(
     """
     names = named_models(*models)
     vocabulary = Vocabulary.load(tokens / "vocabulary.tsv")
-    stream = open_stream(tokens / "valid.npy", below=len(vocabulary))
     for folder in models:
         check_same_ids(vocabulary, folder, tokens)
+    stream = open_stream(tokens / "valid.npy", below=len(vocabulary))
     ids, words, place = _read(config.sentence, vocabulary)
     tokens_of_update(sweep)
 
