@@ -1,6 +1,6 @@
 """Kills each stage at its system calls that change files, or lets them fail, and runs it again.
 
-    python tests/torture.py --minutes 30 --seed 1 [--stages ingest export …]
+    python tests/torture.py --minutes 30 --seed 1 [--stages ingest export …] [--skip 120]
 
 strace, which must be installed, does it from outside. A stage is run once, and the calls are listed
 that change what is in its output folder, or beside it with its name. Then it is run for each of
@@ -347,7 +347,9 @@ def prepare(folder: Path) -> None:
     assert context.context()._context_handle is None, "TensorFlow's threads do not survive a fork"
 
 
-def torture(stage: Stage, folder: Path, *, seconds: float, chance: random.Random) -> list[str]:
+def torture(
+    stage: Stage, folder: Path, *, seconds: float, chance: random.Random, skip: int
+) -> list[str]:
     """Try as many faults of a stage as there is time for; return its row of the table."""
     kind = RegistryTrial if Path(_STORE).is_relative_to(stage.output) else Trial
     trial = kind(stage, folder)
@@ -355,7 +357,7 @@ def torture(stage: Stage, folder: Path, *, seconds: float, chance: random.Random
     chance.shuffle(cases)
     found, wrong, tried = collections.Counter[str](), 0, 0
     end = time.monotonic() + seconds
-    for point, fault in cases:
+    for point, fault in cases[skip:]:
         if time.monotonic() > end:
             break
         stands, faults = trial.disturb(point, fault)
@@ -382,6 +384,7 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1, help="of the order of the faults")
+    parser.add_argument("--skip", type=int, default=0, help="faults that an earlier run has tried")
     names = [stage.name for stage in STAGES]
     parser.add_argument("--stages", nargs="+", choices=names, default=names, metavar="STAGE")
     arguments = parser.parse_args()
@@ -402,7 +405,8 @@ def main() -> None:
             if stage.name in arguments.stages:
                 share = (end - time.monotonic()) / (len(arguments.stages) - len(rows))
                 chance = random.Random(f"{arguments.seed} {stage.name}")
-                rows.append(torture(stage, folder, seconds=share, chance=chance))
+                skip = arguments.skip
+                rows.append(torture(stage, folder, seconds=share, chance=chance, skip=skip))
                 table.add_row(*rows[-1])
             elif stage in STAGES[:3] and (code := run(stage.command, folder)[0]):
                 raise SystemExit(f"`nextword {stage.command}` failed: exit code {code}.")
