@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from texts import MARKS, WORDS
 
-from pipeline.export.generate import Sampling, _draw, _opened, _without_repeats
+from pipeline.export.generate import Sampling, _draw, _without_repeats
 from pipeline.export.saved_model import NextWord
 from pipeline.model.cache import Cache
 from pipeline.text.spacing import detokenize
-from pipeline.text.tokenizer import BREAK, Tokenizer, tokenize
+from pipeline.text.tokenizer import BREAK, Tokenizer, begin_paragraph, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, NUMBER
 
 # Without abbreviations: a full stop behind one would make it another token.
@@ -136,7 +136,7 @@ def test_spacing_and_capitals(write, seed):
 def join(module):
     strings = tf.TensorSpec((None,), tf.string), tf.RaggedTensorSpec((None, None), tf.string)
     return tf.function(
-        lambda text, tokens: module.writer._join(text, _opened(text), tokens),
+        lambda text, tokens: module.writer._join(text, tokenize(begin_paragraph(text)), tokens),
         input_signature=strings,
         autograph=False,
     )

@@ -21,11 +21,11 @@ from pipeline.text.spacing import detokenize
 from pipeline.text.tokenizer import (
     BREAK,
     Tokenizer,
+    begin_paragraph,
     is_word,
     masks_case,
     normalise,
     open_paragraph,
-    skip_blank,
     tokenize,
 )
 from pipeline.text.vocabulary import BEGIN_ID, UNKNOWN_ID, Vocabulary
@@ -401,7 +401,8 @@ def test_ids_of_a_continued_text_are_those_of_the_whole():
 @pytest.mark.parametrize("blank", ["", " ", "\n", "\u2028", "\u00a0\t\r\n\u200b", "\x02\ufeff\x85"])
 def test_invisible_characters_at_the_ends_are_skipped(blank):
     text = tf.constant([f"{blank}Um\u2028dois.{blank}", blank])
-    assert skip_blank(text).numpy().tolist() == [f"Um\u2028dois.{blank}".encode(), b""]
+    begun = begin_paragraph(text).numpy().tolist()
+    assert begun == [f"\nUm\u2028dois.{blank}".encode(), b"\n"]
     assert open_paragraph(text).numpy().tolist() == ["\nUm\u2028dois.".encode(), b"\n"]
 
 

@@ -56,6 +56,7 @@ from pipeline.cli.presets import (
 )
 from pipeline.cli.process import Group, import_tensorflow
 from pipeline.cli.stages import (
+    OVERRULED,
     check_lexicon,
     check_never_suggest,
     evaluate_stage,
@@ -197,10 +198,7 @@ def tokenize(documents: Path, output: Path, **options: Any) -> None:
     require("ingest", documents)
     require("train", options["init"])
     if options["init"]:
-        refuse(
-            ["vocabulary_size", "unit", "case", "numbers"],
-            "{} is as in the model that --init names: leave it out.",
-        )
+        refuse(OVERRULED["init"], "{} is as in the model that --init names: leave it out.")
     else:
         refuse(["new_words"], "{} is for a model that --init names: name it, or leave {} out.")
     _check_vocabulary(options["vocabulary"])
@@ -460,9 +458,7 @@ def _check_vocabulary(file: Path | None) -> None:
     """Check that the file of a vocabulary exists, and that nothing else chooses one."""
     if file:
         require_files(vocabulary=file)
-        refuse(
-            ["vocabulary_size", "min_count"], "--vocabulary has all that is known: leave {} out."
-        )
+        refuse(OVERRULED["vocabulary"], "--vocabulary has all that is known: leave {} out.")
 
 
 def _check_register(name: str | None) -> None:

@@ -236,7 +236,7 @@ def refuse(names: Collection[str], message: str) -> None:
 
 
 def refuse_of_other_cells(options: Mapping[str, Any]) -> None:
-    """Refuse options that were typed and have no effect on the cell of a model."""
+    """Refuse typed options that the cell of the model does not use."""
     if options["cell"] == "feedforward":
         refuse(["weight_dropout"], "A feedforward model has no recurrent weights: leave {} out.")
     else:

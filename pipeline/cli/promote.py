@@ -103,13 +103,13 @@ def _is_better(model: str, evaluation: Path, rival: "Version | None", on: str) -
         other = stack.enter_context(_evaluation_of(rival)) if rival else evaluation
         compared = compare(evaluation, other)
     found = [difference for difference in compared if difference.split == on]
-    if rival is None and not found:
+    if rival is None:
+        if found:
+            return True
         raise InputError(
             f"{evaluation} has not measured {model} on the {on} text: choose another with --on, or "
             "evaluate on it."
         )
-    if rival is None:
-        return True
     if not found:
         raise InputError(
             f"{model} and the champion were not both measured on the {on} text: choose another "

@@ -33,6 +33,11 @@ def run_or_skip(function: Callable[..., None], *, output: Path, **arguments: Any
     return ran
 
 
+# Options that have no effect beside another one.
+OVERRULED = {
+    "init": {"vocabulary_size", "unit", "case", "numbers"},
+    "vocabulary": {"vocabulary_size", "min_count"},
+}
 # Rows of a table of new words.
 _SHOWN = 20
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -166,7 +171,7 @@ def mlflow_run(
     options = {**context.params, **used}
     left_out = {"force", *ignored}  # and options that others overrule
     if options.get("init"):
-        left_out |= {"preset", "vocabulary_size", "unit", "case", "numbers"}
+        left_out |= {"preset"} | OVERRULED["init"]
     else:
         left_out |= {"new_words", "retain"}
     if options.get("corpus") == ():  # of `train`: no vocabulary grows
@@ -174,7 +179,7 @@ def mlflow_run(
     if options.get("engine") == "local":
         left_out |= {"spark_master"}
     if options.get("vocabulary"):
-        left_out |= {"vocabulary_size", "min_count"}
+        left_out |= OVERRULED["vocabulary"]
     if "stride" in options:
         options["stride"] = options["stride"] or options["window"]
     if options.get("cell", "lstm") != "lstm":

@@ -49,9 +49,9 @@ def evaluate(
     - documents.csv: sums over each document, or over blocks of paragraphs where there is but one;
       intervals are made from them, and `nextword compare` reads them;
 
-    models.json, what is measured, and figures/. If asked for, also spelling.csv, which typing
-    errors are corrected (`spelling_metrics`), and pairs.csv, how often models prefer the right form
-    of minimal pairs (`count_right`).
+    models.json with the names of the models, and figures/. If asked for, also spelling.csv, which
+    typing errors are corrected (`spelling_metrics`), and pairs.csv, how often models prefer the
+    right form of minimal pairs (`count_right`).
 
     Args:
         training: folder of the model to evaluate, as `train` wrote it.

@@ -2,11 +2,11 @@
 
 Of metrics: the jackknife over documents (Efron & Tibshirani 1993, §11). A metric is computed with
 each document left out in turn; how much these values vary gives its standard error, and Student's t
-its interval. Whole documents are left out, because tokens of
-one document are not independent. Where documents differ in length, a few of them decide, so t has
-the degrees of freedom of as many documents of equal length (Kish 1965, §11.7). In simulations
-of 6 and 8 documents such intervals cover 94 to 96 %, where a bootstrap's percentile and BCa
-intervals cover 80 to 89 %; where documents are skewed, or long ones are easier, 90 to 94 %.
+its interval. Whole documents are left out, because tokens of one document are not independent.
+Where documents differ in length, a few of them decide, so t has the degrees of freedom of as many
+documents of equal length (Kish 1965, §11.7). In simulations of 6 and 8 documents such intervals
+cover 94 to 96 %, where a bootstrap's percentile and BCa intervals cover 80 to 89 %; where documents
+are skewed, or long ones are easier, 90 to 94 %.
 
 Of shares: Wilson's interval (1927), which holds near 0 and 1 as well, where the jackknife sees no
 variance.

@@ -4,7 +4,7 @@ Each token is drawn from p(token)^(1 / temperature), restricted to the nucleus: 
 probable tokens with a total probability of `top_p` (Holtzman et al. 2020, §3.1).
 
 At temperatures between 0 and 1, a token is not drawn if it would repeat five tokens in a row from
-the last 200 that were (Paulus et al. 2018, §2.5, with three tokens). People repeat five tokens once
+the last 200 drawn (Paulus et al. 2018, §2.5, with three tokens). People repeat five tokens once
 in 1,500; a cold model repeats itself without end.
 """
 
@@ -17,7 +17,7 @@ from pipeline.export.capitals import capitalise, sentence_marks, sentence_starts
 from pipeline.export.reader import Reader
 from pipeline.text.never import NO_WORDS, NeverSuggested
 from pipeline.text.spacing import spaces, spacing_kinds
-from pipeline.text.tokenizer import BREAK, ends_in_space, skip_blank, tokenize
+from pipeline.text.tokenizer import BREAK, begin_paragraph, ends_in_space, tokenize
 from pipeline.text.vocabulary import BEGIN_ID, BYTES, NUMBER, UNKNOWN_ID, Vocabulary
 
 # A longer request would keep a server busy for minutes.
@@ -83,7 +83,7 @@ class Writer(tf.Module):
         """Return continuations of UTF-8 texts (B,), to be appended to them as they are."""
         with tf.control_dependencies(sampling.checks()):
             state = self._reader.read(text)
-        before = _opened(text)
+        before = tokenize(begin_paragraph(text))
         new_paragraph = tf.equal(tf.gather(before.values, before.row_limits() - 1), BREAK)
         tokens = self._tokens(self._sample(state, new_paragraph, sampling))
         return self._join(text, before, tokens)
@@ -145,11 +145,6 @@ class Writer(tf.Module):
         strings = tf.strings.join([tf.where(spaced, " ", ""), strings])
         joined = both.with_values(tf.where(place < 0, "", strings))
         return tf.strings.reduce_join(joined, axis=1)
-
-
-def _opened(text: tf.Tensor) -> tf.RaggedTensor:
-    """Return the tokens of texts (B,) from the beginning of a paragraph on, `BREAK` first."""
-    return tokenize(tf.strings.join(["\n", skip_blank(text)]))
 
 
 def _without_repeats(p: tf.Tensor, recent: tf.Tensor) -> tf.Tensor:

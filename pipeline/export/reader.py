@@ -7,7 +7,7 @@ from pipeline.export.packing import Packing
 from pipeline.export.recurrence import run_layers
 from pipeline.model.cache import Cache, Steps, mix
 from pipeline.model.language_model import LanguageModel
-from pipeline.text.tokenizer import Tokenizer, expand, skip_blank, tokenize_unique
+from pipeline.text.tokenizer import Tokenizer, begin_paragraph, expand, tokenize_unique
 from pipeline.text.vocabulary import Vocabulary
 
 
@@ -52,8 +52,8 @@ class Reader(tf.Module):
 
     def _read_after(self, text: tf.Tensor, state: tf.Tensor) -> tf.Tensor:
         begins = tf.reduce_all(tf.equal(state, 0.0), axis=1)
-        opened = tf.strings.join(["\n", skip_blank(text)])  # a line break is read as `<s>`
-        tokens, inverse = tokenize_unique(tf.where(begins, opened, text))
+        # A line break is read as `<s>`.
+        tokens, inverse = tokenize_unique(tf.where(begins, begin_paragraph(text), text))
         ids = self.tokenizer.ids_of_unique(tokens, inverse)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
         padding = tf.maximum(1 - tf.reduce_max(lengths), 0)  # `advance` needs a step

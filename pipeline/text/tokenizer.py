@@ -261,9 +261,9 @@ def tokenize(text: tf.Tensor) -> tf.RaggedTensor:
     return expand(*tokenize_unique(text))
 
 
-def skip_blank(text: tf.Tensor) -> tf.Tensor:
-    """Strip blank and invisible characters from the start of texts of shape (B,)."""
-    return tf.strings.regex_replace(text, f"^{_EDGE}", "")
+def begin_paragraph(text: tf.Tensor) -> tf.Tensor:
+    """Put a line break in place of what is blank at the start of texts of shape (B,)."""
+    return tf.strings.join(["\n", tf.strings.regex_replace(text, f"^{_EDGE}", "")])
 
 
 def ends_in_space(text: tf.Tensor) -> tf.Tensor:
@@ -273,7 +273,7 @@ def ends_in_space(text: tf.Tensor) -> tf.Tensor:
 
 def open_paragraph(text: tf.Tensor) -> tf.Tensor:
     """Strip texts of shape (B,), and put a line break before each."""
-    return tf.strings.join(["\n", tf.strings.regex_replace(skip_blank(text), f"{_EDGE}$", "")])
+    return begin_paragraph(tf.strings.regex_replace(text, f"{_EDGE}$", ""))
 
 
 def normalise(tokens: tf.Tensor, *, case: Case, numbers: Numbers) -> tf.Tensor:

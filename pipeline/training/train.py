@@ -116,11 +116,7 @@ def train(
             progress.console.print(f"before training  validation {perplexity(best.loss, 1):.1f}")
         try:
             for row in loop:
-                learned = trainer.weights()
-                if init:
-                    both = zip(learned, initial, strict=True)
-                    learned = [(1 - retain) * new + retain * old for new, old in both]
-                assign_weights(best.model, learned)
+                assign_weights(best.model, _retained(trainer.weights(), initial, retain))
                 row["valid_loss"] = best.measure()
                 row["valid_perplexity"] = perplexity(row["valid_loss"], 1)
                 better = best.keep(row["valid_loss"], row["epoch"])
@@ -137,6 +133,15 @@ def train(
             ) from error
     if signals:
         on_late_signal(signals[0])
+
+
+def _retained(
+    learned: list[np.ndarray], initial: list[np.ndarray], retain: float
+) -> list[np.ndarray]:
+    """Return (1 − α) θ + α θ_init of weights; without initial ones, those that were learned."""
+    if not initial:
+        return learned
+    return [(1 - retain) * new + retain * old for new, old in zip(learned, initial, strict=True)]
 
 
 def _write_words(vocabulary: Vocabulary, tokens: Path, output: Path, *, init: Path | None) -> None:

@@ -64,7 +64,7 @@ def as_names(row: Row) -> list[str]:
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
-    """Return names of columns of which none is empty, or like one before it."""
+    """Return names of columns, numbered where they are empty or repeated."""
     counts = Counter[str]()
     different = []
     for number, name in enumerate(names, start=1):
